@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
+from vmem.errors import VMemError
+
 FloatArray = NDArray[np.float64]
 
 DEFAULT_FOV = math.radians(54.0)
@@ -31,7 +33,7 @@ DEFAULT_FOV = math.radians(54.0)
 _FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
-class CameraError(ValueError):
+class CameraError(VMemError, ValueError):
     """A camera that cannot be: wrong shape, non-rigid pose, degenerate intrinsics, empty image."""
 
 
@@ -174,11 +176,6 @@ def to_opengl(c2w: FloatArray) -> FloatArray:
     return c2w @ _FLIP_YZ
 
 
-def to_y_up_world(c2w: FloatArray) -> FloatArray:
-    """OpenGL c2w in a y-up world (what the reference and transforms.json use), and back again."""
-    return _FLIP_YZ @ c2w @ _FLIP_YZ
-
-
 # --- moves ---------------------------------------------------------------------------------
 
 STEP_SIZE = 0.1
@@ -191,7 +188,7 @@ MAX_COUNT = 1000
 
 @dataclass(frozen=True)
 class Move:
-    """One elementary motion: a translation in the camera frame (in steps), yaw and pitch (in turns)."""
+    """One elementary motion: camera-frame translation in steps, yaw and pitch in turns."""
 
     translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
     yaw: float = 0.0
@@ -215,7 +212,7 @@ MOVES: dict[str, Move] = {
 MAX_PITCH = math.radians(85.0)
 
 
-class MoveError(ValueError):
+class MoveError(VMemError, ValueError):
     """A move word that cannot be read."""
 
 

@@ -24,7 +24,7 @@ class Context:
 
 
 class Generator(Protocol):
-    """Makes new frames from retrieved views. Stateless given its context, so it can run elsewhere."""
+    """Makes new frames from retrieved views; stateless given its context."""
 
     def generate(
         self,

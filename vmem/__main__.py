@@ -1,0 +1,118 @@
+"""The command line: ``python -m vmem walk | doctor``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tqdm import tqdm
+
+from vmem.errors import VMemError
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Walk into a photo without a viewer and write the walk to a folder."""
+
+    photo: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")] = None
+    """The photo to walk into; none for --backend world."""
+    moves: str = "w*4"
+    """Words in order, each with an optional *count: w s forward/back, a d turn left/right,
+    q e strafe left/right, r f up/down, t g pitch up/down."""
+    backend: str = "auto"
+    """auto, preview, world or vmem."""
+    seed: int = 0
+    """Fixes everything that is invented."""
+    size: int = 288
+    """Side of the square frames, in pixels."""
+    out: Path = Path("out")
+    """Folder for frames/, transforms.json, retrieval.json, surfels.ply and walk.mp4."""
+    json: bool = False
+    """Print one JSON object with counts and seconds a stage."""
+
+    def run(self) -> None:
+        """Walk, export, report."""
+        from vmem.backends import create_backend, resolve
+        from vmem.cameras import parse_moves
+        from vmem.export import check_writable, export_walk
+        from vmem.photos import check_size, load_photo
+        from vmem.session import Session, SessionConfig
+
+        begin = time.perf_counter()
+        words = parse_moves(self.moves)
+        config = SessionConfig(seed=self.seed)
+        check_size(self.size)
+        name, why = resolve(self.backend)
+        photo = None if self.photo is None else load_photo(self.photo, self.size)
+        check_writable(self.out)
+        backend = create_backend(name, seed=self.seed, size=self.size)
+        rgb = None if photo is None else photo.rgb
+        session = Session.open(rgb, backend=backend, seed=self.seed, config=config)
+        for word in tqdm(words, desc=f"walking ({name})", unit="step", disable=None):
+            session.move(word)
+        memory = session.snapshot()
+        export_begin = time.perf_counter()
+        export_walk(memory, self.out)
+        now = time.perf_counter()
+        seconds = session.seconds | {"export": now - export_begin, "total": now - begin}
+        report = {
+            "views": len(memory.views),
+            "surfels": len(memory.surfels),
+            "links": len(memory.link_surfel),
+            "steps": len(words),
+            "seconds": {stage: round(spent, 4) for stage, spent in seconds.items()},
+            "backend": name,
+            "label": backend.label,
+            "seed": self.seed,
+            "out": str(self.out),
+            "notes": [] if photo is None else list(photo.notes),
+        }
+        if self.json:
+            print(json.dumps(report))
+            return
+        for note in report["notes"]:
+            print(f"note: {note}")
+        print(f"backend {backend.label} ({why})")
+        print(f"{report['views']} views, {report['surfels']} surfels, {report['links']} links")
+        print("seconds: " + "  ".join(f"{k} {v:.2f}" for k, v in seconds.items()))
+        print(f"written to {self.out}")
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what this machine can run, and what to do about what it cannot."""
+
+    def run(self) -> None:
+        """Print the report."""
+        from vmem.doctor import report
+
+        print(report())
+
+
+Command = (
+    Annotated[Walk, tyro.conf.subcommand("walk")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+)
+
+
+def main() -> int:
+    """Run one command; 0, or 1 with one clear line on stderr."""
+    command = tyro.cli(Command, prog="python -m vmem", description=__doc__)
+    try:
+        command.run()
+    except VMemError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped: nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What this machine can run, and what to do about what it cannot."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from vmem.backends import NO_VMEM, resolve
+from vmem.errors import VMemError
+from vmem.parallel import thread_count
+
+PACKAGES = (
+    "numpy",
+    "numba",
+    "opencv-python-headless",
+    "viser",
+    "nerfview",
+    "trimesh",
+    "torch",
+    "diffusers",
+    "einops",
+    "huggingface_hub",
+)
+
+
+def report() -> str:
+    """The whole report, ready to print."""
+    sections = {
+        "machine": _machine(),
+        "packages": _packages(),
+        "gpu": _gpu(),
+        "files": _files(),
+        "backends": _backends(),
+    }
+    lines: list[str] = []
+    for title, rows in sections.items():
+        lines += [title, *(f"  {row}" for row in rows)]
+    return "\n".join(lines)
+
+
+def _machine() -> list[str]:
+    return [
+        f"Python {platform.python_version()} on {platform.platform()}",
+        f"{thread_count()} of {os.cpu_count()} CPU cores usable",
+    ]
+
+
+def _packages() -> list[str]:
+    rows = []
+    for name in PACKAGES:
+        try:
+            rows.append(f"ok       {name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            rows.append(f"missing  {name}: run `pip install -c constraints.txt -e .` again")
+    return rows
+
+
+def _gpu() -> list[str]:
+    try:
+        import torch
+    except ImportError as error:
+        return [f"unknown  torch does not import: {error}"]
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        name = torch.cuda.get_device_name()
+        return [f"ok       {name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"]
+    if torch.version.cuda is None:
+        return [
+            "none     this torch is a CPU build; the preview and world backends need no GPU. "
+            "On a machine with an NVIDIA GPU install torch's CUDA build"
+        ]
+    return ["none     torch finds no NVIDIA GPU or driver (`nvidia-smi` should list one)"]
+
+
+def _files() -> list[str]:
+    from vmem.photos import samples
+
+    try:
+        rows = [f"ok       {len(samples())} sample scenes"]
+    except VMemError as error:
+        rows = [f"missing  {error}"]
+    cache = Path(__file__).parent / "raster" / "__pycache__"
+    compiled = any(cache.glob("cpu._draw_disks*.nbc")) if cache.is_dir() else False
+    rows.append(
+        "ok       compiled kernels are cached"
+        if compiled
+        else "note     kernels are not compiled yet: the first start takes some seconds more"
+    )
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    rows.append(f"{'ok      ' if free > 1 else 'low     '} {free:.1f} GB free in this folder")
+    return rows
+
+
+def _backends() -> list[str]:
+    name, why = resolve("auto")
+    return [
+        "ok       preview: runs anywhere; depth warping and mirrored continuation, no diffusion",
+        "ok       world: runs anywhere; exact renders of a procedural scene",
+        f"no       vmem: {NO_VMEM}",
+        f"auto     means {name} here ({why})",
+    ]

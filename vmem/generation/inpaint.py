@@ -1,0 +1,76 @@
+"""Closing holes: push-pull, and the variant that continues the background.
+
+Source: Gortler, Grzeszczuk, Szeliski & Cohen, "The Lumigraph" (SIGGRAPH 1996), section 3.5:
+average what is known into a pyramid, then let coarser levels fill what finer ones lack.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.views import F32
+
+Mask = NDArray[np.bool_]
+
+_FAR_NEIGHBOURHOOD = 25
+"""Pixels across which a hole's rim is searched for its farthest side, at 288 pixels of height."""
+_FAR_POWER = 12.0
+"""How decisively the far side of a rim wins over the near side."""
+
+
+def push_pull(values: F32, known: Mask, weight: F32 | None = None) -> F32:
+    """``values`` (H, W, C) f32 with unknown pixels filled smoothly from the known ones.
+
+    ``known`` (H, W) bool; known pixels return unchanged. ``weight`` (H, W) f32 in (0, 1]: how much
+    each known pixel speaks for the holes, 1 by default. All zeros if nothing is known.
+    """
+    if known.all():
+        return values
+    if weight is None:
+        weight = np.ones(known.shape, np.float32)
+    weights = [np.where(known, weight, np.float32(0))]
+    sums = [np.where(known[..., None], values, np.float32(0)) * weights[0][..., None]]
+    while min(sums[-1].shape[:2]) > 2:
+        sums.append(_pyramid_down(sums[-1]))
+        weights.append(_pyramid_down(weights[-1])[..., 0])
+    filled = _mean(sums[-1], weights[-1])
+    for total, w in zip(sums[-2::-1], weights[-2::-1], strict=True):
+        size = (total.shape[1], total.shape[0])
+        coarse = np.atleast_3d(cv2.pyrUp(filled, dstsize=size))
+        # A level is trusted once a quarter of its support is known.
+        trust = np.clip(4 * w, 0, 1)[..., None]
+        filled = trust * _mean(total, w) + (1 - trust) * coarse
+    return np.where(known[..., None], values, filled.astype(np.float32))
+
+
+def fill_from_background(rgb: F32, depth: F32, known: Mask) -> tuple[F32, F32]:
+    """Colour (H, W, 3) and z-depth (H, W) with holes continued from their far side.
+
+    What a hole uncovers lies behind its near rim: the far rim knows better how it looks. Depths are
+    averaged as inverse depths, so planes stay planes. If nothing is known: black at depth 1.
+    """
+    if known.all():
+        return rgb, depth
+    if not known.any():
+        return np.zeros_like(rgb), np.ones_like(depth)
+    reach = max(3, round(_FAR_NEIGHBOURHOOD * depth.shape[0] / 288) | 1)
+    visible = np.where(known, depth, np.float32(0))
+    farthest = cv2.dilate(visible, np.ones((reach, reach), np.uint8))
+    farness = np.clip(visible / np.maximum(farthest, 1e-6), 0, 1)
+    weight = (farness**_FAR_POWER + 1e-4).astype(np.float32)
+    inverse = np.where(known, 1 / np.maximum(depth, 1e-6), 0).astype(np.float32)
+    filled = push_pull(np.dstack([rgb, inverse]), known, np.minimum(weight, 1))
+    closest = float(depth[known].min())
+    fartherst = float(depth[known].max())
+    guess = np.clip(1 / np.maximum(filled[..., 3], 1e-9), closest, fartherst)
+    return filled[..., :3], np.where(known, depth, guess).astype(np.float32)
+
+
+def _pyramid_down(image: F32) -> F32:
+    return np.atleast_3d(cv2.pyrDown(image))
+
+
+def _mean(total: F32, weight: F32) -> F32:
+    return total / np.maximum(weight, 1e-9)[..., None]

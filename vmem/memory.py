@@ -1,0 +1,219 @@
+"""The view memory: append-only arrays, so that undo is truncation and a snapshot is a slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.association import Association, AssociationConfig, associate
+from vmem.cameras import Cameras
+from vmem.errors import VMemError
+from vmem.geometry.base import PointMaps
+from vmem.retrieval import Retrieval, retrieve
+from vmem.surfels import Surfels
+from vmem.views import Frames, View
+
+I32 = NDArray[np.int32]
+
+
+class MemoryStateError(VMemError, RuntimeError):
+    """An operation that this memory's history does not allow."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepRecord:
+    """All that one step adds, ready to be appended, and appended again after an undo.
+
+    views · surfels spawned · link_surfel, link_view (L,) i32 in the numbering of the memory that
+    the record was made for · the retrieval that led to it (None for the photo).
+    """
+
+    views: tuple[View, ...]
+    surfels: Surfels
+    link_surfel: I32
+    link_view: I32
+    retrieval: Retrieval | None
+
+
+@dataclass(frozen=True)
+class StepEnd:
+    """Sizes of the arrays when a step was complete."""
+
+    n_views: int
+    n_surfels: int
+    n_links: int
+
+
+@dataclass(frozen=True, eq=False)
+class MemorySnapshot:
+    """An immutable picture of the memory; readers need no lock.
+
+    surfels (S) · link_surfel, link_view (L,) i32: "view saw surfel" · views (V) · steps: ends of
+    step 0 (the photo), 1, ... · retrievals: what led to each step.
+    """
+
+    surfels: Surfels
+    link_surfel: I32
+    link_view: I32
+    views: tuple[View, ...]
+    steps: tuple[StepEnd, ...]
+    retrievals: tuple[Retrieval | None, ...]
+
+    @staticmethod
+    def empty() -> MemorySnapshot:
+        """A memory that has seen nothing."""
+        none = np.zeros(0, np.int32)
+        return MemorySnapshot(Surfels.empty(), none, none, (), (), ())
+
+    def retrieve(self, targets: Cameras, k: int = 4, strategy: str = "votes") -> Retrieval:
+        """See vmem.retrieval.retrieve."""
+        return retrieve(self, targets, k, strategy)
+
+
+def make_record(
+    memory: MemorySnapshot,
+    frames: Frames,
+    cameras: Cameras,
+    maps: PointMaps,
+    retrieval: Retrieval | None,
+    config: AssociationConfig,
+) -> StepRecord:
+    """Work out what T new frames add to ``memory``, without touching it.
+
+    Frames are associated one after the other, each also with what the ones before it spawned.
+    """
+    step = len(memory.steps)
+    surfels = memory.surfels
+    spawned: list[Surfels] = []
+    link_surfel: list[I32] = []
+    link_view: list[I32] = []
+    views: list[View] = []
+    for i, camera in enumerate(cameras):
+        found: Association = associate(
+            surfels,
+            maps.points[i],
+            maps.depth[i],
+            maps.confidence[i],
+            frames.rgb[i],
+            camera,
+            config,
+        )
+        new = np.arange(len(surfels), len(surfels) + len(found.spawned), dtype=np.int32)
+        links = np.concatenate([found.seen, new])
+        link_surfel.append(links)
+        link_view.append(np.full(len(links), len(memory.views) + i, np.int32))
+        spawned.append(found.spawned)
+        surfels = Surfels.concatenate([surfels, found.spawned])
+        views.append(
+            View(
+                rgb=frames.rgb[i],
+                camera=camera,
+                step=step,
+                depth=maps.depth[i],
+                confidence=maps.confidence[i],
+                provenance=None if frames.provenance is None else frames.provenance[i],
+                age=None if frames.age is None else frames.age[i],
+                latents=None if frames.latents is None else frames.latents[i],
+            )
+        )
+    return StepRecord(
+        tuple(views),
+        Surfels.concatenate(spawned),
+        np.concatenate(link_surfel),
+        np.concatenate(link_view),
+        retrieval,
+    )
+
+
+class ViewMemory:
+    """Grows by whole steps, shrinks by whole steps, hands out snapshots.
+
+    One writer; any number of readers of snapshots, which no later append or truncate changes.
+    """
+
+    def __init__(self) -> None:
+        self._position = _GrowingArray(np.zeros((0, 3), np.float32))
+        self._normal = _GrowingArray(np.zeros((0, 3), np.float32))
+        self._radius = _GrowingArray(np.zeros(0, np.float32))
+        self._color = _GrowingArray(np.zeros((0, 3), np.uint8))
+        self._link_surfel = _GrowingArray(np.zeros(0, np.int32))
+        self._link_view = _GrowingArray(np.zeros(0, np.int32))
+        self._snapshot = MemorySnapshot.empty()
+
+    def snapshot(self) -> MemorySnapshot:
+        """The memory as of the last complete append or truncate."""
+        return self._snapshot
+
+    def append(self, record: StepRecord) -> None:
+        """Add one step. The snapshot changes in one assignment, at the very end."""
+        now = self._snapshot
+        surfels, links = len(now.surfels), len(now.link_surfel)
+        end = StepEnd(
+            len(now.views) + len(record.views),
+            surfels + len(record.surfels),
+            links + len(record.link_surfel),
+        )
+        self._snapshot = MemorySnapshot(
+            Surfels(
+                self._position.extended(surfels, record.surfels.position),
+                self._normal.extended(surfels, record.surfels.normal),
+                self._radius.extended(surfels, record.surfels.radius),
+                self._color.extended(surfels, record.surfels.color),
+            ),
+            self._link_surfel.extended(links, record.link_surfel),
+            self._link_view.extended(links, record.link_view),
+            (*now.views, *record.views),
+            (*now.steps, end),
+            (*now.retrievals, record.retrieval),
+        )
+
+    def truncate(self, step: int) -> None:
+        """Forget every step after ``step`` (0 keeps the photo alone).
+
+        Raises MemoryStateError if there is no such step.
+        """
+        now = self._snapshot
+        if not 0 <= step < len(now.steps):
+            raise MemoryStateError(f"cannot go back to step {step} of {len(now.steps) - 1}")
+        end = now.steps[step]
+        self._snapshot = MemorySnapshot(
+            now.surfels[: end.n_surfels],
+            now.link_surfel[: end.n_links],
+            now.link_view[: end.n_links],
+            now.views[: end.n_views],
+            now.steps[: step + 1],
+            now.retrievals[: step + 1],
+        )
+
+    def retrieve(self, targets: Cameras, k: int = 4, strategy: str = "votes") -> Retrieval:
+        """Retrieve from the present snapshot."""
+        return self._snapshot.retrieve(targets, k, strategy)
+
+
+class _GrowingArray:
+    """An array with room at its end. Rows once written are never written again."""
+
+    def __init__(self, empty: NDArray) -> None:
+        self._buffer = empty
+        self._written = 0
+
+    def extended(self, n: int, rows: NDArray) -> NDArray:
+        """A read-only view of the first ``n`` rows followed by ``rows``.
+
+        Rows beyond ``n`` may belong to older snapshots (after a truncate): then, as when the room
+        is used up, everything moves to a new buffer.
+        """
+        size = n + len(rows)
+        if n != self._written or size > len(self._buffer):
+            room = max(size + size // 2, 1024)
+            buffer = np.empty((room, *self._buffer.shape[1:]), self._buffer.dtype)
+            buffer[:n] = self._buffer[:n]
+        else:
+            buffer = self._buffer
+        buffer[n:size] = rows
+        self._buffer, self._written = buffer, size
+        view = buffer[:size]
+        view.flags.writeable = False
+        return view

@@ -1,0 +1,151 @@
+"""Which past views matter for a view to come, and why.
+
+The surfels visible from the target vote for the views that saw them; a strategy picks K views from
+that evidence and says of every view why it was taken or left. Source: paper, section 3.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.cameras import Cameras, pose_distance
+from vmem.errors import VMemError
+from vmem.raster import SurfelBuffers, rasterize
+from vmem.selection import STRATEGIES, Evidence, SelectionConfig
+from vmem.views import F32
+
+if TYPE_CHECKING:
+    from vmem.memory import MemorySnapshot
+
+QUERY_SIDE = 128
+"""Longer side, in pixels, of the drawings that vote: finer ones change no shares that matter."""
+
+
+class RetrievalError(VMemError, ValueError):
+    """A query that cannot be: unknown strategy, no views, K below 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieval:
+    """The answer for a batch of targets, with its reasons. V candidate views, S surfels.
+
+    votes (V,) f32 weight of the visible surfels that a view saw · share (V,) f32 of all votes ·
+    coverage (V,) f32 share of the targets' covered pixels whose surfel the view saw ·
+    pose_distance (V,) f32 from the nearest target · rank (V,) i32 by the strategy, 0 first ·
+    chosen (V,) bool · reasons, one a view · order: chosen views, best first · surfel_weight (S,)
+    f32 vote of each surfel, 0 where unseen · buffers: what each target sees of memory, at query
+    size · note: what is unusual about this answer, or "".
+    """
+
+    strategy: str
+    k: int
+    targets: Cameras
+    votes: F32
+    share: F32
+    coverage: F32
+    pose_distance: F32
+    rank: NDArray[np.int32]
+    chosen: NDArray[np.bool_]
+    reasons: tuple[str, ...]
+    order: tuple[int, ...]
+    surfel_weight: F32
+    buffers: tuple[SurfelBuffers, ...]
+    note: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the buffers, as plain numbers and strings."""
+        rows = [
+            {
+                "view": view,
+                "votes": float(self.votes[view]),
+                "share": float(self.share[view]),
+                "coverage": float(self.coverage[view]),
+                "pose_distance": float(self.pose_distance[view]),
+                "rank": int(self.rank[view]),
+                "chosen": bool(self.chosen[view]),
+                "reason": self.reasons[view],
+            }
+            for view in range(len(self.votes))
+        ]
+        return {
+            "strategy": self.strategy,
+            "k": self.k,
+            "targets": self.targets.c2w.tolist(),
+            "chosen": list(self.order),
+            "note": self.note,
+            "views": rows,
+        }
+
+
+def query_size(hw: tuple[int, int]) -> tuple[int, int]:
+    """The size at which a target of size ``hw`` is drawn for voting."""
+    scale = min(1.0, QUERY_SIDE / max(hw))
+    return max(1, round(hw[0] * scale)), max(1, round(hw[1] * scale))
+
+
+def retrieve(
+    memory: MemorySnapshot,
+    targets: Cameras,
+    k: int = 4,
+    strategy: str = "votes",
+    config: SelectionConfig | None = None,
+) -> Retrieval:
+    """Choose at most ``k`` views of ``memory`` as context for all ``targets`` together.
+
+    Every target is drawn at query size and their votes add up. Raises RetrievalError for an unknown
+    strategy, an empty memory or k < 1, CameraError for impossible cameras.
+    """
+    if strategy not in STRATEGIES:
+        raise RetrievalError(f"unknown strategy {strategy!r}: use one of {', '.join(STRATEGIES)}")
+    if k < 1:
+        raise RetrievalError(f"k, the number of views to choose, must be at least 1, got {k}")
+    if not memory.views:
+        raise RetrievalError("this memory holds no views yet: nothing can be retrieved")
+    targets.validated()
+
+    n_views, n_surfels = len(memory.views), len(memory.surfels)
+    buffers = tuple(
+        rasterize(memory.surfels, target) for target in targets.resized(query_size(targets.hw))
+    )
+    weight = np.zeros(n_surfels, np.float32)
+    pixels = np.zeros(n_surfels, np.float32)
+    for buffer in buffers:
+        covered = buffer.index >= 0
+        index = buffer.index[covered]
+        vote = buffer.cosine[covered] / (1 + buffer.depth[covered])
+        weight += np.bincount(index, vote, n_surfels).astype(np.float32)
+        pixels += np.bincount(index, minlength=n_surfels).astype(np.float32)
+
+    linked = pixels[memory.link_surfel] > 0
+    surfel, view = memory.link_surfel[linked], memory.link_view[linked]
+    votes = np.bincount(view, weight[surfel], n_views).astype(np.float32)
+    coverage = np.bincount(view, pixels[surfel], n_views) / max(1.0, float(pixels.sum()))
+    poses = np.stack([stored.camera.c2w for stored in memory.views])
+    distance = pose_distance(poses[:, None], targets.c2w[None]).min(axis=1)
+
+    evidence = Evidence(votes, coverage, distance, poses, surfel, view, pixels)
+    selection = STRATEGIES[strategy](evidence, k, config or SelectionConfig())
+    chosen = np.zeros(n_views, bool)
+    chosen[list(selection.order)] = True
+    rank = np.empty(n_views, np.int32)
+    rank[list(selection.ranking)] = np.arange(n_views, dtype=np.int32)
+    return Retrieval(
+        strategy=strategy,
+        k=k,
+        targets=targets,
+        votes=votes,
+        share=votes / max(float(votes.sum()), 1e-12),
+        coverage=coverage.astype(np.float32),
+        pose_distance=distance.astype(np.float32),
+        rank=rank,
+        chosen=chosen,
+        reasons=selection.reasons,
+        order=selection.order,
+        surfel_weight=weight,
+        buffers=buffers,
+        note=selection.note,
+    )

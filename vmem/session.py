@@ -1,0 +1,249 @@
+"""A session: one photo, one memory, one walk. Steps are transactions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vmem.association import AssociationConfig
+from vmem.backends import Backend
+from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets
+from vmem.errors import VMemError
+from vmem.generation.base import Context
+from vmem.history import History, Node, common_depth
+from vmem.memory import MemorySnapshot, StepRecord, ViewMemory, make_record
+from vmem.progress import CancelToken, OnProgress, Progress, silent
+from vmem.retrieval import Retrieval
+from vmem.selection import STRATEGIES
+from vmem.views import U8, Frames
+
+
+class SessionBusy(VMemError, RuntimeError):
+    """Another step is being made in this session."""
+
+
+class ConfigError(VMemError, ValueError):
+    """A setting outside what makes sense."""
+
+
+class StepError(VMemError, RuntimeError):
+    """A part of the step returned something that may not enter memory."""
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """What a walk is made with."""
+
+    seed: int = 0
+    """Fixes everything that is random or invented."""
+    context_views: int = 4
+    """K: how many retrieved views the generator sees."""
+    target_views: int = 4
+    """Frames that one step makes on its way to the target."""
+    strategy: str = "votes"
+    """Retrieval strategy; see vmem.selection."""
+    association: AssociationConfig = field(default_factory=AssociationConfig)
+    """How new views enter memory."""
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("seed", self.seed, 0, 2**32 - 1),
+            ("context_views", self.context_views, 1, 64),
+            ("target_views", self.target_views, 1, 64),
+        ):
+            if not low <= value <= high:
+                raise ConfigError(f"{name} must be between {low} and {high}, got {value}")
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(
+                f"unknown strategy {self.strategy!r}: use one of {', '.join(STRATEGIES)}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class StepResult:
+    """One committed step: its node in the history, its record, and seconds by stage."""
+
+    node: Node
+    record: StepRecord
+    seconds: dict[str, float]
+
+
+class Session:
+    """One walk. Reading (snapshot, retrieve) is free at any time; changing is one at a time."""
+
+    def __init__(self, backend: Backend, opening: Frames, camera: Camera, config: SessionConfig):
+        """Use Session.open; this takes the first view as it is."""
+        self.backend = backend
+        self.config = config
+        self._memory = ViewMemory()
+        self._writing = threading.Lock()
+        self.seconds: dict[str, float] = {}
+        cameras = Cameras.stack([camera])
+        with self._stage("open"):
+            maps = backend.geometry.estimate(opening, cameras, self.snapshot())
+            record = make_record(self.snapshot(), opening, cameras, maps, None, config.association)
+            self._memory.append(record)
+        self.history = History(record, "photo")
+
+    @classmethod
+    def open(
+        cls,
+        photo: U8 | None,
+        *,
+        backend: Backend,
+        seed: int = 0,
+        config: SessionConfig | None = None,
+    ) -> Session:
+        """Open a photo (H, W, 3) u8, or a backend's own scene where it takes none.
+
+        ``seed`` overrides the config's. Raises what the backend raises for an unusable photo.
+        """
+        config = replace(config or SessionConfig(), seed=seed)
+        frames, camera = backend.first_view(photo)
+        return cls(backend, frames, camera, config)
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def snapshot(self) -> MemorySnapshot:
+        """The memory as of the last committed change."""
+        return self._memory.snapshot()
+
+    @property
+    def camera(self) -> Camera:
+        """Where the walk stands: the newest view's camera."""
+        return self.snapshot().views[-1].camera
+
+    def retrieve(self, targets: Cameras, strategy: str | None = None) -> Retrieval:
+        """What memory would offer for these targets."""
+        return self.snapshot().retrieve(
+            targets, self.config.context_views, strategy or self.config.strategy
+        )
+
+    def targets_to(self, c2w: np.ndarray) -> Cameras:
+        """The cameras of one step from where the walk stands to the pose ``c2w``."""
+        return path_targets(self.camera, c2w, self.config.target_views)
+
+    # --- changing --------------------------------------------------------------------------
+
+    def move(
+        self, word: str, *, on_progress: OnProgress = silent, cancel: CancelToken | None = None
+    ) -> StepResult:
+        """One step by a move word of vmem.cameras.MOVES."""
+        targets = self.targets_to(apply_move(self.camera.c2w, MOVES[word]))
+        return self.step(targets, label=word, on_progress=on_progress, cancel=cancel)
+
+    def step(
+        self,
+        targets: Cameras,
+        *,
+        label: str = "walk",
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> StepResult:
+        """Generate the targets and take them into memory, all or nothing.
+
+        Whatever ends it early (Cancelled, an exception) leaves memory and history as they were.
+        Raises SessionBusy, CameraError, StepError, Cancelled, and what the backend raises.
+        """
+        cancel = cancel or CancelToken()
+        targets.validated()
+        with self._changing():
+            before = self.snapshot()
+            started = dict(self.seconds)
+            on_progress(Progress("retrieve", 0, 1))
+            with self._stage("retrieve"):
+                retrieval = self.retrieve(targets)
+            cancel.check()
+            context = Context(
+                views=tuple(before.views[view] for view in retrieval.order),
+                anchor=before.views[0],
+                step=len(before.steps),
+            )
+            with self._stage("generate"):
+                frames = self.backend.generator.generate(
+                    context,
+                    targets,
+                    seed=self.config.seed,
+                    on_progress=on_progress,
+                    cancel=cancel,
+                )
+                _check_frames(frames, targets)
+            cancel.check()
+            on_progress(Progress("geometry", 0, 1))
+            with self._stage("estimate"):
+                maps = self.backend.geometry.estimate(frames, targets, before)
+            cancel.check()
+            on_progress(Progress("memory", 0, 1))
+            with self._stage("associate"):
+                record = make_record(
+                    before, frames, targets, maps, retrieval, self.config.association
+                )
+            cancel.check()
+            with self._stage("commit"):
+                self._memory.append(record)
+                node = self.history.add(record, label)
+            spent = {
+                stage: total - started.get(stage, 0.0) for stage, total in self.seconds.items()
+            }
+        return StepResult(node, record, spent)
+
+    def undo(self) -> bool:
+        """Go back one step; False if only the photo is left."""
+        with self._changing():
+            parent = self.history.head.parent
+            if parent is None:
+                return False
+            self._go_to(parent)
+            return True
+
+    def redo(self) -> bool:
+        """Go forward to the step last undone or left; False if there is none."""
+        with self._changing():
+            if self.history.head.recent is None:
+                return False
+            self._go_to(self.history.head.recent)
+            return True
+
+    def switch(self, node_id: int) -> None:
+        """Go to any step of the history tree. Raises HistoryError if there is no such step."""
+        with self._changing():
+            self._go_to(self.history.node(node_id))
+
+    def _go_to(self, node: Node) -> None:
+        path = node.path()
+        shared = common_depth(self.history.head.path(), path)
+        self._memory.truncate(shared - 1)
+        for step in path[shared:]:
+            self._memory.append(step.record)
+        self.history.move_to(node)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        if not self._writing.acquire(blocking=False):
+            raise SessionBusy("a step is being made: cancel it, or wait for it to finish")
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def _check_frames(frames: Frames, targets: Cameras) -> None:
+    expected = (len(targets), *targets.hw, 3)
+    if frames.rgb.shape != expected or frames.rgb.dtype != np.uint8:
+        raise StepError(
+            f"the generator returned frames {frames.rgb.dtype} {frames.rgb.shape}, "
+            f"expected uint8 {expected}: nothing was stored"
+        )
