@@ -32,7 +32,7 @@ class AssociationConfig:
     """How a view is taken into memory."""
 
     points_per_frame: int = POINTS_PER_FRAME
-    """Samples a frame gives, spread over its own aspect."""
+    """Samples that a frame gives at most, or nearly so, spread over its own aspect."""
     depth_tolerance: float = 0.05
     """Relative depth difference up to which a drawn surfel and a sample are the same surface."""
     coarseness: float = 2.0

@@ -227,7 +227,7 @@ def parse_moves(text: str) -> list[str]:
         if match is None or match[1].lower() not in MOVES:
             known = " ".join(MOVES)
             raise MoveError(f"unknown move {token!r}: use {known}, each with an optional *count")
-        count = int(match[2] or 1)
+        count = int((match[2] or "1")[:9])  # Python refuses to read thousands of digits
         if not 1 <= count <= MAX_COUNT:
             raise MoveError(f"count of move {token!r} must be between 1 and {MAX_COUNT}")
         words += [match[1].lower()] * count

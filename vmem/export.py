@@ -7,6 +7,7 @@ and moved into place, so that an interrupted export leaves no half file.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -174,7 +175,8 @@ def _clear_errors(path: Path) -> Iterator[None]:
     except ExportError:
         raise
     except OSError as error:
-        existing = next(p for p in [path, *path.absolute().parents] if p.exists())
+        # Unlike Path.exists, this is never an error: names too long, folders closed to us.
+        existing = next(p for p in [path, *path.absolute().parents] if os.path.exists(p))
         free = shutil.disk_usage(existing).free / 1e6
         raise ExportError(
             f"cannot write {path}: {error.strerror or error} ({free:.0f} MB free there); "

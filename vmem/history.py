@@ -26,8 +26,12 @@ class Node:
 
     def path(self) -> list[Node]:
         """Nodes from the root to this one."""
-        above = self.parent.path() if self.parent else []
-        return [*above, self]
+        steps: list[Node] = []
+        node: Node | None = self
+        while node is not None:
+            steps.append(node)
+            node = node.parent
+        return steps[::-1]
 
 
 class History:

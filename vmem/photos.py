@@ -21,6 +21,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
+from vmem.errors import VMemError
 from vmem.views import U8
 
 DEFAULT_SIZE = 288
@@ -33,7 +34,7 @@ MAX_PIXELS = 250_000_000
 LARGE_PIXELS = 25_000_000
 """From here on a note says how large the photo was."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "PPM", "JPEG2000", "TGA")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "PPM", "JPEG2000", "TGA")
 """Pillow's names of the formats read. PostScript and its kin run programs, so they are not."""
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -42,8 +43,8 @@ _SAVE_AS = "save it as an 8-bit JPEG or PNG and try again"
 _lift = threading.Lock()
 
 
-class PhotoError(ValueError):
-    """A photo that cannot be used; the message says what was given, what is expected, what to do."""
+class PhotoError(VMemError, ValueError):
+    """A photo that cannot be used: what was given, what is expected, what to do about it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,10 @@ def _open(file: BinaryIO) -> Iterator[ImageFile.ImageFile]:
     with _lift:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(file, formats=FORMATS)
+            Image.init()
+            # AVIF is missing from the older releases of Pillow that we support.
+            known = [name for name in FORMATS if name in Image.OPEN]
+            image = Image.open(file, formats=known)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     with image:
@@ -259,7 +263,7 @@ def _flattened(square: Image.Image, icc_profile: bytes | None, notes: list[str])
     """RGB without transparency, in sRGB."""
     if square.mode in ("RGBA", "LA", "La", "RGBa"):
         rgba = square.convert("RGBA")
-        if rgba.getextrema()[3] != (255, 255):
+        if rgba.getchannel("A").getextrema() != (255, 255):
             notes.append("Transparency flattened onto white.")
         square = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
         square = square.convert("RGB")

@@ -15,6 +15,7 @@ from vmem.backends import Backend
 from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets
 from vmem.errors import VMemError
 from vmem.generation.base import Context
+from vmem.geometry.base import PointMaps
 from vmem.history import History, Node, common_depth
 from vmem.memory import MemorySnapshot, StepRecord, ViewMemory, make_record
 from vmem.progress import CancelToken, OnProgress, Progress, silent
@@ -86,6 +87,7 @@ class Session:
         cameras = Cameras.stack([camera])
         with self._stage("open"):
             maps = backend.geometry.estimate(opening, cameras, self.snapshot())
+            _check_maps(maps, cameras, config.association.min_confidence)
             record = make_record(self.snapshot(), opening, cameras, maps, None, config.association)
             self._memory.append(record)
         self.history = History(record, "photo")
@@ -177,6 +179,7 @@ class Session:
             on_progress(Progress("geometry", 0, 1))
             with self._stage("estimate"):
                 maps = self.backend.geometry.estimate(frames, targets, before)
+                _check_maps(maps, targets, self.config.association.min_confidence)
             cancel.check()
             on_progress(Progress("memory", 0, 1))
             with self._stage("associate"):
@@ -246,4 +249,21 @@ def _check_frames(frames: Frames, targets: Cameras) -> None:
         raise StepError(
             f"the generator returned frames {frames.rgb.dtype} {frames.rgb.shape}, "
             f"expected uint8 {expected}: nothing was stored"
+        )
+
+
+def _check_maps(maps: PointMaps, targets: Cameras, min_confidence: float) -> None:
+    map_shape = (len(targets), *targets.hw)
+    expected = ((*map_shape, 3), map_shape, map_shape)
+    got = (maps.points.shape, maps.depth.shape, maps.confidence.shape)
+    if got != expected:
+        raise StepError(
+            f"the geometry returned points, depth and confidence of shapes {got}, "
+            f"expected {expected}: nothing was stored"
+        )
+    trusted = maps.confidence >= min_confidence
+    if not (np.isfinite(maps.points[trusted]).all() and (maps.depth[trusted] > 0).all()):
+        raise StepError(
+            "the geometry is confident of points that are not finite or not in front of the "
+            "camera: nothing was stored"
         )

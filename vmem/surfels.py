@@ -80,15 +80,20 @@ class Surfels:
 RADIUS_SCALE = 0.75
 """Disk radius over sample spacing: 0.71 is the least without gaps on a square grid."""
 POINTS_PER_FRAME = 5184
-"""Samples a frame gives: 72 x 72 on a square frame."""
+"""Samples that a frame gives at most, or nearly so: 72 x 72 of a square one of 288 pixels."""
 MIN_CONFIDENCE = 0.1
 
 
 def grid_size(hw: tuple[int, int], points: int = POINTS_PER_FRAME) -> tuple[int, int]:
-    """(rows, columns) of about ``points`` samples in the frame's own aspect, at most its pixels."""
+    """(rows, columns) of a grid in the frame's own aspect: every n-th pixel each way, with the
+    least whole n that keeps it to about ``points`` samples.
+
+    A whole stride spaces the samples evenly. Rounded to pixels, a grid of any other pitch has wider
+    gaps here and there than its disks can close.
+    """
     h, w = hw
-    scale = min(1.0, math.sqrt(points / (h * w)))
-    return max(2, round(h * scale)), max(2, round(w * scale))
+    stride = max(1, math.ceil(math.sqrt(h * w / points)))
+    return max(2, math.ceil(h / stride)), max(2, math.ceil(w / stride))
 
 
 def cell_centres(hw: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray, NDArray]:
@@ -103,6 +108,7 @@ def _nearer_side(points: F32, depth: F32, axis: int) -> F32:
     forward = np.diff(points, axis=axis, append=np.take(points, [-1], axis=axis))
     backward = np.roll(forward, 1, axis=axis)
     jump = np.abs(np.diff(depth, axis=axis, append=np.take(depth, [-1], axis=axis)))
+    jump[np.isnan(jump)] = np.inf  # beside missing depth the other neighbour serves
     last = [slice(None)] * 2
     last[axis] = slice(-1, None)
     jump[tuple(last)] = np.inf

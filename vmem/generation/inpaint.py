@@ -32,7 +32,7 @@ def push_pull(values: F32, known: Mask, weight: F32 | None = None) -> F32:
         weight = np.ones(known.shape, np.float32)
     weights = [np.where(known, weight, np.float32(0))]
     sums = [np.where(known[..., None], values, np.float32(0)) * weights[0][..., None]]
-    while min(sums[-1].shape[:2]) > 2:
+    while max(sums[-1].shape[:2]) > 1:
         sums.append(_pyramid_down(sums[-1]))
         weights.append(_pyramid_down(weights[-1])[..., 0])
     filled = _mean(sums[-1], weights[-1])
@@ -63,14 +63,14 @@ def fill_from_background(rgb: F32, depth: F32, known: Mask) -> tuple[F32, F32]:
     inverse = np.where(known, 1 / np.maximum(depth, 1e-6), 0).astype(np.float32)
     filled = push_pull(np.dstack([rgb, inverse]), known, np.minimum(weight, 1))
     closest = float(depth[known].min())
-    fartherst = float(depth[known].max())
-    guess = np.clip(1 / np.maximum(filled[..., 3], 1e-9), closest, fartherst)
+    furthest = float(depth[known].max())
+    guess = np.clip(1 / np.maximum(filled[..., 3], 1e-9), closest, furthest)
     return filled[..., :3], np.where(known, depth, guess).astype(np.float32)
 
 
 def _pyramid_down(image: F32) -> F32:
-    return np.atleast_3d(cv2.pyrDown(image))
+    return np.atleast_3d(cv2.pyrDown(image)).astype(np.float32, copy=False)
 
 
 def _mean(total: F32, weight: F32) -> F32:
-    return total / np.maximum(weight, 1e-9)[..., None]
+    return total / np.maximum(weight, 1e-20)[..., None]

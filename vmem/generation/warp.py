@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -185,28 +186,24 @@ def _rasterize(
         for j in range(-1, w):
             whole = 0 <= i < h - 1 and 0 <= j < w - 1
             if whole:
-                nearest, farthest = np.inf, 0.0
+                z0, z1, z2, z3 = depth[i, j], depth[i, j + 1], depth[i + 1, j], depth[i + 1, j + 1]
+                whole = max(z0, z1, z2, z3) <= min(z0, z1, z2, z3) * tear
+            if whole:
+                for axis in range(2):
+                    a, b = screen[i, j, axis], screen[i, j + 1, axis]
+                    c, d = screen[i + 1, j, axis], screen[i + 1, j + 1, axis]
+                    size = target_h if axis else target_w
+                    if max(a, b, c, d) < 0 or min(a, b, c, d) > size - 1:
+                        whole = False
+                if not whole:
+                    continue
                 for k in range(4):
                     row, col = i + k // 2, j + k % 2
-                    z = depth[row, col]
-                    if screen[row, col, 2] < 0:
-                        nearest = 0.0
-                        break
-                    nearest = min(nearest, z)
-                    farthest = max(farthest, z)
                     corners[k, 0] = screen[row, col, 0]
                     corners[k, 1] = screen[row, col, 1]
                     corners[k, 2] = screen[row, col, 2]
                     corners[k, 3] = col
                     corners[k, 4] = row
-                whole = nearest > 0 and farthest <= nearest * tear
-            if whole:
-                left = min(corners[0, 0], corners[1, 0], corners[2, 0], corners[3, 0])
-                right = max(corners[0, 0], corners[1, 0], corners[2, 0], corners[3, 0])
-                top = min(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1])
-                bottom = max(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1])
-                if right < -1 or left > target_w or bottom < -1 or top > target_h:
-                    continue
                 _draw_triangle(corners, 0, 1, 2, 1.0, out_depth, out_uv, out_density)
                 _draw_triangle(corners, 3, 2, 1, 1.0, out_depth, out_uv, out_density)
                 continue
@@ -262,29 +259,62 @@ def _draw_quarter(
     _draw_triangle(corners, 3, 2, 1, scale, out_depth, out_uv, out_density)
 
 
-def _lanczos_table() -> FloatArray:
+def _lanczos_table() -> F32:
     """(phases + 1, 2 * radius) normalized weights for a sample at phase / phases past a pixel."""
     phase = np.arange(_PHASES + 1)[:, None] / _PHASES
     tap = np.arange(2 * LANCZOS_RADIUS)[None] - (LANCZOS_RADIUS - 1)
     x = tap - phase
     table = np.sinc(x) * np.sinc(x / LANCZOS_RADIUS) * (np.abs(x) < LANCZOS_RADIUS)
-    return table / table.sum(axis=1, keepdims=True)
+    return (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 _LANCZOS = _lanczos_table()
 
 
-def accumulate(
-    total: F32, weight: F32, rgb: NDArray[np.uint8], depth: F32, uv: F32, tear: float
-) -> None:
-    """Add ``weight`` (H, W) times ``rgb`` (H', W', 3) sampled at ``uv`` (H, W, 2) to ``total``.
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """An image to sample without reaching across depth discontinuities.
 
-    ``total`` (H, W, 3) f32 is changed in place. Kernel taps on another surface than the pixel
-    nearest to ``uv`` (by ``depth`` (H', W') and ``tear``) do not count; beyond the image the
-    samples are mirrored.
+    rgb (H, W, 3) u8 · depth (H, W) f32 · smooth (H, W) bool: the whole kernel around the pixel lies
+    on one surface · max_ratio: depth ratio up to which two taps are on one surface.
     """
+
+    rgb: NDArray[np.uint8]
+    depth: F32
+    smooth: NDArray[np.bool_]
+    max_ratio: float
+
+
+def make_texture(rgb: NDArray[np.uint8], depth: F32, tear: float) -> Texture:
+    """Texture of an image (H, W, 3) u8 with z-depth (H, W) whose cells tear at ratio ``tear``."""
     # Across the kernel's reach a slanted surface may change as often by the tearing ratio.
-    _accumulate(total, weight, rgb, depth, uv, tear**LANCZOS_RADIUS, _LANCZOS)
+    max_ratio = tear**LANCZOS_RADIUS
+    smooth = smooth_pixels(depth, LANCZOS_RADIUS, max_ratio)
+    return Texture(np.ascontiguousarray(rgb), np.ascontiguousarray(depth), smooth, max_ratio)
+
+
+def smooth_pixels(depth: F32, radius: int, max_ratio: float) -> NDArray[np.bool_]:
+    """(H, W) bool: depths in the window of ``radius`` pixels differ by at most ``max_ratio``."""
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    return cv2.dilate(depth, kernel) <= cv2.erode(depth, kernel) * max_ratio
+
+
+def accumulate(total: F32, weight: F32, texture: Texture, uv: F32) -> None:
+    """Add ``weight`` (H, W) times ``texture`` sampled at ``uv`` (H, W, 2) to ``total`` in place.
+
+    ``total`` is (H, W, 3) f32. Kernel taps on another surface than the pixel nearest to ``uv`` do
+    not count; beyond the image the samples are mirrored.
+    """
+    _accumulate(
+        total,
+        weight,
+        texture.rgb,
+        texture.depth,
+        texture.smooth,
+        uv,
+        texture.max_ratio,
+        _LANCZOS,
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -302,12 +332,14 @@ def _accumulate(
     weight: F32,
     rgb: NDArray[np.uint8],
     depth: F32,
+    smooth: NDArray[np.bool_],
     uv: F32,
     max_ratio: float,
-    table: FloatArray,
+    table: NDArray[np.float32],
 ) -> None:
     h, w = depth.shape
     taps = table.shape[1]
+    before = taps // 2 - 1
     for i in range(total.shape[0]):
         for j in range(total.shape[1]):
             share = weight[i, j]
@@ -315,31 +347,41 @@ def _accumulate(
                 continue
             u, v = uv[i, j, 0], uv[i, j, 1]
             col, row = math.floor(u), math.floor(v)
-            weights_u = table[round((u - col) * _PHASES)]
-            weights_v = table[round((v - row) * _PHASES)]
-            centre = depth[_mirrored(round(v), h), _mirrored(round(u), w)]
-            low, high = centre / max_ratio, centre * max_ratio
-            red, green, blue, norm = 0.0, 0.0, 0.0, 0.0
-            for a in range(taps):
-                y = _mirrored(row + a - taps // 2 + 1, h)
-                for b in range(taps):
-                    x = _mirrored(col + b - taps // 2 + 1, w)
-                    z = depth[y, x]
-                    if z < low or z > high:
-                        continue
-                    tap = weights_v[a] * weights_u[b]
-                    red += tap * rgb[y, x, 0]
-                    green += tap * rgb[y, x, 1]
-                    blue += tap * rgb[y, x, 2]
-                    norm += tap
+            weights_u = table[int((u - col) * _PHASES + 0.5)]
+            weights_v = table[int((v - row) * _PHASES + 0.5)]
+            nearest_row = _mirrored(math.floor(v + 0.5), h)
+            nearest_col = _mirrored(math.floor(u + 0.5), w)
+            red, green, blue = np.float32(0), np.float32(0), np.float32(0)
+            norm = np.float32(1)
+            inside = before <= row < h - before - 1 and before <= col < w - before - 1
+            if inside and smooth[nearest_row, nearest_col]:
+                for a in range(taps):
+                    y = row + a - before
+                    for b in range(taps):
+                        x = col + b - before
+                        tap = weights_v[a] * weights_u[b]
+                        red += tap * rgb[y, x, 0]
+                        green += tap * rgb[y, x, 1]
+                        blue += tap * rgb[y, x, 2]
+            else:
+                norm = np.float32(0)
+                centre = depth[nearest_row, nearest_col]
+                low, high = centre / max_ratio, centre * max_ratio
+                for a in range(taps):
+                    y = _mirrored(row + a - before, h)
+                    for b in range(taps):
+                        x = _mirrored(col + b - before, w)
+                        if low <= depth[y, x] <= high:
+                            tap = weights_v[a] * weights_u[b]
+                            red += tap * rgb[y, x, 0]
+                            green += tap * rgb[y, x, 1]
+                            blue += tap * rgb[y, x, 2]
+                            norm += tap
             if norm > 0.5:
-                share_of_tap = share / norm
-                total[i, j, 0] += share_of_tap * red
-                total[i, j, 1] += share_of_tap * green
-                total[i, j, 2] += share_of_tap * blue
+                total[i, j, 0] += share * red / norm
+                total[i, j, 1] += share * green / norm
+                total[i, j, 2] += share * blue / norm
             else:
                 # Too little of the kernel is left on this surface to be trusted.
-                y, x = _mirrored(round(v), h), _mirrored(round(u), w)
-                total[i, j, 0] += share * rgb[y, x, 0]
-                total[i, j, 1] += share * rgb[y, x, 1]
-                total[i, j, 2] += share * rgb[y, x, 2]
+                for k in range(3):
+                    total[i, j, k] += share * rgb[nearest_row, nearest_col, k]

@@ -62,7 +62,8 @@ def gather_evidence(rgb: U8, camera: Camera, grid: LevelGrid) -> Evidence:
     scale = min(1.0, FEATURE_SIDE / min(rgb.shape[:2]))
     small = rgb
     if scale < 1:
-        small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        resized = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = resized.astype(np.uint8)
 
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     soft = cv2.GaussianBlur(grid.sample(gray), (0, 0), 1.0)
@@ -147,17 +148,19 @@ def _find_sky(rgb: U8, hw: tuple[int, int]) -> NDArray[np.bool_]:
     roughness = cv2.GaussianBlur(np.abs(cv2.Laplacian(gray, cv2.CV_32F)), (0, 0), 2.0)
     is_blue = (blue > red + 12) & (blue >= green - 2) & (bright > 90)
     is_white = (bright > 205) & (bright - dark < 0.16 * bright) & (roughness < 4)
-    if is_blue.mean() > 0.06:
-        candidate = (is_blue | is_white) & (roughness < 14)
-    else:
-        candidate = is_white
-    candidate = cv2.morphologyEx(candidate.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5)))
+    # White alone may be a wall; beside enough blue it is a cloud, and clouds may be rough.
+    cloudy = is_blue.mean() > 0.06
+    candidate = ((is_blue | is_white) & (roughness < 14)) if cloudy else is_white
+    closing = np.ones((5, 5), np.uint8)
+    candidate = cv2.morphologyEx(candidate.astype(np.uint8), cv2.MORPH_CLOSE, closing)
 
     count, regions = cv2.connectedComponents(candidate)
     sky = np.zeros(regions.shape, np.float32)
     for index in range(1, count):
         region = regions == index
-        if region.mean() > 0.02 and region[:3].mean() > 0.1:
+        # Without a trace of blue it is as likely a white ceiling.
+        blueish = (blue - red)[region].mean() > 5
+        if blueish and region.mean() > 0.02 and region[:3].mean() > 0.1:
             sky[region] = 1
     return cv2.resize(sky, hw[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
 
@@ -186,5 +189,5 @@ def line_maps(segments: FloatArray, camera: Camera, grid: LevelGrid, yaw: float)
         columns = np.rint((points[:, 0] - grid.u[0]) / grid.step).astype(int).clip(0, n - 1)
         rows = np.rint((points[:, 1] - grid.v[0]) / grid.step).astype(int).clip(0, m - 1)
         maps[nearest[i], rows, columns] = 1
-    blurred = [cv2.GaussianBlur(one, (0, 0), 1.5) * 3 for one in maps]
-    return np.minimum(np.stack(blurred), 1).astype(np.float64)
+    blurred = np.stack([cv2.GaussianBlur(maps[axis], (0, 0), 1.5) for axis in Axis])
+    return np.minimum(3 * blurred, 1).astype(np.float64)

@@ -71,7 +71,8 @@ def find_gravity(segments: FloatArray, K: FloatArray) -> tuple[FloatArray, float
 
     The upright segments vote for pitch (within 32 degrees) and roll (within 8) on a grid of one
     degree, with a mild preference for a level camera; weighted least squares refines the winner.
-    The confidence is the share of upright segment length that meets the winner.
+    The confidence is the share of upright segment length that meets the winner, less if all that
+    meets it is shorter together than the focal length (about one shorter image side).
     """
     level = np.array([0.0, 1.0, 0.0])
     lean = np.arctan2(
@@ -90,7 +91,8 @@ def find_gravity(segments: FloatArray, K: FloatArray) -> tuple[FloatArray, float
     prior = prior * np.exp(-((roll.ravel() / math.radians(5)) ** 2))
     support = lengths @ votes
     winner = int(np.argmax(support * prior))
-    confidence = float(support[winner] / lengths.sum())
+    evidence = min(1.0, float(support[winner] / K[0, 0]))
+    confidence = evidence * float(support[winner] / lengths.sum())
     return _refine_vanishing_point(candidates[winner], normals, lengths), confidence
 
 

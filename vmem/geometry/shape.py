@@ -9,7 +9,7 @@ wall is seen at ``v = w(u)``. Being a maximum of continuous functions the scene 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -77,3 +77,20 @@ def limit_walls(wall: FloatArray, step: float, limits: Limits) -> FloatArray:
     height = np.maximum.accumulate(height + rate) - rate
     height = (np.maximum.accumulate((height - rate)[::-1]) + rate[::-1])[::-1]
     return np.exp(height)
+
+
+def close_tears(depth: FloatArray) -> FloatArray:
+    """``depth`` (H, W) with whatever lies too far behind its neighbours drawn nearer.
+
+    The result is the largest map that is nowhere above ``depth`` and in which horizontal and
+    vertical neighbours differ by a factor of MAX_STEP at most. A scene that keeps the limits comes
+    back unchanged; a sky gets a skirt that ends at what stands before it.
+    """
+    height = np.log(depth)
+    for axis in (0, 1):
+        shape = (-1, 1) if axis == 0 else (1, -1)
+        rate = math.log(MAX_STEP) * np.arange(depth.shape[axis], dtype=np.float64).reshape(shape)
+        height = np.minimum.accumulate(height - rate, axis) + rate
+        backwards = np.flip(height + rate, axis)
+        height = np.flip(np.minimum.accumulate(backwards, axis), axis) - rate
+    return np.where(height < np.log(depth) - 1e-9, np.exp(height), depth)

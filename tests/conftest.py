@@ -1,0 +1,36 @@
+"""Shared fixtures: a fake backend, and a short walk made with it."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import box_backend, open_box
+from hypothesis import settings
+
+from vmem.backends import Backend
+from vmem.memory import MemorySnapshot
+from vmem.session import Session
+
+# The same examples on every run, and no test that fails because a machine was slow.
+settings.register_profile("vmem", deadline=None, derandomize=True, max_examples=30)
+settings.load_profile("vmem")
+
+
+@pytest.fixture
+def backend() -> Backend:
+    """The inside of a textured box, rendered exactly, with exact depth."""
+    return box_backend()
+
+
+@pytest.fixture
+def session() -> Session:
+    """A session that has just opened the box."""
+    return open_box()
+
+
+@pytest.fixture(scope="session")
+def walk() -> MemorySnapshot:
+    """A walk of eight steps through the box: 33 views."""
+    session = open_box()
+    for word in "wwaaedds":
+        session.move(word)
+    return session.snapshot()

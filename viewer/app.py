@@ -1,0 +1,268 @@
+"""The program: server, theme, and the life of browsers and their walks."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import threading
+import time
+import webbrowser
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import viser
+
+from viewer.client import Client
+from viewer.guard import guarded
+from viewer.scene import SceneOptions
+from viewer.warmup import warm_up
+from viewer.workspace import Settings, Source, Workspace
+from vmem.backends import resolve
+from vmem.errors import VMemError
+from vmem.photos import check_size, load_photo, samples
+from vmem.session import SessionConfig
+
+log = logging.getLogger(__name__)
+
+STORAGE_KEY = "walk"
+PORT_TRIES = 20
+BRAND = (230, 145, 30)
+
+
+class ViewerError(VMemError, RuntimeError):
+    """The viewer cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ViewerConfig:
+    """How the program was started."""
+
+    photo: Path | None = None
+    """Photo to begin with; the first sample if none is given."""
+    backend: str = "auto"
+    """auto, preview, world or vmem."""
+    host: str = "127.0.0.1"
+    """Address to serve on; anything but this machine needs a token, which is then printed."""
+    port: int | None = None
+    """Port to serve on; 8080 or the next free one if none is given."""
+    seed: int = 0
+    """Fixes everything that is invented."""
+    size: int = 288
+    """Side of the square frames, in pixels."""
+    open: bool = True
+    """Open the page in a browser."""
+    keep: float = 60.0
+    """Seconds that a walk waits for its browser to come back before it is freed."""
+    token: str | None = None
+    """Secret that browsers must present; made up when the host is not this machine."""
+
+
+class App:
+    """A running viewer: the server and the walks of all browsers."""
+
+    def __init__(self, config: ViewerConfig) -> None:
+        """Check everything that can be checked, then listen.
+
+        Raises ViewerError and the errors of photos, backends and settings.
+        """
+        name, why = resolve(config.backend)
+        check_size(config.size)
+        SessionConfig(seed=config.seed)
+        self._source = _first_source(config, name)
+        self._settings = Settings(
+            backend="auto" if name == "world" else name, seed=config.seed, size=config.size
+        )
+        self._keep = config.keep
+        self._walks: dict[str, _Walk] = {}
+        self._clients: dict[int, tuple[str, Client]] = {}
+        self._lock = threading.Lock()
+
+        local = config.host in ("127.0.0.1", "localhost", "::1")
+        self.token = config.token or (None if local else secrets.token_urlsafe(16))
+        port = _choose_port(config.host, config.port)
+        hosts = ("127.0.0.1", "localhost", "::1") if local else None
+        with guarded(self.token, hosts):
+            self.server = viser.ViserServer(host=config.host, port=port, verbose=False)
+        self.port = self.server.get_port()
+        shown = config.host if config.host not in ("0.0.0.0", "::") else socket.gethostname()
+        self.url = f"http://{shown}:{self.port}" + (f"/?token={self.token}" if self.token else "")
+        self.line = f"VMem Viewer at {self.url} · backend {name} ({why})"
+        if config.port is None and self.port != 8080:
+            self.line += f" · port 8080 is busy, so {self.port}"
+
+        self.server.gui.configure_theme(
+            dark_mode=True,
+            control_width="large",
+            show_logo=False,
+            show_share_button=False,
+            brand_color=BRAND,
+        )
+        self.server.gui.set_panel_label("VMem Viewer")
+        self.server.scene.set_up_direction("-y")
+        camera = self.server.initial_camera
+        camera.position, camera.look_at = (0.0, -0.22, -0.62), (0.0, 0.05, 0.8)
+        camera.fov = 1.05
+        self.server.on_client_connect(self._connected)
+        self.server.on_client_disconnect(self._disconnected)
+
+    @property
+    def walks(self) -> dict[str, Workspace]:
+        """The walks that are kept, by key."""
+        with self._lock:
+            return {key: walk.workspace for key, walk in self._walks.items()}
+
+    def close(self) -> None:
+        """Stop every walk and the server."""
+        with self._lock:
+            clients, walks = list(self._clients.values()), list(self._walks.values())
+            self._clients.clear()
+            self._walks.clear()
+        for _, client in clients:
+            client.leave()
+        for walk in walks:
+            walk.stop_waiting()
+            walk.workspace.close()
+        self.server.stop()
+
+    # --- browsers come and go --------------------------------------------------------------
+
+    def _connected(self, handle: viser.ClientHandle) -> None:
+        key = _remembered_key(handle)
+        with self._lock:
+            if key is None or key not in self._walks or self._walks[key].taken:
+                # A second tab of the same browser gets a walk of its own.
+                key = secrets.token_urlsafe(12)
+                settings = replace(self._settings, scene=SceneOptions())
+                self._walks[key] = _Walk(Workspace(settings))
+                fresh = True
+            else:
+                fresh = False
+            walk = self._walks[key]
+            walk.taken = True
+            walk.stop_waiting()
+        handle.local_storage.set_item(STORAGE_KEY, key)
+        if handle.client_id not in self.server.get_clients():
+            self._wait_for_return(key)
+            return
+        client = Client(handle, walk.workspace)
+        with self._lock:
+            self._clients[handle.client_id] = (key, client)
+        if fresh:
+            client.post(client.open, self._source)
+        if handle.client_id not in self.server.get_clients():
+            self._disconnected(handle)
+
+    def _disconnected(self, handle: viser.ClientHandle) -> None:
+        with self._lock:
+            key, client = self._clients.pop(handle.client_id, (None, None))
+        if client is not None and key is not None:
+            client.leave()
+            self._wait_for_return(key)
+
+    def _wait_for_return(self, key: str) -> None:
+        with self._lock:
+            walk = self._walks.get(key)
+            if walk is None:
+                return
+            walk.taken = False
+            walk.wait(self._keep, lambda: self._free(key))
+
+    def _free(self, key: str) -> None:
+        with self._lock:
+            walk = self._walks.get(key)
+            if walk is None or walk.taken:
+                return
+            del self._walks[key]
+        walk.workspace.close()
+
+
+class _Walk:
+    """A workspace and who waits for it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.taken = False
+        self._timer: threading.Timer | None = None
+
+    def wait(self, seconds: float, then) -> None:
+        self.stop_waiting()
+        self._timer = threading.Timer(seconds, then)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def run(config: ViewerConfig) -> None:
+    """Start the viewer and serve until interrupted."""
+    warm_up()
+    app = App(config)
+    print(app.line, flush=True)
+    if config.open:
+        threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        print("\nstopped")
+    finally:
+        app.close()
+
+
+def _first_source(config: ViewerConfig, backend: str) -> Source:
+    if backend == "world":
+        if config.photo is not None:
+            raise ViewerError(
+                "the world backend renders its own scene and takes no photo: "
+                "leave the photo out, or use --backend preview"
+            )
+        return Source("procedural world", None)
+    if config.photo is None:
+        sample = samples()[0]
+        return Source(sample.title, sample.path)
+    # Read it now: a photo that cannot be used should stop the start, not greet the browser.
+    load_photo(config.photo, config.size)
+    return Source(config.photo.name, config.photo)
+
+
+def _remembered_key(handle: viser.ClientHandle) -> str | None:
+    try:
+        return handle.local_storage.get_item(STORAGE_KEY, timeout=3.0)
+    except (RuntimeError, TimeoutError):
+        return None
+
+
+def _choose_port(host: str, asked: int | None) -> int:
+    """The port asked for if it is free, else the first free one from 8080."""
+    if asked is not None:
+        if not 0 <= asked <= 65535:
+            raise ViewerError(f"--port must be between 0 and 65535, got {asked}")
+        error = _why_taken(host, asked)
+        if error:
+            raise ViewerError(
+                f"cannot listen on {host}:{asked}: {error}. "
+                "Choose another --port, or leave it out to take the next free one"
+            )
+        return asked
+    error = ""
+    for port in range(8080, 8080 + PORT_TRIES):
+        error = _why_taken(host, port)
+        if not error:
+            return port
+    raise ViewerError(f"no free port from 8080 to {8080 + PORT_TRIES - 1} on {host}: {error}")
+
+
+def _why_taken(host: str, port: int) -> str:
+    """Why nobody can listen there, or ""."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

@@ -1,0 +1,470 @@
+"""One browser: its scene, panels, keyboard and ghost, on one thread of their own.
+
+Keys, panels, mouse and the worker post calls; the client's thread carries them out in order. The
+retrieval for the ghost is done when nothing is waiting, so the latest position always wins.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import viser
+
+from viewer.actor import Actor
+from viewer.camera_rig import CameraRig
+from viewer.controls import ACTIONS, KEYMAPS, SWALLOWED, help_markdown
+from viewer.ghost import FLY_RATE, Ghost
+from viewer.heatmap import MODES, paint_surfels, paint_view
+from viewer.keyboard import Keyboard, KeyEvent
+from viewer.panels.history import HistoryPanel
+from viewer.panels.memory import MemoryPanel
+from viewer.panels.session import SessionPanel
+from viewer.panels.settings import SettingsPanel
+from viewer.panels.walk import WalkPanel
+from viewer.picking import nearest_view, pick_surfel
+from viewer.scene import SceneView, memory_at
+from viewer.surfel_cloud import inject_patch
+from viewer.worker import Event
+from viewer.workspace import Source, Workspace
+from vmem.cameras import Cameras, FloatArray
+from vmem.retrieval import Retrieval
+from vmem.selection import STRATEGIES
+from vmem.session import Session
+
+FRAME_TIME = 1 / 30
+PLAY_TIME = 1 / 8
+TABLE_TIME = 0.25
+"""Seconds between updates of what is costly to send: the table and the target picture."""
+
+
+class Client(Actor):
+    """Everything one browser sees and does. Methods without underscore run on its own thread."""
+
+    def __init__(self, handle: viser.ClientHandle, workspace: Workspace) -> None:
+        super().__init__(f"browser-{handle.client_id}")
+        self.handle = handle
+        self.workspace = workspace
+        self.ghost: Ghost | None = None
+        self.retrieval: Retrieval | None = None
+        self._held: frozenset[str] = frozenset()
+        self._pointer: tuple[float, float] | None = None
+        self._ghost_moved = False
+        self._table_due = False
+        self._table_shown = self._last_tick = 0.0
+        self._retrieval_ms = 0.0
+        self._playing: int | None = None
+        self._shown_session: Session | None = None
+
+        self._rig = CameraRig(handle, on_dragged=lambda pose: self.post(self._dragged, pose))
+        inject_patch(handle.gui)
+        tabs = handle.gui.add_tab_group()
+        with tabs.add_tab("Walk", viser.Icon.WALK):
+            self._walk = WalkPanel(self, handle.gui)
+        with tabs.add_tab("Memory", viser.Icon.BRAIN):
+            self._memory = MemoryPanel(self, handle.gui)
+        with tabs.add_tab("History", viser.Icon.HISTORY):
+            self._history = HistoryPanel(self, handle.gui)
+        with tabs.add_tab("Session", viser.Icon.PHOTO):
+            self._session = SessionPanel(self, handle.gui)
+        with tabs.add_tab("Settings", viser.Icon.SETTINGS):
+            SettingsPanel(self, handle.gui)
+        self._scene = SceneView(handle.scene, workspace.settings.scene)
+        self._keyboard = Keyboard(handle, SWALLOWED, self._key_pressed)
+        handle.scene.on_click()(self._clicked)
+        workspace.listen(lambda event: self.post(self._job_changed, event))
+        self.start()
+        self.post(self.show_session)
+
+    def leave(self) -> None:
+        """The browser is gone."""
+        self.workspace.listen(None)
+        self._keyboard.dispose()
+        self.close()
+
+    # --- what keys and buttons do ----------------------------------------------------------
+
+    def move(self, word: str) -> None:
+        """One move: the ghost goes there at once; in step mode frames follow."""
+        if self.ghost is None:
+            return
+        self._move_ghost(word)
+        if self.workspace.settings.mode == "step":
+            self._submit(self.ghost.camera.c2w, word)
+
+    def generate(self) -> None:
+        """Generate along the way to the ghost; straight on, in step mode, if it never left."""
+        if self.ghost is None:
+            return
+        if self.workspace.settings.mode == "step" and not self.ghost.away:
+            self.move("w")
+            return
+        waypoints = self.ghost.waypoints()
+        if not waypoints:
+            self._notify("Nothing to generate", "Move the ghost first: hold W, A, S or D.")
+            return
+        for pose in waypoints:
+            if not self._submit(pose, "fly"):
+                break
+
+    def cancel(self) -> None:
+        """Stop the running job and forget the waiting ones."""
+        self._playing = None
+        if self.workspace.worker.cancel() == 0:
+            self._notify("Nothing to cancel", "No frames are being generated.")
+
+    def undo(self) -> None:
+        """Take back the last step."""
+        self.workspace.undo()
+
+    def redo(self) -> None:
+        """Bring it back."""
+        self.workspace.redo()
+
+    def switch(self, node: int) -> None:
+        """Go to a step of the history tree."""
+        self.workspace.switch(node)
+
+    def next_heat(self) -> None:
+        """The next colouring."""
+        modes = list(MODES)
+        self.set_heat(modes[(modes.index(self.workspace.settings.scene.heat) + 1) % len(modes)])
+
+    def set_heat(self, mode: str) -> None:
+        """Colour the surfels by ``mode``."""
+        if mode != self.workspace.settings.scene.heat:
+            self.workspace.settings.scene.heat = mode
+            self._show_colors()
+            self._scene.show_billboards()
+            self._show_walk_picture()
+            self._table_due = True
+
+    def jump(self) -> None:
+        """Stand at the view under the pointer, or at the newest."""
+        session = self.workspace.session
+        if session is None:
+            return
+        memory = session.snapshot()
+        view = nearest_view(memory, self.handle.camera, self._pointer) if self._pointer else None
+        self.stand_at(len(memory.views) - 1 if view is None else view)
+
+    def stand_at(self, view: int) -> None:
+        """Bring ghost and eye to a stored view."""
+        session = self.workspace.session
+        if session is None or self.ghost is None:
+            return
+        memory = session.snapshot()
+        if view < len(memory.views):
+            self.ghost.place(memory.views[view].camera.c2w)
+            self._ghost_moved = True
+            self._rig.stand_at(self.ghost.camera)
+            self._walk.show_place(f"standing at view {view}")
+
+    def play(self) -> None:
+        """Play the walk from its beginning, or stop playing."""
+        self._playing = None if self._playing is not None else 0
+        self._history.show_playing(self._playing is not None)
+
+    def show_view(self, view: int) -> None:
+        """Scrub: show a stored frame and stand at its camera."""
+        session = self.workspace.session
+        if session is None:
+            return
+        views = session.snapshot().views
+        if view < len(views):
+            self._history.show_view(view, views[view].rgb)
+            self._rig.stand_at(views[view].camera)
+
+    def help(self) -> None:
+        """Open the list of keys."""
+        modal = self.handle.gui.add_modal("Keys and mouse", size="lg")
+        with modal:
+            self.handle.gui.add_markdown(help_markdown(self.workspace.settings.keymap))
+            self.handle.gui.add_button("Close").on_click(lambda _: modal.close())
+
+    def open(self, source: Source) -> None:
+        """Begin a new walk."""
+        if self.workspace.worker.busy:
+            self.workspace.worker.cancel()
+        self.workspace.open(source)
+
+    def open_again(self) -> None:
+        """Begin the present walk anew, with the present settings."""
+        if self.workspace.source is not None:
+            self.open(self.workspace.source)
+
+    def export(self) -> None:
+        """Pack the walk and offer it for download."""
+        self.workspace.export()
+
+    def compare_strategies(self) -> None:
+        """Ask every strategy about the ghost's view."""
+        session = self.workspace.session
+        if session is None or self.ghost is None:
+            return
+        memory = session.snapshot()
+        targets = Cameras.stack([self.ghost.camera])
+        k = self.workspace.settings.context_views
+        answers = [memory.retrieve(targets, k, strategy) for strategy in STRATEGIES]
+        self._memory.show_comparison(memory, answers)
+
+    # --- settings --------------------------------------------------------------------------
+
+    def set_mode(self, mode: str) -> None:
+        """ "step" or "fly"."""
+        self.workspace.settings.mode = mode
+        self._held = frozenset()
+
+    def set_eye(self, eye: str) -> None:
+        """Where the browser's camera stands."""
+        self.workspace.settings.eye = eye
+        if self.ghost is not None:
+            self._rig.set_eye(eye, self.ghost.camera)
+
+    def set_strides(self, step_size: float, turn_degrees: float) -> None:
+        """How far one move goes."""
+        settings = self.workspace.settings
+        settings.step_size, settings.turn_degrees = step_size, turn_degrees
+        if self.ghost is not None:
+            self.ghost.step_size, self.ghost.turn_angle = step_size, np.radians(turn_degrees)
+
+    def set_strategy(self, strategy: str) -> None:
+        """How views are chosen, from the next step on; the ghost shows it at once."""
+        self.workspace.settings.strategy = strategy
+        self._ghost_moved = True
+
+    def set_context_views(self, k: int) -> None:
+        """How many views are chosen."""
+        self.workspace.settings.context_views = k
+        self._ghost_moved = True
+
+    def set_keymap(self, keymap: str) -> None:
+        """Which keys turn and which strafe."""
+        self.workspace.settings.keymap = keymap
+
+    def set_next(self, backend: str, size: int, seed: int) -> None:
+        """What the next walk is made with."""
+        settings = self.workspace.settings
+        settings.backend, settings.size, settings.seed = backend, size, seed
+
+    def set_shown(self, frustums: bool, billboards: bool, provenance: bool) -> None:
+        """What stands in the scene."""
+        options = self.workspace.settings.scene
+        options.frustums, options.billboards, options.provenance = (
+            frustums,
+            billboards,
+            provenance,
+        )
+        self._scene.show_options()
+        self._show_walk_picture()
+
+    # --- what happens to us ----------------------------------------------------------------
+
+    def _key_pressed(self, event: KeyEvent) -> None:
+        """On viser's event loop: hand over, at once."""
+        self.post(self._handle_key, event)
+
+    def _handle_key(self, event: KeyEvent) -> None:
+        self._held = event.held
+        if event.kind != "down":
+            return
+        word = KEYMAPS[self.workspace.settings.keymap].get(event.code)
+        action = ACTIONS.get((event.code, event.shift))
+        if word is not None and self.workspace.settings.mode == "step":
+            self.move(word)
+        elif word is not None:
+            self._last_tick = time.perf_counter() - FRAME_TIME
+        elif action is not None:
+            getattr(self, action)()
+
+    async def _clicked(self, event: viser.SceneClickEvent) -> None:
+        self.post(self._answer_click, event)
+
+    def _answer_click(self, event: viser.SceneClickEvent) -> None:
+        session = self.workspace.session
+        if session is None:
+            return
+        memory = session.snapshot()
+        origin, direction = np.array(event.ray_origin), np.array(event.ray_direction)
+        surfel = pick_surfel(memory.surfels, origin, direction)
+        if surfel is None:
+            return
+        seen_by = np.unique(memory.link_view[memory.link_surfel == surfel])
+        self._memory.show_asked(
+            f"**Surfel {surfel}**: seen by view{'s' * (len(seen_by) > 1)} "
+            f"{', '.join(map(str, seen_by))} · radius {memory.surfels.radius[surfel]:.3f} · at "
+            f"{np.round(memory.surfels.position[surfel], 2).tolist()}"
+        )
+
+    def _dragged(self, pose: FloatArray) -> None:
+        """The user steers the ghost with the mouse, looking through its eyes."""
+        if self.ghost is not None and self._playing is None:
+            self.ghost.place(pose)
+            self._scene.show_ghost(self.ghost.camera)
+            self._ghost_moved = True
+
+    def _job_changed(self, event: Event) -> None:
+        self._walk.show_event(event)
+        if event.kind == "finished":
+            if isinstance(event.result, bytes):
+                self.handle.send_file_download("walk.zip", event.result)
+            else:
+                self.show_session()
+        elif event.kind in ("failed", "cancelled"):
+            if event.kind == "failed":
+                self.workspace.worker.cancel()
+                self._notify(f"{event.label} failed", event.message, "red")
+            self.show_session()
+
+    def failed(self, error: Exception) -> None:
+        """A defect of ours must not go unseen."""
+        self._notify("Something went wrong", f"{type(error).__name__}: {error}", "red")
+
+    # --- showing ---------------------------------------------------------------------------
+
+    def show_session(self) -> None:
+        """Bring everything up to the session as it stands."""
+        session = self.workspace.session
+        if session is None:
+            return
+        memory = session.snapshot()
+        walked_on = self.workspace.worker.busy
+        if session is not self._shown_session:
+            self._shown_session = session
+            self.retrieval = None
+            self.ghost = Ghost(session.camera)
+            settings = self.workspace.settings
+            self.set_strides(settings.step_size, settings.turn_degrees)
+            self._rig.set_eye(settings.eye, self.ghost.camera)
+            title = "" if self.workspace.source is None else self.workspace.source.title
+            self._session.show(title, session.backend.label, self.workspace.notes)
+        elif self.ghost is not None and not walked_on:
+            before = self.ghost.camera
+            self.ghost.reset(session.camera)
+            self._rig.follow(before, self.ghost.camera)
+        self._scene.show_memory(memory, self.retrieval)
+        if self.ghost is not None:
+            self._scene.show_ghost(self.ghost.camera)
+        self._ghost_moved = True
+        self._history.show(session)
+        self._show_walk_picture()
+        self._walk.show_place(
+            f"step {len(memory.steps) - 1} · {len(memory.views)} views · "
+            f"{len(memory.surfels)} surfels · {session.backend.label}"
+        )
+
+    def settle(self) -> float | None:
+        """Fly, play, retrieve: whatever only matters for the latest state."""
+        now = time.perf_counter()
+        flying = self._fly(now)
+        playing = self._play_on(now)
+        if self._ghost_moved:
+            self._ghost_moved = False
+            self._retrieve()
+        if self._table_due and now - self._table_shown >= TABLE_TIME:
+            self._show_table()
+            self._table_shown = now
+            self._table_due = False
+        waits = [
+            wait
+            for wait, wanted in (
+                (FRAME_TIME, flying),
+                (PLAY_TIME, playing),
+                (max(0.0, TABLE_TIME - (now - self._table_shown)), self._table_due),
+            )
+            if wanted
+        ]
+        return min(waits) if waits else None
+
+    def _fly(self, now: float) -> bool:
+        if self.workspace.settings.mode != "fly" or self.ghost is None:
+            return False
+        keymap = KEYMAPS[self.workspace.settings.keymap]
+        words = [keymap[code] for code in sorted(self._held) if code in keymap]
+        if not words:
+            return False
+        # A stall must not throw the ghost across the room.
+        elapsed = min(now - self._last_tick, 0.1)
+        if elapsed >= 0.8 * FRAME_TIME:
+            self._last_tick = now
+            for word in words:
+                self._move_ghost(word, elapsed * FLY_RATE)
+        return True
+
+    def _play_on(self, now: float) -> bool:
+        session = self.workspace.session
+        if self._playing is None or session is None:
+            return False
+        views = session.snapshot().views
+        if now - self._last_tick < 0.8 * PLAY_TIME:
+            return True
+        self._last_tick = now
+        self.show_view(self._playing)
+        self._playing += 1
+        if self._playing >= len(views):
+            self.play()
+        return self._playing is not None
+
+    def _move_ghost(self, word: str, amount: float = 1.0) -> None:
+        assert self.ghost is not None
+        before = self.ghost.camera
+        self.ghost.move(word, amount)
+        with self.handle.atomic():
+            self._scene.show_ghost(self.ghost.camera)
+            self._rig.follow(before, self.ghost.camera)
+        self._ghost_moved = True
+
+    def _submit(self, c2w: FloatArray, label: str) -> bool:
+        if self.workspace.walk_to(c2w, label):
+            return True
+        self._notify("Too many steps are waiting", "Press Esc to drop them.", "yellow")
+        return False
+
+    def _retrieve(self) -> None:
+        session = self.workspace.session
+        if session is None or self.ghost is None:
+            return
+        memory = session.snapshot()
+        settings = self.workspace.settings
+        began = time.perf_counter()
+        self.retrieval = memory.retrieve(
+            Cameras.stack([self.ghost.camera]), settings.context_views, settings.strategy
+        )
+        self._retrieval_ms = 1e3 * (time.perf_counter() - began)
+        self._scene.show_retrieval(self.ghost.camera, self.retrieval)
+        if settings.scene.heat in ("weight", "depth"):
+            self._scene.show_heat(self.retrieval)
+        self._table_due = True
+
+    def _show_colors(self) -> None:
+        self._scene.show_heat(self.retrieval)
+
+    def _show_table(self) -> None:
+        session = self.workspace.session
+        if session is None or self.retrieval is None:
+            return
+        memory = session.snapshot()
+        mode = self.workspace.settings.scene.heat
+        painted = paint_surfels(mode, memory, self.retrieval)
+        self._memory.show_colors(mode, painted)
+        if len(self.retrieval.votes) <= len(memory.views):
+            self._memory.show_target(paint_view(self.retrieval.buffers[-1], painted.color))
+            self._memory.show_retrieval(memory, self.retrieval, self._retrieval_ms)
+
+    def _show_walk_picture(self) -> None:
+        """The newest frame, beside what memory knew of it before it was made."""
+        session = self.workspace.session
+        if session is None:
+            return
+        memory = session.snapshot()
+        retrieval = memory.retrievals[-1]
+        heat = None
+        if retrieval is not None:
+            before = memory_at(memory, len(memory.steps) - 2)
+            mode = self.workspace.settings.scene.heat
+            color = paint_surfels("weight" if mode == "image" else mode, before, retrieval).color
+            heat = paint_view(retrieval.buffers[-1], color)
+        self._walk.show_frame(self._scene.frame_picture(memory.views[-1]), heat)
+
+    def _notify(self, title: str, body: str, color: str | None = None) -> None:
+        self.handle.add_notification(title, body, auto_close_seconds=6.0, color=color)  # pyright: ignore

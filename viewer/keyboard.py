@@ -1,0 +1,152 @@
+"""Held keys of one browser, in Python: key down, key up, and the set that is down.
+
+viser itself offers hotkeys without release or held state, and flies its camera with WASD, QE and
+the arrows whether we like it or not. The script in ``shaders/keyboard.js`` listens before anyone
+else does, keeps the keys that we take from the rest of the page, and talks to Python through a
+hidden text element of the client's GUI.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import viser
+
+from shaders import load
+from viewer.inject import is_connected, script_html
+
+logger = logging.getLogger(__name__)
+
+KeyEventKind = Literal["down", "up", "clear", "ready"]
+
+_KINDS = ("down", "up", "clear", "ready")
+_CODE = re.compile(r"[A-Za-z0-9]{1,32}")
+_LONGEST_MESSAGE = 4096
+_MOST_HELD = 64
+_LARGEST_NUMBER = 2**53
+
+
+@dataclass(frozen=True)
+class KeyEvent:
+    """What happened on the keyboard.
+
+    kind: "down" and "up" of a key · "clear": nothing is held any more, because the page lost the
+    focus, was hidden, or a text field took over · "ready": the browser has begun to listen.
+    code: ``KeyboardEvent.code``, the place on the keyboard ("KeyW", "Space"); "" for the last two.
+    shift: whether shift was down · held: all codes that are down after this event.
+    sequence: 1, 2, 3… in each browser · time_ms: the browser's clock, epoch milliseconds.
+    """
+
+    kind: KeyEventKind
+    code: str
+    shift: bool
+    held: frozenset[str]
+    sequence: int
+    time_ms: float
+
+
+class Keyboard:
+    """The keyboard of one client, as a stream of KeyEvents.
+
+    ``on_event`` runs on viser's event loop, in order: keep it short. Keys pressed in a text field,
+    in a dialog, or together with ctrl, alt or meta are not reported; nor is auto-repeat. Codes in
+    ``swallow`` reach nobody else on the page: neither viser's own flying nor hotkeys of
+    `gui.add_command`. A reload or reconnect is a new client: make a new Keyboard for it.
+    """
+
+    def __init__(
+        self,
+        client: viser.ClientHandle,
+        swallow: Collection[str],
+        on_event: Callable[[KeyEvent], None],
+    ) -> None:
+        self._client = client
+        self._swallow = sorted(set(swallow))
+        self._on_event = on_event
+        self._disposed = False
+        self._channel = client.gui.add_text("keyboard", "", visible=False)
+
+        # viser runs `async def` callbacks inline and in order; plain functions go to a thread
+        # pool, where two key events may overtake each other.
+        @self._channel.on_update
+        async def _(event: viser.GuiEvent[viser.GuiTextHandle]) -> None:
+            self._receive(event.target.value)
+
+        self._script = client.gui.add_html(self._html(listen=True))
+
+    def set_swallow(self, codes: Collection[str]) -> None:
+        """Take these codes, and no others, from the rest of the page."""
+        if self._disposed:
+            raise RuntimeError("this keyboard has been disposed of")
+        self._swallow = sorted(set(codes))
+        self._script.content = self._html(listen=True)
+
+    def dispose(self) -> None:
+        """Stop listening. Harmless when repeated, and after the client has gone."""
+        if self._disposed:
+            return
+        self._disposed = True
+        if not is_connected(self._client):
+            return
+        # Assigning raises RuntimeError if somebody has reset the whole GUI: then all is gone too.
+        with contextlib.suppress(RuntimeError):
+            self._script.content = self._html(listen=False)
+            self._channel.remove()
+
+    def _html(self, *, listen: bool) -> str:
+        config = {
+            "channel": self._channel._impl.uuid,
+            "swallow": self._swallow,
+            "listen": listen,
+        }
+        return script_html(load("keyboard.js"), config)
+
+    def _receive(self, message: str) -> None:
+        event = parse_key_event(message)
+        if self._disposed or event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            # viser would only mention it when the task is garbage-collected.
+            logger.exception("the handler of %s failed", event)
+
+
+def parse_key_event(message: str) -> KeyEvent | None:
+    """Read what the browser sent; None for anything that the script would not send."""
+    if len(message) > _LONGEST_MESSAGE:
+        return None
+    try:
+        fields = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, list) or len(fields) != 6:
+        return None
+    kind, code, shift, held, sequence, time_ms = fields
+    if kind not in _KINDS or not isinstance(shift, bool):
+        return None
+    if not (_is_code(code) if kind in ("down", "up") else code == ""):
+        return None
+    if not isinstance(held, list) or len(held) > _MOST_HELD or not all(map(_is_code, held)):
+        return None
+    if not isinstance(sequence, int) or not _is_number(sequence) or not _is_number(time_ms):
+        return None
+    return KeyEvent(
+        cast(KeyEventKind, kind), code, shift, frozenset(held), sequence, float(time_ms)
+    )
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, str) and _CODE.fullmatch(value) is not None
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return 0 <= value <= _LARGEST_NUMBER

@@ -1,0 +1,59 @@
+"""The Settings tab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import viser
+
+from viewer.controls import KEYMAPS
+
+if TYPE_CHECKING:
+    from viewer.client import Client
+
+SIZES = (192, 288, 384, 576)
+
+
+class SettingsPanel:
+    """Backend, seed and size for the next walk; keys and what is drawn, at once."""
+
+    def __init__(self, client: Client, gui: viser.GuiApi) -> None:
+        settings = client.workspace.settings
+        gui.add_markdown("**For the next walk**")
+        backend = gui.add_dropdown("Backend", ("auto", "preview"), initial_value="auto")
+        size = gui.add_dropdown(
+            "Frame size",
+            tuple(str(side) for side in sorted({*SIZES, settings.size})),
+            initial_value=str(settings.size),
+            hint="pixels, square",
+        )
+        seed = gui.add_number("Seed", settings.seed, min=0, max=2**32 - 1, step=1)
+        again = gui.add_button("Begin this walk again", icon=viser.Icon.REFRESH)
+
+        @backend.on_update
+        @size.on_update
+        @seed.on_update
+        def _(_: object) -> None:
+            client.post(client.set_next, backend.value, int(size.value), int(seed.value))
+
+        again.on_click(lambda _: client.post(client.open_again))
+
+        gui.add_markdown("**Now**")
+        keymap = gui.add_dropdown("Keys", tuple(KEYMAPS), initial_value=settings.keymap)
+        keymap.on_update(lambda _: client.post(client.set_keymap, keymap.value))
+        frustums = gui.add_checkbox("Frustums", settings.scene.frustums)
+        billboards = gui.add_checkbox("Billboards", settings.scene.billboards)
+        provenance = gui.add_checkbox(
+            "Show what was invented",
+            settings.scene.provenance,
+            hint="orange: invented in this frame; blue: remembered, but once invented",
+        )
+
+        @frustums.on_update
+        @billboards.on_update
+        @provenance.on_update
+        def _(_: object) -> None:
+            client.post(client.set_shown, frustums.value, billboards.value, provenance.value)
+
+        help_button = gui.add_button("Keys and mouse (?)", icon=viser.Icon.KEYBOARD)
+        help_button.on_click(lambda _: client.post(client.help))

@@ -1,0 +1,116 @@
+"""The Walk tab: where we are, the newest frame, progress, moves, modes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import viser
+
+from viewer.controls import MOVE_NAMES
+from viewer.heatmap import BACKGROUND
+from viewer.scene import thumbnail
+from viewer.worker import Event
+from vmem.views import U8
+
+if TYPE_CHECKING:
+    from viewer.client import Client
+
+PICTURE = 288
+"""Side of the frame shown in the panel, in pixels."""
+MOVE_ROWS = (("a", "w", "d"), ("q", "s", "e"), ("r", "f"), ("t", "g"))
+
+
+class WalkPanel:
+    """Shows the newest frame beside its heat map and drives the walk with the mouse."""
+
+    def __init__(self, client: Client, gui: viser.GuiApi) -> None:
+        settings = client.workspace.settings
+        blank = np.full((PICTURE // 2, PICTURE, 3), BACKGROUND, np.uint8)
+        self._picture = gui.add_image(blank, label=None, format="jpeg", jpeg_quality=85)
+        self._where = gui.add_markdown("")
+        self._stage = gui.add_markdown("*ready*")
+        self._bar = gui.add_progress_bar(0)
+        self._cancel = gui.add_button("Cancel (Esc)", color="gray", icon=viser.Icon.X)
+        self._cancel.visible = self._bar.visible = False
+        self._cancel.on_click(lambda _: client.post(client.cancel))
+
+        mode = gui.add_button_group("Mode", ("step", "fly"))
+        mode.value = settings.mode
+        mode.on_click(lambda _: client.post(client.set_mode, mode.value))
+        generate = gui.add_button(
+            "Generate (Space)", color="orange", icon=viser.Icon.PLAYER_TRACK_NEXT
+        )
+        generate.on_click(lambda _: client.post(client.generate))
+        for words in MOVE_ROWS:
+            group = gui.add_button_group("", tuple(MOVE_NAMES[word] for word in words))
+            group.on_click(self._mover(client, group))
+        travel = gui.add_button_group("History", ("undo", "redo"))
+        travel.on_click(
+            lambda _: client.post(client.undo if travel.value == "undo" else client.redo)
+        )
+
+        step = gui.add_slider("Step", 0.02, 0.5, 0.02, settings.step_size, hint="scene units")
+        turn = gui.add_slider("Turn", 1.0, 30.0, 1.0, settings.turn_degrees, hint="degrees")
+
+        @step.on_update
+        @turn.on_update
+        def _(_: object) -> None:
+            client.post(client.set_strides, step.value, turn.value)
+
+        eye = gui.add_dropdown(
+            "View from",
+            ("behind", "eyes", "free"),
+            initial_value=settings.eye,
+            hint="behind the ghost, through its eyes (dragging steers it), or free",
+        )
+        eye.on_update(lambda _: client.post(client.set_eye, eye.value))
+
+    @staticmethod
+    def _mover(client: Client, group: viser.GuiButtonGroupHandle):
+        words = {name: word for word, name in MOVE_NAMES.items()}
+        return lambda _: client.post(client.move, words[group.value])
+
+    def show_frame(self, frame: U8, heat: U8 | None) -> None:
+        """The newest frame, and beside it what memory knew of it."""
+        side = PICTURE // 2
+        left = thumbnail(frame, PICTURE)
+        if heat is None:
+            self._picture.image = left
+            return
+        right = thumbnail(heat, PICTURE).repeat(1, axis=0)
+        if right.shape != left.shape:
+            import cv2
+
+            right = cv2.resize(
+                right, (left.shape[1], left.shape[0]), interpolation=cv2.INTER_NEAREST
+            )
+        gap = np.full((left.shape[0], max(2, side // 48), 3), BACKGROUND, np.uint8)
+        self._picture.image = np.concatenate([left, gap, right], axis=1)
+
+    def show_place(self, text: str) -> None:
+        """One line: where the walk stands."""
+        self._where.content = text
+
+    def show_event(self, event: Event) -> None:
+        """Stage, estimate and progress of the job."""
+        running = event.kind in ("started", "progress")
+        self._bar.visible = self._cancel.visible = running
+        self._bar.value = 100 * event.fraction if running else 0.0
+        self._stage.content = _describe(event)
+
+
+def _describe(event: Event) -> str:
+    more = f", {event.waiting} more waiting" if event.waiting else ""
+    if event.kind == "progress" and event.progress is not None:
+        stage = event.progress
+        count = f" {stage.done}/{stage.total}" if stage.total > 1 else ""
+        left = "" if event.eta is None else f", about {event.eta:.1f} s left"
+        return f"**{event.label}**: {stage.stage}{count}{left}{more}"
+    if event.kind == "started":
+        return f"**{event.label}**…{more}"
+    if event.kind == "failed":
+        return f"**{event.label} failed**: {event.message}"
+    if event.kind == "cancelled":
+        return f"**{event.label}** cancelled: nothing was changed"
+    return f"*ready*{more}"

@@ -1,0 +1,293 @@
+"""What stands in the 3-D scene: surfels, frustums, the way walked, the ghost, billboards.
+
+Everything is a difference against what the browser already has: surfels and frustums are added and
+cut at the end, colours are sent where they changed, and nodes keep their names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import viser
+import viser.transforms as vtf
+
+from viewer.heatmap import paint_provenance, paint_surfels, paint_view
+from viewer.surfel_cloud import SurfelCloud
+from vmem.cameras import Camera, FloatArray
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import Retrieval
+from vmem.views import U8, View
+
+AMBER = (255, 176, 46)
+SKY = (86, 180, 233)
+QUIET = (92, 98, 110)
+FAINT = (66, 70, 80)
+
+THUMBNAIL = 56
+FRUSTUM_SCALE = 0.045
+GHOST_SCALE = 0.075
+BILLBOARD_WIDTH = 0.15
+
+
+def pose_wxyz(c2w: FloatArray) -> FloatArray:
+    """Quaternion (4,) wxyz of a pose (4, 4)."""
+    return vtf.SO3.from_matrix(c2w[:3, :3]).wxyz
+
+
+def thumbnail(rgb: U8, side: int = THUMBNAIL) -> U8:
+    """The frame scaled so that its longer side is ``side`` pixels."""
+    h, w = rgb.shape[:2]
+    scale = side / max(h, w)
+    size = (max(1, round(w * scale)), max(1, round(h * scale)))
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+
+
+@dataclass
+class SceneOptions:
+    """What is shown."""
+
+    heat: str = "image"
+    frustums: bool = True
+    billboards: bool = True
+    provenance: bool = False
+
+
+class SceneView:
+    """The scene of one browser. Not thread-safe: one thread calls it."""
+
+    def __init__(self, scene: viser.SceneApi, options: SceneOptions) -> None:
+        self._scene = scene
+        self.options = options
+        self._cloud = SurfelCloud(scene, "/surfels")
+        self._frustums = _Frustums(scene)
+        self._billboards = _Billboards(scene)
+        self._ghost: viser.CameraFrustumHandle | None = None
+        self._path: viser.LineSegmentsHandle | None = None
+        self._rays: viser.LineSegmentsHandle | None = None
+        self._shown = MemorySnapshot.empty()
+        scene.set_up_direction("-y")
+
+    @property
+    def frustums(self) -> list[viser.CameraFrustumHandle]:
+        """Handles of the views' frustums, by view."""
+        return self._frustums.handles
+
+    def show_memory(self, memory: MemorySnapshot, retrieval: Retrieval | None) -> None:
+        """Bring surfels, frustums, path and billboards up to ``memory``."""
+        shared = _shared_steps(self._shown, memory)
+        end = self._shown.steps[shared - 1] if shared else None
+        self._cloud.truncate(end.n_surfels if end else 0)
+        self._frustums.truncate(end.n_views if end else 0)
+        self._shown = memory
+        new = memory.surfels[len(self._cloud) :]
+        if len(new):
+            painted = paint_surfels(self.options.heat, memory, retrieval)
+            self._cloud.append(
+                new.position, new.normal, new.radius, painted.color[len(self._cloud) :]
+            )
+        for view in memory.views[len(self._frustums.handles) :]:
+            self._frustums.add(view, self.options.frustums)
+        self._show_path(memory)
+        self.show_billboards()
+
+    def show_heat(self, retrieval: Retrieval | None) -> None:
+        """Recolour surfels by the present mode; only chunks that change are sent."""
+        painted = paint_surfels(self.options.heat, self._shown, retrieval)
+        self._cloud.set_colors(painted.color)
+
+    def show_retrieval(self, ghost: Camera, retrieval: Retrieval) -> None:
+        """Light the chosen views and draw lines from the ghost to them."""
+        self._frustums.light(set(retrieval.order), retrieval.share)
+        ends = [self._shown.views[view].camera.position for view in retrieval.order]
+        points = np.array([(ghost.position, end) for end in ends], np.float32)
+        # A camera that stands on the ghost has no line to be seen: keep a hair of length.
+        points[:, 1] += np.float32(1e-4)
+        if self._rays is None:
+            self._rays = self._scene.add_line_segments(
+                "/retrieval", points, AMBER, thickness=1.5, thickness_units="screen"
+            )
+        else:
+            self._rays.points = points
+            self._rays.colors = np.broadcast_to(np.array(AMBER, np.uint8), points.shape)
+
+    def show_ghost(self, camera: Camera) -> None:
+        """Put the ghost camera where it is."""
+        fov, aspect = camera.fov[0], camera.hw[1] / camera.hw[0]
+        if self._ghost is None:
+            self._ghost = self._scene.add_camera_frustum(
+                "/ghost",
+                fov,
+                aspect,
+                scale=GHOST_SCALE,
+                thickness=2.5,
+                thickness_units="screen",
+                color=AMBER,
+                variant="filled",
+            )
+        self._ghost.fov, self._ghost.aspect = fov, aspect
+        self._ghost.wxyz = pose_wxyz(camera.c2w)
+        self._ghost.position = camera.position
+
+    def show_options(self) -> None:
+        """Apply visibility switches."""
+        self._frustums.visible = self.options.frustums
+        self.show_billboards()
+
+    def show_billboards(self) -> None:
+        """The newest step's frames at their cameras, each beside what memory knew of it."""
+        memory = self._shown
+        retrieval = memory.retrievals[-1] if memory.retrievals else None
+        if retrieval is None or not self.options.billboards:
+            self._billboards.hide()
+            return
+        first = memory.steps[-2].n_views
+        mode = "weight" if self.options.heat == "image" else self.options.heat
+        before = memory_at(memory, len(memory.steps) - 2)
+        color = paint_surfels(mode, before, retrieval).color
+        pairs = []
+        for view, buffers in zip(memory.views[first:], retrieval.buffers, strict=True):
+            pairs.append((self.frame_picture(view), paint_view(buffers, color)))
+        self._billboards.show(memory.views[-1].camera, pairs)
+
+    def frame_picture(self, view: View) -> U8:
+        """A view's frame (H, W, 3), tinted by provenance if that is switched on."""
+        if self.options.provenance:
+            return paint_provenance(view.rgb, view.provenance)
+        return view.rgb
+
+    def _show_path(self, memory: MemorySnapshot) -> None:
+        stops = np.array([view.camera.position for view in memory.views], np.float32)
+        if len(stops) < 2:
+            stops = np.repeat(stops, 2, axis=0)
+        points = np.stack([stops[:-1], stops[1:]], axis=1)
+        if self._path is not None:
+            self._path.remove()
+        self._path = self._scene.add_line_segments(
+            "/path", points, SKY, thickness=2.0, thickness_units="screen"
+        )
+
+
+def memory_at(memory: MemorySnapshot, step: int) -> MemorySnapshot:
+    """``memory`` as it was at the end of ``step``."""
+    end = memory.steps[step]
+    return MemorySnapshot(
+        memory.surfels[: end.n_surfels],
+        memory.link_surfel[: end.n_links],
+        memory.link_view[: end.n_links],
+        memory.views[: end.n_views],
+        memory.steps[: step + 1],
+        memory.retrievals[: step + 1],
+    )
+
+
+def _shared_steps(a: MemorySnapshot, b: MemorySnapshot) -> int:
+    """How many leading steps two memories have in common: the very same views."""
+    shared = 0
+    for first, second in zip(a.steps, b.steps, strict=False):
+        if first != second or a.views[first.n_views - 1] is not b.views[first.n_views - 1]:
+            break
+        shared += 1
+    return shared
+
+
+class _Frustums:
+    """One frustum a view, with its thumbnail; colours are sent only where they change."""
+
+    def __init__(self, scene: viser.SceneApi) -> None:
+        self._scene = scene
+        self.handles: list[viser.CameraFrustumHandle] = []
+        self._colors: list[tuple[int, int, int]] = []
+
+    def add(self, view: View, visible: bool) -> None:
+        camera = view.camera
+        handle = self._scene.add_camera_frustum(
+            f"/views/{len(self.handles)}",
+            camera.fov[0],
+            camera.hw[1] / camera.hw[0],
+            scale=FRUSTUM_SCALE,
+            thickness=1.2,
+            thickness_units="screen",
+            color=QUIET,
+            image=thumbnail(view.rgb),
+            format="jpeg",
+            wxyz=pose_wxyz(camera.c2w),
+            position=camera.position,
+            visible=visible,
+        )
+        self.handles.append(handle)
+        self._colors.append(QUIET)
+
+    def truncate(self, n: int) -> None:
+        for handle in self.handles[n:]:
+            handle.remove()
+        del self.handles[n:], self._colors[n:]
+
+    @property
+    def visible(self) -> bool:
+        return all(handle.visible for handle in self.handles)
+
+    @visible.setter
+    def visible(self, visible: bool) -> None:
+        for handle in self.handles:
+            handle.visible = visible
+
+    def light(self, chosen: set[int], share: np.ndarray) -> None:
+        """Amber for chosen views, pale for voted ones, faint for the rest."""
+        for view, handle in enumerate(self.handles[: len(share)]):
+            color = AMBER if view in chosen else QUIET if share[view] > 0 else FAINT
+            if color != self._colors[view]:
+                handle.color = color
+                self._colors[view] = color
+
+
+class _Billboards:
+    """Frames of the newest step above the newest camera, in order, heat maps beneath them."""
+
+    GAP = 0.012
+
+    def __init__(self, scene: viser.SceneApi) -> None:
+        self._scene = scene
+        self._handles: list[viser.ImageHandle] = []
+
+    def show(self, camera: Camera, pairs: list[tuple[U8, U8]]) -> None:
+        """Stand (frame, heat map) pairs as columns over ``camera``, facing back to its viewer."""
+        columns = len(pairs)
+        width = BILLBOARD_WIDTH
+        height = width * camera.hw[0] / camera.hw[1]
+        wxyz = pose_wxyz(camera.c2w)
+        images: list[tuple[U8, FloatArray]] = []
+        for column, (frame, heat) in enumerate(pairs):
+            x = (column - (columns - 1) / 2) * (width + self.GAP)
+            for row, image in enumerate((frame, heat)):
+                y = -0.12 - (1.5 - row) * (height + self.GAP)
+                images.append((image, np.array([x, y, 0.25, 1.0])))
+        for i, (image, at) in enumerate(images):
+            position = (camera.c2w @ at)[:3]
+            small = thumbnail(image, 256)
+            if i == len(self._handles):
+                self._handles.append(
+                    self._scene.add_image(
+                        f"/billboards/{i}",
+                        small,
+                        width,
+                        height,
+                        format="jpeg",
+                        jpeg_quality=85,
+                        wxyz=wxyz,
+                        position=position,
+                    )
+                )
+                continue
+            handle = self._handles[i]
+            handle.image = small
+            handle.wxyz, handle.position = wxyz, position
+            handle.render_width, handle.render_height = width, height
+            handle.visible = True
+        for handle in self._handles[len(images) :]:
+            handle.visible = False
+
+    def hide(self) -> None:
+        for handle in self._handles:
+            handle.visible = False

@@ -1,0 +1,24 @@
+"""Compile the kernels before the first photo, with something to look at while it takes time."""
+
+from __future__ import annotations
+
+import numpy as np
+from tqdm import tqdm
+
+from vmem.backends import create_backend
+from vmem.session import Session
+
+SIDE = 64
+
+
+def warm_up() -> None:
+    """Take one step through a tiny picture, so that every kernel is compiled or loaded."""
+    with tqdm(total=3, desc="preparing kernels (slow the first time)", leave=False) as bar:
+        photo = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+        backend = create_backend("preview", seed=0, size=SIDE)
+        bar.update()
+        session = Session.open(photo, backend=backend)
+        bar.update()
+        session.move("w")
+        session.retrieve(session.targets_to(session.camera.c2w))
+        bar.update()

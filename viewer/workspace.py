@@ -1,0 +1,170 @@
+"""One person's walk: session, worker and settings. It outlives page reloads."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from viewer.scene import SceneOptions
+from viewer.worker import Event, Worker
+from vmem.backends import create_backend, resolve
+from vmem.cameras import Cameras, FloatArray
+from vmem.export import export_walk
+from vmem.photos import load_photo
+from vmem.progress import CancelToken, OnProgress, Progress
+from vmem.session import Session, SessionConfig, StepResult
+from vmem.views import U8
+
+MAX_WAITING = 12
+"""Steps that may wait behind the running one; further key presses are refused, not piled up."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a walk begins: a photo as path or bytes, or None for a backend's own scene."""
+
+    title: str
+    photo: Path | bytes | None
+
+
+@dataclass
+class Settings:
+    """What one person has chosen. Changed by the panels, read everywhere."""
+
+    backend: str = "auto"
+    seed: int = 0
+    size: int = 288
+    strategy: str = "votes"
+    context_views: int = 4
+    keymap: str = "paper"
+    mode: str = "step"
+    """"step": a move key generates at once; "fly": keys move the ghost, Space generates."""
+    eye: str = "behind"
+    """Where the browser's camera stands: "behind" the ghost, at its "eyes", or "free"."""
+    step_size: float = 0.1
+    turn_degrees: float = 4.0
+    scene: SceneOptions = field(default_factory=SceneOptions)
+
+
+class Workspace:
+    """Session and worker of one person; ``listen`` to it from one browser at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.session: Session | None = None
+        self.source: Source | None = None
+        self.notes: tuple[str, ...] = ()
+        self._listener = _nobody
+        self.worker = Worker(lambda event: self._listener(event))
+
+    def listen(self, listener) -> None:
+        """Send events of jobs to ``listener(event)``, on the worker's thread; None for nobody."""
+        self._listener = listener or _nobody
+
+    def close(self) -> None:
+        """Cancel what runs and end the worker."""
+        self.listen(None)
+        self.worker.close(timeout=1.0)
+
+    # --- jobs ------------------------------------------------------------------------------
+
+    def open(self, source: Source) -> None:
+        """Start a new walk; the present one stays until the new one is ready."""
+        settings = self.settings
+        name, _ = resolve("world" if source.photo is None else settings.backend)
+        if source.photo is not None and name == "world":
+            name = resolve("auto")[0]
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> Session:
+            on_progress(Progress("photo", 0, 1))
+            photo: U8 | None = None
+            notes: tuple[str, ...] = ()
+            if source.photo is not None:
+                loaded = load_photo(source.photo, settings.size)
+                photo, notes = loaded.rgb, loaded.notes
+            cancel.check()
+            on_progress(Progress("geometry", 0, 1))
+            backend = create_backend(name, seed=settings.seed, size=settings.size)
+            session = Session.open(
+                photo, backend=backend, seed=settings.seed, config=self._config()
+            )
+            cancel.check()
+            self.session, self.source, self.notes = session, source, notes
+            return session
+
+        self.worker.submit(f"open {source.title}", job)
+
+    def walk_to(self, c2w: FloatArray, label: str) -> bool:
+        """Queue a step from wherever the walk then stands to ``c2w``; False if too many wait."""
+        if self.session is None or self.worker.waiting >= MAX_WAITING:
+            return False
+        session = self.session
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> StepResult:
+            session.config = self._config()
+            targets: Cameras = session.targets_to(np.asarray(c2w))
+            return session.step(targets, label=label, on_progress=on_progress, cancel=cancel)
+
+        self.worker.submit(f"step {label}", job)
+        return True
+
+    def undo(self) -> None:
+        """Queue an undo: it takes back the step before it, also one that is still being made."""
+        self._travel("undo")
+
+    def redo(self) -> None:
+        """Queue a redo."""
+        self._travel("redo")
+
+    def switch(self, node: int) -> None:
+        """Queue a jump to a step of the history tree."""
+        self._travel("switch", node)
+
+    def export(self) -> None:
+        """Queue packing the walk into a zip; the result is its bytes."""
+        session = self.session
+        if session is None:
+            return
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> bytes:
+            on_progress(Progress("export", 0, 1))
+            with tempfile.TemporaryDirectory() as folder:
+                export_walk(session.snapshot(), Path(folder))
+                cancel.check()
+                packed = io.BytesIO()
+                with zipfile.ZipFile(packed, "w") as archive:
+                    for file in sorted(Path(folder).rglob("*")):
+                        archive.write(file, file.relative_to(folder))
+            return packed.getvalue()
+
+        self.worker.submit("export", job)
+
+    def _travel(self, how: str, *arguments: int) -> None:
+        session = self.session
+        if session is None:
+            return
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> object:
+            return getattr(session, how)(*arguments)
+
+        self.worker.submit(how, job)
+
+    def _config(self) -> SessionConfig:
+        """The session's settings as they stand; its seed never changes once it is open."""
+        settings = self.settings
+        seed = settings.seed if self.session is None else self.session.config.seed
+        return replace(
+            SessionConfig(),
+            seed=seed,
+            context_views=settings.context_views,
+            strategy=settings.strategy,
+        )
+
+
+def _nobody(event: Event) -> None:
+    """Events while no browser is attached: the next one rebuilds from the session itself."""
