@@ -38,7 +38,7 @@ def box_depth(camera: Camera) -> NDArray[np.float32]:
 def box_colour(points: NDArray) -> U8:
     """(..., 3) u8 smooth texture of the walls, different everywhere in the box."""
     phase = points * (1.9, 2.3, 1.3) + (0.3, 1.1, 2.0)
-    return np.rint(127.5 + 100 * np.sin(phase)).astype(np.uint8)
+    return np.rint(127.5 + 100 * np.sin(np.nan_to_num(phase))).astype(np.uint8)
 
 
 def box_photo(hw: tuple[int, int] = HW) -> U8:

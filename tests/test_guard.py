@@ -89,7 +89,8 @@ def test_two_host_headers_are_refused(open_server: viser.ViserServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["?websocket=ws://evil.example", "?a=1&%77ebsocket=", "?playbackPath=https://e.example"]
+    "query",
+    ["?websocket=ws://evil.example", "?a=1&%77ebsocket=", "?playbackPath=https://e.example"],
 )
 def test_pages_that_obey_another_server_are_refused(
     open_server: viser.ViserServer, query: str

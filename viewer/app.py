@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import secrets
 import socket
 import threading
 import time
 import webbrowser
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import viser
 
+from viewer.camera_rig import AHEAD, BEHIND
 from viewer.client import Client
 from viewer.guard import guarded
 from viewer.scene import SceneOptions
@@ -82,7 +85,8 @@ class App:
         self.token = config.token or (None if local else secrets.token_urlsafe(16))
         port = _choose_port(config.host, config.port)
         hosts = ("127.0.0.1", "localhost", "::1") if local else None
-        with guarded(self.token, hosts):
+        # viser greets with a box of its own; our start-up is one line.
+        with guarded(self.token, hosts), redirect_stdout(io.StringIO()):
             self.server = viser.ViserServer(host=config.host, port=port, verbose=False)
         self.port = self.server.get_port()
         shown = config.host if config.host not in ("0.0.0.0", "::") else socket.gethostname()
@@ -99,9 +103,10 @@ class App:
             brand_color=BRAND,
         )
         self.server.gui.set_panel_label("VMem Viewer")
+        self.server.gui.main_panel.dock_right()
         self.server.scene.set_up_direction("-y")
         camera = self.server.initial_camera
-        camera.position, camera.look_at = (0.0, -0.22, -0.62), (0.0, 0.05, 0.8)
+        camera.position, camera.look_at = tuple(BEHIND), tuple(AHEAD)
         camera.fov = 1.05
         self.server.on_client_connect(self._connected)
         self.server.on_client_disconnect(self._disconnected)
@@ -123,7 +128,8 @@ class App:
         for walk in walks:
             walk.stop_waiting()
             walk.workspace.close()
-        self.server.stop()
+        with redirect_stdout(io.StringIO()):
+            self.server.stop()
 
     # --- browsers come and go --------------------------------------------------------------
 

@@ -11,8 +11,8 @@ import viser.transforms as vtf
 
 from vmem.cameras import Camera, FloatArray, invert_pose
 
-BEHIND = np.array([0.0, -0.22, -0.62])
-AHEAD = np.array([0.0, 0.05, 0.8])
+BEHIND = np.array([0.0, -0.27, -0.5])
+AHEAD = np.array([0.0, 0.1, 0.7])
 """Where the eye stands and looks, in the ghost's frame, when it follows from behind."""
 ECHO_TIME = 0.3
 """Seconds after moving the camera ourselves in which its reports are old news."""

@@ -15,7 +15,7 @@ from viewer.actor import Actor
 from viewer.camera_rig import CameraRig
 from viewer.controls import ACTIONS, KEYMAPS, SWALLOWED, help_markdown
 from viewer.ghost import FLY_RATE, Ghost
-from viewer.heatmap import MODES, paint_surfels, paint_view
+from viewer.heatmap import LIVE_MODES, MODES, paint_surfels, paint_view
 from viewer.keyboard import Keyboard, KeyEvent
 from viewer.panels.history import HistoryPanel
 from viewer.panels.memory import MemoryPanel
@@ -59,19 +59,19 @@ class Client(Actor):
         self._rig = CameraRig(handle, on_dragged=lambda pose: self.post(self._dragged, pose))
         inject_patch(handle.gui)
         tabs = handle.gui.add_tab_group()
-        with tabs.add_tab("Walk", viser.Icon.WALK):
+        with tabs.add_tab("Walk"):
             self._walk = WalkPanel(self, handle.gui)
-        with tabs.add_tab("Memory", viser.Icon.BRAIN):
+        with tabs.add_tab("Memory"):
             self._memory = MemoryPanel(self, handle.gui)
-        with tabs.add_tab("History", viser.Icon.HISTORY):
+        with tabs.add_tab("History"):
             self._history = HistoryPanel(self, handle.gui)
-        with tabs.add_tab("Session", viser.Icon.PHOTO):
+        with tabs.add_tab("Session"):
             self._session = SessionPanel(self, handle.gui)
-        with tabs.add_tab("Settings", viser.Icon.SETTINGS):
+        with tabs.add_tab("Settings"):
             SettingsPanel(self, handle.gui)
         self._scene = SceneView(handle.scene, workspace.settings.scene)
         self._keyboard = Keyboard(handle, SWALLOWED, self._key_pressed)
-        handle.scene.on_click()(self._clicked)
+        handle.scene.on_click()(lambda event: self.post(self._answer_click, event))
         workspace.listen(lambda event: self.post(self._job_changed, event))
         self.start()
         self.post(self.show_session)
@@ -177,7 +177,7 @@ class Client(Actor):
 
     def help(self) -> None:
         """Open the list of keys."""
-        modal = self.handle.gui.add_modal("Keys and mouse", size="lg")
+        modal = self.handle.gui.add_modal("Keys and mouse")
         with modal:
             self.handle.gui.add_markdown(help_markdown(self.workspace.settings.keymap))
             self.handle.gui.add_button("Close").on_click(lambda _: modal.close())
@@ -276,9 +276,6 @@ class Client(Actor):
             self._last_tick = time.perf_counter() - FRAME_TIME
         elif action is not None:
             getattr(self, action)()
-
-    async def _clicked(self, event: viser.SceneClickEvent) -> None:
-        self.post(self._answer_click, event)
 
     def _answer_click(self, event: viser.SceneClickEvent) -> None:
         session = self.workspace.session
@@ -432,7 +429,7 @@ class Client(Actor):
         )
         self._retrieval_ms = 1e3 * (time.perf_counter() - began)
         self._scene.show_retrieval(self.ghost.camera, self.retrieval)
-        if settings.scene.heat in ("weight", "depth"):
+        if settings.scene.heat in LIVE_MODES:
             self._scene.show_heat(self.retrieval)
         self._table_due = True
 

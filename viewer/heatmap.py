@@ -1,4 +1,4 @@
-"""Colours for surfels: image, vote weight, owner, age, normal, depth; with their legends.
+"""Colours for surfels: image, vote weight, support, owner, age, normal, depth; with legends.
 
 Maps are perceptually ordered and safe for colour-blind eyes (inferno, viridis, cividis).
 """
@@ -21,6 +21,9 @@ BACKGROUND = np.array([18, 19, 23], np.uint8)
 UNSEEN = 0.28
 """Brightness left to surfels that play no part, so that the room stays readable."""
 
+INVENTED = np.array([213, 94, 0], np.uint8)
+"""The one loud colour: what nobody knows and the generator makes up."""
+
 INFERNO, VIRIDIS, CIVIDIS = cv2.COLORMAP_INFERNO, cv2.COLORMAP_VIRIDIS, cv2.COLORMAP_CIVIDIS
 
 
@@ -37,7 +40,8 @@ class Painted:
 def colormap(value: NDArray, which: int = INFERNO) -> U8:
     """(..., 3) u8 RGB of values in [0, 1]."""
     flat = np.clip(np.asarray(value) * 255, 0, 255).astype(np.uint8).reshape(-1, 1)
-    return cv2.applyColorMap(flat, which)[:, 0, ::-1].reshape(*np.shape(value), 3)
+    colored = cv2.applyColorMap(flat, which)[:, 0, ::-1]
+    return np.asarray(colored, np.uint8).reshape(*np.shape(value), 3)
 
 
 def owner_colors(n: int) -> U8:
@@ -57,19 +61,45 @@ def _image(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
     return Painted(memory.surfels.color, "surfels in the colours of the frames that made them")
 
 
+def _dimmed(memory: MemorySnapshot) -> U8:
+    """All surfels in dark grey, so that the room stays readable behind what is lit."""
+    grey = (memory.surfels.color.mean(axis=1, keepdims=True) * UNSEEN).astype(np.uint8)
+    return np.repeat(grey, 3, axis=1)
+
+
+def _visible(memory: MemorySnapshot, retrieval: Retrieval | None) -> NDArray[np.intp]:
+    """Surfels that the retrieval saw; none if it is of another, longer memory."""
+    if retrieval is None or len(retrieval.surfel_weight) > len(memory.surfels):
+        return np.zeros(0, np.intp)
+    return np.flatnonzero(retrieval.surfel_weight > 0)
+
+
 def _weight(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
-    dim = (memory.surfels.color.mean(axis=1, keepdims=True) * UNSEEN).astype(np.uint8)
-    color = np.repeat(dim, 3, axis=1)
+    color, seen = _dimmed(memory), _visible(memory, retrieval)
     top = 0.0
-    if retrieval is not None and len(retrieval.surfel_weight) <= len(color):
-        weight = retrieval.surfel_weight
-        seen = np.flatnonzero(weight > 0)
-        if len(seen):
-            top = float(np.quantile(weight[seen], 0.98))
-            # Square root: a few near surfels cover most pixels and would drown the others.
-            color[seen] = colormap(0.15 + 0.85 * np.sqrt(weight[seen] / top).clip(0, 1))
-    legend = f"vote of a surfel, Σ cos/(1+depth) over its pixels: 0 to {top:.2f}; grey: unseen"
+    if retrieval is not None and len(seen):
+        # A pixel's vote, not a surfel's sum: sums only tell how large the disk is drawn.
+        vote = retrieval.surfel_weight[seen] / retrieval.surfel_pixels[seen]
+        top = float(np.quantile(vote, 0.99))
+        color[seen] = colormap(0.12 + 0.88 * (vote / top).clip(0, 1))
+    legend = f"vote of a pixel, cos/(1+depth): 0 to {top:.2f} · dark grey: not seen from here"
     return Painted(color, legend, _bar(INFERNO))
+
+
+def _support(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    color, seen = _dimmed(memory), _visible(memory, retrieval)
+    k = 1
+    if retrieval is not None and len(seen):
+        k = max(1, len(retrieval.order))
+        used = np.isin(memory.link_view, retrieval.order)
+        views = np.bincount(memory.link_surfel[used], minlength=len(color))[seen]
+        color[seen] = colormap(0.15 + 0.85 * views / k, VIRIDIS)
+        color[seen[views == 0]] = INVENTED
+    legend = (
+        f"chosen views that saw the surfel: 1 to {k} · orange: none did, so the generator must "
+        "invent it · dark grey: not seen from here"
+    )
+    return Painted(color, legend, _bar(VIRIDIS))
 
 
 def _owner(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
@@ -105,12 +135,16 @@ def _depth(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
 MODES: dict[str, Callable[[MemorySnapshot, Retrieval | None], Painted]] = {
     "image": _image,
     "weight": _weight,
+    "support": _support,
     "owner": _owner,
     "age": _age,
     "normal": _normal,
     "depth": _depth,
 }
 """Colourings by name, in the order in which H steps through them."""
+
+LIVE_MODES = frozenset({"weight", "support", "depth"})
+"""Colourings that depend on where the ghost stands."""
 
 
 def paint_surfels(mode: str, memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
@@ -129,8 +163,8 @@ def paint_view(buffers: SurfelBuffers, color: U8) -> U8:
 
 
 PROVENANCE_TINT = {
-    Provenance.EXTRAPOLATED: (213, 94, 0),
-    Provenance.REOBSERVED: (0, 114, 178),
+    Provenance.EXTRAPOLATED: INVENTED,
+    Provenance.REOBSERVED: np.array([0, 114, 178], np.uint8),
 }
 
 
@@ -141,5 +175,5 @@ def paint_provenance(rgb: U8, provenance: U8 | None) -> U8:
     out = rgb.copy()
     for kind, tint in PROVENANCE_TINT.items():
         mask = provenance == kind
-        out[mask] = (0.5 * rgb[mask] + 0.5 * np.array(tint)).astype(np.uint8)
+        out[mask] = (0.5 * rgb[mask] + 0.5 * tint).astype(np.uint8)
     return out

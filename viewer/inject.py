@@ -1,27 +1,32 @@
 """Our own scripts in viser's page.
 
-viser has no public way to run a script in its client. `gui.add_html` sets innerHTML, where
-``<script>`` does not run but the ``onerror`` of an image does.
+viser has no public way to run a script in its client. `gui.add_html` can be made to (the
+``onerror`` of an image), but its content is mounted with the panel: after a reconnect with the
+panel collapsed it never runs, and while the panel is open it runs again at every render. So this
+sends the message by which viser itself brings in plotly: run once, panel or no panel, and kept in
+recordings.
 """
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import viser
+from viser import _messages as viser_messages
 
 
-def script_html(function: str, config: Mapping[str, Any]) -> str:
-    """HTML that calls a JavaScript function expression once, when it enters the page.
+def run_script(gui: viser.GuiApi, function: str, config: Mapping[str, Any]) -> None:
+    """Call a JavaScript function expression in the page of a client, or of all (server's GUI).
 
-    ``config`` becomes the function's only argument, by way of JSON. The page may run it again when
-    the panel is mounted anew, so the function must tolerate a second call.
+    ``config`` becomes the function's only argument, by way of JSON. A script sent to the server's
+    GUI is also run by every client that comes later, and again when one reconnects without a
+    reload. Scripts run in the order in which they were sent; an error goes to the page's console.
     """
     call = f"({function})({json.dumps(dict(config))})"
-    return f'<img src="data:," alt="" hidden onerror="{html.escape(call, quote=True)}">'
+    source = f"try {{ {call} }} catch (error) {{ console.error(error) }}"
+    gui._websock_interface.queue_message(viser_messages.RunJavascriptMessage(source))
 
 
 def is_connected(client: viser.ClientHandle) -> bool:

@@ -3,12 +3,11 @@
 viser itself offers hotkeys without release or held state, and flies its camera with WASD, QE and
 the arrows whether we like it or not. The script in ``shaders/keyboard.js`` listens before anyone
 else does, keeps the keys that we take from the rest of the page, and talks to Python through a
-hidden text element of the client's GUI.
+hidden text element of the client's GUI. (`gui.reset()` removes it: make a new Keyboard then.)
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import re
@@ -19,7 +18,7 @@ from typing import Any, Literal, cast
 import viser
 
 from shaders import load
-from viewer.inject import is_connected, script_html
+from viewer.inject import is_connected, run_script
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +56,8 @@ class Keyboard:
     ``on_event`` runs on viser's event loop, in order: keep it short. Keys pressed in a text field,
     in a dialog, or together with ctrl, alt or meta are not reported; nor is auto-repeat. Codes in
     ``swallow`` reach nobody else on the page: neither viser's own flying nor hotkeys of
-    `gui.add_command`. A reload or reconnect is a new client: make a new Keyboard for it.
+    `gui.add_command`. A reload or reconnect is a new client: make a new Keyboard for it. Of several
+    Keyboards of one client, only the youngest hears anything.
     """
 
     def __init__(
@@ -78,34 +78,31 @@ class Keyboard:
         async def _(event: viser.GuiEvent[viser.GuiTextHandle]) -> None:
             self._receive(event.target.value)
 
-        self._script = client.gui.add_html(self._html(listen=True))
+        self._tell_browser(listen=True)
 
     def set_swallow(self, codes: Collection[str]) -> None:
         """Take these codes, and no others, from the rest of the page."""
         if self._disposed:
             raise RuntimeError("this keyboard has been disposed of")
         self._swallow = sorted(set(codes))
-        self._script.content = self._html(listen=True)
+        self._tell_browser(listen=True)
 
     def dispose(self) -> None:
         """Stop listening. Harmless when repeated, and after the client has gone."""
         if self._disposed:
             return
         self._disposed = True
-        if not is_connected(self._client):
-            return
-        # Assigning raises RuntimeError if somebody has reset the whole GUI: then all is gone too.
-        with contextlib.suppress(RuntimeError):
-            self._script.content = self._html(listen=False)
+        if is_connected(self._client):
+            self._tell_browser(listen=False)
             self._channel.remove()
 
-    def _html(self, *, listen: bool) -> str:
+    def _tell_browser(self, *, listen: bool) -> None:
         config = {
             "channel": self._channel._impl.uuid,
             "swallow": self._swallow,
             "listen": listen,
         }
-        return script_html(load("keyboard.js"), config)
+        run_script(self._client.gui, load("keyboard.js"), config)
 
     def _receive(self, message: str) -> None:
         event = parse_key_event(message)

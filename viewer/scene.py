@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import viser
 import viser.transforms as vtf
+from numpy.typing import NDArray
 
 from viewer.heatmap import paint_provenance, paint_surfels, paint_view
 from viewer.surfel_cloud import SurfelCloud
@@ -26,12 +27,12 @@ QUIET = (92, 98, 110)
 FAINT = (66, 70, 80)
 
 THUMBNAIL = 56
-FRUSTUM_SCALE = 0.045
-GHOST_SCALE = 0.075
-BILLBOARD_WIDTH = 0.15
+FRUSTUM_SCALE = 0.03
+GHOST_SCALE = 0.045
+BILLBOARD_WIDTH = 0.1
 
 
-def pose_wxyz(c2w: FloatArray) -> FloatArray:
+def pose_wxyz(c2w: FloatArray) -> NDArray[np.floating]:
     """Quaternion (4,) wxyz of a pose (4, 4)."""
     return vtf.SO3.from_matrix(c2w[:3, :3]).wxyz
 
@@ -41,7 +42,7 @@ def thumbnail(rgb: U8, side: int = THUMBNAIL) -> U8:
     h, w = rgb.shape[:2]
     scale = side / max(h, w)
     size = (max(1, round(w * scale)), max(1, round(h * scale)))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @dataclass
@@ -124,7 +125,6 @@ class SceneView:
                 thickness=2.5,
                 thickness_units="screen",
                 color=AMBER,
-                variant="filled",
             )
         self._ghost.fov, self._ghost.aspect = fov, aspect
         self._ghost.wxyz = pose_wxyz(camera.c2w)
@@ -243,49 +243,41 @@ class _Frustums:
 
 
 class _Billboards:
-    """Frames of the newest step above the newest camera, in order, heat maps beneath them."""
+    """The newest step's frames left of the newest camera, each beside its heat map."""
 
-    GAP = 0.012
+    GAP = 0.008
+    LEFT, AHEAD = -0.24, 0.22
 
     def __init__(self, scene: viser.SceneApi) -> None:
         self._scene = scene
         self._handles: list[viser.ImageHandle] = []
 
     def show(self, camera: Camera, pairs: list[tuple[U8, U8]]) -> None:
-        """Stand (frame, heat map) pairs as columns over ``camera``, facing back to its viewer."""
-        columns = len(pairs)
+        """Stand (frame, heat map) pairs as rows, oldest on top, facing as ``camera`` does."""
         width = BILLBOARD_WIDTH
         height = width * camera.hw[0] / camera.hw[1]
-        wxyz = pose_wxyz(camera.c2w)
-        images: list[tuple[U8, FloatArray]] = []
-        for column, (frame, heat) in enumerate(pairs):
-            x = (column - (columns - 1) / 2) * (width + self.GAP)
-            for row, image in enumerate((frame, heat)):
-                y = -0.12 - (1.5 - row) * (height + self.GAP)
-                images.append((image, np.array([x, y, 0.25, 1.0])))
-        for i, (image, at) in enumerate(images):
-            position = (camera.c2w @ at)[:3]
-            small = thumbnail(image, 256)
-            if i == len(self._handles):
-                self._handles.append(
-                    self._scene.add_image(
-                        f"/billboards/{i}",
-                        small,
-                        width,
-                        height,
-                        format="jpeg",
-                        jpeg_quality=85,
-                        wxyz=wxyz,
-                        position=position,
-                    )
+        self._make(2 * len(pairs), width, height)
+        for row, pair in enumerate(pairs):
+            y = (row - (len(pairs) - 1) / 2 - 0.5) * (height + self.GAP)
+            for column, image in enumerate(pair):
+                x = self.LEFT - (1 - column) * (width + self.GAP)
+                handle = self._handles[2 * row + column]
+                handle.image = thumbnail(image, 256)
+                handle.wxyz = pose_wxyz(camera.c2w)
+                handle.position = (camera.c2w @ [x, y, self.AHEAD, 1.0])[:3]
+                handle.render_width, handle.render_height = width, height
+                handle.visible = True
+
+    def _make(self, n: int, width: float, height: float) -> None:
+        """Have at least ``n`` billboards; hide those beyond."""
+        blank = np.zeros((8, 8, 3), np.uint8)
+        for i in range(len(self._handles), n):
+            self._handles.append(
+                self._scene.add_image(
+                    f"/billboards/{i}", blank, width, height, format="jpeg", jpeg_quality=85
                 )
-                continue
-            handle = self._handles[i]
-            handle.image = small
-            handle.wxyz, handle.position = wxyz, position
-            handle.render_width, handle.render_height = width, height
-            handle.visible = True
-        for handle in self._handles[len(images) :]:
+            )
+        for handle in self._handles[n:]:
             handle.visible = False
 
     def hide(self) -> None:

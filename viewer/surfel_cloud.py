@@ -26,7 +26,7 @@ import viser
 from numpy.typing import NDArray
 
 from shaders import load
-from viewer.inject import script_html
+from viewer.inject import run_script
 
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
@@ -37,13 +37,16 @@ NORMAL_RADIUS_SUFFIX = "_normal_radius"
 
 
 def inject_patch(gui: viser.GuiApi) -> None:
-    """Teach a client's page to draw surfels: call once per client, or once on the server's GUI."""
+    """Teach a client's page to draw surfels: call once per client, or once on the server's GUI.
+
+    Recordings of the scene (.viser, HTML) only show disks if the server's GUI was given the patch.
+    """
     config = {
         "vertexShader": load("surfel.vert.glsl"),
         "fragmentShader": load("surfel.frag.glsl"),
         "suffix": NORMAL_RADIUS_SUFFIX,
     }
-    gui.add_html(script_html(load("surfel_patch.js"), config))
+    run_script(gui, load("surfel_patch.js"), config)
 
 
 def encode_octahedral(normal: F32) -> F32:

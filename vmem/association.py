@@ -19,8 +19,10 @@ from vmem.surfels import (
     POINTS_PER_FRAME,
     Surfels,
     cell_centres,
+    disk_radius,
     grid_size,
     surfels_from_pointmap,
+    view_cosine,
 )
 from vmem.views import F32, U8
 
@@ -68,19 +70,31 @@ def associate(
 
     # Twice the samples' resolution, so that small surfels are not missed between samples.
     fine = (2 * grid[0], 2 * grid[1])
-    drawn = rasterize(memory, camera.resized(fine))
     pixel = np.ix_(*cell_centres(camera.hw, fine))
-    measured = depth[pixel]
-    agrees = (
-        (drawn.index >= 0)
-        & (np.abs(drawn.depth - measured) <= config.depth_tolerance * measured)
-        & (confidence[pixel] >= config.min_confidence)
-    )
-    coarse = memory.radius[drawn.index] > config.coarseness * np.repeat(
-        np.repeat(samples.radius.reshape(grid), 2, axis=0), 2, axis=1
-    )
+    measured, confident = depth[pixel], confidence[pixel] >= config.min_confidence
+
+    def agreeing(surfels: Surfels) -> tuple[I32, NDArray[np.bool_]]:
+        """Index map of the drawn surfels, and where it agrees with the measured depth."""
+        drawn = rasterize(surfels, camera.resized(fine))
+        close = np.abs(drawn.depth - measured) <= config.depth_tolerance * measured
+        return drawn.index, (drawn.index >= 0) & confident & close
+
+    index, agrees = agreeing(memory)
+    seen = np.unique(index[agrees])
+    if _too_coarse(memory[seen], camera, grid, config.coarseness).any():
+        # Coarse surfels hide the finer ones that an earlier close look put on the same surface.
+        finer = np.flatnonzero(~_too_coarse(memory, camera, grid, config.coarseness))
+        index, agrees = agreeing(memory[finer])
+        seen = np.union1d(seen, finer[index[agrees]])
     # A sample's cell holds four fine pixels; any of them can explain it.
-    explained = (agrees & ~coarse).reshape(grid[0], 2, grid[1], 2).any(axis=(1, 3)).ravel()
-    return Association(
-        np.unique(drawn.index[agrees]).astype(np.int32), samples[usable & ~explained]
-    )
+    explained = agrees.reshape(grid[0], 2, grid[1], 2).any(axis=(1, 3)).ravel()
+    return Association(seen.astype(np.int32), samples[usable & ~explained])
+
+
+def _too_coarse(
+    memory: Surfels, camera: Camera, grid: tuple[int, int], coarseness: float
+) -> NDArray[np.bool_]:
+    """(S,) surfels with more than ``coarseness`` times the radius of a sample in their place."""
+    depth = memory.position @ camera.w2c[2, :3].astype(np.float32) + np.float32(camera.w2c[2, 3])
+    cosine = view_cosine(memory.position, memory.normal, camera)
+    return memory.radius > coarseness * disk_radius(depth, cosine, camera, grid)

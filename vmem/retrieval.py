@@ -21,7 +21,7 @@ from vmem.views import F32
 if TYPE_CHECKING:
     from vmem.memory import MemorySnapshot
 
-QUERY_SIDE = 128
+QUERY_SIDE = 192
 """Longer side, in pixels, of the drawings that vote: finer ones change no shares that matter."""
 
 
@@ -37,8 +37,8 @@ class Retrieval:
     coverage (V,) f32 share of the targets' covered pixels whose surfel the view saw ·
     pose_distance (V,) f32 from the nearest target · rank (V,) i32 by the strategy, 0 first ·
     chosen (V,) bool · reasons, one a view · order: chosen views, best first · surfel_weight (S,)
-    f32 vote of each surfel, 0 where unseen · buffers: what each target sees of memory, at query
-    size · note: what is unusual about this answer, or "".
+    f32 vote of each surfel, 0 where unseen · surfel_pixels (S,) f32 pixels it covers · buffers:
+    what each target sees of memory, at query size · note: what is unusual about this answer, or "".
     """
 
     strategy: str
@@ -53,6 +53,7 @@ class Retrieval:
     reasons: tuple[str, ...]
     order: tuple[int, ...]
     surfel_weight: F32
+    surfel_pixels: F32
     buffers: tuple[SurfelBuffers, ...]
     note: str
 
@@ -146,6 +147,7 @@ def retrieve(
         reasons=selection.reasons,
         order=selection.order,
         surfel_weight=weight,
+        surfel_pixels=pixels,
         buffers=buffers,
         note=selection.note,
     )

@@ -37,7 +37,7 @@ class Surfels:
     def __len__(self) -> int:
         return len(self.position)
 
-    def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Surfels:
+    def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.integer]) -> Surfels:
         return Surfels(
             self.position[index], self.normal[index], self.radius[index], self.color[index]
         )
@@ -79,8 +79,8 @@ class Surfels:
 
 RADIUS_SCALE = 0.75
 """Disk radius over sample spacing: 0.71 is the least without gaps on a square grid."""
-POINTS_PER_FRAME = 5184
-"""Samples that a frame gives at most, or nearly so: 72 x 72 of a square one of 288 pixels."""
+POINTS_PER_FRAME = 9216
+"""Samples that a frame gives at most, or nearly so: 96 x 96 of a square one."""
 MIN_CONFIDENCE = 0.1
 
 
@@ -132,6 +132,25 @@ def normals_from_points(points: F32, depth: F32, eye: NDArray) -> F32:
     return np.where(facing < 0, -normal, normal).astype(np.float32)
 
 
+def view_cosine(position: F32, normal: F32, camera: Camera) -> F32:
+    """(...) f32 |cos| between normals (..., 3) at positions (..., 3) and the way to the camera."""
+    to_eye = camera.position.astype(np.float32) - position
+    to_eye /= np.maximum(np.linalg.norm(to_eye, axis=-1, keepdims=True), 1e-12)
+    return np.abs(np.sum(normal * to_eye, axis=-1))
+
+
+def disk_radius(
+    depth: F32, cosine: F32, camera: Camera, grid: tuple[int, int], scale: float = RADIUS_SCALE
+) -> F32:
+    """Radius of a sample's disk (...) f32 at z-depth ``depth`` (...), seen under ``cosine`` (...).
+
+    ``scale`` times the spacing of ``grid`` (rows, columns) over the camera's frame, widened at a
+    slant as in the paper: ``depth / f / (0.2 + 0.8 cos)``.
+    """
+    spacing = depth / np.float32(camera.resized(grid).K[0, 0])
+    return (scale * spacing / (0.2 + 0.8 * cosine)).astype(np.float32)
+
+
 def surfels_from_pointmap(
     points: F32,
     depth: F32,
@@ -142,22 +161,19 @@ def surfels_from_pointmap(
 ) -> Surfels:
     """One surfel for every cell of ``grid`` (rows, columns), row-major: (gh * gw,) of them.
 
-    points (H, W, 3) f32 world, depth (H, W) f32, rgb (H, W, 3) u8, all of ``camera``. The radius is
-    ``radius_scale`` times the sample spacing, widened at a slant as in the paper:
-    ``depth / f / (0.2 + 0.8 cos)``.
+    points (H, W, 3) f32 world, depth (H, W) f32, rgb (H, W, 3) u8, all of ``camera``. Radii are
+    those of ``disk_radius``.
     """
     rows, columns = cell_centres(camera.hw, grid)
     cell = np.ix_(rows, columns)
     position = points[cell]
     normal = normals_from_points(position, depth[cell], camera.position)
-    to_eye = camera.position.astype(np.float32) - position
-    to_eye /= np.maximum(np.linalg.norm(to_eye, axis=-1, keepdims=True), 1e-12)
-    cosine = np.abs(np.sum(normal * to_eye, axis=-1))
-    spacing = depth[cell] / camera.resized(grid).K[0, 0]
-    radius = radius_scale * spacing / (0.2 + 0.8 * cosine)
+    radius = disk_radius(
+        depth[cell], view_cosine(position, normal, camera), camera, grid, radius_scale
+    )
     return Surfels(
         np.ascontiguousarray(position.reshape(-1, 3), np.float32),
         np.ascontiguousarray(normal.reshape(-1, 3)),
-        radius.reshape(-1).astype(np.float32),
+        radius.reshape(-1),
         np.ascontiguousarray(rgb[cell].reshape(-1, 3)),
     )

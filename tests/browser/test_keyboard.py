@@ -114,8 +114,7 @@ def test_typing_in_a_field_says_nothing(listener: Listener, viser_page: Page) ->
     text = listener.clients[0].gui.add_text("name", "")
     listener.clients[0].gui.add_checkbox("ticked", False)
     viser_page.keyboard.down("w")
-    field = viser_page.locator("input[type=text]")
-    field.click()
+    viser_page.get_by_role("textbox").click()
     viser_page.keyboard.up("w")
     assert listener.next_words(2) == ["down KeyW", "clear"]
     viser_page.keyboard.type("wasd e")
@@ -157,8 +156,8 @@ def test_a_reload_and_a_second_keyboard_take_over(listener: Listener, viser_page
 def test_keys_survive_a_collapsed_panel_and_a_lost_connection(
     listener: Listener, viser_server: viser.ViserServer, viser_page: Page
 ) -> None:
-    viser_server.gui.main_panel.collapsed = True
-    viser_page.wait_for_timeout(500)
+    viser_server.gui.main_panel.minimize()
+    viser_page.locator("[data-dock-collapsed=true]").wait_for(state="attached")
     viser_page.keyboard.press("w")
     assert listener.next_words(2) == ["down KeyW", "up KeyW"]
     viser_server._websock_server.disconnect_all_clients()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page
 
 from shaders import load
-from viewer.inject import script_html
+from viewer.inject import run_script
 from viewer.surfel_cloud import NORMAL_RADIUS_SUFFIX, SurfelCloud, inject_patch
 
 pytestmark = pytest.mark.browser
@@ -211,7 +211,7 @@ def test_a_shader_that_fails_leaves_round_points(
         "fragmentShader": "this is not GLSL",
         "suffix": NORMAL_RADIUS_SUFFIX,
     }
-    client.gui.add_html(script_html(load("surfel_patch.js"), config))
+    run_script(client.gui, load("surfel_patch.js"), config)
     cloud = SurfelCloud(client.scene, "/surfels")
     cloud.append(*disk((0, 0, 2), (1, 0, -0.05), 0.4, RED))
     viser_page.wait_for_function("() => window.__vmemSurfels?.error")

@@ -25,7 +25,7 @@ class HistoryPanel:
         self._scrub.on_update(self._scrubbed)
         self._play = gui.add_button("Play (P)", icon=viser.Icon.PLAYER_PLAY)
         self._play.on_click(lambda _: client.post(client.play))
-        self._step = gui.add_dropdown("Go to step", ("0 photo",))
+        self._step: viser.GuiDropdownHandle[str] = gui.add_dropdown("Go to step", ["0 photo"])
         self._step.on_update(self._went)
         self._tree = gui.add_html("")
         self._quiet = False

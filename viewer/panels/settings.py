@@ -30,11 +30,11 @@ class SettingsPanel:
         seed = gui.add_number("Seed", settings.seed, min=0, max=2**32 - 1, step=1)
         again = gui.add_button("Begin this walk again", icon=viser.Icon.REFRESH)
 
-        @backend.on_update
-        @size.on_update
-        @seed.on_update
-        def _(_: object) -> None:
+        def chosen(_: object) -> None:
             client.post(client.set_next, backend.value, int(size.value), int(seed.value))
+
+        for choice in (backend, size, seed):
+            choice.on_update(chosen)
 
         again.on_click(lambda _: client.post(client.open_again))
 
@@ -49,11 +49,11 @@ class SettingsPanel:
             hint="orange: invented in this frame; blue: remembered, but once invented",
         )
 
-        @frustums.on_update
-        @billboards.on_update
-        @provenance.on_update
-        def _(_: object) -> None:
+        def switched(_: object) -> None:
             client.post(client.set_shown, frustums.value, billboards.value, provenance.value)
+
+        for switch in (frustums, billboards, provenance):
+            switch.on_update(switched)
 
         help_button = gui.add_button("Keys and mouse (?)", icon=viser.Icon.KEYBOARD)
         help_button.on_click(lambda _: client.post(client.help))

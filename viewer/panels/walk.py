@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import viser
 
@@ -53,10 +54,8 @@ class WalkPanel:
         step = gui.add_slider("Step", 0.02, 0.5, 0.02, settings.step_size, hint="scene units")
         turn = gui.add_slider("Turn", 1.0, 30.0, 1.0, settings.turn_degrees, hint="degrees")
 
-        @step.on_update
-        @turn.on_update
-        def _(_: object) -> None:
-            client.post(client.set_strides, step.value, turn.value)
+        for stride in (step, turn):
+            stride.on_update(lambda _: client.post(client.set_strides, step.value, turn.value))
 
         eye = gui.add_dropdown(
             "View from",
@@ -73,19 +72,13 @@ class WalkPanel:
 
     def show_frame(self, frame: U8, heat: U8 | None) -> None:
         """The newest frame, and beside it what memory knew of it."""
-        side = PICTURE // 2
         left = thumbnail(frame, PICTURE)
-        if heat is None:
-            self._picture.image = left
-            return
-        right = thumbnail(heat, PICTURE).repeat(1, axis=0)
-        if right.shape != left.shape:
-            import cv2
-
-            right = cv2.resize(
-                right, (left.shape[1], left.shape[0]), interpolation=cv2.INTER_NEAREST
-            )
-        gap = np.full((left.shape[0], max(2, side // 48), 3), BACKGROUND, np.uint8)
+        h, w = left.shape[:2]
+        right = np.empty_like(left)
+        right[:] = BACKGROUND
+        if heat is not None:
+            right = cv2.resize(heat, (w, h), interpolation=cv2.INTER_NEAREST)
+        gap = np.full((h, 4, 3), BACKGROUND, np.uint8)
         self._picture.image = np.concatenate([left, gap, right], axis=1)
 
     def show_place(self, text: str) -> None:

@@ -25,6 +25,7 @@ from vmem.generation.fold import (
     fold_directions,
     make_fold,
     photo_index,
+    tile_floor,
 )
 from vmem.generation.inpaint import Mask
 from vmem.generation.warp import (
@@ -99,12 +100,19 @@ def render_depth(extension: Extension, camera: Camera) -> F32:
 
 def render_color(extension: Extension, camera: Camera, depth: F32, wanted: Mask) -> F32:
     """Colour (H, W, 3) f32 in [0, 255] of the continuation at ``depth`` where ``wanted`` (H, W)."""
-    points = unproject(depth, camera)[wanted].astype(np.float64)
-    folded = fold_directions(extension.fold, points - extension.position)
-    uv = np.zeros((*camera.hw, 2), np.float32)
-    uv[wanted] = photo_index(extension.fold, folded.azimuth, folded.content_drop)[0]
+    directions = unproject(depth, camera)[wanted] - extension.position
+    folded = fold_directions(extension.fold, directions)
+    tile_azimuth, tile_drop, tile_share = tile_floor(extension.fold, directions, folded)
     rgb = np.zeros((*camera.hw, 3), np.float32)
-    accumulate(rgb, wanted.astype(np.float32), extension.texture, uv)
+    for azimuth, drop, share in (
+        (folded.azimuth, folded.content_drop, 1 - tile_share),
+        (tile_azimuth, tile_drop, tile_share),
+    ):
+        uv = np.zeros((*camera.hw, 2), np.float32)
+        uv[wanted] = photo_index(extension.fold, azimuth, drop)[0]
+        weight = np.zeros(camera.hw, np.float32)
+        weight[wanted] = share
+        accumulate(rgb, weight, extension.texture, uv)
     return np.clip(rgb, 0, 255)
 
 
@@ -143,7 +151,7 @@ def _relief(anchor: View) -> _Relief:
     stand_in = np.median(anchor.depth[valid]) if valid.any() else 1.0
     depth = np.where(valid, anchor.depth, stand_in).astype(np.float32)
     smooth = smooth_pixels(depth, 1, tear_ratio(anchor.camera) ** 2)
-    return _Relief(1 / depth, smooth.astype(np.float32))
+    return _Relief(np.reciprocal(depth), smooth.astype(np.float32))
 
 
 def _range(fold: Fold, relief: _Relief, azimuth: FloatArray, drop: FloatArray) -> FloatArray:

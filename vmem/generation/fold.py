@@ -29,6 +29,11 @@ FLOOR_BAND = 0.78
 nearest floor is the emptiest part of most photos."""
 TILE_VARIATION = 0.15
 """Relative variation of the mirrored tiles' widths: equal ones would look like a kaleidoscope."""
+_TILES_FADE_IN, _TILES_ALONE = 0.92, 0.7
+"""Range on the floor, relative to the photo's lower border, between which floor tiles take over."""
+_TILE_WIDTH = 0.7
+"""Width of a floor tile as a share of the photo's: its corners often show furniture."""
+_LEAST_FLOOR_DROP = 0.05
 _FLAT_BAND = 0.2
 """Depth in radians of the band that is mirrored at a border close to the horizon."""
 
@@ -158,6 +163,34 @@ def _there_and_back(way: float, length: float) -> float:
     return length - abs(way % (2 * length) - length)
 
 
+def tile_floor(
+    fold: Fold, directions: FloatArray, folded: Folded
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Another fold for the floor at the camera's feet: mirrored tiles of the nearest floor seen.
+
+    Folding directions turns the floor under the camera into a star; tiles in the plane do not.
+    Azimuth and drop (N,) of the content, and its share (N,): 0 at the photo's lower border, 1 well
+    below it.
+    """
+    bottom = border_drop(fold.borders[_BOTTOM], 0.0)
+    if bottom < _LEAST_FLOOR_DROP:
+        return folded.azimuth, folded.content_drop, np.zeros_like(folded.drop)
+    ratio = folded.bottom / np.maximum(folded.drop, 1e-9)
+    share = np.clip((_TILES_FADE_IN - ratio) / (_TILES_FADE_IN - _TILES_ALONE), 0, 1)
+    share[folded.drop < bottom] = 0
+    # On the floor, in units of the camera's height above it.
+    level = directions @ fold.to_level.T
+    height = np.maximum(level[:, 1], 1e-9)
+    x, z = level[:, 0] / height, level[:, 2] / height
+    near = 1 / bottom
+    depth = near / FLOOR_BAND**2 - near
+    left = _TILE_WIDTH * near * math.tan(side_azimuth(fold.borders[_LEFT], bottom, -1.0))
+    right = _TILE_WIDTH * near * math.tan(side_azimuth(fold.borders[_RIGHT], bottom, 1.0))
+    tile_x = left + (right - left) - np.abs((x - left) % (2 * (right - left)) - (right - left))
+    tile_z = near + depth - np.abs((near - z) % (2 * depth) - depth)
+    return np.arctan2(tile_x, tile_z), 1 / np.hypot(tile_x, tile_z), share
+
+
 @njit(cache=True, nogil=True)
 def _fold_azimuth(azimuth: float, start: float, end: float, tiles: FloatArray) -> float:
     """Azimuth within [start, end], mirrored tile by tile."""
@@ -186,7 +219,7 @@ def _fold_above(drop: float, top: float, bottom: float) -> float:
 @njit(cache=True, nogil=True)
 def _fold_below(drop: float, bottom: float) -> float:
     """Drop below the ``bottom`` border, mirrored in the logarithm of the range on the floor."""
-    if bottom > 0.05:
+    if bottom > _LEAST_FLOOR_DROP:
         # On a floor, range is inverse to drop.
         way = _there_and_back(math.log(drop / bottom), -math.log(FLOOR_BAND))
         return bottom * math.exp(-way)

@@ -73,4 +73,4 @@ def _pyramid_down(image: F32) -> F32:
 
 
 def _mean(total: F32, weight: F32) -> F32:
-    return total / np.maximum(weight, 1e-20)[..., None]
+    return total / np.maximum(weight, np.float32(1e-20))[..., None]

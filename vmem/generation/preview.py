@@ -9,6 +9,7 @@ wear the world out.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import weakref
@@ -209,7 +210,7 @@ def _blend(
             accumulate(rgb[rows], weight[k, rows], source.texture, warp.uv[rows])
 
     edges = np.linspace(0, hw[0], _WORKERS + 1).astype(int)
-    bands = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    bands = [slice(a, b) for a, b in itertools.pairwise(edges)]
     list(workers.map(sum_rows, bands))
     # A Lanczos kernel overshoots at edges.
     return _Merged(np.clip(rgb, 0, 255), out_depth, out_provenance, out_age, out_depth > 0)

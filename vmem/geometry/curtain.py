@@ -138,4 +138,7 @@ def _limit(polygon: FloatArray, grid: LevelGrid, limits: Limits) -> tuple[FloatA
     limited = limit_walls(on_columns, grid.step, limits)
     if np.allclose(limited, on_columns, rtol=1e-3):
         return u, v
-    return grid.u, limited
+    # Limits bend the walls at single columns; where they do not, the polygon's few knots suffice.
+    bends = np.abs(np.diff(limited, 2)) > 1e-9
+    kept = np.concatenate([[True], bends, [True]])
+    return grid.u[kept], limited[kept]

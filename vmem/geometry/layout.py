@@ -67,7 +67,8 @@ class Layout:
     depth (H, W) f32 z-depth, median 1, finite and positive everywhere, the sky at a finite
     distance; neighbouring pixels differ by a factor of 1.08 at most (vmem.geometry.shape.MAX_STEP),
     at the sky's border too · label (H, W) u8 of Region · kind: the hypothesis that won · score:
-    how well it fits, from about 0 to 1 · floor_y: world y of the floor, in the depth's unit.
+    how well it fits, from about 0 to 1 (flat: the least that the others must reach) · floor_y:
+    world y of the floor, in the depth's unit.
     """
 
     depth: F32
@@ -184,6 +185,8 @@ def _within_reach(shape: Shape, rays: LevelRays, sky: NDArray[np.bool_]) -> Shap
 def _depth_of(shape: Shape, rays: LevelRays, sky: NDArray[np.bool_]) -> FloatArray:
     """z-depth (H, W) in camera heights, free of tears."""
     depth = 1 / (shape.inverse_distance(rays) * rays.forward)
+    # Never reached by photos as people take them, but by views straight up or down.
+    depth = np.minimum(depth, depth.min() / NEAREST)
     if sky.any() and not sky.all():
         solid = depth[~sky]
         depth[sky] = min(SKY_DISTANCE * solid.max(), solid.min() / NEAREST)

@@ -23,6 +23,8 @@ MIN_LENGTH = 0.035
 """Shortest segment kept, in shorter image sides."""
 ANGLE_TOLERANCE = 0.012
 """Radians by which a segment may miss a vanishing point and still count for about a third."""
+REFINEMENT_REACH = math.radians(3)
+"""Largest angle between the best of the voting grid's directions and the refined one."""
 MIN_SEGMENTS = 6
 """With fewer candidate segments nothing is concluded."""
 
@@ -97,16 +99,18 @@ def find_gravity(segments: FloatArray, K: FloatArray) -> tuple[FloatArray, float
 
 
 def _refine_vanishing_point(
-    direction: FloatArray, normals: FloatArray, lengths: FloatArray
+    start: FloatArray, normals: FloatArray, lengths: FloatArray
 ) -> FloatArray:
     # The small ridge keeps pitch and roll near level where the segments leave them open.
     ridge = np.diag([1.0, 0.0, 1.0]) * 2e-5
+    direction = start
     for _ in range(3):
         weight = lengths * np.exp(-((normals @ direction / ANGLE_TOLERANCE) ** 2))
         scatter = (normals * weight[:, None]).T @ normals + ridge * weight.sum()
         direction = np.linalg.eigh(scatter)[1][:, 0]
         direction = direction * (1 if direction[1] >= 0 else -1)
-    return direction
+    # Segments that nearly line up leave one angle free, and the refinement slides along it.
+    return direction if direction @ start > math.cos(REFINEMENT_REACH) else start
 
 
 def wall_yaws(segments: FloatArray, K: FloatArray, to_level: FloatArray) -> list[float]:

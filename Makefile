@@ -1,0 +1,16 @@
+.PHONY: check lint types test bench
+
+check: lint types test
+
+lint:
+	ruff format --check .
+	ruff check .
+
+types:
+	pyright
+
+test:
+	python -m pytest
+
+bench:
+	python -m benchmarks --json
