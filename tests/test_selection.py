@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,10 +74,6 @@ def test_every_selection_is_complete(evidence, k, name):
     assert selection.note == (NOTHING_VISIBLE if nothing else "")
 
 
-def is_ascending(values: list[float]) -> bool:
-    return all(a <= b for a, b in zip(values, values[1:], strict=False))
-
-
 @given(evidences, counts)
 def test_temporal_takes_the_newest(evidence, k):
     order = STRATEGIES["temporal"](evidence, k, CONFIG).order
@@ -102,28 +100,41 @@ def test_nothing_visible_takes_the_nearest(evidence, k):
 # --- votes -----------------------------------------------------------------------------------
 
 
-def votes_oracle(evidence: Evidence, k: int, suppression: float) -> list[int]:
-    """Best voted first, none nearer than the threshold to another, which is lowered at need."""
+def votes_oracle(evidence: Evidence, k: int, config: SelectionConfig) -> list[int]:
+    """Best voted first, none nearer than the threshold to another, which is lowered at need; of
+    near-duplicates with nearly equal votes the oldest."""
     candidates = sorted(range(len(evidence)), key=lambda view: (-evidence.votes[view], view))
     candidates = [view for view in candidates if evidence.votes[view] > 0]
     order: list[int] = []
-    threshold = suppression
+    threshold = config.suppression
+
+    def apart(view: int) -> bool:
+        return all(gap(evidence, view, other) >= threshold for other in order)
+
     while len(order) < min(k, len(candidates)):
         for view in candidates:
-            apart = all(gap(evidence, view, other) >= threshold for other in order)
-            if view not in order and apart and len(order) < k:
-                order.append(view)
+            if view in order or not apart(view) or len(order) == k:
+                continue
+            equals = [
+                older
+                for older in range(view)
+                if older not in order
+                and apart(older)
+                and gap(evidence, older, view) < threshold
+                and evidence.votes[older] >= (1 - config.near_tie) * evidence.votes[view]
+            ]
+            order.append(min([*equals, view]))
         threshold = threshold / 2 if threshold > 1e-3 else -1.0
     return order
 
 
-@given(evidences, counts, st.sampled_from([0.0, 0.05, 0.3, 5.0]))
-def test_votes_suppresses_near_duplicates(evidence, k, suppression):
-    config = SelectionConfig(suppression=suppression)
+@given(evidences, counts, st.sampled_from([0.0, 0.05, 0.3, 5.0]), st.sampled_from([0, 0.05, 0.5]))
+def test_votes_suppresses_near_duplicates(evidence, k, suppression, near_tie):
+    config = SelectionConfig(suppression=suppression, near_tie=near_tie)
     selection = STRATEGIES["votes"](evidence, k, config)
     if not evidence.votes.any():
         return
-    assert list(selection.order) == votes_oracle(evidence, k, suppression)
+    assert list(selection.order) == votes_oracle(evidence, k, config)
     by_votes = sorted(range(len(evidence)), key=lambda view: (-evidence.votes[view], view))
     assert list(selection.ranking) == by_votes
     for view, reason in enumerate(selection.reasons):
@@ -137,20 +148,25 @@ def test_votes_suppresses_near_duplicates(evidence, k, suppression):
             assert reason in ("chosen", "beyond K")
 
 
+def voted(votes: tuple[float, ...], x: tuple[float, ...]) -> Evidence:
+    """Views that stand in a row at ``x`` with these votes."""
+    poses = np.tile(np.eye(4), (len(x), 1, 1))
+    poses[:, 0, 3] = x
+    return replace(made_up(0, len(x), 4, 0.9), votes=np.array(votes, np.float32), poses=poses)
+
+
+def test_the_oldest_of_near_duplicates_with_nearly_equal_votes_is_chosen():
+    evidence = voted((9.0, 9.3, 9.4, 5.0), (0.0, 0.1, 0.2, 0.3))
+    selection = STRATEGIES["votes"](evidence, 1, CONFIG)
+    assert selection.order == (0,)
+    assert selection.reasons[2] == "suppressed: 0.02 rad from view 0"
+    assert STRATEGIES["votes"](voted((8.0, 9.3, 9.4), (0, 0.1, 0.2)), 1, CONFIG).order == (1,)
+    assert STRATEGIES["votes"](voted((9.3, 9.4), (0, 9)), 1, CONFIG).order == (1,)
+
+
 def test_votes_reasons_by_example():
     """Four views: two almost alike, one apart, one blind; two may be chosen."""
-    evidence = made_up(0, 4, 4, 0.9)
-    poses = np.tile(np.eye(4), (4, 1, 1))
-    poses[:, 0, 3] = (0.0, 0.2, 5.0, 9.0)
-    evidence = Evidence(
-        votes=np.array([9, 8, 3, 0], np.float32),
-        coverage=evidence.coverage,
-        distance=evidence.distance,
-        poses=poses,
-        link_surfel=evidence.link_surfel,
-        link_view=evidence.link_view,
-        pixels=evidence.pixels,
-    )
+    evidence = voted((9, 8, 3, 0), (0.0, 0.2, 5.0, 9.0))
 
     def chosen(k: int) -> Selection:
         return STRATEGIES["votes"](evidence, k, CONFIG)
@@ -194,7 +210,7 @@ def test_coverage_adds_most_at_every_turn(evidence, k):
             chosen = selection.order[:turn]
 
             def spread(other: int, chosen: tuple[int, ...] = chosen) -> float:
-                nearest = min(gap(evidence, other, one) for one in chosen)
+                nearest = min((gap(evidence, other, one) for one in chosen), default=np.inf)
                 return min(nearest, CONFIG.suppression) * float(evidence.votes[other])
 
             most = max(spread(other) for other in remaining)
@@ -204,4 +220,6 @@ def test_coverage_adds_most_at_every_turn(evidence, k):
         if not saw[view]:
             assert reason == "no visible surfel"
         elif view in remaining:
-            assert reason == "adds nothing that chosen views lack"
+            expected = {gain(view) >= CONFIG.min_gain + slack for slack in (-1e-6, 1e-6)}
+            assert (reason == "beyond K") in expected
+            assert (reason == "adds nothing that chosen views lack") != (reason == "beyond K")

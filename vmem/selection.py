@@ -21,6 +21,10 @@ class SelectionConfig:
     suppression: float = 0.05
     """Pose distance below which a view is left out in favour of a better one; halved until K views
     are found, so that near-duplicates still serve where nothing else does."""
+    near_tie: float = 0.05
+    """Votes of near-duplicates that differ by less than this share count as equal in ``votes``, and
+    the oldest view is taken: it was resampled least. So a loop closes on the photo itself and not
+    on a generated frame beside it that happens to see one surfel more."""
     min_gain: float = 0.01
     """``coverage`` stops looking for new surface when a view adds less than this share of it."""
 
@@ -79,7 +83,7 @@ def _fallback(evidence: Evidence, k: int) -> Selection:
 def votes(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     """Top K by vote with non-maximum suppression in pose (paper, section 3.3).
 
-    Equal votes go to the older view: it was resampled less often.
+    Among near-duplicates, views with nearly equal votes stand behind the oldest of them.
     """
     if not (evidence.votes > 0).any():
         return _fallback(evidence, k)
@@ -97,14 +101,29 @@ def votes(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
                     reasons[view] = "beyond K"
                 continue
             gap, nearest = _nearest_chosen(evidence.poses, view, order)
-            if gap < threshold:
+            if gap >= threshold:
+                nearest = _oldest_like(evidence, view, order, threshold, config)
+                gap = float(pose_distance(evidence.poses[nearest], evidence.poses[view]))
+                order.append(nearest)
+                reasons[nearest] = "chosen"
+            if view not in order:
                 reasons[view] = f"suppressed: {gap:.2f} rad from view {nearest}"
-            else:
-                order.append(view)
-                reasons[view] = "chosen"
         if len(order) == min(k, len(voted)):
             return Selection(tuple(order), tuple(ranking), tuple(reasons))
         threshold = threshold / 2 if threshold > 1e-3 else -1.0
+
+
+def _oldest_like(
+    evidence: Evidence, view: int, order: list[int], threshold: float, config: SelectionConfig
+) -> int:
+    """The oldest view, or ``view`` itself, that is a near-duplicate of ``view``, has nearly its
+    votes, and is no near-duplicate of a chosen one."""
+    alike = pose_distance(evidence.poses[:view], evidence.poses[view]) < threshold
+    enough = evidence.votes[:view] >= (1 - config.near_tie) * evidence.votes[view]
+    for older in np.flatnonzero(alike & enough).tolist():
+        if _nearest_chosen(evidence.poses, older, order)[0] >= threshold:
+            return older
+    return view
 
 
 def _nearest_chosen(poses: FloatArray, view: int, order: list[int]) -> tuple[float, int]:
@@ -131,8 +150,6 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     uncovered = area.copy()
     reasons = ["no visible surfel"] * len(evidence)
     candidates = [view for view in range(len(evidence)) if saw[view].any()]
-    for view in candidates:
-        reasons[view] = "adds nothing that chosen views lack"
     order: list[int] = []
     while candidates and len(order) < k:
         gains = saw[candidates] @ uncovered
@@ -149,6 +166,9 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
         view = candidates.pop(int(np.argmax(spread)))
         order.append(view)
         reasons[view] = "chosen: a second look at surface already covered"
+    for view in candidates:
+        adds = saw[view] @ uncovered >= config.min_gain
+        reasons[view] = "beyond K" if adds else "adds nothing that chosen views lack"
     by_votes = np.argsort(-evidence.votes, kind="stable").tolist()
     ranking = order + [view for view in by_votes if view not in order]
     return Selection(tuple(order), tuple(ranking), tuple(reasons))

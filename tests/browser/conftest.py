@@ -21,7 +21,7 @@ CHROMIUM_ARGUMENTS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
-PAGE_TIMEOUT_MS = 60_000
+PAGE_TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="session")
@@ -36,28 +36,56 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def _new_page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 900, "height": 500})
     context.set_default_timeout(PAGE_TIMEOUT_MS)
     yield context.new_page()
     context.close()
 
 
-@pytest.fixture
-def viser_server() -> Iterator[viser.ViserServer]:
+def _new_server() -> Iterator[viser.ViserServer]:
     server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
     server.scene.world_axes.visible = False
     yield server
     server.stop()
 
 
-@pytest.fixture
-def viser_page(page: Page, viser_server: viser.ViserServer) -> Page:
-    """A page whose viser client has its 3D scene; `fixedDpr` keeps the resolution still."""
-    page.goto(f"http://127.0.0.1:{viser_server.get_port()}/?fixedDpr=1")
+def _look_at(server: viser.ViserServer, page: Page) -> Page:
+    # fixedDpr keeps viser from lowering the resolution on a slow machine.
+    page.goto(f"http://127.0.0.1:{server.get_port()}/?fixedDpr=1")
     page.wait_for_function("() => window.__viserMutable?.cameraControl")
     return page
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page of its own browser context."""
+    yield from _new_page(browser)
+
+
+@pytest.fixture
+def viser_server() -> Iterator[viser.ViserServer]:
+    """A bare viser server on a free port."""
+    yield from _new_server()
+
+
+@pytest.fixture
+def viser_page(page: Page, viser_server: viser.ViserServer) -> Page:
+    """A page whose viser client has its 3D scene."""
+    return _look_at(viser_server, page)
+
+
+@pytest.fixture(scope="module")
+def shared_viser_server() -> Iterator[viser.ViserServer]:
+    """As viser_server, one for all tests of a module that leave it as they found it."""
+    yield from _new_server()
+
+
+@pytest.fixture(scope="module")
+def shared_viser_page(browser: Browser, shared_viser_server: viser.ViserServer) -> Iterator[Page]:
+    """As viser_page, for shared_viser_server."""
+    for page in _new_page(browser):
+        yield _look_at(shared_viser_server, page)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,22 @@ def client_of(server: viser.ViserServer) -> viser.ClientHandle:
         assert time.monotonic() < deadline, "no client connected"
         time.sleep(0.02)
     return next(iter(server.get_clients().values()))
+
+
+@pytest.fixture(scope="module")
+def client(shared_viser_server: viser.ViserServer, shared_viser_page: Page) -> viser.ClientHandle:
+    """The client behind shared_viser_page, patched."""
+    client = client_of(shared_viser_server)
+    inject_patch(client.gui)
+    return client
+
+
+@pytest.fixture
+def cloud(client: viser.ClientHandle) -> Iterator[SurfelCloud]:
+    """An empty cloud with chunks of four."""
+    cloud = SurfelCloud(client.scene, "/surfels", chunk_size=4)
+    yield cloud
+    cloud.remove()
 
 
 def wait_for_disks(page: Page, count: int) -> None:
@@ -78,10 +95,8 @@ def exact_mask(position: Any, normal: Any, radius: float, size: tuple[int, int] 
 
 
 def test_disks_cover_exactly_the_pixels_whose_rays_meet_them(
-    viser_server: viser.ViserServer, viser_page: Page, artifacts: Path
+    client: viser.ClientHandle, cloud: SurfelCloud, shared_viser_page: Page, artifacts: Path
 ) -> None:
-    client = client_of(viser_server)
-    inject_patch(client.gui)
     cases = [
         ((0.0, 0.0, 2.0), (0.0, 0.0, -1.0), 0.4),
         ((0.3, -0.2, 2.0), (1.0, 0.5, -0.5), 0.4),
@@ -89,56 +104,58 @@ def test_disks_cover_exactly_the_pixels_whose_rays_meet_them(
         ((0.4, 0.3, 1.2), (0.7, 0.1, 0.6), 0.25),
     ]
     for index, (position, normal, radius) in enumerate(cases):
-        cloud = SurfelCloud(client.scene, "/surfels")
         cloud.append(*disk(position, normal, radius, RED))
-        wait_for_disks(viser_page, 2)
+        wait_for_disks(shared_viser_page, 2)
         image = picture(client)
         imageio.imwrite(artifacts / f"disk_{index}.png", image)
         drawn, expected = image[..., 3] > 0, exact_mask(position, normal, radius)
         assert np.all(image[drawn][:, :3] == RED)
         assert np.sum(drawn ^ expected) <= 0.01 * np.sum(expected) + 2
-        cloud.remove()
-        wait_for_disks(viser_page, 0)
+        cloud.truncate(0)
+        wait_for_disks(shared_viser_page, 0)
 
 
-def test_edge_on_disks_are_thin_and_near_ones_hide_far_ones(
-    viser_server: viser.ViserServer, viser_page: Page
+def test_a_disk_seen_edge_on_is_thin(
+    client: viser.ClientHandle, cloud: SurfelCloud, shared_viser_page: Page
 ) -> None:
-    client = client_of(viser_server)
-    inject_patch(client.gui)
-    cloud = SurfelCloud(client.scene, "/surfels")
     cloud.append(*disk((0, 0, 2), (1, 0, -0.05), 0.4, RED))
-    wait_for_disks(viser_page, 2)
+    wait_for_disks(shared_viser_page, 2)
     thin = np.sum(picture(client)[..., 3] > 0)
-    cloud.truncate(0)
-    # The near disk is sent first, so that only depth can put it in front. The far one is tilted
-    # and its centre is farther, yet its nearer half reaches in front of the near disk.
-    cloud.append(*disk((0, 0, 2), (0, 0, -1), 0.4, GREEN))
-    cloud.append(*disk((0, 0, 2.2), (1, 0, -1), 0.6, RED))
-    wait_for_disks(viser_page, 4)
-    image = picture(client)
-    green = np.all(image[..., :3] == GREEN, axis=-1) & (image[..., 3] > 0)
     assert 0 < thin < 0.1 * np.sum(exact_mask((0, 0, 2), (0, 0, -1), 0.4))
+
+
+def test_the_nearer_part_hides_the_farther(
+    client: viser.ClientHandle, cloud: SurfelCloud, shared_viser_page: Page, artifacts: Path
+) -> None:
+    # The red disk is drawn last and its centre is the farther one, yet it leans through the green
+    # one: only true depth in every pixel tells which of the two is in front.
+    lean = (1, 0, -1)
+    cloud.append(*disk((0, 0, 2), (0, 0, -1), 0.4, GREEN))
+    cloud.append(*disk((0, 0, 2.2), lean, 0.6, RED))
+    wait_for_disks(shared_viser_page, 4)
+    image = picture(client)
+    imageio.imwrite(artifacts / "disks_that_cross.png", image)
     height, width = SIZE
     focal = 0.5 * height / np.tan(0.5 * FOV)
-    for x in (-0.35, -0.3, -0.1, 0.0, 0.1, 0.3, 0.35):
-        column = int(width / 2 + focal * x / 2)
-        # Along this ray, (x, 0, 2) s, the tilted plane x = z - 2.2 is met at s = 2.2 / (2 - x).
-        tilted = 2.2 / (2 - x)
-        assert green[height // 2, column] == (tilted > 1 or abs(tilted * x) * 2**0.5 > 0.6)
+    x = (np.arange(width) + 0.5 - width / 2) / focal
+    red_depth = 2.2 / (1 - x)
+    red_is_nearer = red_depth < 2
+    both = exact_mask((0, 0, 2), (0, 0, -1), 0.4) & exact_mask((0, 0, 2.2), lean, 0.6)
+    is_red = np.all(image[..., :3] == RED, axis=-1)
+    expected = np.broadcast_to(red_is_nearer, SIZE)
+    assert 0.1 < np.mean(expected[both]) < 0.9
+    assert np.mean(is_red[both] == expected[both]) > 0.98
 
 
 def test_recolour_sends_colours_only(
-    viser_server: viser.ViserServer,
-    viser_page: Page,
+    client: viser.ClientHandle,
+    cloud: SurfelCloud,
+    shared_viser_page: Page,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    client = client_of(viser_server)
-    inject_patch(client.gui)
-    cloud = SurfelCloud(client.scene, "/surfels", chunk_size=2)
-    cloud.append(*disk((-0.5, 0, 2), (0, 0, -1), 0.3, RED))
-    cloud.append(*disk((0.5, 0, 2), (0, 0, -1), 0.3, RED))
-    wait_for_disks(viser_page, 4)
+    for x in (-0.5, -0.5, 0.5, 0.5):
+        cloud.append(*disk((x, 0, 2), (0, 0, -1), 0.3, RED))
+    wait_for_disks(shared_viser_page, 8)
     before = picture(client)
     sent = []
     connection = client._websock_connection
@@ -146,7 +163,7 @@ def test_recolour_sends_colours_only(
     monkeypatch.setattr(
         connection, "queue_message", lambda message: (sent.append(message), queue_message(message))
     )
-    cloud.set_colors(np.uint8([RED, RED, GREEN, GREEN]))
+    cloud.set_colors(np.repeat(np.uint8([RED, GREEN]), 4, axis=0))
     monkeypatch.undo()
     assert [(message.name, list(message.updates)) for message in sent] == [
         ("/surfels/0001", ["colors"])
@@ -157,49 +174,56 @@ def test_recolour_sends_colours_only(
     drawn = after[right][..., 3] > 0
     assert np.any(drawn)
     assert np.all(after[right][drawn][:, :3] == GREEN)
-    assert viser_page.evaluate("() => window.__vmemSurfels.error") is None
+    assert shared_viser_page.evaluate("() => window.__vmemSurfels.error") is None
 
 
 def test_append_and_truncate_reach_the_scene_tree(
-    viser_server: viser.ViserServer, viser_page: Page
+    client: viser.ClientHandle, cloud: SurfelCloud, shared_viser_page: Page
 ) -> None:
-    client = client_of(viser_server)
-    inject_patch(client.gui)
-    cloud = SurfelCloud(client.scene, "/surfels", chunk_size=4)
-    for count in (2, 4, 6, 8, 10):
-        cloud.append(*disk((0, 0, 2), (0, 0, -1), 0.3, RED))
-        wait_for_disks(viser_page, count)
     names = """() => Object.keys(window.__viserSceneTree.getState())
         .filter((name) => name.startsWith("/surfels/")).sort()"""
     expected = [f"/surfels/{i:04d}{s}" for i in range(3) for s in ("", NORMAL_RADIUS_SUFFIX)]
-    assert viser_page.evaluate(names) == expected
+    for count in (2, 4, 6, 8, 10):
+        cloud.append(*disk((0, 0, 2), (0, 0, -1), 0.3, RED))
+        wait_for_disks(shared_viser_page, count)
+    assert shared_viser_page.evaluate(names) == expected
     cloud.truncate(7)
-    wait_for_disks(viser_page, 7)
-    assert viser_page.evaluate(names) == expected[:4]
+    wait_for_disks(shared_viser_page, 7)
+    assert shared_viser_page.evaluate(names) == expected[:4]
+    assert np.any(picture(client)[..., 3])
     cloud.visible = False
-    viser_page.wait_for_function(
-        "() => window.__viserSceneTree.getState()['/surfels'].visibility === false"
-    )
     assert not np.any(picture(client)[..., 3])
 
 
-def test_size_scale_and_shade(viser_server: viser.ViserServer, viser_page: Page) -> None:
-    client = client_of(viser_server)
-    inject_patch(client.gui)
-    cloud = SurfelCloud(client.scene, "/surfels", size_scale=0.5, shade=1.0)
-    cloud.append(*disk((0, 0, 2), (1, 0, -1), 0.4, RED))
-    wait_for_disks(viser_page, 2)
-    image = picture(client)
-    drawn, expected = image[..., 3] > 0, exact_mask((0, 0, 2), (1, 0, -1), 0.2)
-    assert np.sum(drawn ^ expected) <= 0.02 * np.sum(expected) + 2
-    assert np.all(image[drawn][:, 0] < RED[0])
-    cloud.size_scale, cloud.shade = 1.0, 0.0
-    page_has = "() => window.__viserSceneTree.getState()['/surfels'].message.props.axes_length == 1"
-    viser_page.wait_for_function(page_has)
-    image = picture(client)
-    drawn, expected = image[..., 3] > 0, exact_mask((0, 0, 2), (1, 0, -1), 0.4)
-    assert np.sum(drawn ^ expected) <= 0.01 * np.sum(expected) + 2
-    assert np.all(image[drawn][:, :3] == RED)
+def test_size_scale_and_shade(
+    client: viser.ClientHandle, cloud: SurfelCloud, shared_viser_page: Page
+) -> None:
+    position, normal = (0, 0, 2), (1, 0, -1)
+    cloud.append(*disk(position, normal, 0.4, RED))
+    wait_for_disks(shared_viser_page, 2)
+    for size_scale, shade in ((0.5, 1.0), (1.0, 0.0)):
+        cloud.size_scale, cloud.shade = size_scale, shade
+        image = picture(client)
+        drawn, expected = image[..., 3] > 0, exact_mask(position, normal, 0.4 * size_scale)
+        assert np.sum(drawn ^ expected) <= 0.02 * np.sum(expected) + 2
+        assert np.all(image[drawn][:, 0] < RED[0]) == (shade > 0)
+
+
+def test_a_cloud_on_the_page(
+    client: viser.ClientHandle, cloud: SurfelCloud, shared_viser_page: Page, artifacts: Path
+) -> None:
+    direction = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    rgb = np.uint8(127.5 + 127.4 * direction)
+    cloud.shade = 0.5
+    cloud.append(direction, direction, np.full(400, 0.1, np.float32), rgb)
+    wait_for_disks(shared_viser_page, 400)
+    with client.atomic():
+        client.camera.position, client.camera.look_at = (0, -2.5, 0.6), (0, 0, 0)
+    shared_viser_page.wait_for_timeout(500)
+    shot = imageio.imread(shared_viser_page.screenshot(path=artifacts / "surfel_cloud.png"))
+    assert len(np.unique(shot[..., :3].reshape(-1, 3), axis=0)) > 300
+    assert shared_viser_page.evaluate("() => window.__vmemSurfels.error") is None
 
 
 def test_a_shader_that_fails_leaves_round_points(
@@ -218,22 +242,3 @@ def test_a_shader_that_fails_leaves_round_points(
     image = picture(client)
     drawn, round_point = image[..., 3] > 0, exact_mask((0, 0, 2), (0, 0, -1), 0.4)
     assert np.sum(drawn & round_point) > 0.5 * np.sum(round_point)
-
-
-def test_a_cloud_on_the_page(
-    viser_server: viser.ViserServer, viser_page: Page, artifacts: Path
-) -> None:
-    client = client_of(viser_server)
-    inject_patch(client.gui)
-    direction = np.random.default_rng(0).normal(size=(3000, 3)).astype(np.float32)
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    rgb = np.uint8(127.5 + 127.4 * direction)
-    cloud = SurfelCloud(client.scene, "/surfels", chunk_size=1024, shade=0.5)
-    cloud.append(direction, direction, np.full(3000, 0.04, np.float32), rgb)
-    wait_for_disks(viser_page, 3000)
-    with client.atomic():
-        client.camera.position, client.camera.look_at = (0, -2.5, 0.6), (0, 0, 0)
-    viser_page.wait_for_timeout(500)
-    shot = imageio.imread(viser_page.screenshot(path=artifacts / "surfel_cloud.png"))
-    assert len(np.unique(shot[..., :3].reshape(-1, 3), axis=0)) > 500
-    assert viser_page.evaluate("() => window.__vmemSurfels.error") is None

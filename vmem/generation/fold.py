@@ -183,7 +183,7 @@ def tile_floor(
     height = np.maximum(level[:, 1], 1e-9)
     x, z = level[:, 0] / height, level[:, 2] / height
     near = 1 / bottom
-    depth = near / FLOOR_BAND**2 - near
+    depth = near / FLOOR_BAND - near
     left = _TILE_WIDTH * near * math.tan(side_azimuth(fold.borders[_LEFT], bottom, -1.0))
     right = _TILE_WIDTH * near * math.tan(side_azimuth(fold.borders[_RIGHT], bottom, 1.0))
     tile_x = left + (right - left) - np.abs((x - left) % (2 * (right - left)) - (right - left))

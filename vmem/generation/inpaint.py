@@ -42,7 +42,7 @@ def push_pull(values: F32, known: Mask, weight: F32 | None = None) -> F32:
         # A level is trusted once a quarter of its support is known.
         trust = np.clip(4 * w, 0, 1)[..., None]
         filled = trust * _mean(total, w) + (1 - trust) * coarse
-    return np.where(known[..., None], values, filled.astype(np.float32))
+    return np.where(known[..., None], values, filled)
 
 
 def fill_from_background(rgb: F32, depth: F32, known: Mask) -> tuple[F32, F32]:
@@ -61,7 +61,8 @@ def fill_from_background(rgb: F32, depth: F32, known: Mask) -> tuple[F32, F32]:
     farness = np.clip(visible / np.maximum(farthest, 1e-6), 0, 1)
     weight = (farness**_FAR_POWER + 1e-4).astype(np.float32)
     inverse = np.where(known, 1 / np.maximum(depth, 1e-6), 0).astype(np.float32)
-    filled = push_pull(np.dstack([rgb, inverse]), known, np.minimum(weight, 1))
+    colors = np.concatenate([rgb, inverse[..., None]], axis=2)
+    filled = push_pull(colors, known, np.minimum(weight, 1))
     closest = float(depth[known].min())
     furthest = float(depth[known].max())
     guess = np.clip(1 / np.maximum(filled[..., 3], 1e-9), closest, furthest)
@@ -73,4 +74,4 @@ def _pyramid_down(image: F32) -> F32:
 
 
 def _mean(total: F32, weight: F32) -> F32:
-    return total / np.maximum(weight, np.float32(1e-20))[..., None]
+    return np.divide(total, np.maximum(weight, 1e-20)[..., None], dtype=np.float32)

@@ -12,12 +12,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera
 from vmem.generation.world_scene import OCCLUSION_REACH, Shape, World
-from vmem.generation.world_textures import Pattern, cloud, pattern_at
+from vmem.generation.world_textures import Pattern, cloud, compiled, pattern_at
 from vmem.parallel import run_sliced, thread_count
 from vmem.views import F32, U8
 
@@ -82,7 +81,7 @@ def render(world: World, camera: Camera, *, shadows: bool = True) -> WorldRender
 # --- rays and solids -------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _cross_box(hx, hy, hz, ox, oy, oz, dx, dy, dz):
     """Entry and face of a ray into a box around 0; (inf, 0) for a miss or a start inside."""
     enter, leave, face = -math.inf, math.inf, 0
@@ -108,7 +107,7 @@ def _cross_box(hx, hy, hz, ox, oy, oz, dx, dy, dz):
     return enter, face
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _cross_ellipsoid(hx, hy, hz, ox, oy, oz, dx, dy, dz):
     ex, ey, ez = ox / hx, oy / hy, oz / hz
     fx, fy, fz = dx / hx, dy / hy, dz / hz
@@ -122,7 +121,7 @@ def _cross_ellipsoid(hx, hy, hz, ox, oy, oz, dx, dy, dz):
     return (t, 0) if t >= _NEAR else (math.inf, 0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _cross_cylinder(radius, hy, ox, oy, oz, dx, dy, dz):
     a = dx * dx + dz * dz
     b = ox * dx + oz * dz
@@ -143,7 +142,7 @@ def _cross_cylinder(radius, hy, ox, oy, oz, dx, dy, dz):
     return t, 3 if dy < 0 else 2
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _cross(solids, i, ox, oy, oz, dx, dy, dz):
     """Where a ray enters solid ``i``: (distance in lengths of its direction, face)."""
     cosine, sine = solids.turn[i, 0], solids.turn[i, 1]
@@ -158,7 +157,7 @@ def _cross(solids, i, ox, oy, oz, dx, dy, dz):
     return _cross_ellipsoid(hx, hy, hz, lx, py, lz, rx, dy, rz)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def _misses(tree, node, ox, oy, oz, ix, iy, iz, limit):
     """Whether a ray with inverse direction i passes by a node before ``limit``."""
     a, b = (tree.low[node, 0] - ox) * ix, (tree.high[node, 0] - ox) * ix
@@ -170,12 +169,12 @@ def _misses(tree, node, ox, oy, oz, ix, iy, iz, limit):
     return not (enter <= leave and leave > 0.0 and enter < limit)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _inverse(d):
     return 1.0 / d if abs(d) > 1e-30 else 1e30
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _nearest(solids, tree, ox, oy, oz, dx, dy, dz):
     """(t, solid, face) of the first solid along a ray; solid is -1 for none."""
     ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
@@ -194,7 +193,7 @@ def _nearest(solids, tree, ox, oy, oz, dx, dy, dz):
     return best, solid, face
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _blocked(solids, tree, ox, oy, oz, dx, dy, dz, limit):
     """Whether anything that casts shadows lies on a ray before ``limit``."""
     ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
@@ -214,7 +213,7 @@ def _blocked(solids, tree, ox, oy, oz, dx, dy, dz, limit):
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _normal(solids, i, face, x, y, z):
     """Outward unit normal of solid ``i`` at a point of its surface."""
     cosine, sine = solids.turn[i, 0], solids.turn[i, 1]
@@ -241,7 +240,7 @@ def _normal(solids, i, face, x, y, z):
 # --- surfaces --------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _surface(solids, materials, i, face, x, y, z, footprint, metre):
     """(position on the face in metres u, v, the same in [-1, 1], colour r, g, b, emission)."""
     cosine, sine = solids.turn[i, 0], solids.turn[i, 1]
@@ -291,7 +290,7 @@ def _surface(solids, materials, i, face, x, y, z, footprint, metre):
 # --- light -----------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _field_at(field, x, y, z):
     """Distance to the nearest solid, interpolated; beyond the grid that of its border."""
     shape = field.distance.shape
@@ -308,7 +307,7 @@ def _field_at(field, x, y, z):
     return near * (1 - u) + far * u
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _openness(field, metre, x, y, z, nx, ny, nz):
     """Ambient light let in, 1 on a free surface: how free it is at four distances above it."""
     dark, weight, total = 0.0, 1.0, 0.0
@@ -321,7 +320,7 @@ def _openness(field, metre, x, y, z, nx, ny, nz):
     return 1.0 - 0.85 * dark / total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _surroundings(regions, metre, x, y, z):
     """Ambient light r, g, b and share of open sky around a point, blended between regions."""
     red, green, blue, sky, total = 0.0, 0.0, 0.0, 0.0, 1e-3
@@ -340,7 +339,7 @@ def _surroundings(regions, metre, x, y, z):
     return red / total, green / total, blue / total, sky / total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _light(solids, tree, regions, lighting, field, shadows, x, y, z, nx, ny, nz):
     """Light r, g, b that falls on a surface point."""
     metre = lighting.metre
@@ -381,7 +380,7 @@ def _light(solids, tree, regions, lighting, field, shadows, x, y, z, nx, ny, nz)
     return red, green, blue
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sky(lighting, dx, dy, dz, blur):
     """Linear r, g, b of the sky along a unit direction: gradient, clouds, sun glow, two ridges."""
     rise = max(0.0, -dy)
@@ -411,7 +410,7 @@ def _sky(lighting, dx, dy, dz, blur):
     return color
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _display(value):
     """Linear light to display sRGB in [0, 1] along a filmic curve (Narkowicz's fit of ACES)."""
     value *= 0.82
@@ -425,7 +424,7 @@ def _display(value):
 # --- pixels ----------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _ray(c2w, K, x, y):
     """World direction through image position (x, y) in pixels, of camera-frame z = 1."""
     a, b = (x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1]
@@ -436,7 +435,7 @@ def _ray(c2w, K, x, y):
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _color(scene, shadows, pixel, origin, direction, t, solid, face):
     """Display colour of what a ray met, and the normal there."""
     solids, tree, materials, regions, lighting, field = scene
@@ -464,7 +463,7 @@ def _color(scene, shadows, pixel, origin, direction, t, solid, face):
     return _display(red), _display(green), _display(blue), nx, ny, nz
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _look(scene, c2w, K, shadows, start, stop, shown, depth, normal, hit):
     """One ray a pixel for rows start..stop."""
     origin = (c2w[0, 3], c2w[1, 3], c2w[2, 3])
@@ -482,7 +481,7 @@ def _look(scene, c2w, K, shadows, start, stop, shown, depth, normal, hit):
             depth[y, x] = t if solid >= 0 else SKY_DEPTH
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _contrast(shown, y, x):
     """Largest difference of a channel between a pixel and its four neighbours."""
     largest = 0.0
@@ -494,7 +493,7 @@ def _contrast(shown, y, x):
     return largest
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _smooth(scene, c2w, K, shadows, start, stop, shown, rgb):
     """The final colours of rows start..stop: four more rays where neighbours differ."""
     origin = (c2w[0, 3], c2w[1, 3], c2w[2, 3])

@@ -13,10 +13,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from vmem.generation.world_textures import Pattern
+from vmem.generation.world_textures import Pattern, compiled
 from vmem.generation.world_tree import Tree, build_tree
 
 F64 = NDArray[np.float64]
@@ -264,14 +263,14 @@ OCCLUSION_REACH = 0.6
 _CELL = 0.08
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def solid_distance(solids, i, x, y, z):
     """Distance from a point to solid ``i``, 0 inside: exact for boxes and cylinders, and a bound
     from below for ellipsoids."""
-    cosine, sine = solids.turn[i]
+    cosine, sine = solids.turn[i, 0], solids.turn[i, 1]
     px, py, pz = x - solids.center[i, 0], y - solids.center[i, 1], z - solids.center[i, 2]
     lx, lz = cosine * px - sine * pz, sine * px + cosine * pz
-    hx, hy, hz = solids.half[i]
+    hx, hy, hz = solids.half[i, 0], solids.half[i, 1], solids.half[i, 2]
     if solids.shape[i] == Shape.BOX:
         dx, dy, dz = max(abs(lx) - hx, 0.0), max(abs(py) - hy, 0.0), max(abs(lz) - hz, 0.0)
         return math.sqrt(dx * dx + dy * dy + dz * dz)
@@ -282,7 +281,7 @@ def solid_distance(solids, i, x, y, z):
     return max(ratio - 1.0, 0.0) * min(hx, hy, hz)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _lower_distance(solids, i, low, cell, first, last, distance):
     for a in range(first[0], last[0]):
         for b in range(first[1], last[1]):

@@ -14,6 +14,12 @@ from enum import IntEnum
 from numba import njit
 
 
+compiled = njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"}
+)
+"""All kernels of the world: infinities and NaN keep their meaning, divisions need no check."""
+
+
 class Pattern(IntEnum):
     """Names of the patterns, in the order of the dispatch below."""
 
@@ -40,7 +46,7 @@ class Pattern(IntEnum):
 # --- noise and anti-aliased edges ------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def cell_hash(ix, iy, seed):
     """A number in [0, 1) for a cell of an integer grid."""
     n = (ix * 374761393 + iy * 668265263 + seed * 1274126177) & 0xFFFFFFFF
@@ -49,7 +55,7 @@ def cell_hash(ix, iy, seed):
     return (n & 0xFFFFFF) / 16777216.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def value_noise(x, y, seed):
     """Smooth noise in [0, 1) with features of size 1."""
     ix, iy = int(math.floor(x)), int(math.floor(y))
@@ -60,13 +66,13 @@ def value_noise(x, y, seed):
     return top * (1 - v) + bottom * v
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def fade(blur):
     """How much of a detail of size 1 is left in a pixel of size ``blur``."""
     return min(1.0, max(0.0, (1.0 - blur) / 0.75))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def cloud(x, y, seed, blur):
     """Four octaves of value noise in [0, 1), mean 0.5; octaves finer than a pixel are left out."""
     total, weight, scale = 0.5, 0.5, 1.0
@@ -80,7 +86,7 @@ def cloud(x, y, seed, blur):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def band(distance, half_width, blur):
     """Share of a pixel (a box of width ``blur``) covered by a line at a distance from its middle."""
     blur = max(blur, 1e-6)
@@ -89,13 +95,13 @@ def band(distance, half_width, blur):
     return max(0.0, last - first) / blur
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def to_seam(x):
     """Distance to the nearest integer."""
     return abs(x - math.floor(x + 0.5))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def joints(x, y, half_width, blur):
     """Share of a pixel covered by the lines between unit cells."""
     across = band(to_seam(x), half_width, blur)
@@ -106,14 +112,14 @@ def joints(x, y, half_width, blur):
 # --- building materials ----------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _plaster(u, v, blur, seed):
     gain = 1.0 + 0.16 * (cloud(u, v, seed, blur) - 0.5)
     gain += 0.10 * (cloud(u * 14, v * 14, seed + 7, blur * 14) - 0.5)
     return 0.0, 0.0, gain
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _planks(u, v, blur, seed):
     """Boards one period wide and seven long, with staggered ends."""
     row = int(math.floor(v))
@@ -125,7 +131,7 @@ def _planks(u, v, blur, seed):
     return 0.75 * tone + 0.6 * (grain - 0.5), 0.0, 1.0 - 0.65 * min(1.0, gap)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _basket(u, v, blur, seed):
     """Parquet of squares, each of four strips, turned by turns."""
     iu, iv = int(math.floor(u)), int(math.floor(v))
@@ -137,7 +143,7 @@ def _basket(u, v, blur, seed):
     return 0.7 * tone * fade(blur * 4) + 0.5 * (grain - 0.5) + 0.15, 0.0, 1.0 - 0.5 * min(1.0, gap)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _bricks(u, v, blur, seed):
     """Running bond; C is the mortar."""
     rows = v * 3.2
@@ -151,7 +157,7 @@ def _bricks(u, v, blur, seed):
     return 0.9 * tone + 0.5 * (grain - 0.5), mortar, 1.0 + 0.35 * (grain - 0.5)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _checker(u, v, blur, seed):
     """Square tiles in two colours; C is the grout."""
     iu, iv = int(math.floor(u)), int(math.floor(v))
@@ -162,7 +168,7 @@ def _checker(u, v, blur, seed):
     return dark, 0.8 * joints(u, v, 0.018, blur), 0.93 + 0.14 * tone * sharp + 0.3 * (vein - 0.5)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _flagstones(u, v, blur, seed):
     """Irregular paving: the cells of scattered points; C fills the joints."""
     iu, iv = int(math.floor(u)), int(math.floor(v))
@@ -181,7 +187,7 @@ def _flagstones(u, v, blur, seed):
     return 0.5 + fade(blur) * (tone - 0.5), joint, 1.0 + 0.5 * (grain - 0.5)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _panels(p, q, fine):
     """A panelled door or wainscot: two rows of two fields with bevelled edges."""
     fields_p = abs(abs(p) - 0.45) - 0.32
@@ -193,7 +199,7 @@ def _panels(p, q, fine):
     return 0.35 * inside, 0.0, 1.0 + rim * 0.28 * lit
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _roof(u, v, blur, seed):
     """Rows of clay tiles."""
     row = int(math.floor(v * 2))
@@ -206,7 +212,7 @@ def _roof(u, v, blur, seed):
 # --- textiles and wallpaper ------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _stripes(u, v, blur, seed):
     """Wide stripes of A and B with thin lines of C between."""
     wide = band(to_seam(u), 0.25, blur)
@@ -215,7 +221,7 @@ def _stripes(u, v, blur, seed):
     return wide, thin, 1.0 + 0.08 * (weave - 0.5)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _damask(u, v, blur, seed):
     """A wallpaper of blossoms on a diamond lattice; C is the heart of each."""
     iv = int(math.floor(v))
@@ -230,7 +236,7 @@ def _damask(u, v, blur, seed):
     return 0.28 + sharp * (leaf - 0.28), heart * sharp, 1.0 + 0.1 * (shade - 0.5)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _wood(u, v, blur, seed):
     """Grain along v."""
     warp = cloud(u * 1.5, v * 0.6, seed, blur)
@@ -239,7 +245,7 @@ def _wood(u, v, blur, seed):
     return 0.45 * ring + 0.9 * (grain - 0.25), 0.0, 1.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fabric(u, v, blur, seed):
     """A coarse weave."""
     keep = fade(blur * 40)
@@ -248,7 +254,7 @@ def _fabric(u, v, blur, seed):
     return 0.5 * fold, 0.0, 1.0 + 0.1 * weave + 0.25 * (fold - 0.5)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _rug(p, q, u, v, fine, blur, seed):
     """Borders round a field of lozenges with a medallion."""
     edge = max(abs(p), abs(q))
@@ -258,8 +264,10 @@ def _rug(p, q, u, v, fine, blur, seed):
     diamond = abs(p) + abs(q) * 0.9
     rings = band(to_seam(diamond * 3.0) - 0.1, 0.13, fine * 3)
     scatter = 1.0 if cell_hash(int(u * 9), int(v * 9), seed) > 0.82 else 0.0
-    b = max(border * (0.55 + 0.45 * teeth * fade(blur * 5)), rings * (edge < 0.78))
-    c = max(piping, (scatter * 0.6 * fade(blur * 9)) * (edge < 0.78) * (rings < 0.5))
+    if edge > 0.78:
+        rings = scatter = 0.0
+    b = max(border * (0.55 + 0.45 * teeth * fade(blur * 5)), rings)
+    c = max(piping, scatter * 0.6 * fade(blur * 9) * (1.0 - rings))
     c = max(c, band(diamond, 0.2, fine) * (1.0 - 0.5 * rings))
     pile = cloud(u * 20, v * 20, seed + 4, blur * 20)
     return b, c, 1.0 + 0.3 * (pile - 0.5)
@@ -268,7 +276,7 @@ def _rug(p, q, u, v, fine, blur, seed):
 # --- things ----------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _painting(p, q, fine, seed):
     """A landscape, a still life of blocks, or a target of rings, by seed."""
     kind = seed % 3
@@ -292,17 +300,19 @@ def _painting(p, q, fine, seed):
         return b, c, 0.75 + 0.5 * cell_hash(column, row, seed + 6) + 0.35 * brush
     radius = math.hypot(p + 0.15 * math.sin(seed), q) * 3.2 + 0.5 * brush
     ring = int(radius)
-    return float(ring % 2), float(ring % 3 == 2), 1.0 + 0.4 * brush
+    return 1.0 * (ring % 2), 1.0 if ring % 3 == 2 else 0.0, 1.0 + 0.4 * brush
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _books(u, q, blur, seed):
     """Spines of many widths, heights and colours; dark above them."""
     spine = u + 0.35 * math.sin(u * 2.3 + seed)
     book = int(math.floor(spine))
     tone, tall = cell_hash(book, 1, seed), cell_hash(book, 2, seed)
     seam = band(to_seam(spine), 0.07, blur)
-    label = band(abs(q - 0.1 - 0.4 * tall), 0.05, 0.02) * (cell_hash(book, 3, seed) > 0.4)
+    label = 0.0
+    if cell_hash(book, 3, seed) > 0.4:
+        label = band(abs(q - 0.1 - 0.4 * tall), 0.05, 0.02)
     gain = 0.55 + 0.75 * cell_hash(book, 4, seed)
     if q < -0.85 + 0.6 * tall:
         return 0.0, 0.0, 0.12
@@ -311,7 +321,7 @@ def _books(u, q, blur, seed):
     return b, max(c, label), gain * (1.0 - 0.7 * seam)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _leaves(u, v, blur, seed):
     """Foliage or grass: three greens in tufts."""
     large = cloud(u * 1.3, v * 1.3, seed, blur * 1.3)
@@ -320,13 +330,13 @@ def _leaves(u, v, blur, seed):
     return min(1.0, max(0.0, 2.2 * large - 0.6)), 0.6 * light, 0.75 + 1.1 * (small - 0.3)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _water(u, v, blur, seed):
     ripple = math.sin(9 * math.hypot(u, v) + 4 * cloud(u * 3, v * 3, seed, blur * 3))
     return 0.5 + 0.35 * ripple, 0.0, 1.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mosaic(u, v, blur, seed):
     """Glazed tiles with a star of arcs; C outlines it."""
     iu, iv = int(math.floor(u)), int(math.floor(v))
@@ -340,7 +350,7 @@ def _mosaic(u, v, blur, seed):
     return b, min(1.0, outline), 0.94 + 0.12 * cell_hash(iu, iv, seed)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pattern_at(pattern, u, v, p, q, blur, fine, seed):
     """``(b, c, gain)`` of a pattern; ``fine`` is the size of a pixel in units of p and q."""
     if pattern == Pattern.PLASTER:
