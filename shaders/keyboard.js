@@ -3,8 +3,9 @@
 //   swallow  KeyboardEvent.code values that nobody else on the page may see
 //   listen   false: stop listening for this channel
 //
-// Each event is the JSON list [kind, code, shift, held codes, sequence, epoch milliseconds] with
-// kind "down", "up", "clear" (nothing is held any more) or "ready" (listening has begun).
+// Each event is the JSON list [kind, code, shift, held codes, sequence, epoch milliseconds, pointer]
+// with kind "down", "up", "clear" (nothing is held any more) or "ready" (listening has begun), and
+// pointer [x, y] in [0, 1] of the 3-D canvas, or null while it is elsewhere.
 //
 // Leans on viser 1.1.1: window.__viserMutable.sendMessage and the GuiUpdateMessage.
 (config) => {
@@ -23,6 +24,7 @@
   window.__vmemKeyboard = keyboard;
   const held = new Map(); // code -> whether the press was swallowed
   let sequence = 0;
+  let pointer = null;
 
   const UNTYPED_INPUTS = new Set(
     ["button", "checkbox", "color", "file", "image", "radio", "range", "reset", "submit"],
@@ -37,18 +39,22 @@
     return element.tagName === "TEXTAREA" || element.tagName === "SELECT";
   }
 
+  const isInDialog = (element) =>
+    element instanceof HTMLElement && element.closest("[aria-modal=true]") !== null;
+
   // A ticked checkbox keeps the focus: letters must act all the same, only its own keys stay its
-  // own. Dialogs keep everything.
+  // own. Dialogs keep everything but Escape, which both of us hear.
   function belongsToPage(element, code) {
     if (!(element instanceof HTMLElement)) return false;
-    if (takesText(element) || element.closest("[aria-modal=true]")) return true;
+    if (takesText(element)) return true;
+    if (isInDialog(element)) return code !== "Escape";
     if (element.tagName === "INPUT") return isActivation(code) || isStepping(code);
     return element.getAttribute("role") === "slider" && isStepping(code);
   }
 
   function send(kind, code, shift, time) {
     const value = JSON.stringify(
-      [kind, code, shift, [...held.keys()], ++sequence, performance.timeOrigin + time],
+      [kind, code, shift, [...held.keys()], ++sequence, performance.timeOrigin + time, pointer],
     );
     window.__viserMutable?.sendMessage({
       type: "GuiUpdateMessage",
@@ -67,7 +73,7 @@
     if (event.key === "Meta") clear();
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (!event.code || belongsToPage(event.target, event.code)) return;
-    const taken = keyboard.swallow.has(event.code);
+    const taken = keyboard.swallow.has(event.code) && !isInDialog(event.target);
     if (taken) swallow(event);
     if (event.repeat || held.has(event.code)) return;
     held.set(event.code, taken);
@@ -88,6 +94,14 @@
     send("clear", "", false, performance.now());
   }
 
+  function onPointerMove(event) {
+    const canvas = event.target instanceof HTMLCanvasElement ? event.target : null;
+    const box = canvas?.getBoundingClientRect();
+    pointer = box?.width && box.height
+      ? [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]
+      : null;
+  }
+
   const onHidden = () => document.hidden && clear();
   const onFocus = (event) => takesText(event.target) && clear();
 
@@ -97,6 +111,7 @@
     [window, "blur", (event) => event.target === window && clear()],
     [document, "visibilitychange", onHidden],
     [document, "focusin", onFocus],
+    [window, "pointermove", onPointerMove],
   ];
   for (const [target, name, listener] of listeners) target.addEventListener(name, listener, true);
 

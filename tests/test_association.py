@@ -149,8 +149,9 @@ def test_walking_up_to_a_wall_refines_it():
 
 def test_the_back_of_a_surface_is_another_surface():
     memory = taken_in(Surfels.empty(), wall(2.0)).spawned
-    behind = CAMERA.moved_to(np.diag([-1.0, 1, -1, 1]) + np.array([[0, 0, 0, 0]] * 4))
-    behind.c2w[2, 3] = 4.0
+    turned_round = np.diag([-1.0, 1, -1, 1])
+    turned_round[2, 3] = 4.0
+    behind = CAMERA.moved_to(turned_round)
     found = taken_in(memory, wall(2.0), behind)
     assert len(found.seen) == 0
     assert len(found.spawned) == GRID[0] * GRID[1]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from vmem.cameras import (
@@ -41,7 +42,7 @@ INVERSES = ["ws", "sw", "ad", "da", "qe", "eq", "rf", "fr", "tg", "gt"]
 def random_pose(seed: int) -> FloatArray:
     rng = np.random.default_rng(seed)
     pose = np.eye(4)
-    pose[:3, :3] = Rotation.random(random_state=rng).as_matrix()
+    pose[:3, :3] = Rotation.random(None, rng).as_matrix()
     pose[:3, 3] = rng.uniform(-3, 3, 3)
     return pose
 
@@ -59,16 +60,16 @@ def pitch_of(pose: FloatArray) -> float:
     return math.asin(-pose[1, 2])
 
 
-def project(points: FloatArray, camera: Camera) -> FloatArray:
+def project(points: NDArray, camera: Camera) -> FloatArray:
     """(..., 2) pixel coordinates of world points (..., 3)."""
     local = points @ camera.w2c[:3, :3].T + camera.w2c[:3, 3]
     pixel = local @ camera.K.T
-    return pixel[..., :2] / pixel[..., 2:]
+    return (pixel[..., :2] / pixel[..., 2:]).astype(np.float64)
 
 
 def pixel_centres(hw: tuple[int, int]) -> FloatArray:
     columns, rows = np.meshgrid(np.arange(hw[1]) + 0.5, np.arange(hw[0]) + 0.5)
-    return np.stack([columns, rows], axis=-1)
+    return np.stack([columns, rows], axis=-1).astype(np.float64)
 
 
 poses = st.integers(0, 2**31).map(random_pose)

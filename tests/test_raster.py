@@ -87,7 +87,7 @@ def random_camera(rng: np.random.Generator) -> Camera:
     """Any pose near the origin, any of the sizes, an off-centre principal point, fx unlike fy."""
     hw = SIZES[rng.integers(len(SIZES))]
     c2w = np.eye(4)
-    c2w[:3, :3] = Rotation.random(random_state=rng).as_matrix()
+    c2w[:3, :3] = Rotation.random(None, rng).as_matrix()
     c2w[:3, 3] = rng.uniform(-0.5, 0.5, 3)
     K = default_K(hw, rng.uniform(0.5, 1.8))
     K[0, 0] *= rng.uniform(0.8, 1.2)

@@ -138,7 +138,7 @@ operations = st.lists(
 @given(operations)
 def test_the_scene_always_holds_exactly_the_surfels(history: list[tuple[str, float]]) -> None:
     scene, cloud = make_cloud()
-    expected = [np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float16), np.zeros((0, 3), "u1")]
+    expected: list[NDArray[Any]] = [np.zeros((0, 3), kind) for kind in ("f4", "f2", "u1")]
     for seed, (operation, argument) in enumerate(history):
         scene.points_sent = 0
         scene.recoloured.clear()

@@ -30,7 +30,7 @@ def camera_at(seed: int, hw: tuple[int, int] = HW) -> Camera:
     """Somewhere near the origin, looking anywhere."""
     rng = np.random.default_rng(seed)
     c2w = np.eye(4)
-    c2w[:3, :3] = Rotation.random(random_state=rng).as_matrix()
+    c2w[:3, :3] = Rotation.random(None, rng).as_matrix()
     c2w[:3, 3] = rng.uniform(-0.3, 0.3, 3)
     return Camera(c2w, default_K(hw), hw)
 

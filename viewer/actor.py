@@ -6,6 +6,9 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +52,18 @@ class Actor:
                 call = self._inbox.get(timeout=wait)
             except queue.Empty:
                 call = None
-            try:
-                if call is not None:
-                    call()
-                wait = self.settle() if self._inbox.empty() and not self._closed else 0.0
-            except Exception as error:
-                wait = None
-                if not self._closed:
-                    log.exception("in %s", self._thread.name)
-                    self.failed(error)
+            if call is not None:
+                self._attempt(call)
+            wait = 0.0
+            if self._inbox.empty() and not self._closed:
+                wait = self._attempt(self.settle)
+
+    def _attempt(self, call: Callable[[], T]) -> T | None:
+        """What ``call()`` returns; None if it raises, which is reported unless we are closed."""
+        try:
+            return call()
+        except Exception as error:
+            if not self._closed:
+                log.exception("in %s", self._thread.name)
+                self.failed(error)
+            return None

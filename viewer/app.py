@@ -70,9 +70,7 @@ class App:
         Raises ViewerError and the errors of photos, backends and settings.
         """
         name, why = resolve(config.backend)
-        check_size(config.size)
-        SessionConfig(seed=config.seed)
-        self._source = _first_source(config, name)
+        self._source = check(config)
         self._settings = Settings(
             backend="auto" if name == "world" else name, seed=config.seed, size=config.size
         )
@@ -205,6 +203,7 @@ class _Walk:
 
 def run(config: ViewerConfig) -> None:
     """Start the viewer and serve until interrupted."""
+    check(config)
     warm_up()
     app = App(config)
     print(app.line, flush=True)
@@ -219,7 +218,14 @@ def run(config: ViewerConfig) -> None:
         app.close()
 
 
-def _first_source(config: ViewerConfig, backend: str) -> Source:
+def check(config: ViewerConfig) -> Source:
+    """Where the first walk begins, once everything that can be checked is.
+
+    Raises ViewerError and the errors of photos, backends and settings.
+    """
+    backend, _ = resolve(config.backend)
+    check_size(config.size)
+    SessionConfig(seed=config.seed)
     if backend == "world":
         if config.photo is not None:
             raise ViewerError(

@@ -54,6 +54,7 @@ class Client(Actor):
         self._table_shown = self._last_tick = 0.0
         self._retrieval_ms = 0.0
         self._playing: int | None = None
+        self._help: viser.GuiModalHandle | None = None
         self._shown_session: Session | None = None
 
         self._rig = CameraRig(handle, on_dragged=lambda pose: self.post(self._dragged, pose))
@@ -69,7 +70,11 @@ class Client(Actor):
             self._session = SessionPanel(self, handle.gui)
         with tabs.add_tab("Settings"):
             SettingsPanel(self, handle.gui)
-        self._scene = SceneView(handle.scene, workspace.settings.scene)
+        self._scene = SceneView(
+            handle.scene,
+            workspace.settings.scene,
+            on_view_clicked=lambda view: self.post(self.stand_at, view),
+        )
         self._keyboard = Keyboard(handle, SWALLOWED, self._key_pressed)
         handle.scene.on_click()(lambda event: self.post(self._answer_click, event))
         workspace.listen(lambda event: self.post(self._job_changed, event))
@@ -90,7 +95,7 @@ class Client(Actor):
             return
         self._move_ghost(word)
         if self.workspace.settings.mode == "step":
-            self._submit(self.ghost.camera.c2w, word)
+            self._walk_along([self.ghost.camera.c2w], word)
 
     def generate(self) -> None:
         """Generate along the way to the ghost; straight on, in step mode, if it never left."""
@@ -103,13 +108,16 @@ class Client(Actor):
         if not waypoints:
             self._notify("Nothing to generate", "Move the ghost first: hold W, A, S or D.")
             return
-        for pose in waypoints:
-            if not self._submit(pose, "fly"):
-                break
+        self._walk_along(waypoints, "fly")
 
     def cancel(self) -> None:
-        """Stop the running job and forget the waiting ones."""
-        self._playing = None
+        """Close the help, stop playing, or stop the running job and forget the waiting ones."""
+        if self._help is not None:
+            self._unhelp()
+            return
+        if self._playing is not None:
+            self.play()
+            return
         if self.workspace.worker.cancel() == 0:
             self._notify("Nothing to cancel", "No frames are being generated.")
 
@@ -176,11 +184,18 @@ class Client(Actor):
             self._rig.stand_at(views[view].camera)
 
     def help(self) -> None:
-        """Open the list of keys."""
-        modal = self.handle.gui.add_modal("Keys and mouse")
-        with modal:
+        """Open the list of keys; Escape or its button closes it."""
+        if self._help is not None:
+            return
+        self._help = self.handle.gui.add_modal("Keys and mouse")
+        with self._help:
+            self.handle.gui.add_button("Close (Esc)").on_click(lambda _: self.post(self._unhelp))
             self.handle.gui.add_markdown(help_markdown(self.workspace.settings.keymap))
-            self.handle.gui.add_button("Close").on_click(lambda _: modal.close())
+
+    def _unhelp(self) -> None:
+        if self._help is not None:
+            self._help.close()
+            self._help = None
 
     def open(self, source: Source) -> None:
         """Begin a new walk."""
@@ -265,7 +280,7 @@ class Client(Actor):
         self.post(self._handle_key, event)
 
     def _handle_key(self, event: KeyEvent) -> None:
-        self._held = event.held
+        self._held, self._pointer = event.held, event.pointer
         if event.kind != "down":
             return
         word = KEYMAPS[self.workspace.settings.keymap].get(event.code)
@@ -411,17 +426,18 @@ class Client(Actor):
             self._rig.follow(before, self.ghost.camera)
         self._ghost_moved = True
 
-    def _submit(self, c2w: FloatArray, label: str) -> bool:
-        if self.workspace.walk_to(c2w, label):
-            return True
-        self._notify("Too many steps are waiting", "Press Esc to drop them.", "yellow")
-        return False
+    def _walk_along(self, poses: list[FloatArray], label: str) -> None:
+        assert self.ghost is not None
+        if self.workspace.walk_along(poses, label):
+            # This way is taken care of: generating again must not walk it twice.
+            self.ghost.reset(self.ghost.camera)
+        else:
+            self._notify("Too many steps are waiting", "Press Esc to drop them.", "yellow")
 
     def _retrieve(self) -> None:
-        session = self.workspace.session
-        if session is None or self.ghost is None:
+        memory = self._scene.memory
+        if self.ghost is None or not memory.views:
             return
-        memory = session.snapshot()
         settings = self.workspace.settings
         began = time.perf_counter()
         self.retrieval = memory.retrieve(
@@ -437,10 +453,9 @@ class Client(Actor):
         self._scene.show_heat(self.retrieval)
 
     def _show_table(self) -> None:
-        session = self.workspace.session
-        if session is None or self.retrieval is None:
+        memory = self._scene.memory
+        if self.retrieval is None:
             return
-        memory = session.snapshot()
         mode = self.workspace.settings.scene.heat
         painted = paint_surfels(mode, memory, self.retrieval)
         self._memory.show_colors(mode, painted)

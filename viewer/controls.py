@@ -63,7 +63,7 @@ ACTION_NAMES = {
     "next_heat": ("H", "next colouring of the surfels"),
     "jump": ("V", "stand at the view under the pointer, or at the newest"),
     "play": ("P", "play the walk"),
-    "help": ("?", "this help"),
+    "help": ("? or F1", "this help"),
 }
 
 

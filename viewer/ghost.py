@@ -75,6 +75,12 @@ class Ghost:
             if walked >= due - 1e-9:
                 points.append(pose)
                 due = walked + stride
-        if points and walked > due - stride + 0.25 * stride:
+        if not points:
+            return [self.camera.c2w] if self.away else []
+        since_last = walked - (due - stride)
+        if since_last > 0.25 * stride:
             points.append(self.camera.c2w)
-        return points or ([self.camera.c2w] if self.away else [])
+        else:
+            # Too little for a step of its own: the last one goes that bit further.
+            points[-1] = self.camera.c2w
+        return points

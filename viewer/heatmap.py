@@ -40,6 +40,8 @@ class Painted:
 def colormap(value: NDArray, which: int = INFERNO) -> U8:
     """(..., 3) u8 RGB of values in [0, 1]."""
     flat = np.clip(np.asarray(value) * 255, 0, 255).astype(np.uint8).reshape(-1, 1)
+    if not len(flat):  # OpenCV makes nothing at all of an empty image
+        return np.zeros((*np.shape(value), 3), np.uint8)
     colored = cv2.applyColorMap(flat, which)[:, 0, ::-1]
     return np.asarray(colored, np.uint8).reshape(*np.shape(value), 3)
 
@@ -125,7 +127,7 @@ def _normal(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
 
 
 def _depth(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
-    eye = memory.views[0].camera.position if retrieval is None else retrieval.targets[-1].position
+    eye = np.zeros(3) if retrieval is None else retrieval.targets[-1].position
     distance = np.linalg.norm(memory.surfels.position - eye.astype(np.float32), axis=1)
     far = float(np.quantile(distance, 0.95)) if len(distance) else 1.0
     color = colormap(1 - (distance / max(far, 1e-6)).clip(0, 1), CIVIDIS)

@@ -39,7 +39,8 @@ class KeyEvent:
     focus, was hidden, or a text field took over · "ready": the browser has begun to listen.
     code: ``KeyboardEvent.code``, the place on the keyboard ("KeyW", "Space"); "" for the last two.
     shift: whether shift was down · held: all codes that are down after this event.
-    sequence: 1, 2, 3… in each browser · time_ms: the browser's clock, epoch milliseconds.
+    sequence: 1, 2, 3… in each browser · time_ms: the browser's clock, epoch milliseconds ·
+    pointer: (x, y) in [0, 1] of the 3-D canvas from its upper left, None while it is elsewhere.
     """
 
     kind: KeyEventKind
@@ -48,6 +49,7 @@ class KeyEvent:
     held: frozenset[str]
     sequence: int
     time_ms: float
+    pointer: tuple[float, float] | None = None
 
 
 class Keyboard:
@@ -123,9 +125,9 @@ def parse_key_event(message: str) -> KeyEvent | None:
         fields = json.loads(message)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, list) or len(fields) != 6:
+    if not isinstance(fields, list) or len(fields) != 7:
         return None
-    kind, code, shift, held, sequence, time_ms = fields
+    kind, code, shift, held, sequence, time_ms, pointer = fields
     if kind not in _KINDS or not isinstance(shift, bool):
         return None
     if not (_is_code(code) if kind in ("down", "up") else code == ""):
@@ -134,8 +136,12 @@ def parse_key_event(message: str) -> KeyEvent | None:
         return None
     if not isinstance(sequence, int) or not _is_number(sequence) or not _is_number(time_ms):
         return None
+    if pointer is not None:
+        if not isinstance(pointer, list) or len(pointer) != 2 or not all(map(_is_number, pointer)):
+            return None
+        pointer = (float(pointer[0]), float(pointer[1]))
     return KeyEvent(
-        cast(KeyEventKind, kind), code, shift, frozenset(held), sequence, float(time_ms)
+        cast(KeyEventKind, kind), code, shift, frozenset(held), sequence, float(time_ms), pointer
     )
 
 

@@ -6,6 +6,7 @@ cut at the end, colours are sent where they changed, and nodes keep their names.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +15,7 @@ import viser
 import viser.transforms as vtf
 from numpy.typing import NDArray
 
-from viewer.heatmap import paint_provenance, paint_surfels, paint_view
+from viewer.heatmap import LIVE_MODES, paint_provenance, paint_surfels, paint_view
 from viewer.surfel_cloud import SurfelCloud
 from vmem.cameras import Camera, FloatArray
 from vmem.memory import MemorySnapshot
@@ -58,11 +59,17 @@ class SceneOptions:
 class SceneView:
     """The scene of one browser. Not thread-safe: one thread calls it."""
 
-    def __init__(self, scene: viser.SceneApi, options: SceneOptions) -> None:
+    def __init__(
+        self,
+        scene: viser.SceneApi,
+        options: SceneOptions,
+        on_view_clicked: Callable[[int], None] = lambda view: None,
+    ) -> None:
+        """``on_view_clicked(view)`` is called, on one of viser's threads, for a clicked frustum."""
         self._scene = scene
         self.options = options
         self._cloud = SurfelCloud(scene, "/surfels")
-        self._frustums = _Frustums(scene)
+        self._frustums = _Frustums(scene, on_view_clicked)
         self._billboards = _Billboards(scene)
         self._ghost: viser.CameraFrustumHandle | None = None
         self._path: viser.LineSegmentsHandle | None = None
@@ -75,19 +82,27 @@ class SceneView:
         """Handles of the views' frustums, by view."""
         return self._frustums.handles
 
+    @property
+    def memory(self) -> MemorySnapshot:
+        """The memory that is shown: what a retrieval to be shown here must be asked of."""
+        return self._shown
+
     def show_memory(self, memory: MemorySnapshot, retrieval: Retrieval | None) -> None:
-        """Bring surfels, frustums, path and billboards up to ``memory``."""
+        """Bring surfels, frustums, path and billboards up to ``memory``.
+
+        In a mode of LIVE_MODES, surfels that were there before are left to ``show_heat``, since a
+        new retrieval is due anyway.
+        """
         shared = _shared_steps(self._shown, memory)
         end = self._shown.steps[shared - 1] if shared else None
         self._cloud.truncate(end.n_surfels if end else 0)
         self._frustums.truncate(end.n_views if end else 0)
         self._shown = memory
         new = memory.surfels[len(self._cloud) :]
-        if len(new):
-            painted = paint_surfels(self.options.heat, memory, retrieval)
-            self._cloud.append(
-                new.position, new.normal, new.radius, painted.color[len(self._cloud) :]
-            )
+        color = paint_surfels(self.options.heat, memory, retrieval).color
+        self._cloud.append(new.position, new.normal, new.radius, color[len(self._cloud) :])
+        if self.options.heat not in LIVE_MODES:
+            self._cloud.set_colors(color)
         for view in memory.views[len(self._frustums.handles) :]:
             self._frustums.add(view, self.options.frustums)
         self._show_path(memory)
@@ -99,7 +114,10 @@ class SceneView:
         self._cloud.set_colors(painted.color)
 
     def show_retrieval(self, ghost: Camera, retrieval: Retrieval) -> None:
-        """Light the chosen views and draw lines from the ghost to them."""
+        """Light the chosen views and draw lines from the ghost to them.
+
+        ``retrieval`` must be of the memory that is shown.
+        """
         self._frustums.light(set(retrieval.order), retrieval.share)
         ends = [self._shown.views[view].camera.position for view in retrieval.order]
         points = np.array([(ghost.position, end) for end in ends], np.float32)
@@ -195,15 +213,16 @@ def _shared_steps(a: MemorySnapshot, b: MemorySnapshot) -> int:
 class _Frustums:
     """One frustum a view, with its thumbnail; colours are sent only where they change."""
 
-    def __init__(self, scene: viser.SceneApi) -> None:
+    def __init__(self, scene: viser.SceneApi, on_clicked: Callable[[int], None]) -> None:
         self._scene = scene
+        self._on_clicked = on_clicked
         self.handles: list[viser.CameraFrustumHandle] = []
         self._colors: list[tuple[int, int, int]] = []
 
     def add(self, view: View, visible: bool) -> None:
-        camera = view.camera
+        camera, index = view.camera, len(self.handles)
         handle = self._scene.add_camera_frustum(
-            f"/views/{len(self.handles)}",
+            f"/views/{index}",
             camera.fov[0],
             camera.hw[1] / camera.hw[0],
             scale=FRUSTUM_SCALE,
@@ -216,6 +235,7 @@ class _Frustums:
             position=camera.position,
             visible=visible,
         )
+        handle.on_click(lambda _: self._on_clicked(index))
         self.handles.append(handle)
         self._colors.append(QUIET)
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from viewer.scene import SceneOptions
-from viewer.worker import Event, Worker
+from viewer.worker import Event, Job, Worker
 from vmem.backends import create_backend, resolve
-from vmem.cameras import Cameras, FloatArray
+from vmem.cameras import FloatArray
 from vmem.export import export_walk
 from vmem.photos import load_photo
-from vmem.progress import CancelToken, OnProgress, Progress
+from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 from vmem.session import Session, SessionConfig, StepResult
 from vmem.views import U8
 
 MAX_WAITING = 12
-"""Steps that may wait behind the running one; further key presses are refused, not piled up."""
+"""Steps that may wait behind the running one; further key presses are refused, not piled up. A
+flight (see viewer.ghost) is let in whole."""
 
 
 @dataclass(frozen=True)
@@ -99,19 +99,25 @@ class Workspace:
 
         self.worker.submit(f"open {source.title}", job)
 
-    def walk_to(self, c2w: FloatArray, label: str) -> bool:
-        """Queue a step from wherever the walk then stands to ``c2w``; False if too many wait."""
+    def walk_along(self, poses: Sequence[FloatArray], label: str) -> bool:
+        """Queue a step to each of the poses (4, 4), from wherever the walk then stands.
+
+        False, and nothing is queued, if too many steps wait already.
+        """
         if self.session is None or self.worker.waiting >= MAX_WAITING:
             return False
-        session = self.session
+        for c2w in poses:
+            self.worker.submit(f"step {label}", self._step_job(self.session, c2w, label))
+        return True
 
+    def _step_job(self, session: Session, c2w: FloatArray, label: str) -> Job:
         def job(on_progress: OnProgress, cancel: CancelToken) -> StepResult:
+            self._check_present(session)
             session.config = self._config()
-            targets: Cameras = session.targets_to(np.asarray(c2w))
+            targets = session.targets_to(c2w)
             return session.step(targets, label=label, on_progress=on_progress, cancel=cancel)
 
-        self.worker.submit(f"step {label}", job)
-        return True
+        return job
 
     def undo(self) -> None:
         """Queue an undo: it takes back the step before it, also one that is still being made."""
@@ -150,9 +156,15 @@ class Workspace:
             return
 
         def job(on_progress: OnProgress, cancel: CancelToken) -> object:
+            self._check_present(session)
             return getattr(session, how)(*arguments)
 
         self.worker.submit(how, job)
+
+    def _check_present(self, session: Session) -> None:
+        """Cancelled if another walk has been opened since the job was queued."""
+        if session is not self.session:
+            raise Cancelled("it belonged to the walk before this one")
 
     def _config(self) -> SessionConfig:
         """The session's settings as they stand; its seed never changes once it is open."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import statistics
 import time
+from itertools import pairwise
 
 import pytest
 import viser
@@ -71,7 +72,7 @@ def test_held_keys_arrive_in_order_though_nothing_was_clicked(listener: Listener
         ("up", "KeyD", set()),
     ]
     assert [event.sequence - events[0].sequence for event in events] == [0, 1, 2, 3]
-    assert all(a.time_ms <= b.time_ms for a, b in zip(events, events[1:], strict=False))
+    assert all(a.time_ms <= b.time_ms for a, b in pairwise(events))
     assert not any(event.shift for event in events)
 
 
@@ -210,18 +211,21 @@ def test_latency_from_key_to_python(listener: Listener) -> None:
         "[" * 5000,
         "[" * 3000,
         '["down", "KeyW", false, ["KeyW"], 1]',
-        '["jump", "KeyW", false, ["KeyW"], 1, 2.0]',
-        '["down", "", false, [], 1, 2.0]',
-        '["clear", "KeyW", false, [], 1, 2.0]',
-        '["down", "KeyW", 0, ["KeyW"], 1, 2.0]',
-        '["down", "KeyW", false, "KeyW", 1, 2.0]',
-        '["down", "KeyW", false, [["KeyW"]], 1, 2.0]',
-        '["down", "KeyW", false, [], 1.5, 2.0]',
-        '["down", "KeyW", false, [], true, 2.0]',
-        '["down", "KeyW", false, [], 1, NaN]',
-        '["down", "KeyW", false, [], 1, Infinity]',
-        f'["down", "KeyW", false, [], 1, {10**400}]',
-        '[["down"], "KeyW", false, [], 1, 2.0]',
+        '["jump", "KeyW", false, ["KeyW"], 1, 2.0, null]',
+        '["down", "", false, [], 1, 2.0, null]',
+        '["clear", "KeyW", false, [], 1, 2.0, null]',
+        '["down", "KeyW", 0, ["KeyW"], 1, 2.0, null]',
+        '["down", "KeyW", false, "KeyW", 1, 2.0, null]',
+        '["down", "KeyW", false, [["KeyW"]], 1, 2.0, null]',
+        '["down", "KeyW", false, [], 1.5, 2.0, null]',
+        '["down", "KeyW", false, [], true, 2.0, null]',
+        '["down", "KeyW", false, [], 1, NaN, null]',
+        '["down", "KeyW", false, [], 1, Infinity, null]',
+        f'["down", "KeyW", false, [], 1, {10**400}, null]',
+        '[["down"], "KeyW", false, [], 1, 2.0, null]',
+        '["down", "KeyW", false, [], 1, 2.0, [0.5]]',
+        '["down", "KeyW", false, [], 1, 2.0, [0.5, -1]]',
+        '["down", "KeyW", false, [], 1, 2.0, "0.5"]',
     ],
 )
 def test_malformed_messages_are_ignored(message: str) -> None:
@@ -229,5 +233,7 @@ def test_malformed_messages_are_ignored(message: str) -> None:
 
 
 def test_a_proper_message_is_read() -> None:
-    event = parse_key_event('["down", "KeyW", true, ["KeyW", "Space"], 3, 12.5]')
+    event = parse_key_event('["down", "KeyW", true, ["KeyW", "Space"], 3, 12.5, null]')
     assert event == KeyEvent("down", "KeyW", True, frozenset({"KeyW", "Space"}), 3, 12.5)
+    pointed = parse_key_event('["up", "KeyV", false, [], 4, 13, [0.25, 1]]')
+    assert pointed == KeyEvent("up", "KeyV", False, frozenset(), 4, 13.0, (0.25, 1.0))

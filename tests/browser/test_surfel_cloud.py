@@ -58,7 +58,7 @@ def wait_for_disks(page: Page, count: int) -> None:
 
 
 def picture(client: viser.ClientHandle, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
-    """What a camera at the origin that looks along +z sees: (H, W, 4) u8, nothing is transparent."""
+    """What a camera at the origin sees along +z: (H, W, 4) u8, alpha 0 where there is nothing."""
     return client.get_render(
         *size,
         wxyz=IDENTITY,
@@ -73,7 +73,7 @@ def disk(
     position: Any, normal: Any, radius: float, rgb: Any
 ) -> tuple[F32, F32, F32, NDArray[np.uint8]]:
     """One surfel, twice: the smallest chunk that is drawn as disks."""
-    unit = np.asarray(normal, np.float32) / np.linalg.norm(normal)
+    unit = (np.asarray(normal) / np.linalg.norm(normal)).astype(np.float32)
     return (
         np.tile(np.float32(position), (2, 1)),
         np.tile(unit, (2, 1)),
@@ -163,7 +163,7 @@ def test_recolour_sends_colours_only(
     monkeypatch.setattr(
         connection, "queue_message", lambda message: (sent.append(message), queue_message(message))
     )
-    cloud.set_colors(np.repeat(np.uint8([RED, GREEN]), 4, axis=0))
+    cloud.set_colors(np.repeat(np.array([RED, GREEN], np.uint8), 4, axis=0))
     monkeypatch.undo()
     assert [(message.name, list(message.updates)) for message in sent] == [
         ("/surfels/0001", ["colors"])
@@ -214,7 +214,7 @@ def test_a_cloud_on_the_page(
 ) -> None:
     direction = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    rgb = np.uint8(127.5 + 127.4 * direction)
+    rgb = (127.5 + 127.4 * direction).astype(np.uint8)
     cloud.shade = 0.5
     cloud.append(direction, direction, np.full(400, 0.1, np.float32), rgb)
     wait_for_disks(shared_viser_page, 400)

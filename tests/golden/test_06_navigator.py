@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def ours(pose: FloatArray) -> FloatArray:
     return FLIP @ pose @ FLIP
 
 
-def walked(pose: FloatArray, commands: list[tuple[str, float]], config: Any) -> list[FloatArray]:
+def walked(pose: FloatArray, commands: Sequence[tuple[str, float]], config: Any) -> list[FloatArray]:
     """The poses of each command: ``w``/``s`` by steps, ``a``/``d`` by degrees."""
     poses = []
     for word, amount in commands:

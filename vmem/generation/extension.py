@@ -42,7 +42,7 @@ FACE_SIZE = 384
 """Largest side of a cube face in pixels."""
 FLOOR_QUANTILE = 0.98
 """Share of the anchor's points that lie above the floor; the rest are taken to be noise."""
-_FACE_TAN = 1.01
+_FACE_TAN = 1.05
 """Tangent of half a face's field of view: a little over 45°, so that faces overlap."""
 _TOP_BAND = 0.85
 """Share of the top border's elevation down to which the slope of the ceiling is measured."""

@@ -6,6 +6,8 @@ average what is known into a pyramid, then let coarser levels fill what finer on
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,9 @@ from vmem.views import F32
 
 Mask = NDArray[np.bool_]
 
-_FAR_NEIGHBOURHOOD = 25
-"""Pixels across which a hole's rim is searched for its farthest side, at 288 pixels of height."""
-_FAR_POWER = 12.0
+RIM_WIDTH = 0.015
+"""Width of the rim that a hole is filled from, as a share of the image height."""
+FAR_POWER = 12.0
 """How decisively the far side of a rim wins over the near side."""
 
 
@@ -55,18 +57,26 @@ def fill_from_background(rgb: F32, depth: F32, known: Mask) -> tuple[F32, F32]:
         return rgb, depth
     if not known.any():
         return np.zeros_like(rgb), np.ones_like(depth)
-    reach = max(3, round(_FAR_NEIGHBOURHOOD * depth.shape[0] / 288) | 1)
-    visible = np.where(known, depth, np.float32(0))
-    farthest = cv2.dilate(visible, np.ones((reach, reach), np.uint8))
+    # Only rims speak, and each has to look across the widest hole to know if it is the far side.
+    width = max(2, round(RIM_WIDTH * depth.shape[0]))
+    half_hole = float(cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 3).max())
+    reach = min(math.ceil(2 * half_hole) + width, max(depth.shape) // 4 + 1)
+    rim = known & (cv2.dilate((~known).astype(np.uint8), _square(width)) > 0)
+    visible = np.where(known, depth, 0).astype(np.float32)
+    farthest = cv2.dilate(visible, _square(reach))
     farness = np.clip(visible / np.maximum(farthest, 1e-6), 0, 1)
-    weight = (farness**_FAR_POWER + 1e-4).astype(np.float32)
+    weight = np.clip(farness**FAR_POWER + 1e-4, 0, 1).astype(np.float32)
     inverse = np.where(known, 1 / np.maximum(depth, 1e-6), 0).astype(np.float32)
-    colors = np.concatenate([rgb, inverse[..., None]], axis=2)
-    filled = push_pull(colors, known, np.minimum(weight, 1))
+    filled = push_pull(np.concatenate([rgb, inverse[..., None]], axis=2), rim, weight)
     closest = float(depth[known].min())
     furthest = float(depth[known].max())
     guess = np.clip(1 / np.maximum(filled[..., 3], 1e-9), closest, furthest)
-    return filled[..., :3], np.where(known, depth, guess).astype(np.float32)
+    filled_rgb = np.where(known[..., None], rgb, filled[..., :3])
+    return filled_rgb, np.where(known, depth, guess).astype(np.float32)
+
+
+def _square(radius: int) -> NDArray[np.uint8]:
+    return np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
 
 
 def _pyramid_down(image: F32) -> F32:

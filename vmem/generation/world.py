@@ -58,11 +58,10 @@ def is_free(world: World, position: ArrayLike, margin: float = 0.03) -> bool:
     """Whether a camera may be at ``position`` (3,): inside a room, a doorway or the courtyard, and
     at least ``margin`` scene units from everything solid."""
     x, y, z = np.asarray(position, np.float64)
-    above, below = world.regions.low <= (x, y, z), world.regions.high >= (x, y, z)
+    above, below = world.regions["low"] <= (x, y, z), world.regions["high"] >= (x, y, z)
     if not (above & below).all(axis=1).any():
         return False
-    solids = world.solids
-    return all(solid_distance(solids, i, x, y, z) >= margin for i in range(len(solids.shape)))
+    return all(solid_distance(solid, x, y, z) >= margin for solid in world.solids)
 
 
 class WorldGenerator:

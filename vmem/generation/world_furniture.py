@@ -130,7 +130,9 @@ def chair(spot: Spot, finish: Finish) -> None:
         for end in (-1, 1):
             across, out = side * 0.18, end * 0.18
             top = 0.92 if end < 0 else 0.42
-            spot.box((across - 0.02, across + 0.02), (0, top), (out - 0.02, out + 0.02), finish.wood)
+            spot.box(
+                (across - 0.02, across + 0.02), (0, top), (out - 0.02, out + 0.02), finish.wood
+            )
     spot.box((-0.2, 0.2), (0.66, 0.9), (-0.2, -0.17), finish.wood)
 
 

@@ -1,4 +1,4 @@
-"""Colours and surfaces that the procedural world chooses from; no two rooms of one world share any."""
+"""Colours and surfaces that the procedural world chooses from."""
 
 from __future__ import annotations
 

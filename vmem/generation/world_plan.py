@@ -103,7 +103,9 @@ class Wall:
         self._bar(builder, (low - 0.05, high + 0.05), (opening.sill - 0.03, opening.sill + 0.02),
                   depth + 0.07, white)  # fmt: skip
         middle, level = (low + high) / 2, opening.sill + 0.62 * (opening.head - opening.sill)
-        self._bar(builder, (middle - 0.02, middle + 0.02), (opening.sill, opening.head), 0.02, white)
+        self._bar(
+            builder, (middle - 0.02, middle + 0.02), (opening.sill, opening.head), 0.02, white
+        )
         self._bar(builder, (low, high), (level - 0.018, level + 0.018), 0.018, white)
 
 
@@ -173,7 +175,7 @@ class Room:
         at: float | None = None,
         off: float = 0.0,
     ) -> bool:
-        """Put a piece of ``size`` (width, height, depth) at a wall where it fits, best at ``at``."""
+        """Put a piece of ``size`` (width, height, depth) at a wall where it fits, near ``at``."""
         width, height, depth = size
         for along in self._tries(side, width, at):
             stretch = (along - width / 2, along + width / 2)
@@ -198,7 +200,12 @@ class Room:
         """Hang a thing of ``size`` (width, height) with its middle ``up`` high."""
         width, height = size
         for along in self._tries(side, width, at):
-            rect = (along - width / 2 - 0.15, along + width / 2 + 0.15, up - height / 2, up + height / 2)
+            rect = (
+                along - width / 2 - 0.15,
+                along + width / 2 + 0.15,
+                up - height / 2,
+                up + height / 2,
+            )
             if not any(_overlap(rect, other) for other in self._on_walls.get(side, [])):
                 self._on_walls.setdefault(side, []).append(rect)
                 piece(self.spot(side, along))

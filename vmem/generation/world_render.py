@@ -24,11 +24,13 @@ SKY_DEPTH = 100.0
 """z-depth in scene units given to pixels that see the sky; everything solid is nearer."""
 
 _NEAR = 1e-4
+_DIM = 0.003
+"""Lamp light too faint to ask whether anything stands in its way."""
 _BANDS_A_THREAD = 8
 """Rows are dealt out in more pieces than threads, since they are not equally hard."""
 _ROTATED_GRID = ((0.375, 0.125), (0.875, 0.375), (0.125, 0.625), (0.625, 0.875))
 """Four places in a pixel of which no two share a row or a column."""
-_CONTRAST = 0.06
+_CONTRAST = 0.1
 """Neighbouring pixels that differ by more (of 1) are smoothed."""
 
 
@@ -62,8 +64,9 @@ def render(world: World, camera: Camera, *, shadows: bool = True) -> WorldRender
         world.tree,
         world.materials,
         world.regions,
-        world.lighting,
-        world.field,
+        world.lamps,
+        world.setting,
+        world.distance,
     )
     bands = thread_count() * _BANDS_A_THREAD
 
@@ -143,28 +146,28 @@ def _cross_cylinder(radius, hy, ox, oy, oz, dx, dy, dz):
 
 
 @compiled
-def _cross(solids, i, ox, oy, oz, dx, dy, dz):
-    """Where a ray enters solid ``i``: (distance in lengths of its direction, face)."""
-    cosine, sine = solids.turn[i, 0], solids.turn[i, 1]
-    px, py, pz = ox - solids.center[i, 0], oy - solids.center[i, 1], oz - solids.center[i, 2]
+def _cross(solid, ox, oy, oz, dx, dy, dz):
+    """Where a ray enters a solid: (distance in lengths of its direction, face)."""
+    cosine, sine = solid.cosine, solid.sine
+    px, py, pz = ox - solid.center[0], oy - solid.center[1], oz - solid.center[2]
     lx, lz = cosine * px - sine * pz, sine * px + cosine * pz
     rx, rz = cosine * dx - sine * dz, sine * dx + cosine * dz
-    hx, hy, hz = solids.half[i, 0], solids.half[i, 1], solids.half[i, 2]
-    if solids.shape[i] == Shape.BOX:
+    hx, hy, hz = solid.half[0], solid.half[1], solid.half[2]
+    if solid.shape == Shape.BOX:
         return _cross_box(hx, hy, hz, lx, py, lz, rx, dy, rz)
-    if solids.shape[i] == Shape.CYLINDER:
+    if solid.shape == Shape.CYLINDER:
         return _cross_cylinder(hx, hy, lx, py, lz, rx, dy, rz)
     return _cross_ellipsoid(hx, hy, hz, lx, py, lz, rx, dy, rz)
 
 
 @compiled
-def _misses(tree, node, ox, oy, oz, ix, iy, iz, limit):
+def _misses(node, ox, oy, oz, ix, iy, iz, limit):
     """Whether a ray with inverse direction i passes by a node before ``limit``."""
-    a, b = (tree.low[node, 0] - ox) * ix, (tree.high[node, 0] - ox) * ix
+    a, b = (node.low[0] - ox) * ix, (node.high[0] - ox) * ix
     enter, leave = min(a, b), max(a, b)
-    a, b = (tree.low[node, 1] - oy) * iy, (tree.high[node, 1] - oy) * iy
+    a, b = (node.low[1] - oy) * iy, (node.high[1] - oy) * iy
     enter, leave = max(enter, min(a, b)), min(leave, max(a, b))
-    a, b = (tree.low[node, 2] - oz) * iz, (tree.high[node, 2] - oz) * iz
+    a, b = (node.low[2] - oz) * iz, (node.high[2] - oz) * iz
     enter, leave = max(enter, min(a, b)), min(leave, max(a, b))
     return not (enter <= leave and leave > 0.0 and enter < limit)
 
@@ -179,17 +182,17 @@ def _nearest(solids, tree, ox, oy, oz, dx, dy, dz):
     """(t, solid, face) of the first solid along a ray; solid is -1 for none."""
     ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
     best, solid, face = math.inf, -1, 0
-    node = 0
-    while node < tree.item.shape[0]:
-        if _misses(tree, node, ox, oy, oz, ix, iy, iz, best):
-            node = tree.skip[node]
+    at = 0
+    while at < len(tree):
+        node = tree[at]
+        if _misses(node, ox, oy, oz, ix, iy, iz, best):
+            at = node.skip
             continue
-        item = tree.item[node]
-        if item >= 0:
-            t, side = _cross(solids, item, ox, oy, oz, dx, dy, dz)
+        if node.item >= 0:
+            t, side = _cross(solids[node.item], ox, oy, oz, dx, dy, dz)
             if t < best:
-                best, solid, face = t, item, side
-        node += 1
+                best, solid, face = t, node.item, side
+        at += 1
     return best, solid, face
 
 
@@ -197,28 +200,26 @@ def _nearest(solids, tree, ox, oy, oz, dx, dy, dz):
 def _blocked(solids, tree, ox, oy, oz, dx, dy, dz, limit):
     """Whether anything that casts shadows lies on a ray before ``limit``."""
     ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
-    node = 0
-    while node < tree.item.shape[0]:
-        if _misses(tree, node, ox, oy, oz, ix, iy, iz, limit):
-            node = tree.skip[node]
+    at = 0
+    while at < len(tree):
+        node = tree[at]
+        if _misses(node, ox, oy, oz, ix, iy, iz, limit):
+            at = node.skip
             continue
-        item = tree.item[node]
-        if (
-            item >= 0
-            and solids.casts[item]
-            and _cross(solids, item, ox, oy, oz, dx, dy, dz)[0] < limit
-        ):
-            return True
-        node += 1
+        if node.item >= 0 and solids[node.item].casts:
+            t, _ = _cross(solids[node.item], ox, oy, oz, dx, dy, dz)
+            if t < limit:
+                return True
+        at += 1
     return False
 
 
 @compiled
-def _normal(solids, i, face, x, y, z):
-    """Outward unit normal of solid ``i`` at a point of its surface."""
-    cosine, sine = solids.turn[i, 0], solids.turn[i, 1]
+def _normal(solid, face, x, y, z):
+    """Outward unit normal of a solid at a point of its surface."""
+    cosine, sine = solid.cosine, solid.sine
     nx, ny, nz = 0.0, 0.0, 0.0
-    if solids.shape[i] == Shape.BOX or face >= 2:
+    if solid.shape == Shape.BOX or face >= 2:
         sign = 1.0 if face % 2 == 1 else -1.0
         if face < 2:
             nx = sign
@@ -227,10 +228,10 @@ def _normal(solids, i, face, x, y, z):
         else:
             nz = sign
     else:
-        px, py, pz = x - solids.center[i, 0], y - solids.center[i, 1], z - solids.center[i, 2]
-        hx, hy, hz = solids.half[i, 0], solids.half[i, 1], solids.half[i, 2]
+        px, py, pz = x - solid.center[0], y - solid.center[1], z - solid.center[2]
+        hx, hy, hz = solid.half[0], solid.half[1], solid.half[2]
         nx, nz = (cosine * px - sine * pz) / (hx * hx), (sine * px + cosine * pz) / (hz * hz)
-        if solids.shape[i] == Shape.ELLIPSOID:
+        if solid.shape == Shape.ELLIPSOID:
             ny = py / (hy * hy)
         length = math.sqrt(nx * nx + ny * ny + nz * nz)
         nx, ny, nz = nx / length, ny / length, nz / length
@@ -241,14 +242,14 @@ def _normal(solids, i, face, x, y, z):
 
 
 @compiled
-def _surface(solids, materials, i, face, x, y, z, footprint, metre):
+def _surface(solid, materials, face, x, y, z, footprint, metre):
     """(position on the face in metres u, v, the same in [-1, 1], colour r, g, b, emission)."""
-    cosine, sine = solids.turn[i, 0], solids.turn[i, 1]
-    px, py, pz = x - solids.center[i, 0], y - solids.center[i, 1], z - solids.center[i, 2]
+    cosine, sine = solid.cosine, solid.sine
+    px, py, pz = x - solid.center[0], y - solid.center[1], z - solid.center[2]
     lx, lz = cosine * px - sine * pz, sine * px + cosine * pz
-    hx, hy, hz = solids.half[i, 0], solids.half[i, 1], solids.half[i, 2]
-    if solids.shape[i] == Shape.BOX or face >= 2:
-        if solids.anchored[i]:
+    hx, hy, hz = solid.half[0], solid.half[1], solid.half[2]
+    if solid.shape == Shape.BOX or face >= 2:
+        if solid.anchored:
             sx, sy, sz = x, y, z
         else:
             sx, sy, sz = lx, py, lz
@@ -258,48 +259,51 @@ def _surface(solids, materials, i, face, x, y, z, footprint, metre):
             u, v, p, q, half_u, half_v = sx, sz, lx / hx, lz / hz, hx, hz
         else:
             u, v, p, q, half_u, half_v = sx, sy, lx / hx, py / hy, hx, hy
-    else:
+    elif solid.shape == Shape.CYLINDER:
         angle = math.atan2(lx, lz)
         half_u, half_v = math.pi * hx, hy
         u, v, p, q = angle * hx, py, angle / math.pi, py / hy
+    else:
+        # Slanted projection: no poles at which a pattern would converge.
+        half_u, half_v = hx, hy
+        u, v, p, q = lx + 0.6 * lz, py + 0.4 * (lx - lz), lx / hx, py / hy
 
-    m = solids.material[i, face]
-    pattern = materials.pattern[m]
+    material = materials[solid.material[face]]
     # Grain runs along a board, rugs and pictures know no up.
-    if materials.turned[m] or (pattern == Pattern.WOOD and half_u > half_v):
+    if material.turned or (material.pattern == Pattern.WOOD and half_u > half_v):
         u, v = v, u
-    period = materials.size[m] * metre
+    period = material.size * metre
     b, c, gain = pattern_at(
-        pattern,
+        material.pattern,
         u / period,
         v / period,
         p,
         q,
         footprint / period,
         footprint / min(half_u, half_v),
-        materials.seed[m],
+        material.seed,
     )
     b, c, gain = min(1.0, max(0.0, b)), min(1.0, max(0.0, c)), max(0.0, gain)
-    palette = materials.palette[m]
+    palette = material.palette
     red = ((palette[0, 0] * (1 - b) + palette[1, 0] * b) * (1 - c) + palette[2, 0] * c) * gain
     green = ((palette[0, 1] * (1 - b) + palette[1, 1] * b) * (1 - c) + palette[2, 1] * c) * gain
     blue = ((palette[0, 2] * (1 - b) + palette[1, 2] * b) * (1 - c) + palette[2, 2] * c) * gain
-    return red, green, blue, materials.emission[m]
+    return red, green, blue, material.emission
 
 
 # --- light -----------------------------------------------------------------------------------
 
 
 @compiled
-def _field_at(field, x, y, z):
-    """Distance to the nearest solid, interpolated; beyond the grid that of its border."""
-    shape = field.distance.shape
-    a = min(max((x - field.low[0]) / field.cell, 0.0), shape[0] - 1.001)
-    b = min(max((y - field.low[1]) / field.cell, 0.0), shape[1] - 1.001)
-    c = min(max((z - field.low[2]) / field.cell, 0.0), shape[2] - 1.001)
+def _freedom(distance, setting, x, y, z):
+    """Distance to the nearest solid, interpolated in the grid; beyond it that of its border."""
+    origin, cell = setting.grid_low, setting.grid_cell
+    a = min(max((x - origin[0]) / cell, 0.0), distance.shape[0] - 1.001)
+    b = min(max((y - origin[1]) / cell, 0.0), distance.shape[1] - 1.001)
+    c = min(max((z - origin[2]) / cell, 0.0), distance.shape[2] - 1.001)
     i, j, k = int(a), int(b), int(c)
     u, v, w = a - i, b - j, c - k
-    d = field.distance
+    d = distance
     near = (d[i, j, k] * (1 - w) + d[i, j, k + 1] * w) * (1 - v)
     near += (d[i, j + 1, k] * (1 - w) + d[i, j + 1, k + 1] * w) * v
     far = (d[i + 1, j, k] * (1 - w) + d[i + 1, j, k + 1] * w) * (1 - v)
@@ -308,12 +312,12 @@ def _field_at(field, x, y, z):
 
 
 @compiled
-def _openness(field, metre, x, y, z, nx, ny, nz):
+def _openness(distance, setting, x, y, z, nx, ny, nz):
     """Ambient light let in, 1 on a free surface: how free it is at four distances above it."""
     dark, weight, total = 0.0, 1.0, 0.0
     for step in range(1, 5):
-        reach = OCCLUSION_REACH * metre * step / 4
-        free = _field_at(field, x + nx * reach, y + ny * reach, z + nz * reach) / reach
+        reach = OCCLUSION_REACH * setting.metre * step / 4
+        free = _freedom(distance, setting, x + nx * reach, y + ny * reach, z + nz * reach) / reach
         dark += weight * (1.0 - min(1.0, free))
         total += weight
         weight *= 0.8
@@ -325,89 +329,88 @@ def _surroundings(regions, metre, x, y, z):
     """Ambient light r, g, b and share of open sky around a point, blended between regions."""
     red, green, blue, sky, total = 0.0, 0.0, 0.0, 0.0, 1e-3
     red, green, blue, sky = 1e-3 * 0.75, 1e-3 * 0.85, 1e-3, 1e-3
-    for r in range(regions.low.shape[0]):
-        dx = max(regions.low[r, 0] - x, x - regions.high[r, 0], 0.0)
-        dy = max(regions.low[r, 1] - y, y - regions.high[r, 1], 0.0)
-        dz = max(regions.low[r, 2] - z, z - regions.high[r, 2], 0.0)
+    for i in range(len(regions)):
+        region = regions[i]
+        dx = max(region.low[0] - x, x - region.high[0], 0.0)
+        dy = max(region.low[1] - y, y - region.high[1], 0.0)
+        dz = max(region.low[2] - z, z - region.high[2], 0.0)
         closeness = 1.0 / (1.0 + (dx * dx + dy * dy + dz * dz) / (0.06 * metre) ** 2)
         weight = closeness * closeness
-        red += weight * regions.ambient[r, 0]
-        green += weight * regions.ambient[r, 1]
-        blue += weight * regions.ambient[r, 2]
-        sky += weight * regions.open_sky[r]
+        red += weight * region.ambient[0]
+        green += weight * region.ambient[1]
+        blue += weight * region.ambient[2]
+        sky += weight * region.open_sky
         total += weight
     return red / total, green / total, blue / total, sky / total
 
 
 @compiled
-def _light(solids, tree, regions, lighting, field, shadows, x, y, z, nx, ny, nz):
+def _light(solids, tree, regions, lamps, setting, distance, shadows, point, normal):
     """Light r, g, b that falls on a surface point."""
-    metre = lighting.metre
+    x, y, z = point
+    nx, ny, nz = normal
+    metre = setting.metre
     off = 0.04 * metre
     red, green, blue, sky = _surroundings(regions, metre, x + nx * off, y + ny * off, z + nz * off)
-    soft = _openness(field, metre, x, y, z, nx, ny, nz) * (0.82 - 0.18 * ny)
+    soft = _openness(distance, setting, x, y, z, nx, ny, nz) * (0.82 - 0.18 * ny)
     red, green, blue = red * soft, green * soft, blue * soft
 
     bias = 2e-4
     x, y, z = x + nx * bias, y + ny * bias, z + nz * bias
-    sx, sy, sz = lighting.sun[0], lighting.sun[1], lighting.sun[2]
+    sx, sy, sz = setting.sun[0], setting.sun[1], setting.sun[2]
     facing = nx * sx + ny * sy + nz * sz
     if facing > 0.0:
         if shadows:
             seen = 0.0 if _blocked(solids, tree, x, y, z, sx, sy, sz, math.inf) else 1.0
         else:
             seen = sky
-        red += lighting.sun_color[0] * facing * seen
-        green += lighting.sun_color[1] * facing * seen
-        blue += lighting.sun_color[2] * facing * seen
+        red += setting.sun_color[0] * facing * seen
+        green += setting.sun_color[1] * facing * seen
+        blue += setting.sun_color[2] * facing * seen
 
-    for lamp in range(lighting.position.shape[0]):
-        lx = lighting.position[lamp, 0] - x
-        ly = lighting.position[lamp, 1] - y
-        lz = lighting.position[lamp, 2] - z
-        distance = math.sqrt(lx * lx + ly * ly + lz * lz)
-        facing = (nx * lx + ny * ly + nz * lz) / distance
-        reach = lighting.reach[lamp]
-        if facing <= 0.0 or distance >= reach:
+    for i in range(len(lamps)):
+        lamp = lamps[i]
+        lx, ly, lz = lamp.position[0] - x, lamp.position[1] - y, lamp.position[2] - z
+        square = lx * lx + ly * ly + lz * lz
+        along = nx * lx + ny * ly + nz * lz
+        if along <= 0.0 or square >= lamp.reach * lamp.reach:
             continue
-        if shadows and _blocked(solids, tree, x, y, z, lx, ly, lz, 1.0):
+        fall = (1.0 - square / (lamp.reach * lamp.reach)) ** 2
+        power = along / math.sqrt(square) * fall / (0.35 + square / (metre * metre))
+        if power < _DIM or (shadows and _blocked(solids, tree, x, y, z, lx, ly, lz, 1.0)):
             continue
-        fall = (1.0 - (distance / reach) ** 2) ** 2
-        power = facing * fall / (0.35 + (distance / metre) ** 2)
-        red += lighting.color[lamp, 0] * power
-        green += lighting.color[lamp, 1] * power
-        blue += lighting.color[lamp, 2] * power
+        red += lamp.color[0] * power
+        green += lamp.color[1] * power
+        blue += lamp.color[2] * power
     return red, green, blue
 
 
 @compiled
-def _sky(lighting, dx, dy, dz, blur):
+def _sky(setting, dx, dy, dz, blur):
     """Linear r, g, b of the sky along a unit direction: gradient, clouds, sun glow, two ridges."""
     rise = max(0.0, -dy)
     up = 1.0 - (1.0 - rise) ** 3
-    cover = cloud(2.2 * dx / (rise + 0.12), 2.2 * dz / (rise + 0.12), lighting.sky_seed, blur * 9)
+    cover = cloud(2.2 * dx / (rise + 0.12), 2.2 * dz / (rise + 0.12), setting.sky_seed, blur * 9)
     white = min(1.0, max(0.0, (cover - 0.52) * 5.0)) * min(1.0, rise * 8.0) * 0.8
-    glow = max(0.0, dx * lighting.sun[0] + dy * lighting.sun[1] + dz * lighting.sun[2]) ** 32
+    glow = 0.25 * max(0.0, dx * setting.sun[0] + dy * setting.sun[1] + dz * setting.sun[2]) ** 32
+    # The ridges follow the direction on the ground, so that they close without a seam.
     flat = max(1e-9, math.hypot(dx, dz))
     ax, az = dx / flat, dz / flat
-    far = 0.05 + 0.16 * cloud(2 * ax + 20, 2 * az, lighting.sky_seed + 3, 0.0)
-    near = 0.02 + 0.12 * cloud(3 * ax, 3 * az + 50, lighting.sky_seed + 4, 0.0)
-    color = (0.0, 0.0, 0.0)
-    for channel in range(3):
-        zenith, horizon = lighting.sky[0, channel], lighting.sky[1, channel]
-        hill = lighting.sky[2, channel]
-        value = (horizon * (1 - up) + zenith * up) * (1 - white) + 1.0 * white + 0.25 * glow
-        if -dy < near:
-            value = 0.75 * hill + 0.25 * horizon
-        elif -dy < far:
-            value = 0.35 * hill + 0.65 * horizon
-        if channel == 0:
-            color = (value, color[1], color[2])
-        elif channel == 1:
-            color = (color[0], value, color[2])
-        else:
-            color = (color[0], color[1], value)
-    return color
+    far = 0.05 + 0.16 * cloud(2 * ax + 20, 2 * az, setting.sky_seed + 3, 0.0)
+    near = 0.02 + 0.12 * cloud(3 * ax, 3 * az + 50, setting.sky_seed + 4, 0.0)
+    hill = 0.75 if -dy < near else (0.35 if -dy < far else 0.0)
+    if hill > 0.0:
+        up, white, glow = 0.0, 0.0, 0.0
+    red = _sky_channel(setting, 0, up, white, glow, hill)
+    green = _sky_channel(setting, 1, up, white, glow, hill)
+    blue = _sky_channel(setting, 2, up, white, glow, hill)
+    return red, green, blue
+
+
+@compiled
+def _sky_channel(setting, channel, up, white, glow, hill):
+    air = setting.horizon[channel] * (1 - up) + setting.zenith[channel] * up
+    return (air * (1 - white) + white + glow) * (1 - hill) + setting.hills[channel] * hill
 
 
 @compiled
@@ -436,30 +439,29 @@ def _ray(c2w, K, x, y):
 
 
 @compiled
-def _color(scene, shadows, pixel, origin, direction, t, solid, face):
+def _color(scene, shadows, pixel, origin, direction, t, index, face):
     """Display colour of what a ray met, and the normal there."""
-    solids, tree, materials, regions, lighting, field = scene
+    solids, tree, materials, regions, lamps, setting, distance = scene
     dx, dy, dz = direction
     length = math.sqrt(dx * dx + dy * dy + dz * dz)
-    if solid < 0:
+    if index < 0:
         nx, ny, nz = -dx / length, -dy / length, -dz / length
-        red, green, blue = _sky(lighting, -nx, -ny, -nz, pixel)
-    else:
-        x, y, z = origin[0] + t * dx, origin[1] + t * dy, origin[2] + t * dz
-        nx, ny, nz = _normal(solids, solid, face, x, y, z)
-        cosine = abs(nx * dx + ny * dy + nz * dz) / length
-        # Between the short and the long side of the pixel's stretched image on the surface.
-        footprint = t * pixel / max(cosine, 0.02) ** 0.7
-        red, green, blue, emission = _surface(
-            solids, materials, solid, face, x, y, z, footprint, lighting.metre
+        red, green, blue = _sky(setting, -nx, -ny, -nz, pixel)
+        return _display(red), _display(green), _display(blue), nx, ny, nz
+    x, y, z = origin[0] + t * dx, origin[1] + t * dy, origin[2] + t * dz
+    nx, ny, nz = _normal(solids[index], face, x, y, z)
+    cosine = abs(nx * dx + ny * dy + nz * dz) / length
+    # Between the short and the long side of the pixel's stretched image on the surface.
+    footprint = t * pixel / max(cosine, 0.02) ** 0.7
+    red, green, blue, emission = _surface(
+        solids[index], materials, face, x, y, z, footprint, setting.metre
+    )
+    light = (emission, emission, emission)
+    if emission == 0.0:
+        light = _light(
+            solids, tree, regions, lamps, setting, distance, shadows, (x, y, z), (nx, ny, nz)
         )
-        if emission == 0.0:
-            light = _light(
-                solids, tree, regions, lighting, field, shadows, x, y, z, nx, ny, nz
-            )
-            red, green, blue = red * light[0], green * light[1], blue * light[2]
-        else:
-            red, green, blue = red * emission, green * emission, blue * emission
+    red, green, blue = red * light[0], green * light[1], blue * light[2]
     return _display(red), _display(green), _display(blue), nx, ny, nz
 
 

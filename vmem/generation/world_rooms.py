@@ -158,9 +158,7 @@ class _House:
 
     # --- shell -----------------------------------------------------------------------------
 
-    def _room(
-        self, name: str, x: Range, z: Range, openings: dict[Side, list[Opening]]
-    ) -> Room:
+    def _room(self, name: str, x: Range, z: Range, openings: dict[Side, list[Opening]]) -> Room:
         """The room with its floor, ceiling, skirting and curtains; its walls come later."""
         hall = name == "hall"
         ground = next(self.swatches.hall_floors if hall else self.swatches.floors)
@@ -172,7 +170,7 @@ class _House:
         self.builder.slab(wide, (EYE, EYE + 0.1), deep, ground)
         self.builder.slab(wide, (EYE - CEILING - 0.12, EYE - CEILING), deep, plain("#f3efe6"))
         tint = np.array(linear_rgb(wall.colors[0])) * 0.35 + 0.65
-        ambient = tint * np.array((0.52, 0.50, 0.47))
+        ambient = tint * np.array((0.60, 0.57, 0.53))
         r, g, b = ambient.tolist()
         self.builder.region(name, x, (EYE - CEILING, EYE), z, (r, g, b))
         if self.rng.random() < 0.35 and not hall:
@@ -258,7 +256,9 @@ class _House:
                    yaw=math.pi / 2, spread=0.2)  # fmt: skip
         room.place("left", (0.8, 0.6, 0.8), lambda s: furniture.armchair(s, f), at=2.8)
         pot = self.swatches.finish().paint
-        room.place("far", (0.6, 1.6, 0.6), lambda s: furniture.plant(s.at(0, 0.3), pot, seed(), 1.5))
+        room.place(
+            "far", (0.6, 1.6, 0.6), lambda s: furniture.plant(s.at(0, 0.3), pot, seed(), 1.5)
+        )
         room.place("right", (0.5, 1.7, 0.5), lambda s: furniture.floor_lamp(s.at(0, 0.25)), at=4.4)
         room.place("near", (1.7, 1.3, 0.45),
                    lambda s: furniture.sideboard(s, f, self.swatches.flowers()))  # fmt: skip
@@ -316,9 +316,12 @@ class _House:
 
     def _corner_plant(self, room: Room) -> None:
         pot, seed = self.swatches.finish().paint, self.swatches.seed()
+
+        def grow(spot: Spot) -> None:
+            furniture.plant(spot.at(0, 0.28), pot, seed, 1.4)
+
         for side, at in (("far", room.x[1]), ("near", room.x[1]), ("far", room.x[0])):
-            if room.place(side, (0.55, 1.6, 0.55),
-                          lambda s: furniture.plant(s.at(0, 0.28), pot, seed, 1.4), at=at):  # fmt: skip
+            if room.place(side, (0.55, 1.6, 0.55), grow, at=at):
                 return
 
     def _furnish_hall(self, room: Room) -> None:
@@ -367,8 +370,10 @@ class _Courtyard:
         paving = Material(
             Pattern.FLAGSTONES, ("#b3a68f", "#d0c3a8", "#7d705c"), 0.55, self.swatches.seed()
         )
-        grass = Material(Pattern.LEAVES, ("#3f6b2c", "#5f8f3c", "#a3b85a"), 0.5, 3)
-        self.builder.slab((x[0] - 0.1, x[1] + 0.1), (EYE, EYE + 0.1), (z[0] - 0.09, z[1] + 0.1), paving)
+        grass = Material(Pattern.LEAVES, ("#4a6a34", "#6f8a48", "#a8b070"), 0.5, 3)
+        self.builder.slab(
+            (x[0] - 0.1, x[1] + 0.1), (EYE, EYE + 0.1), (z[0] - 0.09, z[1] + 0.1), paving
+        )
         self.builder.slab((-60.0, 60.0), (EYE + 0.06, EYE + 0.2), (-60.0, 60.0), grass)
         self.lawns = []
         middle = sum(x) / 2
@@ -413,7 +418,9 @@ class _Courtyard:
         spot.box((-half, half), (height, height + 0.16), (-0.09, 0.09), wood)
         for k in range(13):
             across = -half + 0.15 + (2 * half - 0.3) * k / 12
-            spot.box((across - 0.04, across + 0.04), (height + 0.16, height + 0.28), (-1.9, 0.3), wood)
+            spot.box(
+                (across - 0.04, across + 0.04), (height + 0.16, height + 0.28), (-1.9, 0.3), wood
+            )
 
     def _garden(self, x: Range, z: Range) -> None:
         middle, seed = sum(x) / 2, self.swatches.seed
@@ -427,7 +434,9 @@ class _Courtyard:
         for k, (across, along) in enumerate(self.lawns):
             leaves = Material(Pattern.LEAVES, greens[(k + seed()) % 2], 0.5, seed())
             at_x, at_z = sum(across) / 2, along[0] + self.rng.uniform(1.0, 3.0)
-            furniture.tree(Spot(self.builder, at_x, at_z), leaves, self.rng.uniform(2.6, 3.6), seed())
+            furniture.tree(
+                Spot(self.builder, at_x, at_z), leaves, self.rng.uniform(2.6, 3.6), seed()
+            )
             furniture.planter(Spot(self.builder, at_x, along[1] + 0.12), 1.8, seed())
         wood = Material(Pattern.WOOD, ("#7a5a3c", "#99754f", "#7a5a3c"), 0.4)
         furniture.bench(Spot(self.builder, x[0] + 0.15, z[0] + 2.7, math.pi / 2), wood)

@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vmem.generation.world_textures import Pattern, compiled
-from vmem.generation.world_tree import Tree, build_tree
+from vmem.generation.world_tree import build_tree
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
-I32 = NDArray[np.int32]
+Records = NDArray[np.void]
 Vec3 = tuple[float, float, float]
 Range = tuple[float, float]
 
@@ -33,83 +32,94 @@ class Shape(IntEnum):
     ELLIPSOID = 2
 
 
-class Solids(NamedTuple):
-    """P solids in scene units.
+# Structured arrays, since a kernel counts references for every array that it is handed.
 
-    shape (P,) i32 of Shape · center (P, 3) f64 · half (P, 3) f64 · turn (P, 2) f64 cosine and sine
-    of the yaw: ``world = rotation_y(yaw) @ local + center`` · material (P, 6) i32 of the faces
-    -x +x -y +y -z +z (cylinders: wall at -x, caps at -y +y; ellipsoids: -x) · anchored (P,) bool:
-    textured by world position, so that pieces of one wall match · casts (P,) bool: casts shadows.
-    """
+SOLID = np.dtype(
+    [
+        ("center", np.float64, 3),
+        ("half", np.float64, 3),
+        ("cosine", np.float64),
+        ("sine", np.float64),
+        ("shape", np.int32),
+        ("material", np.int32, 6),
+        ("anchored", np.bool_),
+        ("casts", np.bool_),
+    ],
+    align=True,
+)
+"""shape of Shape · centre and half extent in scene units · cosine and sine of the yaw: ``world =
+rotation_y(yaw) @ local + center`` · numbers of the materials of the faces -x +x -y +y -z +z
+(cylinders: wall at -x, caps at -y +y; ellipsoids: -x) · anchored: textured by world position, so
+that the pieces of one wall match · casts: casts shadows."""
 
-    shape: I32
-    center: F64
-    half: F64
-    turn: F64
-    material: I32
-    anchored: NDArray[np.bool_]
-    casts: NDArray[np.bool_]
+MATERIAL = np.dtype(
+    [
+        ("pattern", np.int32),
+        ("palette", np.float64, (3, 3)),
+        ("size", np.float64),
+        ("seed", np.int64),
+        ("emission", np.float64),
+        ("turned", np.bool_),
+    ],
+    align=True,
+)
+"""pattern of Pattern · three colours in linear RGB · size in metres a period · seed · emission, 0
+for what only reflects · turned: pattern at a right angle."""
 
+REGION = np.dtype(
+    [
+        ("low", np.float64, 3),
+        ("high", np.float64, 3),
+        ("ambient", np.float64, 3),
+        ("open_sky", np.float64),
+    ],
+    align=True,
+)
+"""A box of free space in scene units, doorways included · ambient linear light that comes from
+everywhere · open_sky: 1 outdoors, 0 indoors."""
 
-class Materials(NamedTuple):
-    """M materials: pattern (M,) i32 of Pattern · palette (M, 3, 3) f64 linear RGB · size (M,) f64
-    metres a period · seed (M,) i64 · emission (M,) f64 · turned (M,) bool: pattern at a right angle.
-    """
-
-    pattern: I32
-    palette: F64
-    size: F64
-    seed: NDArray[np.int64]
-    emission: F64
-    turned: NDArray[np.bool_]
-
-
-class Regions(NamedTuple):
-    """R boxes of free space, doorways included: low, high (R, 3) f64 scene units · ambient (R, 3)
-    f64 linear light that comes from everywhere · open_sky (R,) f64: 1 outdoors, 0 indoors."""
-
-    low: F64
-    high: F64
-    ambient: F64
-    open_sky: F64
-
-
-class Lighting(NamedTuple):
-    """Point lights position (L, 3), color (L, 3), reach (L,) in scene units · sun direction towards
-    it (3,), sun_color (3,) · sky (3, 3) linear RGB of zenith, horizon, hills · sky_seed · metre:
-    scene units a metre."""
-
-    position: F64
-    color: F64
-    reach: F64
-    sun: F64
-    sun_color: F64
-    sky: F64
-    sky_seed: int
-    metre: float
+LAMP = np.dtype(
+    [("position", np.float64, 3), ("color", np.float64, 3), ("reach", np.float64)], align=True
+)
+"""A point light that fades to nothing at ``reach``, in scene units; linear RGB."""
 
 
-class DistanceField(NamedTuple):
-    """distance (X, Y, Z) f32 to the nearest solid at ``low + index * cell``, capped at the reach of
-    ambient occlusion; in scene units."""
-
-    distance: F32
-    low: F64
-    cell: float
+SETTING = np.dtype(
+    [
+        ("metre", np.float64),
+        ("sun", np.float64, 3),
+        ("sun_color", np.float64, 3),
+        ("zenith", np.float64, 3),
+        ("horizon", np.float64, 3),
+        ("hills", np.float64, 3),
+        ("sky_seed", np.int64),
+        ("grid_low", np.float64, 3),
+        ("grid_cell", np.float64),
+    ],
+    align=True,
+)
+"""metre: scene units a metre · sun: direction towards it · colours of sun and sky in linear RGB ·
+seed of clouds and hills · first point and spacing of the distance grid in scene units."""
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """One procedural place around the origin; y down, the floor a plane, lengths in scene units."""
+    """One procedural place around the origin; y down, the floor a plane, lengths in scene units.
+
+    solids (P,) SOLID · materials (M,) MATERIAL · regions (R,) REGION and their names · lamps (L,)
+    LAMP · setting: one SETTING · tree (N,) NODE over the solids' bounds · distance (X, Y, Z) f32 to
+    the nearest solid at ``grid_low + index * grid_cell``, capped at OCCLUSION_REACH metres.
+    """
 
     seed: int
-    solids: Solids
-    materials: Materials
-    regions: Regions
+    solids: Records
+    materials: Records
+    regions: Records
     region_names: tuple[str, ...]
-    lighting: Lighting
-    tree: Tree
-    field: DistanceField
+    lamps: Records
+    setting: np.void
+    tree: Records
+    distance: F32
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,9 @@ class Material:
     seed: int = 0
     emission: float = 0.0
     turned: bool = False
+
+
+_SUN_COLOR: Vec3 = (2.6, 2.3, 1.85)
 
 
 def plain(color: str, *, size: float = 0.8, emission: float = 0.0) -> Material:
@@ -187,47 +200,42 @@ class SceneBuilder:
 
     def build(self, seed: int, metre: float, sky: tuple[str, str, str], sun: Vec3) -> World:
         """The finished world with ``metre`` scene units a metre; ``sun`` points towards the sun."""
-        shapes, centers, halves, yaws, faces, anchored, casts = zip(*self._solids, strict=True)
         numbers: dict[Material, int] = {}
-        for six in faces:
-            for material in six:
-                numbers.setdefault(material, len(numbers))
-        yaw = np.array(yaws)
-        solids = Solids(
-            shape=np.array(shapes, np.int32),
-            center=np.array(centers) * metre,
-            half=np.array(halves) * metre,
-            turn=np.stack([np.cos(yaw), np.sin(yaw)], axis=1),
-            material=np.array([[numbers[m] for m in six] for six in faces], np.int32),
-            anchored=np.array(anchored),
-            casts=np.array(casts),
-        )
-        names, lows, highs, ambients, open_sky = zip(*self._regions, strict=True)
-        regions = Regions(
-            np.array(lows) * metre, np.array(highs) * metre, np.array(ambients), np.array(open_sky)
-        )
-        positions, colors, reaches = zip(*self._lights, strict=True)
-        to_sun = np.array((-sun[0] if self.mirrored else sun[0], sun[1], sun[2]))
-        lighting = Lighting(
-            position=np.array(positions) * metre,
-            color=np.array(colors),
-            reach=np.array(reaches) * metre,
-            sun=to_sun / np.linalg.norm(to_sun),
-            sun_color=np.array((2.6, 2.3, 1.85)),
-            sky=np.array([linear_rgb(color) for color in sky]),
-            sky_seed=seed % 9973,
-            metre=metre,
-        )
+        solids = np.zeros(len(self._solids), SOLID)
+        for row, (shape, center, half, yaw, faces, anchored, casts) in zip(
+            solids, self._solids, strict=True
+        ):
+            row["shape"], row["anchored"], row["casts"] = shape, anchored, casts
+            row["center"], row["half"] = np.multiply(center, metre), np.multiply(half, metre)
+            row["cosine"], row["sine"] = math.cos(yaw), math.sin(yaw)
+            row["material"] = [numbers.setdefault(face, len(numbers)) for face in faces]
+        regions = np.zeros(len(self._regions), REGION)
+        for row, (_, low, high, ambient, open_sky) in zip(regions, self._regions, strict=True):
+            row["low"], row["high"] = np.multiply(low, metre), np.multiply(high, metre)
+            row["ambient"], row["open_sky"] = ambient, open_sky
+        lamps = np.zeros(len(self._lights), LAMP)
+        for row, (position, color, reach) in zip(lamps, self._lights, strict=True):
+            row["position"], row["color"] = np.multiply(position, metre), color
+            row["reach"] = reach * metre
+        setting = np.zeros((), SETTING)
+        setting["metre"], setting["sky_seed"], setting["sun_color"] = metre, seed % 9973, _SUN_COLOR
+        towards = np.array((-sun[0] if self.mirrored else sun[0], sun[1], sun[2]))
+        setting["sun"] = towards / np.linalg.norm(towards)
+        for name, color in zip(("zenith", "horizon", "hills"), sky, strict=True):
+            setting[name] = linear_rgb(color)
+        setting["grid_low"] = regions["low"].min(axis=0) - OCCLUSION_REACH * metre
+        setting["grid_cell"] = _CELL * metre
         low, high = solid_bounds(solids)
         return World(
             seed=seed,
             solids=solids,
             materials=_pack_materials(list(numbers)),
             regions=regions,
-            region_names=names,
-            lighting=lighting,
+            region_names=tuple(region[0] for region in self._regions),
+            lamps=lamps,
+            setting=setting[()],
             tree=build_tree(low, high),
-            field=_bake_distance(solids, low, high, regions, metre),
+            distance=_bake_distance(solids, low, high, regions, setting[()]),
         )
 
 
@@ -236,24 +244,23 @@ def _center_half(x: Range, y: Range, z: Range) -> tuple[Vec3, Vec3]:
     return center, ((x[1] - x[0]) / 2, (y[1] - y[0]) / 2, (z[1] - z[0]) / 2)
 
 
-def _pack_materials(materials: list[Material]) -> Materials:
-    return Materials(
-        pattern=np.array([m.pattern for m in materials], np.int32),
-        palette=np.array([[linear_rgb(color) for color in m.colors] for m in materials]),
-        size=np.array([m.size for m in materials]),
-        seed=np.array([m.seed for m in materials], np.int64),
-        emission=np.array([m.emission for m in materials], np.float64),
-        turned=np.array([m.turned for m in materials]),
-    )
+def _pack_materials(materials: list[Material]) -> Records:
+    packed = np.zeros(len(materials), MATERIAL)
+    for row, material in zip(packed, materials, strict=True):
+        row["pattern"], row["size"], row["seed"] = material.pattern, material.size, material.seed
+        row["palette"] = [linear_rgb(color) for color in material.colors]
+        row["emission"], row["turned"] = material.emission, material.turned
+    return packed
 
 
-def solid_bounds(solids: Solids) -> tuple[F64, F64]:
+def solid_bounds(solids: Records) -> tuple[F64, F64]:
     """Axis-aligned bounds low, high (P, 3) f64 of every solid; exact for boxes."""
-    cosine, sine = np.abs(solids.turn).T
-    reach = solids.half.copy()
-    reach[:, 0] = cosine * solids.half[:, 0] + sine * solids.half[:, 2]
-    reach[:, 2] = sine * solids.half[:, 0] + cosine * solids.half[:, 2]
-    return solids.center - reach, solids.center + reach
+    cosine, sine = np.abs(solids["cosine"]), np.abs(solids["sine"])
+    center, half = solids["center"], solids["half"]
+    reach = half.copy()
+    reach[:, 0] = cosine * half[:, 0] + sine * half[:, 2]
+    reach[:, 2] = sine * half[:, 0] + cosine * half[:, 2]
+    return center - reach, center + reach
 
 
 # --- distance to the nearest solid -----------------------------------------------------------
@@ -264,17 +271,16 @@ _CELL = 0.08
 
 
 @compiled
-def solid_distance(solids, i, x, y, z):
-    """Distance from a point to solid ``i``, 0 inside: exact for boxes and cylinders, and a bound
+def solid_distance(solid, x, y, z):
+    """Distance from a point to a SOLID record, 0 inside: exact for boxes and cylinders, and a bound
     from below for ellipsoids."""
-    cosine, sine = solids.turn[i, 0], solids.turn[i, 1]
-    px, py, pz = x - solids.center[i, 0], y - solids.center[i, 1], z - solids.center[i, 2]
-    lx, lz = cosine * px - sine * pz, sine * px + cosine * pz
-    hx, hy, hz = solids.half[i, 0], solids.half[i, 1], solids.half[i, 2]
-    if solids.shape[i] == Shape.BOX:
+    px, py, pz = x - solid.center[0], y - solid.center[1], z - solid.center[2]
+    lx, lz = solid.cosine * px - solid.sine * pz, solid.sine * px + solid.cosine * pz
+    hx, hy, hz = solid.half[0], solid.half[1], solid.half[2]
+    if solid.shape == Shape.BOX:
         dx, dy, dz = max(abs(lx) - hx, 0.0), max(abs(py) - hy, 0.0), max(abs(lz) - hz, 0.0)
         return math.sqrt(dx * dx + dy * dy + dz * dz)
-    if solids.shape[i] == Shape.CYLINDER:
+    if solid.shape == Shape.CYLINDER:
         radial = max(math.sqrt(lx * lx + lz * lz) - hx, 0.0)
         return math.hypot(radial, max(abs(py) - hy, 0.0))
     ratio = math.sqrt((lx / hx) ** 2 + (py / hy) ** 2 + (lz / hz) ** 2)
@@ -282,26 +288,29 @@ def solid_distance(solids, i, x, y, z):
 
 
 @compiled
-def _lower_distance(solids, i, low, cell, first, last, distance):
-    for a in range(first[0], last[0]):
-        for b in range(first[1], last[1]):
-            for c in range(first[2], last[2]):
-                d = solid_distance(
-                    solids, i, low[0] + a * cell, low[1] + b * cell, low[2] + c * cell
-                )
-                distance[a, b, c] = min(distance[a, b, c], d)
+def _lower_distance(solids, low, high, reach, setting, distance):
+    """Lower the grid cells within ``reach`` of each solid to their distance from it."""
+    origin, cell = setting.grid_low, setting.grid_cell
+    first, last = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    for i in range(len(solids)):
+        for axis in range(3):
+            start = (low[i, axis] - reach - origin[axis]) / cell
+            stop = (high[i, axis] + reach - origin[axis]) / cell
+            first[axis] = min(max(start, 0.0), distance.shape[axis])
+            last[axis] = min(max(stop + 1.0, 0.0), distance.shape[axis])
+        for a in range(first[0], last[0]):
+            for b in range(first[1], last[1]):
+                for c in range(first[2], last[2]):
+                    x, y, z = origin[0] + a * cell, origin[1] + b * cell, origin[2] + c * cell
+                    d = solid_distance(solids[i], x, y, z)
+                    distance[a, b, c] = min(distance[a, b, c], d)
 
 
-def _bake_distance(
-    solids: Solids, low: F64, high: F64, regions: Regions, metre: float
-) -> DistanceField:
-    """A grid over all regions with some margin; each solid lowers the cells within its reach."""
-    reach, cell = OCCLUSION_REACH * metre, _CELL * metre
-    grid_low = regions.low.min(axis=0) - reach
-    counts = np.ceil((regions.high.max(axis=0) + reach - grid_low) / cell).astype(int) + 1
+def _bake_distance(solids: Records, low: F64, high: F64, regions: Records, setting: np.void) -> F32:
+    """The distance grid, over all regions with some margin."""
+    reach = OCCLUSION_REACH * setting["metre"]
+    extent = regions["high"].max(axis=0) + reach - setting["grid_low"]
+    counts = np.ceil(extent / setting["grid_cell"]).astype(int) + 1
     distance = np.full(counts, reach, np.float32)
-    first = np.clip(np.floor((low - reach - grid_low) / cell), 0, counts).astype(np.int64)
-    last = np.clip(np.ceil((high + reach - grid_low) / cell) + 1, 0, counts).astype(np.int64)
-    for i in range(len(low)):
-        _lower_distance(solids, i, grid_low, cell, first[i], last[i], distance)
-    return DistanceField(distance, grid_low, cell)
+    _lower_distance(solids, low, high, reach, setting, distance)
+    return distance

@@ -13,7 +13,6 @@ from enum import IntEnum
 
 from numba import njit
 
-
 compiled = njit(
     cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"}
 )
@@ -58,7 +57,7 @@ def cell_hash(ix, iy, seed):
 @compiled
 def value_noise(x, y, seed):
     """Smooth noise in [0, 1) with features of size 1."""
-    ix, iy = int(math.floor(x)), int(math.floor(y))
+    ix, iy = math.floor(x), math.floor(y)
     u, v = x - ix, y - iy
     u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
     top = cell_hash(ix, iy, seed) * (1 - u) + cell_hash(ix + 1, iy, seed) * u
@@ -88,7 +87,7 @@ def cloud(x, y, seed, blur):
 
 @compiled
 def band(distance, half_width, blur):
-    """Share of a pixel (a box of width ``blur``) covered by a line at a distance from its middle."""
+    """Share of a pixel of width ``blur`` covered by a line at a distance from its middle."""
     blur = max(blur, 1e-6)
     first = max(distance - blur / 2, -half_width)
     last = min(distance + blur / 2, half_width)
@@ -122,9 +121,9 @@ def _plaster(u, v, blur, seed):
 @compiled
 def _planks(u, v, blur, seed):
     """Boards one period wide and seven long, with staggered ends."""
-    row = int(math.floor(v))
+    row = math.floor(v)
     along = u / 7 + 3.7 * cell_hash(row, 3, seed)
-    board = int(math.floor(along))
+    board = math.floor(along)
     tone = cell_hash(row, board, seed)
     grain = cloud(u * 0.7 + 31 * tone, v * 5, seed + 1, blur * 5)
     gap = band(to_seam(v), 0.025, blur) + band(to_seam(along) * 7, 0.02, blur)
@@ -134,9 +133,9 @@ def _planks(u, v, blur, seed):
 @compiled
 def _basket(u, v, blur, seed):
     """Parquet of squares, each of four strips, turned by turns."""
-    iu, iv = int(math.floor(u)), int(math.floor(v))
+    iu, iv = math.floor(u), math.floor(v)
     across, along = (u, v) if (iu + iv) % 2 else (v, u)
-    strip = int(math.floor(across * 4))
+    strip = math.floor(across * 4)
     tone = cell_hash(iu * 8 + strip, iv * 8 + strip, seed)
     grain = cloud(across * 22, along * 3, seed + 1, blur * 22)
     gap = band(to_seam(across * 4), 0.04, blur * 4) + band(to_seam(along), 0.01, blur)
@@ -147,9 +146,9 @@ def _basket(u, v, blur, seed):
 def _bricks(u, v, blur, seed):
     """Running bond; C is the mortar."""
     rows = v * 3.2
-    row = int(math.floor(rows))
+    row = math.floor(rows)
     shifted = u + 0.5 * (row % 2)
-    tone = cell_hash(int(math.floor(shifted)), row, seed)
+    tone = cell_hash(math.floor(shifted), row, seed)
     grain = cloud(u * 9, v * 9, seed + 1, blur * 9)
     upright = band(to_seam(shifted), 0.022, blur)
     level = band(to_seam(rows), 0.07, blur * 3.2)
@@ -160,7 +159,7 @@ def _bricks(u, v, blur, seed):
 @compiled
 def _checker(u, v, blur, seed):
     """Square tiles in two colours; C is the grout."""
-    iu, iv = int(math.floor(u)), int(math.floor(v))
+    iu, iv = math.floor(u), math.floor(v)
     sharp = fade(blur)
     tone = cell_hash(iu, iv, seed)
     vein = cloud(u * 1.7 + 9 * tone, v * 1.7, seed + 1, blur * 1.7)
@@ -171,7 +170,7 @@ def _checker(u, v, blur, seed):
 @compiled
 def _flagstones(u, v, blur, seed):
     """Irregular paving: the cells of scattered points; C fills the joints."""
-    iu, iv = int(math.floor(u)), int(math.floor(v))
+    iu, iv = math.floor(u), math.floor(v)
     nearest, second, tone = 9.0, 9.0, 0.0
     for a in range(iu - 1, iu + 2):
         for b in range(iv - 1, iv + 2):
@@ -202,8 +201,8 @@ def _panels(p, q, fine):
 @compiled
 def _roof(u, v, blur, seed):
     """Rows of clay tiles."""
-    row = int(math.floor(v * 2))
-    tone = cell_hash(int(math.floor(u * 2)), row, seed)
+    row = math.floor(v * 2)
+    tone = cell_hash(math.floor(u * 2), row, seed)
     wave = math.sin(u * 4 * math.pi) * fade(blur * 2)
     shade = v * 2 - row
     return tone, 0.0, 0.85 + 0.2 * wave + 0.2 * (shade - 0.5) * fade(blur * 2)
@@ -224,7 +223,7 @@ def _stripes(u, v, blur, seed):
 @compiled
 def _damask(u, v, blur, seed):
     """A wallpaper of blossoms on a diamond lattice; C is the heart of each."""
-    iv = int(math.floor(v))
+    iv = math.floor(v)
     x = u + 0.5 * (iv % 2)
     x, y = x - math.floor(x) - 0.5, v - iv - 0.5
     angle, radius = math.atan2(y, x), math.hypot(x, y)
@@ -292,8 +291,8 @@ def _painting(p, q, fine, seed):
             return 0.85, 0.1, 0.8 + 0.6 * brush
         return sky, sun, 1.1 + 0.4 * brush
     if kind == 1:
-        column = int(math.floor((p + 1) * 2.2 + 0.6 * cell_hash(int((q + 1) * 2), 0, seed)))
-        row = int(math.floor((q + 1) * 2.2 + 0.6 * cell_hash(column, 1, seed)))
+        column = math.floor((p + 1) * 2.2 + 0.6 * cell_hash(int((q + 1) * 2), 0, seed))
+        row = math.floor((q + 1) * 2.2 + 0.6 * cell_hash(column, 1, seed))
         tone = cell_hash(column, row, seed + 5)
         b = 1.0 if tone > 0.45 else 0.0
         c = 1.0 if tone > 0.78 else 0.0
@@ -307,7 +306,7 @@ def _painting(p, q, fine, seed):
 def _books(u, q, blur, seed):
     """Spines of many widths, heights and colours; dark above them."""
     spine = u + 0.35 * math.sin(u * 2.3 + seed)
-    book = int(math.floor(spine))
+    book = math.floor(spine)
     tone, tall = cell_hash(book, 1, seed), cell_hash(book, 2, seed)
     seam = band(to_seam(spine), 0.07, blur)
     label = 0.0
@@ -339,7 +338,7 @@ def _water(u, v, blur, seed):
 @compiled
 def _mosaic(u, v, blur, seed):
     """Glazed tiles with a star of arcs; C outlines it."""
-    iu, iv = int(math.floor(u)), int(math.floor(v))
+    iu, iv = math.floor(u), math.floor(v)
     x, y = abs(u - iu - 0.5), abs(v - iv - 0.5)
     arc = math.hypot(0.5 - x, 0.5 - y)
     star = min(1.0, max(0.0, (arc - 0.36) / max(blur, 0.02) + 0.5))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,46 +9,36 @@ F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 
 
-class Tree(NamedTuple):
-    """N nodes in depth-first order.
-
-    low, high (N, 3) f64 bounds · skip (N,) i32 the node to go on with when a ray misses this one ·
-    item (N,) i32 the item of a leaf, -1 for an inner node, whose children follow it.
-    """
-
-    low: F64
-    high: F64
-    skip: I32
-    item: I32
+NODE = np.dtype(
+    [("low", np.float64, 3), ("high", np.float64, 3), ("skip", np.int32), ("item", np.int32)],
+    align=True,
+)
+"""low, high bounds · skip: the node to go on with when a ray misses this one · item of a leaf, -1
+for an inner node, whose children follow it."""
 
 
-def build_tree(low: F64, high: F64) -> Tree:
-    """Tree over the boxes low, high (P, 3); one item a leaf, deterministic.
+def build_tree(low: F64, high: F64) -> NDArray[np.void]:
+    """(2 P - 1,) NODE in depth-first order over the boxes low, high (P, 3); deterministic.
 
     Splits by the surface area heuristic (MacDonald and Booth, "Heuristics for ray tracing using
     space subdivision", 1990) over the centres sorted along each axis.
     """
-    nodes_low: list[F64] = []
-    nodes_high: list[F64] = []
-    skip: list[int] = []
-    item: list[int] = []
+    nodes = np.zeros(2 * len(low) - 1, NODE)
 
-    def add(items: I32) -> None:
-        node = len(item)
-        nodes_low.append(low[items].min(axis=0))
-        nodes_high.append(high[items].max(axis=0))
-        item.append(int(items[0]) if len(items) == 1 else -1)
-        skip.append(0)
+    def fill(node: int, items: I32) -> int:
+        """Write the tree over ``items`` from ``node`` on; returns the node after it."""
+        nodes[node]["low"] = low[items].min(axis=0)
+        nodes[node]["high"] = high[items].max(axis=0)
+        nodes[node]["item"] = items[0] if len(items) == 1 else -1
+        after = node + 1
         if len(items) > 1:
-            left, right = _split(items, low, high)
-            add(left)
-            add(right)
-        skip[node] = len(item)
+            for half in _split(items, low, high):
+                after = fill(after, half)
+        nodes[node]["skip"] = after
+        return after
 
-    add(np.arange(len(low), dtype=np.int32))
-    return Tree(
-        np.array(nodes_low), np.array(nodes_high), np.array(skip, np.int32), np.array(item, np.int32)
-    )
+    fill(0, np.arange(len(low), dtype=np.int32))
+    return nodes
 
 
 def _split(items: I32, low: F64, high: F64) -> tuple[I32, I32]:
