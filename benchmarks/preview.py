@@ -73,7 +73,7 @@ class _Walk:
         self.views = [photo]
         self.pose = photo.camera.c2w
 
-    def step(self, word: str, *, without_photo: bool = False) -> Frames:
+    def step(self, word: str, *, without_photo: bool = False) -> None:
         end = apply_move(self.pose, MOVES[word])
         targets = path_targets(self.photo.camera.moved_to(self.pose), end, TARGETS)
         pool = self.views[1:] if without_photo and len(self.views) > 1 else self.views
@@ -84,7 +84,6 @@ class _Walk:
         )
         self.views += _views(frames, targets)
         self.pose = end
-        return frames
 
 
 def _views(frames: Frames, cameras: Cameras) -> Iterator[View]:
@@ -121,11 +120,12 @@ def _loop_closure(photo: View) -> Iterator[dict[str, object]]:
     for name, without_photo in (("photo_retrieved", False), ("photo_forgotten", True)):
         walk = _Walk(photo)
         for word in ["a"] * 15 + ["d"] * 15:
-            frames = walk.step(word, without_photo=without_photo)
-        error = np.mean((frames.rgb[-1].astype(float) - photo.rgb) ** 2)
+            walk.step(word, without_photo=without_photo)
+        home = walk.views[-1].rgb
+        error = np.mean((home.astype(float) - photo.rgb) ** 2)
         psnr = 10 * math.log10(255**2 / max(float(error), 1e-9))
         yield _metric(f"loop_psnr_{name}", psnr, "dB", "higher")
-        ratio = _sharpness(frames.rgb[-1]) / _sharpness(photo.rgb)
+        ratio = _sharpness(home) / _sharpness(photo.rgb)
         yield _metric(f"loop_sharpness_{name}", ratio, "ratio", "higher")
 
 

@@ -145,6 +145,10 @@ def test_walking_up_to_a_wall_refines_it():
     both = Surfels.concatenate([far, close.spawned])
     again = taken_in(both, wall(0.7), near_camera)
     assert len(again.spawned) <= 0.02 * len(close.spawned)
+    # The coarse surfels lie in the same plane and hide the fine ones; both are seen.
+    fine = again.seen[again.seen >= len(far)]
+    assert len(fine) >= 0.9 * len(close.spawned)
+    assert 0 < len(again.seen) - len(fine) < len(far)
 
 
 def test_the_back_of_a_surface_is_another_surface():

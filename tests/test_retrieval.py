@@ -84,6 +84,16 @@ def test_every_question_has_a_well_formed_answer(walk, strategy, words, k):
     assert_well_formed(found, walk, k)
 
 
+def test_ranks_follow_what_each_strategy_sorts_by(walk):
+    found = {name: retrieve(walk, targets_at("d"), 5, name) for name in STRATEGIES}
+    newest_first = np.arange(len(walk.views))[::-1]
+    np.testing.assert_array_equal(found["temporal"].rank, newest_first)
+    by_rank = {name: np.argsort(retrieval.rank) for name, retrieval in found.items()}
+    assert (np.diff(found["pose"].pose_distance[by_rank["pose"]]) >= 0).all()
+    assert (np.diff(found["votes"].votes[by_rank["votes"]]) <= 0).all()
+    assert tuple(by_rank["coverage"][:5]) == found["coverage"].order
+
+
 @pytest.mark.parametrize("words", ["", "wa", "ddr"])
 def test_votes_and_coverage_equal_loops_over_pixels_and_links(walk, words):
     targets = targets_at(words)

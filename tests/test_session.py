@@ -1,22 +1,17 @@
-"""Sessions: steps are all or nothing, history is a tree, and equal walks are equal."""
+"""Sessions: opening, stepping, history as a tree; equal walks are equal."""
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import CONFIG, HW, BoxGenerator, BoxGeometry, box_backend, box_photo, open_box
+from fakes import CONFIG, BoxGenerator, BoxGeometry, box_photo, open_box
 
-from vmem.backends import Backend, BackendError
-from vmem.cameras import CameraError, Cameras
-from vmem.geometry.base import PointMaps
-from vmem.history import HistoryError
+from vmem.backends import BackendError
 from vmem.memory import MemorySnapshot
-from vmem.progress import Cancelled, CancelToken, Progress
-from vmem.session import ConfigError, Session, SessionBusy, SessionConfig, StepError
+from vmem.progress import Progress
+from vmem.session import ConfigError, Session, SessionConfig
 from vmem.views import Frames, Provenance
 
 

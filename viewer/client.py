@@ -7,6 +7,7 @@ retrieval for the ghost is done when nothing is waiting, so the latest position 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import viser
@@ -31,6 +32,7 @@ from vmem.cameras import Cameras, FloatArray
 from vmem.retrieval import Retrieval
 from vmem.selection import STRATEGIES
 from vmem.session import Session
+from vmem.views import View
 
 FRAME_TIME = 1 / 30
 PLAY_TIME = 1 / 8
@@ -54,7 +56,8 @@ class Client(Actor):
         self._table_shown = self._last_tick = 0.0
         self._retrieval_ms = 0.0
         self._playing: int | None = None
-        self._help: viser.GuiModalHandle | None = None
+        self._standing = False
+        self._close_help: Callable[[], None] | None = None
         self._shown_session: Session | None = None
 
         self._rig = CameraRig(handle, on_dragged=lambda pose: self.post(self._dragged, pose))
@@ -112,7 +115,7 @@ class Client(Actor):
 
     def cancel(self) -> None:
         """Close the help, stop playing, or stop the running job and forget the waiting ones."""
-        if self._help is not None:
+        if self._close_help is not None:
             self._unhelp()
             return
         if self._playing is not None:
@@ -164,9 +167,25 @@ class Client(Actor):
         memory = session.snapshot()
         if view < len(memory.views):
             self.ghost.place(memory.views[view].camera.c2w)
+            self._scene.show_ghost(self.ghost.camera)
             self._ghost_moved = True
-            self._rig.stand_at(self.ghost.camera)
-            self._walk.show_place(f"standing at view {view}")
+            self._look_through(memory.views[view])
+            self._walk.show_place(f"standing at view {view}; move on to step back")
+
+    def _look_through(self, view: View) -> None:
+        self._standing = True
+        self._scene.immerse(True)
+        self._scene.show_screen(view)
+        self._rig.stand_at(view.camera)
+
+    def _step_back(self) -> None:
+        """Leave a view's place for the eye's usual one."""
+        eye = self.workspace.settings.eye
+        if self._standing and self.ghost is not None:
+            self._standing = False
+            self._rig.set_eye(eye, self.ghost.camera)
+        self._scene.immerse(False)
+        self._scene.immerse(eye == "eyes")
 
     def play(self) -> None:
         """Play the walk from its beginning, or stop playing."""
@@ -181,21 +200,22 @@ class Client(Actor):
         views = session.snapshot().views
         if view < len(views):
             self._history.show_view(view, views[view].rgb)
-            self._rig.stand_at(views[view].camera)
+            self._look_through(views[view])
 
     def help(self) -> None:
         """Open the list of keys; Escape or its button closes it."""
-        if self._help is not None:
+        if self._close_help is not None:
             return
-        self._help = self.handle.gui.add_modal("Keys and mouse")
-        with self._help:
+        modal = self.handle.gui.add_modal("Keys and mouse")
+        with modal:
             self.handle.gui.add_button("Close (Esc)").on_click(lambda _: self.post(self._unhelp))
             self.handle.gui.add_markdown(help_markdown(self.workspace.settings.keymap))
+        self._close_help = modal.close
 
     def _unhelp(self) -> None:
-        if self._help is not None:
-            self._help.close()
-            self._help = None
+        if self._close_help is not None:
+            self._close_help()
+            self._close_help = None
 
     def open(self, source: Source) -> None:
         """Begin a new walk."""
@@ -233,8 +253,8 @@ class Client(Actor):
     def set_eye(self, eye: str) -> None:
         """Where the browser's camera stands."""
         self.workspace.settings.eye = eye
-        if self.ghost is not None:
-            self._rig.set_eye(eye, self.ghost.camera)
+        self._standing = True
+        self._step_back()
 
     def set_strides(self, step_size: float, turn_degrees: float) -> None:
         """How far one move goes."""
@@ -305,7 +325,7 @@ class Client(Actor):
         self._memory.show_asked(
             f"**Surfel {surfel}**: seen by view{'s' * (len(seen_by) > 1)} "
             f"{', '.join(map(str, seen_by))} · radius {memory.surfels.radius[surfel]:.3f} · at "
-            f"{np.round(memory.surfels.position[surfel], 2).tolist()}"
+            f"({', '.join(f'{x:.2f}' for x in memory.surfels.position[surfel])})"
         )
 
     def _dragged(self, pose: FloatArray) -> None:
@@ -347,13 +367,17 @@ class Client(Actor):
             self.ghost = Ghost(session.camera)
             settings = self.workspace.settings
             self.set_strides(settings.step_size, settings.turn_degrees)
-            self._rig.set_eye(settings.eye, self.ghost.camera)
+            self._standing = True
+            self._step_back()
             title = "" if self.workspace.source is None else self.workspace.source.title
             self._session.show(title, session.backend.label, self.workspace.notes)
         elif self.ghost is not None and not walked_on:
             before = self.ghost.camera
             self.ghost.reset(session.camera)
-            self._rig.follow(before, self.ghost.camera)
+            if self._standing:
+                self._step_back()
+            else:
+                self._rig.follow(before, self.ghost.camera)
         self._scene.show_memory(memory, self.retrieval)
         if self.ghost is not None:
             self._scene.show_ghost(self.ghost.camera)
@@ -415,10 +439,13 @@ class Client(Actor):
         self._playing += 1
         if self._playing >= len(views):
             self.play()
+            self._step_back()
         return self._playing is not None
 
     def _move_ghost(self, word: str, amount: float = 1.0) -> None:
         assert self.ghost is not None
+        if self._standing:
+            self._step_back()
         before = self.ghost.camera
         self.ghost.move(word, amount)
         with self.handle.atomic():

@@ -48,11 +48,13 @@ def colormap(value: NDArray, which: int = INFERNO) -> U8:
 
 def owner_colors(n: int) -> U8:
     """(n, 3) u8 distinct colours, stable by index: hues a golden angle apart."""
-    index = np.arange(n)
-    hsv = np.stack(
-        [(index * 0.61803398875 % 1.0) * 179, np.full(n, 150), 235 - 45 * (index % 3)], axis=-1
-    )
-    return cv2.cvtColor(hsv.astype(np.uint8)[None], cv2.COLOR_HSV2RGB)[0]
+    index = np.arange(n)[:, None]
+    hue = index * 0.61803398875 % 1.0
+    saturation, value = 0.59, 235 - 45 * (index % 3)
+    # HSV to RGB, channel by channel. OpenCV's own differs by a level with the length of the array.
+    sector = (6 * hue + [5, 3, 1]) % 6
+    chroma = np.minimum(sector, 4 - sector).clip(0, 1)
+    return np.asarray(value * (1 - saturation * chroma), np.uint8)
 
 
 def _bar(which: int) -> U8:

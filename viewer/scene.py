@@ -31,6 +31,8 @@ THUMBNAIL = 56
 FRUSTUM_SCALE = 0.03
 GHOST_SCALE = 0.045
 BILLBOARD_WIDTH = 0.1
+SCREEN_DISTANCE = 0.1
+"""Scene units from a camera to the screen that shows its frame to an eye at its place."""
 
 
 def pose_wxyz(c2w: FloatArray) -> NDArray[np.floating]:
@@ -74,6 +76,8 @@ class SceneView:
         self._ghost: viser.CameraFrustumHandle | None = None
         self._path: viser.LineSegmentsHandle | None = None
         self._rays: viser.LineSegmentsHandle | None = None
+        self._screen: viser.ImageHandle | None = None
+        self._immersed = False
         self._shown = MemorySnapshot.empty()
         scene.set_up_direction("-y")
 
@@ -104,7 +108,7 @@ class SceneView:
         if self.options.heat not in LIVE_MODES:
             self._cloud.set_colors(color)
         for view in memory.views[len(self._frustums.handles) :]:
-            self._frustums.add(view, self.options.frustums)
+            self._frustums.add(view, self.options.frustums and not self._immersed)
         self._show_path(memory)
         self.show_billboards()
 
@@ -125,7 +129,12 @@ class SceneView:
         points[:, 1] += np.float32(1e-4)
         if self._rays is None:
             self._rays = self._scene.add_line_segments(
-                "/retrieval", points, AMBER, thickness=1.5, thickness_units="screen"
+                "/retrieval",
+                points,
+                AMBER,
+                thickness=1.5,
+                thickness_units="screen",
+                visible=not self._immersed,
             )
         else:
             self._rays.points = points
@@ -143,6 +152,7 @@ class SceneView:
                 thickness=2.5,
                 thickness_units="screen",
                 color=AMBER,
+                visible=not self._immersed,
             )
         self._ghost.fov, self._ghost.aspect = fov, aspect
         self._ghost.wxyz = pose_wxyz(camera.c2w)
@@ -150,14 +160,50 @@ class SceneView:
 
     def show_options(self) -> None:
         """Apply visibility switches."""
-        self._frustums.visible = self.options.frustums
+        self._show_aids()
+
+    def immerse(self, immersed: bool) -> None:
+        """Put away what would stand before an eye at a camera's place, or bring it back."""
+        if immersed != self._immersed:
+            self._immersed = immersed
+            self._show_aids()
+        if not immersed and self._screen is not None:
+            self._screen.visible = False
+
+    def show_screen(self, view: View) -> None:
+        """Fill a view's frustum with its frame, for an eye that stands at its camera."""
+        camera = view.camera
+        (h, w), fx, fy = camera.hw, camera.K[0, 0], camera.K[1, 1]
+        size = (SCREEN_DISTANCE * w / fx, SCREEN_DISTANCE * h / fy)
+        picture = self.frame_picture(view)
+        if self._screen is None:
+            self._screen = self._scene.add_image(
+                "/screen", picture, *size, format="jpeg", jpeg_quality=90
+            )
+        self._screen.image = picture
+        self._screen.render_width, self._screen.render_height = size
+        self._screen.wxyz = pose_wxyz(camera.c2w)
+        ahead = [
+            SCREEN_DISTANCE * (w / 2 - camera.K[0, 2]) / fx,
+            SCREEN_DISTANCE * (h / 2 - camera.K[1, 2]) / fy,
+            SCREEN_DISTANCE,
+            1.0,
+        ]
+        self._screen.position = (camera.c2w @ ahead)[:3]
+        self._screen.visible = True
+
+    def _show_aids(self) -> None:
+        self._frustums.visible = self.options.frustums and not self._immersed
+        for aid in (self._ghost, self._path, self._rays):
+            if aid is not None:
+                aid.visible = not self._immersed
         self.show_billboards()
 
     def show_billboards(self) -> None:
         """The newest step's frames at their cameras, each beside what memory knew of it."""
         memory = self._shown
         retrieval = memory.retrievals[-1] if memory.retrievals else None
-        if retrieval is None or not self.options.billboards:
+        if retrieval is None or not self.options.billboards or self._immersed:
             self._billboards.hide()
             return
         first = memory.steps[-2].n_views
@@ -183,7 +229,12 @@ class SceneView:
         if self._path is not None:
             self._path.remove()
         self._path = self._scene.add_line_segments(
-            "/path", points, SKY, thickness=2.0, thickness_units="screen"
+            "/path",
+            points,
+            SKY,
+            thickness=2.0,
+            thickness_units="screen",
+            visible=not self._immersed,
         )
 
 

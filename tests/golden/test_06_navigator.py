@@ -24,7 +24,9 @@ def ours(pose: FloatArray) -> FloatArray:
     return FLIP @ pose @ FLIP
 
 
-def walked(pose: FloatArray, commands: Sequence[tuple[str, float]], config: Any) -> list[FloatArray]:
+def walked(
+    pose: FloatArray, commands: Sequence[tuple[str, float]], config: Any
+) -> list[FloatArray]:
     """The poses of each command: ``w``/``s`` by steps, ``a``/``d`` by degrees."""
     poses = []
     for word, amount in commands:

@@ -45,6 +45,8 @@ SEAM_BAND = 0.04
 SEAM_FADE = 0.1
 """Share of the image height over which a seam's colour correction fades."""
 _WORKERS = min(4, os.cpu_count() or 1)
+"""Threads a frame is made with; each writes its own part, so their number changes no result."""
+_OBSERVED = int(Provenance.OBSERVED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +243,7 @@ def _weigh(
                 share = 0.0
                 if 0 < depth[k, i, j] <= nearest * (1 + SURFACE_TOLERANCE):
                     share = max(weight[k, i, j], 1e-6) * AGE_FADE ** -min(age[k, i, j], 8.0)
-                    if provenance[k, i, j] == 2:
+                    if provenance[k, i, j] == _OBSERVED:
                         share *= OBSERVED_BONUS
                 weight[k, i, j] = share
                 if share > best:

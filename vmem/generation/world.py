@@ -7,6 +7,7 @@ the viewer do with it is free of any other error, which makes it the ground trut
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,13 +15,16 @@ from numpy.typing import ArrayLike
 from vmem.backends import BackendError
 from vmem.cameras import Camera, Cameras, default_K, unproject
 from vmem.generation.base import Context
-from vmem.generation.world_render import SKY_DEPTH, WorldRender, render
-from vmem.generation.world_rooms import SUN, build_scene
-from vmem.generation.world_scene import World, solid_distance
+from vmem.generation.procedural.distance import clearance
+from vmem.generation.procedural.place import SUN, build_scene
+from vmem.generation.procedural.render import SKY_DEPTH, WorldRender, render
+from vmem.generation.procedural.scene import World
 from vmem.geometry.base import PointMaps
-from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.views import U8, Frames, Provenance
+
+if TYPE_CHECKING:
+    from vmem.memory import MemorySnapshot
 
 __all__ = [
     "SKY_DEPTH",
@@ -61,7 +65,7 @@ def is_free(world: World, position: ArrayLike, margin: float = 0.03) -> bool:
     above, below = world.regions["low"] <= (x, y, z), world.regions["high"] >= (x, y, z)
     if not (above & below).all(axis=1).any():
         return False
-    return all(solid_distance(solid, x, y, z) >= margin for solid in world.solids)
+    return bool(clearance(world.solids, x, y, z) >= margin)
 
 
 class WorldGenerator:

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from vmem.generation.world_furniture import Finish
-from vmem.generation.world_scene import Material, plain
-from vmem.generation.world_textures import Pattern
+from vmem.generation.procedural.scene import Material, plain
+from vmem.generation.procedural.spot import Finish
+from vmem.generation.procedural.textures import Pattern
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from vmem.generation.world_furniture import CREAM, EYE, Spot
-from vmem.generation.world_scene import Material, Range, SceneBuilder, Vec3, plain
+from vmem.generation.procedural.scene import Material, Range, SceneBuilder, Vec3, plain
+from vmem.generation.procedural.spot import CREAM, EYE, Spot
 
 THICK = 0.18
 """Metres of every wall."""

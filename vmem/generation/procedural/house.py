@@ -1,29 +1,15 @@
-"""The one place that every seed builds anew: living room, second room, hall, third room, courtyard.
-
-    +-------------------------------+
-    |           courtyard           |        z
-    +----------|     |--------------+        ^
-    |   hall              [] third  |        |
-    +----| |------+---| |----|      |        +--> x
-    | living room []  second |      |
-    |   (start)   |   room   +------+
-    +-------------+----------+
-
-Living room, second room and hall form a loop through three doors, so that a walk can come back to
-where it began. Half of all seeds see the plan mirrored.
-"""
+"""The rooms of the procedural world: their shell, their doors and windows, their furniture."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from vmem.generation import world_furniture as furniture
-from vmem.generation.world_furniture import CREAM, EYE, Finish, Spot
-from vmem.generation.world_palette import Swatches
-from vmem.generation.world_plan import (
+from vmem.generation.procedural import furniture, garden
+from vmem.generation.procedural.outline import Outline
+from vmem.generation.procedural.palette import Swatches
+from vmem.generation.procedural.plan import (
     CEILING,
     THICK,
     Floor,
@@ -34,67 +20,15 @@ from vmem.generation.world_plan import (
     door,
     window,
 )
-from vmem.generation.world_scene import Material, Range, SceneBuilder, Vec3, linear_rgb, plain
-from vmem.generation.world_textures import Pattern
+from vmem.generation.procedural.records import Range, Vec3
+from vmem.generation.procedural.scene import Material, SceneBuilder, linear_rgb, plain
+from vmem.generation.procedural.spot import EYE, Spot
+from vmem.generation.procedural.textures import Pattern
 
-SUN: Vec3 = (-0.66, -0.62, 0.3)
-"""Towards the sun: through the living room's left windows, and along the courtyard's walls."""
-_HALL_DEPTH, _YARD_DEPTH, _YARD_WALL = 1.9, 8.0, 2.5
 _LAMP: Vec3 = (1.75, 1.45, 1.05)
 
 
-@dataclass(frozen=True)
-class Outline:
-    """The measures that a seed chooses, in metres, before mirroring."""
-
-    living_x: Range
-    second_x: Range
-    third_x: Range
-    front_z: Range
-    hall_z: Range
-    third_z: Range
-    yard_x: Range
-    yard_z: Range
-    living_door: float
-    arch: float
-
-
-def _outline(rng: np.random.Generator) -> Outline:
-    left, right = -rng.uniform(2.0, 2.4), rng.uniform(1.8, 2.2)
-    second = (right + THICK, right + THICK + rng.uniform(4.0, 4.8))
-    third = (second[1] + THICK, second[1] + THICK + rng.uniform(3.4, 4.0))
-    front = (-rng.uniform(0.9, 1.1), rng.uniform(4.5, 5.1))
-    hall = (front[1] + THICK, front[1] + THICK + _HALL_DEPTH)
-    yard_z = (hall[1] + THICK, hall[1] + THICK + _YARD_DEPTH)
-    living_door = rng.uniform(0.3, 0.9) * (1 if rng.random() < 0.7 else -1)
-    # The courtyard shows through the living room's door from where the walk starts.
-    arch = living_door * hall[1] / front[1]
-    return Outline(
-        living_x=(left, right),
-        second_x=second,
-        third_x=third,
-        front_z=front,
-        hall_z=hall,
-        third_z=(hall[1] - rng.uniform(4.2, 4.8), hall[1]),
-        yard_x=(left - 0.6, left + rng.uniform(9.5, 10.5)),
-        yard_z=yard_z,
-        living_door=living_door,
-        arch=arch,
-    )
-
-
-def build_scene(seed: int) -> tuple[SceneBuilder, tuple[str, str, str]]:
-    """Everything in the world of a seed, in metres, and its sky colours."""
-    rng = np.random.default_rng(seed)
-    builder = SceneBuilder(mirrored=bool(rng.random() < 0.5))
-    plan = _outline(rng)
-    swatches = Swatches(rng)
-    _House(builder, rng, plan, swatches).build()
-    _Courtyard(builder, rng, plan, swatches).build()
-    return builder, next(swatches.skies)
-
-
-class _House:
+class House:
     """Rooms, their walls and what stands in them."""
 
     def __init__(
@@ -104,6 +38,7 @@ class _House:
         self.rng = rng
         self.plan = plan
         self.swatches = swatches
+        self.wall_of: dict[str, Material] = {}
         self.floor = Floor([(-0.55, 0.55, -0.7, 1.6)])
 
     def build(self) -> None:
@@ -151,9 +86,8 @@ class _House:
         )
         self._walls(living, second, hall, third)
         self._furnish_living(living)
-        first, other = rng.permutation([self._furnish_dining, self._furnish_bedroom])
-        (self._furnish_kitchen if rng.random() < 0.5 else first)(second)
-        (self._furnish_study if rng.random() < 0.5 else other)(third)
+        self._furnish_second(second)
+        self._furnish_third(third)
         self._furnish_hall(hall)
 
     # --- shell -----------------------------------------------------------------------------
@@ -162,7 +96,6 @@ class _House:
         """The room with its floor, ceiling, skirting and curtains; its walls come later."""
         hall = name == "hall"
         ground = next(self.swatches.hall_floors if hall else self.swatches.floors)
-        self.wall_of = getattr(self, "wall_of", {})
         wall = self.wall_of[name] = next(self.swatches.walls)
         room = Room(name, x, z, self.builder, self.floor, self.rng, openings)
         half = THICK / 2
@@ -266,6 +199,18 @@ class _House:
         self._pendant(room)
         self._pictures(room, 6)
 
+    def _furnish_second(self, room: Room) -> None:
+        if self.rng.random() < 0.5:
+            self._furnish_kitchen(room)
+        else:
+            self._furnish_dining(room)
+
+    def _furnish_third(self, room: Room) -> None:
+        if self.rng.random() < 0.5:
+            self._furnish_study(room)
+        else:
+            self._furnish_bedroom(room)
+
     def _furnish_dining(self, room: Room) -> None:
         f, x, z = self.swatches.finish(), *room.middle
         furniture.rug(Spot(self.builder, x, z), 2.6, 2.2, self.swatches.rug())
@@ -320,7 +265,12 @@ class _House:
         def grow(spot: Spot) -> None:
             furniture.plant(spot.at(0, 0.28), pot, seed, 1.4)
 
-        for side, at in (("far", room.x[1]), ("near", room.x[1]), ("far", room.x[0])):
+        corners: tuple[tuple[Side, float], ...] = (
+            ("far", room.x[1]),
+            ("near", room.x[1]),
+            ("far", room.x[0]),
+        )
+        for side, at in corners:
             if room.place(side, (0.55, 1.6, 0.55), grow, at=at):
                 return
 
@@ -333,7 +283,7 @@ class _House:
             furniture.pendant(Spot(self.builder, x + off, z), (1.2, 0.98, 0.7), CEILING)
         room.place("near", (1.7, 1.3, 0.45),
                    lambda s: furniture.sideboard(s, f, self.swatches.flowers()))  # fmt: skip
-        room.place("near", (1.1, 0.9, 0.4), lambda s: furniture.bench(s, f.wood))
+        room.place("near", (1.1, 0.9, 0.4), lambda s: garden.bench(s, f.wood))
         room.place("left", (0.6, 0.8, 0.6),
                    lambda s: furniture.plant(s.at(0, 0.3), f.paint, 7, 0.9))  # fmt: skip
         for side in ("near", "near", "near", "far", "far", "right"):
@@ -343,133 +293,3 @@ class _House:
                 furniture.picture(spot, 1.6, 0.7, 0.55, art)
 
             room.hang(side, (0.7, 0.55), 1.6, hang)
-
-
-class _Courtyard:
-    """Walls, paving, a fountain, a pergola, trees and flowers under the open sky."""
-
-    def __init__(
-        self, builder: SceneBuilder, rng: np.random.Generator, plan: Outline, swatches: Swatches
-    ) -> None:
-        self.builder = builder
-        self.rng = rng
-        self.plan = plan
-        self.swatches = swatches
-
-    def build(self) -> None:
-        x, z = self.plan.yard_x, self.plan.yard_z
-        up = (EYE - CEILING - 0.4, EYE)
-        self.builder.region("courtyard", x, up, z, (0.62, 0.70, 0.82), open_sky=True)
-        self._ground(x, z)
-        self._enclosure(x, z)
-        self._pergola(x, z)
-        self._garden(x, z)
-        self._landscape(x, z)
-
-    def _ground(self, x: Range, z: Range) -> None:
-        paving = Material(
-            Pattern.FLAGSTONES, ("#b3a68f", "#d0c3a8", "#7d705c"), 0.55, self.swatches.seed()
-        )
-        grass = Material(Pattern.LEAVES, ("#4a6a34", "#6f8a48", "#a8b070"), 0.5, 3)
-        self.builder.slab(
-            (x[0] - 0.1, x[1] + 0.1), (EYE, EYE + 0.1), (z[0] - 0.09, z[1] + 0.1), paving
-        )
-        self.builder.slab((-60.0, 60.0), (EYE + 0.06, EYE + 0.2), (-60.0, 60.0), grass)
-        self.lawns = []
-        middle = sum(x) / 2
-        for low, high in ((x[0] + 0.4, middle - 2.0), (middle + 2.0, x[1] - 0.4)):
-            lawn = ((low, high), (z[0] + 3.4, z[1] - 0.5))
-            self.lawns.append(lawn)
-            self.builder.slab(lawn[0], (EYE - 0.05, EYE), lawn[1], grass)
-
-    def _enclosure(self, x: Range, z: Range) -> None:
-        stone, half = next(self.swatches.facades), THICK / 2
-        cap = Material(Pattern.ROOF, ("#b5623c", "#c97a50", "#b5623c"), 0.4)
-        gate = door(sum(x) / 2 + self.rng.uniform(-0.5, 0.5), 1.3, 2.05)
-        sides = (
-            Wall("x", x[0] - half, (z[0] - 0.05, z[1] + THICK), stone, stone, height=_YARD_WALL),
-            Wall("x", x[1] + half, (z[0] - 0.05, z[1] + THICK), stone, stone, height=_YARD_WALL),
-            Wall("z", z[1] + half, (x[0] - THICK, x[1] + THICK), stone, stone, height=_YARD_WALL),
-        )
-        for wall in sides:
-            wall.build(self.builder)
-            low, high = wall.at - 0.2, wall.at + 0.2
-            xs, zs = ((low, high), wall.along) if wall.axis == "x" else (wall.along, (low, high))
-            self.builder.slab(xs, (EYE - _YARD_WALL - 0.1, EYE - _YARD_WALL + 0.02), zs, cap)
-        leaf = Material(Pattern.PANELS, ("#2f5f6b", "#3f7580", "#2f5f6b"), 1.0)
-        spot = Spot(self.builder, sum(gate.along) / 2, z[1], math.pi)
-        spot.box((-0.6, 0.6), (0.0, gate.head), (0.0, 0.06), leaf)
-        spot.box((-0.72, 0.72), (gate.head, gate.head + 0.16), (0.0, 0.1), CREAM)
-        for side in (-1, 1):
-            spot.box((side * 0.66 - 0.07, side * 0.66 + 0.07), (0, gate.head), (0.0, 0.1), CREAM)
-
-    def _pergola(self, x: Range, z: Range) -> None:
-        """Columns before the house, a beam on them, rafters that stripe the sun."""
-        stone, height = plain("#e9e2d2"), 2.45
-        wood = Material(Pattern.WOOD, ("#6b4a30", "#8a6444", "#6b4a30"), 0.4)
-        line, count = z[0] + 1.9, 5
-        start, end = x[0] + 0.5, x[1] - 0.5
-        for k in range(count):
-            across = start + (end - start) * k / (count - 1)
-            if abs(across - self.plan.arch) > 0.5:
-                furniture.column(Spot(self.builder, across, line), height, stone)
-        spot = Spot(self.builder, (start + end) / 2, line)
-        half = (end - start) / 2 + 0.2
-        spot.box((-half, half), (height, height + 0.16), (-0.09, 0.09), wood)
-        for k in range(13):
-            across = -half + 0.15 + (2 * half - 0.3) * k / 12
-            spot.box(
-                (across - 0.04, across + 0.04), (height + 0.16, height + 0.28), (-1.9, 0.3), wood
-            )
-
-    def _garden(self, x: Range, z: Range) -> None:
-        middle, seed = sum(x) / 2, self.swatches.seed
-        glaze = Material(Pattern.MOSAIC, ("#e9e2cf", "#2f7f86", "#d0a03f"), 0.3, seed())
-        center = z[0] + 4.7
-        if self.rng.random() < 0.75:
-            furniture.fountain(Spot(self.builder, middle, center), glaze)
-        else:
-            self._parasol(Spot(self.builder, middle, center))
-        greens = (("#2c5426", "#47762f", "#8fb04f"), ("#4d5f22", "#7f8f35", "#c2c25f"))
-        for k, (across, along) in enumerate(self.lawns):
-            leaves = Material(Pattern.LEAVES, greens[(k + seed()) % 2], 0.5, seed())
-            at_x, at_z = sum(across) / 2, along[0] + self.rng.uniform(1.0, 3.0)
-            furniture.tree(
-                Spot(self.builder, at_x, at_z), leaves, self.rng.uniform(2.6, 3.6), seed()
-            )
-            furniture.planter(Spot(self.builder, at_x, along[1] + 0.12), 1.8, seed())
-        wood = Material(Pattern.WOOD, ("#7a5a3c", "#99754f", "#7a5a3c"), 0.4)
-        furniture.bench(Spot(self.builder, x[0] + 0.15, z[0] + 2.7, math.pi / 2), wood)
-        furniture.bench(Spot(self.builder, x[1] - 0.15, z[0] + 2.7, -math.pi / 2), wood)
-        pots = (plain("#3f7580"), furniture.TERRACOTTA, plain("#d9b46a"))
-        for k in range(6):
-            at_x = x[0] + 0.7 + (x[1] - x[0] - 1.4) * (k + self.rng.uniform(-0.2, 0.2)) / 5
-            if abs(at_x - self.plan.arch) > 1.2:
-                spot = Spot(self.builder, at_x, z[0] + 0.35)
-                furniture.plant(spot, pots[k % 3], seed(), self.rng.uniform(0.7, 1.3))
-
-    def _parasol(self, spot: Spot) -> None:
-        finish: Finish = self.swatches.finish()
-        furniture.dining_set(spot, finish, self.swatches.flowers())
-        spot.cylinder(0, 0, 0.025, (0.76, 2.3), CREAM)
-        spot.ellipsoid(0, 2.3, 0, (1.4, 0.28, 1.4), finish.fabric)
-
-    def _landscape(self, x: Range, z: Range) -> None:
-        """Trees that look over the walls and stand before the windows, clear of the sun's way."""
-        seed = self.swatches.seed
-        places = [
-            (x[0] - 2.5, z[1] + 3.0),
-            (sum(x) / 2 + 1.5, z[1] + 4.5),
-            (x[1] + 3.0, z[1] - 1.0),
-            (x[1] + 2.5, z[1] + 4.0),
-            (self.plan.living_x[0] - 9.0, 2.0),
-            (self.plan.living_x[0] - 11.0, 6.0),
-            (sum(self.plan.second_x) / 2 - 1.0, -8.0),
-            (sum(self.plan.second_x) / 2 + 3.0, -10.0),
-            (self.plan.third_x[1] + 6.0, sum(self.plan.third_z) / 2 + 1.0),
-        ]
-        for at_x, at_z in places:
-            tone = ("#2a4f28", "#3f6f33", "#86a850")
-            leaves = Material(Pattern.LEAVES, tone, 0.7, seed())
-            spot = Spot(self.builder, at_x, at_z)
-            furniture.tree(spot, leaves, self.rng.uniform(4.2, 6.0), seed())

@@ -1,89 +1,15 @@
-"""Furniture, plants and garden pieces of the procedural world, each a few convex solids.
-
-A piece stands at a ``Spot``: its own frame with ``across`` to the right and ``out`` towards the
-viewer who faces it, heights measured up from the floor, all in metres; its back is at out = 0.
-"""
+"""Furniture, pictures, lamps and house plants, each a few convex solids at a ``Spot``."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from vmem.generation.world_scene import Material, Range, SceneBuilder, Shape, Vec3, plain
-from vmem.generation.world_textures import Pattern
-
-EYE = 1.5
-"""Metres from the floor to the first camera, which is the origin."""
-
-CREAM = plain("#efe9dc")
-BLACK = plain("#26221f")
-BRASS = plain("#b9924a")
-TERRACOTTA = plain("#b5623c")
-LINEN = Material(Pattern.FABRIC, ("#efe6d5", "#d8cdb8", "#efe6d5"), 0.6)
-GLOW = plain("#ffe2b0", emission=1.7)
-STONE = Material(Pattern.PLASTER, ("#b8b0a0", "#b8b0a0", "#b8b0a0"), 0.35)
-
-
-@dataclass(frozen=True)
-class Spot:
-    """A place on the floor and the way that a piece there faces."""
-
-    builder: SceneBuilder
-    x: float
-    z: float
-    yaw: float = 0.0
-
-    def at(self, across: float, out: float, turn: float = 0.0) -> Spot:
-        """Another spot, given in this one's frame."""
-        x, z = self._world(across, out)
-        return Spot(self.builder, x, z, self.yaw + turn)
-
-    def box(
-        self, across: Range, up: Range, out: Range, faces: Material | tuple[Material, ...]
-    ) -> None:
-        """A box between these bounds."""
-        middle = (sum(across) / 2, sum(up) / 2, sum(out) / 2)
-        half = ((across[1] - across[0]) / 2, (up[1] - up[0]) / 2, (out[1] - out[0]) / 2)
-        self._solid(Shape.BOX, middle, half, faces)
-
-    def cylinder(
-        self, across: float, out: float, radius: float, up: Range, faces: Material
-    ) -> None:
-        """An upright cylinder."""
-        half = (radius, (up[1] - up[0]) / 2, radius)
-        self._solid(Shape.CYLINDER, (across, sum(up) / 2, out), half, faces)
-
-    def ellipsoid(self, across: float, up: float, out: float, half: Vec3, faces: Material) -> None:
-        """An ellipsoid around a centre."""
-        self._solid(Shape.ELLIPSOID, (across, up, out), half, faces)
-
-    def light(self, across: float, up: float, out: float, color: Vec3, reach: float) -> None:
-        """A point light."""
-        x, z = self._world(across, out)
-        self.builder.light((x, EYE - up, z), color, reach)
-
-    def _world(self, across: float, out: float) -> tuple[float, float]:
-        c, s = math.cos(self.yaw), math.sin(self.yaw)
-        return self.x + c * across + s * out, self.z - s * across + c * out
-
-    def _solid(
-        self, shape: Shape, middle: Vec3, half: Vec3, faces: Material | tuple[Material, ...]
-    ) -> None:
-        x, z = self._world(middle[0], middle[2])
-        self.builder.solid(shape, (x, EYE - middle[1], z), half, faces, yaw=self.yaw)
-
-
-@dataclass(frozen=True)
-class Finish:
-    """What the pieces of one room are made of."""
-
-    wood: Material
-    fabric: Material
-    accent: Material
-    paint: Material
-
+from vmem.generation.procedural.records import Vec3
+from vmem.generation.procedural.scene import Material, plain
+from vmem.generation.procedural.spot import BLACK, BRASS, CREAM, GLOW, LINEN, STONE, Finish, Spot
+from vmem.generation.procedural.textures import Pattern
 
 # --- seats and tables ------------------------------------------------------------------------
 
@@ -351,62 +277,3 @@ def plant(spot: Spot, pot: Material, seed: int, height: float = 1.2) -> None:
         up = height * (0.55 + 0.065 * k)
         half = (rng.uniform(0.13, 0.2), rng.uniform(0.08, 0.13), rng.uniform(0.13, 0.2))
         spot.ellipsoid(spread * math.cos(angle), up, spread * math.sin(angle), half, leaves)
-
-
-def bench(spot: Spot, wood: Material) -> None:
-    """A garden bench."""
-    for k in range(3):
-        spot.box((-0.8, 0.8), (0.42, 0.46), (0.08 + 0.15 * k, 0.2 + 0.15 * k), wood)
-    for up in (0.6, 0.78):
-        spot.box((-0.8, 0.8), (up, up + 0.11), (0.03, 0.07), wood)
-    for across in (-0.7, 0.7):
-        spot.box((across - 0.04, across + 0.04), (0, 0.42), (0.06, 0.48), BLACK)
-        spot.box((across - 0.04, across + 0.04), (0.42, 0.9), (0.0, 0.06), BLACK)
-
-
-def fountain(spot: Spot, glaze: Material) -> None:
-    """A round basin with a bowl on a stem."""
-    water = Material(Pattern.WATER, ("#2f7f93", "#7fc4cc", "#ffffff"), 0.5)
-    for radius, up in ((1.15, (0.0, 0.12)), (1.0, (0.12, 0.42)), (1.07, (0.42, 0.48))):
-        spot.cylinder(0, 0, radius, up, glaze if radius == 1.0 else STONE)
-    spot.cylinder(0, 0, 0.92, (0.4, 0.485), water)
-    spot.cylinder(0, 0, 0.11, (0.48, 1.05), STONE)
-    spot.ellipsoid(0, 1.08, 0, (0.48, 0.12, 0.48), STONE)
-    spot.cylinder(0, 0, 0.42, (1.1, 1.185), water)
-    spot.ellipsoid(0, 1.28, 0, (0.1, 0.16, 0.1), STONE)
-
-
-def tree(spot: Spot, leaves: Material, height: float, seed: int) -> None:
-    """A trunk and a crown of leaf balls."""
-    bark = Material(Pattern.WOOD, ("#4a3826", "#6b5238", "#4a3826"), 0.3)
-    spot.cylinder(0, 0, 0.05 * height**0.7, (0, height * 0.75), bark)
-    rng = np.random.default_rng(seed)
-    size = 0.26 * height
-    spot.ellipsoid(0, height * 0.85, 0, (size * 1.1, size * 0.85, size * 1.1), leaves)
-    for k in range(6):
-        angle = k * 2.4
-        reach = size * rng.uniform(0.5, 0.8)
-        ball = size * rng.uniform(0.5, 0.75)
-        up = height * rng.uniform(0.68, 1.0)
-        across, out = reach * math.cos(angle), reach * math.sin(angle)
-        spot.ellipsoid(across, up, out, (ball, ball * 0.8, ball), leaves)
-
-
-def column(spot: Spot, height: float, stone: Material) -> None:
-    """A round column with base and capital."""
-    spot.box((-0.22, 0.22), (0, 0.14), (-0.22, 0.22), stone)
-    spot.cylinder(0, 0, 0.14, (0.14, height - 0.16), stone)
-    spot.cylinder(0, 0, 0.18, (height - 0.16, height - 0.1), stone)
-    spot.box((-0.22, 0.22), (height - 0.1, height), (-0.22, 0.22), stone)
-
-
-def planter(spot: Spot, width: float, seed: int) -> None:
-    """A trough of flowers."""
-    colors = (("#35602a", "#4f7d38", "#d8486a"), ("#35602a", "#5b8a3f", "#e8c23a"))[seed % 2]
-    flowers = Material(Pattern.LEAVES, colors, 0.16, seed)
-    spot.box((-width / 2, width / 2), (0, 0.4), (-0.2, 0.2), TERRACOTTA)
-    count = max(2, round(width / 0.4))
-    for k in range(count):
-        across = -width / 2 + (k + 0.5) * width / count
-        half = (0.62 * width / count, 0.2 + 0.03 * (k % 3), 0.24)
-        spot.ellipsoid(across, 0.46, 0.0, half, flowers)

@@ -1,0 +1,29 @@
+"""One viser server for all tests that need a scene or a GUI and no browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import viser
+from standins import Recorder, quiet_server
+
+
+@pytest.fixture(scope="session")
+def only_server() -> Iterator[viser.ViserServer]:
+    with quiet_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(only_server: viser.ViserServer) -> Iterator[viser.ViserServer]:
+    """A server whose scene and GUI are empty."""
+    yield only_server
+    only_server.scene.reset()
+    only_server.gui.reset()
+
+
+@pytest.fixture
+def recorder(server: viser.ViserServer) -> Recorder:
+    """Hears the messages of ``server``."""
+    return Recorder(server)

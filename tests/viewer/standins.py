@@ -1,0 +1,139 @@
+"""What takes the place of a browser: a recorder of messages, a client handle without a client."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import viser
+
+from viewer.worker import Event
+
+PATIENCE = 30.0
+"""Seconds after which something that should happen is taken not to happen."""
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for ``condition()``; fail if it never comes true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.002)
+
+
+class Diary:
+    """A listener that keeps every event, and can wait for one."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._written = threading.Condition()
+
+    def __call__(self, event: Event) -> None:
+        with self._written:
+            self.events.append(event)
+            self._written.notify_all()
+
+    def wait_for(self, kind: str, count: int = 1) -> list[Event]:
+        """The events of a kind, once there are ``count`` of them."""
+        with self._written:
+            assert self._written.wait_for(lambda: len(self.of(kind)) >= count, PATIENCE), self.story
+            return self.of(kind)
+
+    def of(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event.kind == kind]
+
+    @property
+    def story(self) -> list[tuple[str, str]]:
+        """(kind, label) of all events in order."""
+        return [(event.kind, event.label) for event in self.events]
+
+
+@contextmanager
+def quiet_server() -> Iterator[viser.ViserServer]:
+    """A viser server on a free port of this machine, without its greeting."""
+    with redirect_stdout(io.StringIO()):
+        server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+    try:
+        yield server
+    finally:
+        with redirect_stdout(io.StringIO()):
+            server.stop()
+
+
+class Recorder:
+    """Messages that a server sends while ``listening``."""
+
+    def __init__(self, server: viser.ViserServer) -> None:
+        self._interface: Any = server.scene._websock_interface
+
+    @contextmanager
+    def listening(self) -> Iterator[list[Any]]:
+        """The list into which messages go, in order, until the context ends."""
+        heard: list[Any] = []
+        send = self._interface.queue_message
+
+        def heard_and_sent(message: Any) -> None:
+            heard.append(message)
+            send(message)
+
+        self._interface.queue_message = heard_and_sent
+        try:
+            yield heard
+        finally:
+            self._interface.queue_message = send
+
+
+class FakeCamera:
+    """As much of a viser camera as is used: a pose, a lens, and who listens."""
+
+    def __init__(self) -> None:
+        self.position = np.zeros(3)
+        self.look_at = np.array([0.0, 0.0, 1.0])
+        self.up_direction = np.array([0.0, -1.0, 0.0])
+        self.wxyz = np.array([1.0, 0.0, 0.0, 0.0])
+        self.fov, self.aspect = np.pi / 2, 2.0
+        self.listeners: list[Any] = []
+
+    def on_update(self, listener: Any) -> None:
+        self.listeners.append(listener)
+
+
+class FakeStorage:
+    """A browser's local storage."""
+
+    def __init__(self, items: dict[str, str] | None = None) -> None:
+        self.items = items or {}
+
+    def get_item(self, key: str, timeout: float) -> str | None:
+        return self.items.get(key)
+
+    def set_item(self, key: str, value: str) -> None:
+        self.items[key] = value
+
+
+class FakeHandle:
+    """A client handle whose scene and GUI are a server's; it keeps what it was told."""
+
+    def __init__(self, server: viser.ViserServer, client_id: int = 0) -> None:
+        self.client_id = client_id
+        self.scene, self.gui = server.scene, server.gui
+        self.camera, self.local_storage = FakeCamera(), FakeStorage()
+        self.notifications: list[tuple[str, str]] = []
+        self.downloads: list[tuple[str, bytes]] = []
+        buffer = SimpleNamespace(done=True)
+        self._websock_connection = SimpleNamespace(get_message_buffer=lambda: buffer)
+
+    def atomic(self) -> nullcontext[None]:
+        return nullcontext()
+
+    def add_notification(self, title: str, body: str, **looks: Any) -> None:
+        self.notifications.append((title, body))
+
+    def send_file_download(self, name: str, content: bytes) -> None:
+        self.downloads.append((name, content))
