@@ -341,6 +341,8 @@ def test_near_square_hides_and_uncovers_the_far_plane() -> None:
     focal = anchor.camera.K[0, 0]
     near_shift, far_shift = focal * 0.12 / 1.0, focal * 0.12 / 3.0
     square_right = round(59.5 - near_shift)
+    square_left = round(35.5 - near_shift)
+    assert (frames.rgb[0, 48, square_left + 2 : square_left + 6, 0] > 180).all()
     hole = slice(square_right + 2, round(59.5 - far_shift) - 2)
     assert (frames.rgb[0, 48, square_right - 6 : square_right - 2, 0] > 180).all()
     assert (frames.provenance[0, 48, hole] == Provenance.EXTRAPOLATED).all()
@@ -381,6 +383,46 @@ def test_frames_of_a_step_agree_on_what_they_invent() -> None:
     moved = cv2.remap(frames.rgb[3], *maps, cv2.INTER_CUBIC)
     difference = np.abs(moved[both].astype(float) - frames.rgb[2][both])
     assert np.median(difference) < 6
+
+
+def test_other_frames_of_a_step_reuse_the_last_one() -> None:
+    anchor = room()
+    frames = generate(anchor, *path_targets(anchor.camera, camera_at(yaw=0.6).c2w, 2))
+    assert frames.provenance is not None
+    assert frames.age is not None
+    assert (frames.age[1] == 1).all()
+    taken_over = (frames.provenance[0] == Provenance.EXTRAPOLATED) & (frames.age[0] == 2)
+    assert taken_over.sum() > 100
+
+
+def test_the_less_resampled_source_dominates() -> None:
+    anchor = room()
+    worn = View(
+        cv2.GaussianBlur(anchor.rgb, (0, 0), 2.0),
+        anchor.camera,
+        3,
+        anchor.depth,
+        anchor.confidence,
+        np.full(anchor.depth.shape, Provenance.OBSERVED, np.uint8),
+        np.full(anchor.depth.shape, 3, np.float32),
+    )
+    frames = generate(anchor, anchor.camera, views=(worn, anchor))
+    assert psnr(frames.rgb[0], anchor.rgb) > 45
+
+
+def test_seam_between_memory_and_continuation_is_matched() -> None:
+    anchor = plain_view(np.full((48, 64, 3), 100, np.uint8), np.full((48, 64), 2.0))
+    brighter = View(
+        np.full((48, 64, 3), 120, np.uint8), anchor.camera, 1, anchor.depth, anchor.confidence
+    )
+    frames = generate(anchor, camera_at(yaw=0.4), views=(brighter,))
+    assert frames.provenance is not None
+    invented = frames.provenance[0, 24] == Provenance.EXTRAPOLATED
+    border = int(np.flatnonzero(invented)[0])
+    row = frames.rgb[0, 24, :, 0].astype(int)
+    assert row[border - 1] == 120
+    assert row[border] > 112
+    assert row[-1] < 110
 
 
 def test_turned_around_everything_is_invented_but_lively() -> None:

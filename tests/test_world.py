@@ -76,7 +76,7 @@ def random_cameras(world: World, per_place: int = 2, hw=HW) -> list[Camera]:
 
 
 def slow_depth(world: World, origin: np.ndarray, direction: np.ndarray) -> tuple[float, int]:
-    """(t, solid) of the first solid that a ray enters, by asking every solid; (inf, -1) for none."""
+    """(t, solid) of the first solid that a ray enters, asking every one; (inf, -1) for none."""
     best = (math.inf, -1)
     for i, solid in enumerate(world.solids):
         to_local = rotation_y(math.atan2(solid["sine"], solid["cosine"])).T
@@ -98,6 +98,20 @@ def slow_depth(world: World, origin: np.ndarray, direction: np.ndarray) -> tuple
     return best
 
 
+def slow_normal(world: World, origin: np.ndarray, direction: np.ndarray) -> np.ndarray | None:
+    """Normal from three neighbouring rays; None where they do not meet one smooth surface."""
+    points, solids = [], set()
+    for nudge in ((0, 0, 0), (2e-5, 0, 1e-5), (1e-5, 2e-5, 0)):
+        ray = direction + np.array(nudge)
+        t, solid = slow_depth(world, origin, ray)
+        points.append(origin + t * ray)
+        solids.add(solid)
+    if len(solids) > 1:
+        return None
+    cross = np.cross(points[1] - points[0], points[2] - points[0])
+    return cross / np.linalg.norm(cross) * -np.sign(cross @ direction)
+
+
 def sphere_roots(o: np.ndarray, d: np.ndarray) -> tuple[float, float] | None:
     roots = np.roots([d @ d, 2 * o @ d, o @ o - 1])
     return None if np.iscomplex(roots).any() else (min(roots.real), max(roots.real))
@@ -105,21 +119,21 @@ def sphere_roots(o: np.ndarray, d: np.ndarray) -> tuple[float, float] | None:
 
 def test_depth_and_normal_agree_with_the_slow_oracle(world):
     rng = np.random.default_rng(1)
-    solids_seen = set()
+    solids_seen, normals_checked = set(), 0
     for camera in random_cameras(world):
         seen = render(world, camera, shadows=False)
         rays = pixel_rays(camera) @ camera.c2w[:3, :3].T
-        for y, x in rng.integers(0, HW[0], (8, 2)):
+        for y, x in rng.integers(0, HW[0], (4, 2)):
             t, solid = slow_depth(world, camera.position, rays[y, x])
             assert seen.hit[y, x] == (solid >= 0)
             if solid >= 0:
                 assert seen.depth[y, x] == pytest.approx(t, rel=1e-5)
                 solids_seen.add(int(world.solids["shape"][solid]))
-                # Straight on along the normal, the surface is at the same place.
-                point, normal = camera.position + t * rays[y, x], seen.normal[y, x]
-                above, same = slow_depth(world, point + 1e-3 * normal, -normal.astype(float))
-                if same == solid:
-                    assert above == pytest.approx(1e-3, rel=0.05)
+                normal = slow_normal(world, camera.position, rays[y, x])
+                if normal is not None:
+                    assert seen.normal[y, x] @ normal > 0.999
+                    normals_checked += 1
+    assert normals_checked > 25
     assert solids_seen == set(Shape)
 
 
@@ -288,7 +302,7 @@ def test_is_free_knows_walls_furniture_and_the_outside(world):
     assert not is_free(world, (500, 0, 0))
     center = world.solids["center"]
     low, high = world.regions["low"], world.regions["high"]
-    for solid in np.flatnonzero((world.solids["half"].min(axis=1) > 0.01))[:200:7]:
+    for solid in np.flatnonzero(world.solids["half"].min(axis=1) > 0.01)[:200:7]:
         assert not is_free(world, center[solid])
     for position in free_positions(world, 0, 5):
         assert ((low <= position) & (position <= high)).all(axis=1).any()

@@ -105,7 +105,9 @@ def votes(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
                 nearest = _oldest_like(evidence, view, order, threshold, config)
                 gap = float(pose_distance(evidence.poses[nearest], evidence.poses[view]))
                 order.append(nearest)
-                reasons[nearest] = "chosen"
+                reasons[nearest] = (
+                    "chosen" if nearest == view else f"chosen: as good as view {view}, and older"
+                )
             if view not in order:
                 reasons[view] = f"suppressed: {gap:.2f} rad from view {nearest}"
         if len(order) == min(k, len(voted)):

@@ -12,7 +12,7 @@ import numpy as np
 
 from vmem.association import AssociationConfig
 from vmem.backends import Backend
-from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets
+from vmem.cameras import MOVES, Camera, CameraError, Cameras, MoveError, apply_move, path_targets
 from vmem.errors import VMemError
 from vmem.generation.base import Context
 from vmem.geometry.base import PointMaps
@@ -135,7 +135,9 @@ class Session:
     def move(
         self, word: str, *, on_progress: OnProgress = silent, cancel: CancelToken | None = None
     ) -> StepResult:
-        """One step by a move word of vmem.cameras.MOVES."""
+        """One step by a move word of vmem.cameras.MOVES; MoveError for any other."""
+        if word not in MOVES:
+            raise MoveError(f"unknown move {word!r}: use one of {' '.join(MOVES)}")
         targets = self.targets_to(apply_move(self.camera.c2w, MOVES[word]))
         return self.step(targets, label=word, on_progress=on_progress, cancel=cancel)
 
@@ -154,6 +156,11 @@ class Session:
         """
         cancel = cancel or CancelToken()
         targets.validated()
+        if targets.hw != self.camera.hw:
+            raise CameraError(
+                f"this walk's frames are {self.camera.hw} (height, width), got targets of "
+                f"{targets.hw}: use targets.resized({self.camera.hw})"
+            )
         with self._changing():
             before = self.snapshot()
             started = dict(self.seconds)

@@ -31,12 +31,13 @@ class MemoryPanel:
 
     def __init__(self, client: Client, gui: viser.GuiApi) -> None:
         settings = client.workspace.settings
+        self._client = client
         self._thumbnails: dict[int, tuple[View, str]] = {}
         self._target = gui.add_image(
             np.zeros((8, 8, 3), np.uint8), label="what memory shows the ghost", format="png"
         )
         self._heat = gui.add_dropdown("Colour (H)", tuple(MODES), initial_value=settings.scene.heat)
-        self._heat.on_update(lambda _: client.post(client.set_heat, self._heat.value))
+        self._heat.on_update(self._chose_heat)
         self._bar = gui.add_image(np.zeros((10, 256, 3), np.uint8), format="png", visible=False)
         self._legend = gui.add_markdown("")
         strategy = gui.add_dropdown("Strategy", tuple(STRATEGIES), initial_value=settings.strategy)
@@ -49,6 +50,11 @@ class MemoryPanel:
         compare = gui.add_button("Compare strategies", icon=viser.Icon.COLUMNS)
         compare.on_click(lambda _: client.post(client.compare_strategies))
         self._comparison = gui.add_html("")
+
+    def _chose_heat(self, event: viser.GuiEvent) -> None:
+        # Ours to set as well, when H was pressed: that must not come back as a choice.
+        if event.client is not None:
+            self._client.post(self._client.set_heat, self._heat.value)
 
     def show_colors(self, mode: str, painted: Painted) -> None:
         """Legend of the present colouring."""

@@ -20,7 +20,7 @@ class SettingsPanel:
     def __init__(self, client: Client, gui: viser.GuiApi) -> None:
         settings = client.workspace.settings
         gui.add_markdown("**For the next walk**")
-        backend = gui.add_dropdown("Backend", ("auto", "preview"), initial_value="auto")
+        backend = gui.add_dropdown("Backend", ("auto", "preview"), initial_value=settings.backend)
         size = gui.add_dropdown(
             "Frame size",
             tuple(str(side) for side in sorted({*SIZES, settings.size})),

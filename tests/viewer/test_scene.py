@@ -1,0 +1,485 @@
+"""The scene: what is shown is the memory, and no more is sent than what changed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import viser
+import viser.transforms as vtf
+from fakes import open_box
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from standins import Recorder
+
+from viewer.heatmap import MODES, paint_surfels
+from viewer.scene import (
+    AMBER,
+    FAINT,
+    QUIET,
+    SceneOptions,
+    SceneView,
+    memory_at,
+    pose_wxyz,
+    thumbnail,
+)
+from viewer.surfel_cloud import NORMAL_RADIUS_SUFFIX, SurfelCloud
+from vmem.cameras import MOVES, Cameras, apply_move
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import Retrieval
+
+CHUNK = 200
+"""Surfels in a chunk here, so that a small walk has several."""
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("viewer.scene.SurfelCloud", partial(SurfelCloud, chunk_size=CHUNK))
+
+
+@pytest.fixture
+def view(server: viser.ViserServer) -> SceneView:
+    return SceneView(server.scene, SceneOptions())
+
+
+@pytest.fixture(scope="module")
+def branches() -> tuple[MemorySnapshot, MemorySnapshot]:
+    """Two memories that share the photo and one step, then go different ways."""
+    session = open_box()
+    for word in "ww":
+        session.move(word)
+    one = session.snapshot()
+    session.undo()
+    for word in "dw":
+        session.move(word)
+    return one, session.snapshot()
+
+
+def sent(heard: list[Any], kind: str, under: str = "/") -> list[str]:
+    """Names of the nodes below ``under`` that messages of a kind are about, in order."""
+    names = [message.name for message in heard if type(message).__name__ == kind]
+    return [name for name in names if name.startswith(under)]
+
+
+def clouds(heard: list[Any]) -> list[str]:
+    names = sent(heard, "PointCloudMessage", "/surfels/")
+    return [name for name in names if not name.endswith(NORMAL_RADIUS_SUFFIX)]
+
+
+def updates(heard: list[Any], under: str) -> list[tuple[str, str]]:
+    """(node, property) of every property sent for nodes below ``under``."""
+    found = []
+    for message in heard:
+        if type(message).__name__ == "SceneNodeUpdateMessage" and message.name.startswith(under):
+            found += [(message.name, name) for name in message.updates]
+    return found
+
+
+def nodes(server: viser.ViserServer, under: str) -> dict[str, Any]:
+    """Handles of the nodes that stand in the scene below ``under``."""
+    handles = server.scene._handle_from_node_name
+    return {name: handles[name] for name in sorted(handles) if name.startswith(under)}
+
+
+def shown(server: viser.ViserServer) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (S, 3) and colours (S, 3) of the surfels in the scene."""
+    chunks = [
+        chunk
+        for name, chunk in nodes(server, "/surfels/").items()
+        if not name.endswith(NORMAL_RADIUS_SUFFIX)
+    ]
+    if not chunks:
+        return np.zeros((0, 3)), np.zeros((0, 3))
+    points = np.concatenate([chunk.points for chunk in chunks])
+    return points, np.concatenate([chunk.colors for chunk in chunks])
+
+
+def assert_shows(server: viser.ViserServer, memory: MemorySnapshot) -> None:
+    points, colors = shown(server)
+    assert_array_equal(points, memory.surfels.position)
+    assert_array_equal(colors, memory.surfels.color)
+    frustums = nodes(server, "/views/")
+    assert set(frustums) == {f"/views/{i}" for i in range(len(memory.views))}
+    for i, stored in enumerate(memory.views):
+        frustum = frustums[f"/views/{i}"]
+        np.testing.assert_allclose(frustum.position, stored.camera.position, atol=1e-7)
+        np.testing.assert_allclose(frustum.wxyz, pose_wxyz(stored.camera.c2w), atol=1e-7)
+
+
+# --- differences -------------------------------------------------------------------------------
+
+
+def test_the_whole_memory_is_shown(
+    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    assert_shows(server, walk)
+    assert view.memory is walk
+    assert len(view.frustums) == len(walk.views)
+
+
+def test_a_step_sends_only_its_own_surfels_and_frustums(
+    view: SceneView, server: viser.ViserServer, recorder: Recorder, walk: MemorySnapshot
+) -> None:
+    before, after = memory_at(walk, 3), memory_at(walk, 4)
+    view.show_memory(before, None)
+    handles = list(view.frustums)
+    with recorder.listening() as heard:
+        view.show_memory(after, None)
+    first = len(before.surfels) // CHUNK
+    last = (len(after.surfels) - 1) // CHUNK
+    assert clouds(heard) == [f"/surfels/{i:04d}" for i in range(first, last + 1)]
+    assert first > 0, "there must be chunks that stay"
+    added = [f"/views/{i}" for i in range(len(before.views), len(after.views))]
+    assert sent(heard, "CameraFrustumMessage", "/views/") == added
+    assert updates(heard, "/surfels") == []
+    assert sent(heard, "RemoveSceneNodeMessage", "/views/") == []
+    assert view.frustums[: len(handles)] == handles
+    assert_shows(server, after)
+
+
+def test_the_same_memory_again_sends_no_surfel_and_no_frustum(
+    view: SceneView, recorder: Recorder, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    with recorder.listening() as heard:
+        view.show_memory(walk, None)
+    assert clouds(heard) == []
+    assert sent(heard, "CameraFrustumMessage") == []
+    assert updates(heard, "/surfels") + updates(heard, "/views") == []
+
+
+def test_an_undo_only_cuts_what_the_step_had_added(
+    view: SceneView, server: viser.ViserServer, recorder: Recorder, walk: MemorySnapshot
+) -> None:
+    before, after = memory_at(walk, 3), memory_at(walk, 4)
+    view.show_memory(after, None)
+    handles = list(view.frustums)
+    with recorder.listening() as heard:
+        view.show_memory(before, None)
+    assert sent(heard, "CameraFrustumMessage", "/views/") == []
+    removed = [f"/views/{i}" for i in range(len(before.views), len(after.views))]
+    assert sent(heard, "RemoveSceneNodeMessage", "/views/") == removed
+    assert len(clouds(heard)) <= 1, "at most the chunk that is cut in two"
+    assert view.frustums == handles[: len(before.views)]
+    assert_shows(server, before)
+
+
+def test_a_redo_after_an_undo_uses_the_same_names_again(
+    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    names = set(nodes(server, "/"))
+    for step in (2, 8, 0, 8):
+        view.show_memory(memory_at(walk, step), None)
+    # A billboard once made is only hidden.
+    assert set(nodes(server, "/")) == names
+    assert_shows(server, walk)
+
+
+def test_another_branch_keeps_what_both_share(
+    view: SceneView,
+    server: viser.ViserServer,
+    recorder: Recorder,
+    branches: tuple[MemorySnapshot, MemorySnapshot],
+) -> None:
+    one, other = branches
+    shared = one.steps[1]
+    assert one.steps[1] == other.steps[1]
+    view.show_memory(one, None)
+    handles = list(view.frustums)
+    with recorder.listening() as heard:
+        view.show_memory(other, None)
+    assert view.frustums[: shared.n_views] == handles[: shared.n_views]
+    added = [f"/views/{i}" for i in range(shared.n_views, len(other.views))]
+    assert sent(heard, "CameraFrustumMessage", "/views/") == added
+    untouched = {f"/surfels/{i:04d}" for i in range(shared.n_surfels // CHUNK)}
+    assert untouched
+    assert not untouched & set(clouds(heard))
+    assert_shows(server, other)
+
+
+def test_another_walk_shares_nothing_even_where_its_sizes_agree(
+    view: SceneView, server: viser.ViserServer
+) -> None:
+    first, second = open_box(seed=1), open_box(seed=1)
+    view.show_memory(first.snapshot(), None)
+    handles = list(view.frustums)
+    view.show_memory(second.snapshot(), None)
+    assert view.frustums[0] is not handles[0]
+    assert_shows(server, second.snapshot())
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3)), min_size=1, max_size=6))
+def test_wherever_the_walk_goes_the_scene_shows_its_memory(
+    server: viser.ViserServer,
+    branches: tuple[MemorySnapshot, MemorySnapshot],
+    stops: list[tuple[int, int]],
+) -> None:
+    server.scene.reset()
+    view = SceneView(server.scene, SceneOptions())
+    for which, step in stops:
+        branch = branches[which]
+        memory = memory_at(branch, min(step, len(branch.steps) - 1))
+        view.show_memory(memory, None)
+        assert_shows(server, memory)
+
+
+# --- colours -----------------------------------------------------------------------------------
+
+
+def asked(memory: MemorySnapshot, view: int) -> Retrieval:
+    return memory.retrieve(Cameras.stack([memory.views[view].camera]))
+
+
+def test_a_recolouring_sends_colours_of_changed_chunks_and_no_geometry(
+    view: SceneView, server: viser.ViserServer, recorder: Recorder, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    view.options.heat = "weight"
+    retrieval = asked(walk, 0)
+    with recorder.listening() as heard:
+        view.show_heat(retrieval)
+    assert clouds(heard) == []
+    assert {name for _, name in updates(heard, "/surfels/")} == {"colors"}
+    assert {type(message).__name__ for message in heard} == {"SceneNodeUpdateMessage"}
+    assert_array_equal(shown(server)[1], paint_surfels("weight", walk, retrieval).color)
+    with recorder.listening() as heard:
+        view.show_heat(retrieval)
+    assert heard == []
+
+
+def test_of_a_recoloured_memory_only_the_chunks_that_differ_are_sent(
+    view: SceneView, recorder: Recorder, walk: MemorySnapshot
+) -> None:
+    view.options.heat = "weight"
+    here, there = asked(walk, 0), asked(walk, 20)
+    view.show_memory(walk, here)
+    view.show_heat(here)
+    with recorder.listening() as heard:
+        view.show_heat(there)
+    before = paint_surfels("weight", walk, here).color
+    after = paint_surfels("weight", walk, there).color
+    chunks = {int(i) // CHUNK for i in np.flatnonzero((before != after).any(axis=1))}
+    assert {name for name, _ in updates(heard, "/surfels/")} == {
+        f"/surfels/{i:04d}" for i in chunks
+    }
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_after_a_step_and_its_retrieval_every_surfel_has_the_colour_of_the_mode(
+    mode: str, view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    view.options.heat = mode
+    retrieval = None
+    for step in (0, 3, 5, 2, 6):
+        memory = memory_at(walk, step)
+        view.show_memory(memory, retrieval)
+        if mode in ("weight", "support", "depth"):
+            retrieval = asked(memory, 0)
+            view.show_heat(retrieval)
+        assert_array_equal(shown(server)[1], paint_surfels(mode, memory, retrieval).color)
+
+
+# --- retrieval, ghost, path --------------------------------------------------------------------
+
+
+def test_chosen_views_are_lit_and_joined_to_the_ghost(
+    view: SceneView, server: viser.ViserServer, recorder: Recorder, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    retrieval = asked(walk, 20)
+    ghost = walk.views[20].camera
+    view.show_retrieval(ghost, retrieval)
+    for i, frustum in enumerate(view.frustums):
+        lit = i in retrieval.order
+        expected = AMBER if lit else QUIET if retrieval.share[i] > 0 else FAINT
+        assert tuple(frustum.color) == expected
+    rays = nodes(server, "/retrieval")["/retrieval"]
+    assert rays.points.shape == (len(retrieval.order), 2, 3)
+    for (start, end), chosen in zip(rays.points, retrieval.order, strict=True):
+        np.testing.assert_allclose(start, ghost.position, atol=1e-6)
+        np.testing.assert_allclose(end, walk.views[chosen].camera.position, atol=2e-4)
+    with recorder.listening() as heard:
+        view.show_retrieval(ghost, retrieval)
+    assert updates(heard, "/views/") == [], "colours that are right already are not sent"
+
+
+def test_when_the_choice_changes_only_the_frustums_that_change_are_told(
+    view: SceneView, recorder: Recorder, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    view.show_retrieval(walk.views[0].camera, asked(walk, 0))
+    before = [tuple(frustum.color) for frustum in view.frustums]
+    with recorder.listening() as heard:
+        view.show_retrieval(walk.views[20].camera, asked(walk, 20))
+    after = [tuple(frustum.color) for frustum in view.frustums]
+    changed = {
+        f"/views/{i}"
+        for i, pair in enumerate(zip(before, after, strict=True))
+        if len(set(pair)) > 1
+    }
+    assert changed
+    assert {name for name, _ in updates(heard, "/views/")} == changed
+
+
+def test_rays_follow_a_choice_of_another_size(
+    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    camera = walk.views[20].camera
+    for k in (4, 1, 6):
+        retrieval = walk.retrieve(Cameras.stack([camera]), k, "pose")
+        view.show_retrieval(camera, retrieval)
+        rays = nodes(server, "/retrieval")["/retrieval"]
+        assert len(rays.points) == len(rays.colors) == k
+
+
+def test_the_ghost_is_one_node_that_moves(
+    view: SceneView, server: viser.ViserServer, recorder: Recorder, walk: MemorySnapshot
+) -> None:
+    camera = walk.views[0].camera
+    view.show_ghost(camera)
+    handle = nodes(server, "/ghost")["/ghost"]
+    there = camera.moved_to(apply_move(camera.c2w, MOVES["d"], amount=5))
+    there = there.moved_to(apply_move(there.c2w, MOVES["w"], amount=5))
+    with recorder.listening() as heard:
+        view.show_ghost(there)
+    assert sent(heard, "CameraFrustumMessage") == []
+    assert nodes(server, "/ghost")["/ghost"] is handle
+    np.testing.assert_allclose(handle.position, there.position)
+    rotation = vtf.SO3(handle.wxyz).as_matrix()
+    np.testing.assert_allclose(rotation, there.c2w[:3, :3], atol=1e-6)
+    assert handle.fov == pytest.approx(there.fov[0])
+
+
+def test_the_path_joins_the_views_in_order(
+    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    for step in (0, 8, 3):
+        memory = memory_at(walk, step)
+        view.show_memory(memory, None)
+        stops = np.array([stored.camera.position for stored in memory.views], np.float32)
+        points = nodes(server, "/path")["/path"].points
+        if step == 0:
+            assert_array_equal(points, [[stops[0], stops[0]]])
+        else:
+            assert_array_equal(points[:, 0], stops[:-1])
+            assert_array_equal(points[:, 1], stops[1:])
+
+
+# --- billboards and switches -------------------------------------------------------------------
+
+
+def billboards(server: viser.ViserServer) -> list[bool]:
+    """Whether each of them is visible."""
+    return [handle.visible for handle in nodes(server, "/billboards/").values()]
+
+
+def test_there_are_no_billboards_without_a_step(
+    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    view.show_memory(memory_at(walk, 0), None)
+    assert not any(billboards(server))
+    view.show_memory(memory_at(walk, 1), None)
+    assert billboards(server) == [True] * 8, "four frames, each beside its heat map"
+    view.show_memory(memory_at(walk, 0), None)
+    assert billboards(server) == [False] * 8
+
+
+def test_billboards_show_the_newest_frames_beside_what_memory_knew(
+    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    handles = nodes(server, "/billboards/")
+    for row, stored in enumerate(walk.views[-4:]):
+        assert_array_equal(handles[f"/billboards/{2 * row}"].image, thumbnail(stored.rgb, 256))
+    heat = handles["/billboards/7"].image
+    assert not np.array_equal(heat, handles["/billboards/6"].image)
+    assert heat.std() > 5, "a heat map is no flat patch"
+
+
+def test_switches_hide_and_show(
+    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    view.options.frustums = view.options.billboards = False
+    view.show_options()
+    assert not any(frustum.visible for frustum in view.frustums)
+    assert not any(billboards(server))
+    view.show_memory(memory_at(walk, 4), None)
+    view.show_memory(walk, None)
+    assert not any(frustum.visible for frustum in view.frustums), "new ones obey too"
+    assert not any(billboards(server))
+    view.options.frustums = view.options.billboards = True
+    view.show_options()
+    assert all(frustum.visible for frustum in view.frustums)
+    assert all(billboards(server))
+
+
+def test_standing_in_a_view_puts_away_what_would_hide_its_frame(
+    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    view.show_memory(walk, None)
+    view.show_ghost(walk.views[3].camera)
+    aids = ["/ghost", "/path", *(f"/views/{i}" for i in range(len(walk.views)))]
+    view.immerse(True)
+    view.show_screen(walk.views[3])
+    screen = nodes(server, "/screen")["/screen"]
+    assert screen.visible
+    assert_array_equal(screen.image, walk.views[3].rgb)
+    standing = nodes(server, "/")
+    assert not any(standing[name].visible for name in aids)
+    view.immerse(False)
+    assert not screen.visible
+    assert all(standing[name].visible for name in aids)
+
+
+def test_the_screen_fills_the_frustum_of_its_view(
+    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+) -> None:
+    camera = walk.views[20].camera
+    view.show_screen(walk.views[20])
+    screen = nodes(server, "/screen")["/screen"]
+    x, y = screen.render_width / 2, screen.render_height / 2
+    corners = np.array([(-x, -y, 0), (x, -y, 0), (x, y, 0), (-x, y, 0)])
+    world = corners @ vtf.SO3(screen.wxyz).as_matrix().T + screen.position
+    seen = (world - camera.position) @ camera.c2w[:3, :3] @ camera.K.T
+    h, w = camera.hw
+    np.testing.assert_allclose(
+        seen[:, :2] / seen[:, 2:], [(0, 0), (w, 0), (w, h), (0, h)], atol=1e-4
+    )
+
+
+# --- small things ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hw", "expected"), [((100, 200), (28, 56)), ((200, 100), (56, 28)), ((500, 1), (56, 1))]
+)
+def test_a_thumbnail_has_the_longer_side_asked_for(
+    hw: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    picture = thumbnail(np.full((*hw, 3), 9, np.uint8))
+    assert picture.shape == (*expected, 3)
+    assert (picture == 9).all()
+
+
+def test_memory_at_is_the_memory_that_was(walk: MemorySnapshot) -> None:
+    session = open_box()
+    snapshots = [session.snapshot()]
+    for word in "wwa":
+        session.move(word)
+        snapshots.append(session.snapshot())
+    for step, was in enumerate(snapshots):
+        again = memory_at(snapshots[-1], step)
+        assert again.views == was.views
+        assert again.steps == was.steps
+        assert again.retrievals == was.retrievals
+        assert_array_equal(again.surfels.position, was.surfels.position)
+        assert_array_equal(again.link_surfel, was.link_surfel)
+        assert_array_equal(again.link_view, was.link_view)
