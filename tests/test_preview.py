@@ -398,7 +398,7 @@ def test_other_frames_of_a_step_reuse_the_last_one() -> None:
 def test_the_less_resampled_source_dominates() -> None:
     anchor = room()
     worn = View(
-        cv2.GaussianBlur(anchor.rgb, (0, 0), 2.0),
+        np.asarray(cv2.GaussianBlur(anchor.rgb, (0, 0), 2.0), np.uint8),
         anchor.camera,
         3,
         anchor.depth,

@@ -336,7 +336,8 @@ def test_rays_follow_a_choice_of_another_size(
         retrieval = walk.retrieve(Cameras.stack([camera]), k, "pose")
         view.show_retrieval(camera, retrieval)
         rays = nodes(server, "/retrieval")["/retrieval"]
-        assert len(rays.points) == len(rays.colors) == k
+        assert len(rays.points) == k
+        assert rays.colors.shape in ((3,), (k, 2, 3))
 
 
 def test_the_ghost_is_one_node_that_moves(
@@ -469,7 +470,7 @@ def test_a_thumbnail_has_the_longer_side_asked_for(
     assert (picture == 9).all()
 
 
-def test_memory_at_is_the_memory_that_was(walk: MemorySnapshot) -> None:
+def test_memory_at_is_the_memory_that_was() -> None:
     session = open_box()
     snapshots = [session.snapshot()]
     for word in "wwa":

@@ -43,10 +43,15 @@ def _surface(solid, materials, face, x, y, z, footprint, metre):
         half_u, half_v = math.pi * hx, hy
         u, v, p, q = angle * hx, py, angle / math.pi, py / hy
     else:
-        # Slanted projection: no poles at which a pattern would converge.
-        half_u, half_v = hx, hy
-        u, v, p, q = lx + 0.6 * lz, py + 0.4 * (lx - lz), lx / hx, py / hy
-
+        # Along the axis that the surface faces most: a seam hides in leaves, a pole would not.
+        half_u, half_v, p, q = hx, hy, lx / hx, py / hy
+        ax, ay, az = abs(lx) / (hx * hx), abs(py) / (hy * hy), abs(lz) / (hz * hz)
+        if ax >= max(ay, az):
+            u, v = lz, py
+        elif ay >= az:
+            u, v = lx, lz
+        else:
+            u, v = lx, py
     material = materials[solid.material[face]]
     # Grain runs along a board, rugs and pictures know no up.
     if material.turned or (material.pattern == Pattern.WOOD and half_u > half_v):
