@@ -33,10 +33,12 @@ class Actor:
         """Have ``call(*arguments)`` run on the actor's thread, soon. Never blocks."""
         self._inbox.put(lambda: call(*arguments))
 
-    def close(self) -> None:
-        """Take no further calls and end the thread."""
+    def close(self, timeout: float = 2.0) -> None:
+        """Take no further calls, let the one that runs finish, and end the thread."""
         self._closed = True
         self._inbox.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
 
     def settle(self) -> float | None:
         """Work for the latest state; override."""

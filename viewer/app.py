@@ -12,6 +12,7 @@ import webbrowser
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import viser
 
@@ -87,8 +88,7 @@ class App:
         with guarded(self.token, hosts), redirect_stdout(io.StringIO()):
             self.server = viser.ViserServer(host=config.host, port=port, verbose=False)
         self.port = self.server.get_port()
-        shown = config.host if config.host not in ("0.0.0.0", "::") else socket.gethostname()
-        self.url = f"http://{shown}:{self.port}" + (f"/?token={self.token}" if self.token else "")
+        self.url = _url(config.host, self.port, self.token)
         self.line = f"VMem Viewer at {self.url} · backend {name} ({why})"
         if config.port is None and self.port != 8080:
             self.line += f" · port 8080 is busy, so {self.port}"
@@ -139,9 +139,6 @@ class App:
                 key = secrets.token_urlsafe(12)
                 settings = replace(self._settings, scene=SceneOptions())
                 self._walks[key] = _Walk(Workspace(settings))
-                fresh = True
-            else:
-                fresh = False
             walk = self._walks[key]
             walk.taken = True
             walk.stop_waiting()
@@ -152,7 +149,8 @@ class App:
         client = Client(handle, walk.workspace)
         with self._lock:
             self._clients[handle.client_id] = (key, client)
-        if fresh:
+        # Not only a new walk: its browser may have gone before it was opened, and come back.
+        if walk.workspace.session is None and not walk.workspace.worker.busy:
             client.post(client.open, self._source)
         if handle.client_id not in self.server.get_clients():
             self._disconnected(handle)
@@ -246,6 +244,14 @@ def _remembered_key(handle: viser.ClientHandle) -> str | None:
         return handle.local_storage.get_item(STORAGE_KEY, timeout=3.0)
     except (RuntimeError, TimeoutError):
         return None
+
+
+def _url(host: str, port: int, token: str | None) -> str:
+    """What to open in a browser."""
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    if ":" in name:
+        name = f"[{name}]"
+    return f"http://{name}:{port}" + (f"/?token={quote(token, safe='')}" if token else "")
 
 
 def _choose_port(host: str, asked: int | None) -> int:

@@ -40,7 +40,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "PPM", "JPEG2000
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 _SAVE_AS = "save it as an 8-bit JPEG or PNG and try again"
-_lift = threading.Lock()
+_one_at_a_time = threading.Lock()
 
 
 class PhotoError(VMemError, ValueError):
@@ -147,8 +147,7 @@ def _load(file: BinaryIO, name: str, size: int, *, empty: bool) -> Photo:
     if empty:
         raise PhotoError(f"{name} is empty (0 bytes): copy or download it again")
     try:
-        with warnings.catch_warnings(), _open(file) as image:
-            warnings.simplefilter("ignore")
+        with _pillow_at_peace(), Image.open(file, formats=_known_formats()) as image:
             _check_dimensions(image.size, name)
             rgb, notes = _prepare(image, size)
     except PhotoError:
@@ -164,19 +163,24 @@ def _load(file: BinaryIO, name: str, size: int, *, empty: bool) -> Photo:
 
 
 @contextmanager
-def _open(file: BinaryIO) -> Iterator[ImageFile.ImageFile]:
-    """Open without Pillow's own size limit, which is lower than ours and warns on stderr."""
-    with _lift:
+def _pillow_at_peace() -> Iterator[None]:
+    """Without Pillow's own size limit, which is lower than ours, and its warnings on stderr.
+
+    Both are global to the process, so one photo is loaded at a time.
+    """
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            Image.init()
-            # AVIF is missing from the older releases of Pillow that we support.
-            known = [name for name in FORMATS if name in Image.OPEN]
-            image = Image.open(file, formats=known)
+            yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-    with image:
-        yield image
+
+
+def _known_formats() -> list[str]:
+    """FORMATS less those (AVIF) that this release of Pillow was built without."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _check_dimensions(wh: tuple[int, int], name: str) -> None:

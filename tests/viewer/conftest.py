@@ -27,3 +27,15 @@ def server(only_server: viser.ViserServer) -> Iterator[viser.ViserServer]:
 def recorder(server: viser.ViserServer) -> Recorder:
     """Hears the messages of ``server``."""
     return Recorder(server)
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+def view(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> SceneView:
+    """An empty scene in chunks of CHUNK."""
+    monkeypatch.setattr("viewer.scene.SurfelCloud", partial(SurfelCloud, chunk_size=CHUNK))
+    return SceneView(server.scene, SceneOptions())

@@ -137,3 +137,90 @@ class FakeHandle:
 
     def send_file_download(self, name: str, content: bytes) -> None:
         self.downloads.append((name, content))
+
+
+class Asked:
+    """In place of a client: keeps what the panels ask of it, as (name, arguments)."""
+
+    def __init__(self) -> None:
+        self.workspace = SimpleNamespace(settings=Settings())
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> str:
+        if not callable(getattr(Client, name, None)):
+            raise AttributeError(f"a client has no method {name}")
+        return name
+
+    def post(self, call: str, *arguments: object) -> None:
+        self.calls.append((call, arguments))
+
+
+def as_client(asked: Asked) -> Client:
+    return cast(Client, asked)
+
+
+def handles(server: viser.ViserServer) -> list[Any]:
+    """All elements of the GUI, in every container."""
+    containers = server.gui._container_handle_from_uuid.values()
+    return [child for container in containers for child in container._children.values()]
+
+
+def labelled(server: viser.ViserServer, label: str) -> Any:
+    """The element of that label; what it says in brackets besides is left out."""
+    (found,) = [
+        handle
+        for handle in handles(server)
+        if (getattr(handle, "label", None) or "").partition(" (")[0] == label
+    ]
+    return found
+
+
+def use(handle: Any, value: object = None) -> None:
+    """What happens when the user sets an element to a value, or presses a button."""
+    if value is not None:
+        handle._impl.value = value
+    for callback in handle._impl.update_cb:
+        callback(SimpleNamespace(client=object(), client_id=1, target=handle))
+
+
+CHUNK = 200
+"""Surfels in a chunk here, so that a small walk has several."""
+
+
+def sent(heard: list[Any], kind: str, under: str = "/") -> list[str]:
+    """Names of the nodes below ``under`` that messages of a kind are about, in order."""
+    names = [message.name for message in heard if type(message).__name__ == kind]
+    return [name for name in names if name.startswith(under)]
+
+
+def clouds(heard: list[Any]) -> list[str]:
+    names = sent(heard, "PointCloudMessage", "/surfels/")
+    return [name for name in names if not name.endswith(NORMAL_RADIUS_SUFFIX)]
+
+
+def updates(heard: list[Any], under: str) -> list[tuple[str, str]]:
+    """(node, property) of every property sent for nodes below ``under``."""
+    found = []
+    for message in heard:
+        if type(message).__name__ == "SceneNodeUpdateMessage" and message.name.startswith(under):
+            found += [(message.name, name) for name in message.updates]
+    return found
+
+
+def nodes(server: viser.ViserServer, under: str) -> dict[str, Any]:
+    """Handles of the nodes that stand in the scene below ``under``."""
+    handles = server.scene._handle_from_node_name
+    return {name: handles[name] for name in sorted(handles) if name.startswith(under)}
+
+
+def shown(server: viser.ViserServer) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (S, 3) and colours (S, 3) of the surfels in the scene."""
+    chunks = [
+        chunk
+        for name, chunk in nodes(server, "/surfels/").items()
+        if not name.endswith(NORMAL_RADIUS_SUFFIX)
+    ]
+    if not chunks:
+        return np.zeros((0, 3)), np.zeros((0, 3))
+    points = np.concatenate([chunk.points for chunk in chunks])
+    return points, np.concatenate([chunk.colors for chunk in chunks])

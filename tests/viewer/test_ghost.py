@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def moves_between(a: FloatArray, b: FloatArray) -> float:
 
 def along(poses: list[FloatArray]) -> list[float]:
     """Moves flown until each pose, the first being 0."""
-    between = [moves_between(a, b) for a, b in zip(poses[:-1], poses[1:], strict=True)]
+    between = [moves_between(a, b) for a, b in pairwise(poses)]
     return np.concatenate([[0.0], np.cumsum(between)]).tolist()
 
 

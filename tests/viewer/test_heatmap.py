@@ -122,12 +122,12 @@ def test_weight_lights_what_is_seen_by_the_vote_of_a_pixel(
 ) -> None:
     painted = paint_surfels("weight", walk, retrieval)
     seen = np.flatnonzero(retrieval.surfel_weight > 0)
-    votes = {s: retrieval.surfel_weight[s] / retrieval.surfel_pixels[s] for s in seen}
+    votes = {int(s): float(retrieval.surfel_weight[s] / retrieval.surfel_pixels[s]) for s in seen}
     top = np.quantile(list(votes.values()), 0.99)
     for surfel in range(0, len(walk.surfels), 13):
         if surfel in votes:
             level = 0.12 + 0.88 * min(votes[surfel] / top, 1.0)
-            assert_array_equal(painted.color[surfel], colormap(np.float32(level)))
+            assert_array_equal(painted.color[surfel], colormap(np.array(level)))
         else:
             assert_array_equal(painted.color[surfel], grey(walk, surfel))
     assert f"{top:.2f}" in painted.legend

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from vmem.generation.procedural.kernels import compiled, entry_point
 from vmem.generation.procedural.records import Records, Shape
-from vmem.generation.procedural.textures import compiled
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -36,7 +36,7 @@ def solid_distance(solid, x, y, z):
     return max(ratio - 1.0, 0.0) * min(hx, hy, hz)
 
 
-@compiled
+@entry_point
 def clearance(solids, x, y, z):
     """Distance from a point to the nearest of (P,) SOLID, as ``solid_distance`` measures it."""
     nearest = math.inf
@@ -45,7 +45,7 @@ def clearance(solids, x, y, z):
     return nearest
 
 
-@compiled
+@entry_point
 def _lower_distance(solids, low, high, reach, setting, distance):
     """Lower the grid cells within ``reach`` of each solid to their distance from it."""
     origin, cell = setting.grid_low, setting.grid_cell

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from vmem.generation.procedural.kernels import compiled
 from vmem.generation.procedural.records import Shape
-from vmem.generation.procedural.textures import compiled
 
 _NEAR = 1e-4
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera
+from vmem.generation.procedural.kernels import compiled, entry_point, source_digest
 from vmem.generation.procedural.rays import nearest_solid
 from vmem.generation.procedural.scene import World
 from vmem.generation.procedural.shading import color_at
-from vmem.generation.procedural.textures import compiled
 from vmem.parallel import run_sliced, thread_count
 from vmem.views import F32, U8
 
@@ -89,7 +89,7 @@ def _ray(c2w, K, x, y):
 
 
 @compiled
-def _look(scene, c2w, K, shadows, start, stop, shown, depth, normal, hit):
+def _look_rows(scene, c2w, K, shadows, start, stop, shown, depth, normal, hit):
     """One ray a pixel for rows start..stop."""
     origin = (c2w[0, 3], c2w[1, 3], c2w[2, 3])
     pixel = 1.0 / K[0, 0]
@@ -119,7 +119,7 @@ def _contrast(shown, y, x):
 
 
 @compiled
-def _smooth(scene, c2w, K, shadows, start, stop, shown, rgb):
+def _smooth_rows(scene, c2w, K, shadows, start, stop, shown, rgb):
     """The final colours of rows start..stop: four more rays where neighbours differ."""
     origin = (c2w[0, 3], c2w[1, 3], c2w[2, 3])
     pixel = 0.5 / K[0, 0]
@@ -137,3 +137,22 @@ def _smooth(scene, c2w, K, shadows, start, stop, shown, rgb):
             rgb[y, x, 0] = np.uint8(255.0 * red + 0.5)
             rgb[y, x, 1] = np.uint8(255.0 * green + 0.5)
             rgb[y, x, 2] = np.uint8(255.0 * blue + 0.5)
+
+
+def _entry_points(digest: int):
+    """The two kernels above, to be compiled anew whenever a file of this package changes."""
+
+    @entry_point
+    def look(scene, c2w, K, shadows, start, stop, shown, depth, normal, hit):
+        _ = digest
+        _look_rows(scene, c2w, K, shadows, start, stop, shown, depth, normal, hit)
+
+    @entry_point
+    def smooth(scene, c2w, K, shadows, start, stop, shown, rgb):
+        _ = digest
+        _smooth_rows(scene, c2w, K, shadows, start, stop, shown, rgb)
+
+    return look, smooth
+
+
+_look, _smooth = _entry_points(source_digest())

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 from vmem.generation.procedural.distance import OCCLUSION_REACH
+from vmem.generation.procedural.kernels import compiled
 from vmem.generation.procedural.rays import is_blocked, surface_normal
 from vmem.generation.procedural.records import Shape
-from vmem.generation.procedural.textures import Pattern, cloud, compiled, pattern_at
+from vmem.generation.procedural.textures import Pattern, cloud, pattern_at
 
 _DIM = 0.003
 """Lamp light too faint to ask whether anything stands in its way."""

@@ -11,12 +11,7 @@ from __future__ import annotations
 import math
 from enum import IntEnum
 
-from numba import njit
-
-compiled = njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"}
-)
-"""All kernels of the world: infinities and NaN keep their meaning, divisions need no check."""
+from vmem.generation.procedural.kernels import compiled
 
 
 class Pattern(IntEnum):

@@ -1,0 +1,85 @@
+"""Make the pictures of README: the program itself, in a real browser, on a real photo.
+
+``python docs/make_pictures.py [PHOTO]`` needs the ``test`` extra and a Chromium (VMEM_CHROMIUM, or
+/usr/bin/chromium).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from viewer.app import App, ViewerConfig
+from viewer.warmup import warm_up
+from viewer.workspace import Workspace
+from vmem.photos import samples
+
+IMAGES = Path(__file__).parent / "images"
+CHROMIUM = os.environ.get("VMEM_CHROMIUM", "/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+WALK = "wwwaaaddw"
+
+
+def main() -> None:
+    """Walk a little and take the pictures."""
+    photo = Path(sys.argv[1]) if len(sys.argv) > 1 else samples()[0].path
+    IMAGES.mkdir(exist_ok=True)
+    warm_up()
+    app = App(ViewerConfig(photo=photo, size=384, open=False))
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            page = browser.new_page(viewport={"width": 1440, "height": 860})
+            page.goto(f"{app.url}/?fixedDpr=1")
+            _take(page, _opened(page, app))
+            browser.close()
+    finally:
+        app.close()
+
+
+def _opened(page: Page, app: App) -> Workspace:
+    page.wait_for_function("() => window.__viserMutable?.cameraControl", timeout=60_000)
+    _until(page, lambda: any(walk.session for walk in app.walks.values()))
+    # Chromium here draws in software, and viser says so: not what the picture is about.
+    for close in page.locator(".mantine-Notification-closeButton").all():
+        close.click()
+    return next(iter(app.walks.values()))
+
+
+def _take(page: Page, workspace: Workspace) -> None:
+    for key in WALK:
+        _press(page, workspace, key)
+    page.screenshot(path=IMAGES / "walk.png")
+    page.get_by_role("tab", name="Memory").click()
+    for _ in range(2):
+        _press(page, workspace, "h")
+    page.get_by_text("Compare").first.click()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=IMAGES / "memory.png")
+    page.get_by_role("tab", name="Walk").click()
+    _press(page, workspace, "v")
+    page.screenshot(path=IMAGES / "standing.png")
+
+
+def _press(page: Page, workspace: Workspace, key: str) -> None:
+    page.keyboard.press(key)
+    page.wait_for_timeout(300)
+    _until(page, lambda: not workspace.worker.busy)
+    page.wait_for_timeout(900)
+
+
+def _until(page: Page, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the viewer did not get there")
+        page.wait_for_timeout(50)
+
+
+if __name__ == "__main__":
+    main()

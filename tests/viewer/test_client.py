@@ -1,0 +1,366 @@
+"""One browser's keys, clicks and panels against a real session, without a page."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import viser
+from fakes import box_backend, box_photo
+from PIL import Image
+from standins import FakeHandle, until
+
+from viewer.client import Client
+from viewer.heatmap import MODES
+from viewer.keyboard import KeyEvent
+from viewer.workspace import Settings, Source, Workspace
+from vmem.cameras import MOVES, apply_move
+from vmem.session import Session
+
+
+def a_photo() -> bytes:
+    packed = io.BytesIO()
+    Image.fromarray(box_photo()).save(packed, "PNG")
+    return packed.getvalue()
+
+
+class Browser:
+    """A client with its handle, and fingers on its keys."""
+
+    def __init__(self, server: viser.ViserServer, workspace: Workspace) -> None:
+        self.handle = FakeHandle(server)
+        self.workspace = workspace
+        self.client = Client(cast(viser.ClientHandle, self.handle), workspace)
+        self.held: frozenset[str] = frozenset()
+
+    def presses(self, code: str, shift: bool = False) -> None:
+        """Down and up again."""
+        self.holds(code, shift)
+        self.lets_go(code)
+
+    def holds(self, code: str, shift: bool = False) -> None:
+        self.held |= {code}
+        self.client._key_pressed(KeyEvent("down", code, shift, self.held, 1, 0.0))
+
+    def lets_go(self, code: str) -> None:
+        self.held -= {code}
+        self.client._key_pressed(KeyEvent("up", code, False, self.held, 1, 0.0))
+
+    def rests(self) -> None:
+        """Until no job runs and the client has shown what there is to show."""
+        until(lambda: self._idle() and self._idle())
+
+    def _idle(self) -> bool:
+        seen: list[bool] = []
+        busy = self.workspace.worker.busy
+        self.client.post(lambda: seen.append(self.workspace.worker.busy))
+        until(lambda: seen)
+        return not busy and not seen[0] and not self.client._ghost_moved
+
+    @property
+    def session(self) -> Session:
+        assert self.workspace.session is not None
+        return self.workspace.session
+
+    @property
+    def steps(self) -> int:
+        return len(self.session.snapshot().steps) - 1
+
+    @property
+    def place(self) -> np.ndarray:
+        """Pose (4, 4) of the ghost."""
+        assert self.client.ghost is not None
+        return self.client.ghost.camera.c2w
+
+
+@pytest.fixture
+def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setattr(
+        "viewer.workspace.create_backend", lambda name, *, seed, size: box_backend()
+    )
+    workspace = Workspace(Settings(size=64))
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def browser(server: viser.ViserServer, workspace: Workspace) -> Iterator[Browser]:
+    """A browser that has opened the box."""
+    browser = Browser(server, workspace)
+    browser.client.post(browser.client.open, Source("box", a_photo()))
+    until(lambda: workspace.session is not None)
+    browser.rests()
+    yield browser
+    browser.client.leave()
+    assert "Something went wrong" not in [title for title, _ in browser.handle.notifications]
+
+
+def pose(*words: str) -> np.ndarray:
+    c2w = np.eye(4)
+    for word in words:
+        c2w = apply_move(c2w, MOVES[word])
+    return c2w
+
+
+def test_a_client_without_a_walk_takes_every_key_calmly(
+    server: viser.ViserServer, workspace: Workspace
+) -> None:
+    browser = Browser(server, workspace)
+    for code in ("KeyW", "Space", "KeyZ", "KeyV", "KeyH", "Escape", "KeyP", "KeyP"):
+        browser.presses(code)
+    browser.rests()
+    browser.client.leave()
+    titles = [title for title, _ in browser.handle.notifications]
+    assert "Something went wrong" not in titles
+
+
+def test_in_step_mode_a_key_is_a_step(browser: Browser) -> None:
+    browser.presses("KeyW")
+    browser.presses("KeyD")
+    browser.rests()
+    until(lambda: browser.steps == 2)
+    assert [node.label for node in browser.session.history.nodes] == ["photo", "w", "d"]
+    np.testing.assert_allclose(browser.session.camera.c2w, pose("w", "d"), atol=1e-9)
+    np.testing.assert_allclose(browser.place, pose("w", "d"), atol=1e-9)
+
+
+def test_the_game_keymap_strafes_where_the_paper_turns(browser: Browser) -> None:
+    browser.client.post(browser.client.set_keymap, "game")
+    browser.presses("KeyA")
+    until(lambda: browser.steps == 1)
+    np.testing.assert_allclose(browser.session.camera.c2w, pose("q"), atol=1e-9)
+
+
+def test_undo_and_redo_by_key(browser: Browser) -> None:
+    browser.presses("KeyW")
+    until(lambda: browser.steps == 1)
+    browser.presses("KeyZ")
+    until(lambda: browser.steps == 0)
+    browser.rests()
+    np.testing.assert_allclose(browser.place, np.eye(4), atol=1e-9)
+    browser.presses("KeyZ", shift=True)
+    until(lambda: browser.steps == 1)
+    browser.rests()
+    np.testing.assert_allclose(browser.place, pose("w"), atol=1e-9)
+
+
+def test_space_goes_straight_on_in_step_mode(browser: Browser) -> None:
+    browser.presses("Space")
+    until(lambda: browser.steps == 1)
+    np.testing.assert_allclose(browser.session.camera.c2w, pose("w"), atol=1e-9)
+
+
+def test_a_way_that_is_being_walked_is_not_walked_again(browser: Browser) -> None:
+    for code in ("KeyW", "KeyW", "Space"):
+        browser.presses(code)
+    until(lambda: browser.steps == 3)
+    browser.rests()
+    np.testing.assert_allclose(browser.session.camera.c2w, pose("w", "w", "w"), atol=1e-9)
+
+
+def test_in_fly_mode_held_keys_fly_and_space_generates_along_the_way(browser: Browser) -> None:
+    browser.client.post(browser.client.set_mode, "fly")
+    browser.holds("KeyW")
+    until(lambda: browser.place[2, 3] > 0.25)
+    assert browser.steps == 0
+    browser.lets_go("KeyW")
+    browser.rests()
+    goal = browser.place.copy()
+    browser.presses("Space")
+    browser.presses("Space")
+    until(lambda: browser.steps >= 2 and not browser.workspace.worker.busy)
+    browser.rests()
+    np.testing.assert_allclose(browser.session.camera.c2w, goal, atol=1e-9)
+    depths = [view.camera.position[2] for view in browser.session.snapshot().views]
+    assert depths == sorted(depths), "there, and not there and back and there again"
+
+
+def test_nothing_is_generated_in_fly_mode_where_the_ghost_never_left(browser: Browser) -> None:
+    browser.client.post(browser.client.set_mode, "fly")
+    browser.presses("Space")
+    until(lambda: browser.handle.notifications)
+    assert browser.handle.notifications[0][0] == "Nothing to generate"
+    assert browser.steps == 0
+
+
+def test_heat_goes_round_all_modes(browser: Browser) -> None:
+    seen = []
+    for _ in MODES:
+        browser.presses("KeyH")
+        browser.rests()
+        seen.append(browser.workspace.settings.scene.heat)
+    assert seen == [*list(MODES)[1:], next(iter(MODES))]
+
+
+def test_the_ghost_asks_memory_wherever_it_goes(browser: Browser) -> None:
+    first = browser.client.retrieval
+    assert first is not None
+    browser.client.post(browser.client.set_mode, "fly")
+    browser.client.post(browser.client._move_ghost, "d", 3.0)
+    until(lambda: browser.client.retrieval is not first)
+    retrieval = browser.client.retrieval
+    assert retrieval is not None
+    np.testing.assert_allclose(retrieval.targets.c2w[0], browser.place)
+
+
+def test_jump_stands_at_the_newest_view(browser: Browser) -> None:
+    browser.presses("KeyW")
+    until(lambda: browser.steps == 1)
+    browser.rests()
+    browser.client.post(browser.client.stand_at, 0)
+    browser.rests()
+    np.testing.assert_allclose(browser.place, np.eye(4), atol=1e-9)
+    browser.presses("KeyV")
+    browser.rests()
+    np.testing.assert_allclose(browser.place, pose("w"), atol=1e-9)
+    np.testing.assert_allclose(browser.handle.camera.position, pose("w")[:3, 3], atol=1e-9)
+
+
+def test_a_view_that_is_gone_cannot_be_stood_at(browser: Browser) -> None:
+    before = browser.place.copy()
+    browser.client.post(browser.client.stand_at, 99)
+    browser.client.post(browser.client.show_view, 99)
+    browser.rests()
+    np.testing.assert_array_equal(browser.place, before)
+
+
+def test_a_clicked_surfel_says_who_saw_it(browser: Browser) -> None:
+    browser.presses("KeyD")
+    until(lambda: browser.steps == 1)
+    browser.rests()
+    memory = browser.session.snapshot()
+    middle = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, 1.0))
+    browser.client.post(browser.client._answer_click, middle)
+    asked = browser.client._memory._asked
+    until(lambda: "Surfel" in asked.content)
+    surfel = int(asked.content.partition("**Surfel ")[2].partition("**")[0])
+    np.testing.assert_allclose(memory.surfels.position[surfel], (0, 0, 3), atol=0.1)
+    views = sorted(set(memory.link_view[memory.link_surfel == surfel].tolist()))
+    assert f"seen by view{'s' * (len(views) > 1)} {', '.join(map(str, views))} " in asked.content
+
+
+def test_a_click_into_nothing_is_no_answer(browser: Browser) -> None:
+    before = browser.client._memory._asked.content
+    away = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, -1.0))
+    browser.client.post(browser.client._answer_click, away)
+    browser.rests()
+    assert browser.client._memory._asked.content == before
+
+
+def test_playing_walks_through_the_frames_and_stops_at_the_end(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewer.client.PLAY_TIME", 0.001)
+    browser.presses("KeyW")
+    until(lambda: browser.steps == 1)
+    browser.rests()
+    shown: list[int] = []
+    show = browser.client._history.show_view
+    monkeypatch.setattr(
+        browser.client._history, "show_view", lambda i, rgb: (shown.append(i), show(i, rgb))
+    )
+    browser.presses("KeyP")
+    until(lambda: len(shown) == 5 and browser.client._playing is None)
+    assert shown == [0, 1, 2, 3, 4]
+
+
+def test_the_packed_walk_is_offered_for_download(browser: Browser) -> None:
+    browser.client.post(browser.client.export)
+    until(lambda: browser.handle.downloads)
+    ((name, content),) = browser.handle.downloads
+    assert name == "walk.zip"
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert "frames/000000.png" in archive.namelist()
+
+
+def test_strategies_are_compared_for_the_ghost(browser: Browser) -> None:
+    browser.client.post(browser.client.compare_strategies)
+    until(lambda: "temporal" in browser.client._memory._comparison.content)
+
+
+def test_settings_reach_the_next_retrieval(browser: Browser) -> None:
+    browser.client.post(browser.client.set_strategy, "pose")
+    browser.client.post(browser.client.set_context_views, 2)
+    until(lambda: browser.client.retrieval is not None and browser.client.retrieval.k == 2)
+    retrieval = browser.client.retrieval
+    assert retrieval is not None
+    assert retrieval.strategy == "pose"
+
+
+def test_strides_reach_the_next_move(browser: Browser) -> None:
+    browser.client.post(browser.client.set_strides, 0.3, 10.0)
+    browser.presses("KeyW")
+    until(lambda: browser.steps == 1)
+    assert browser.session.camera.position[2] == pytest.approx(0.3)
+
+
+def test_a_photo_that_cannot_be_read_is_told_and_the_walk_stays(browser: Browser) -> None:
+    before = browser.session
+    browser.client.post(browser.client.open, Source("notes.txt", b"no picture"))
+    until(lambda: browser.handle.notifications)
+    title, body = browser.handle.notifications[0]
+    assert title == "open notes.txt failed"
+    assert "photo" in body
+    assert browser.session is before
+
+
+def test_opening_again_begins_the_same_photo_anew(browser: Browser) -> None:
+    browser.presses("KeyW")
+    until(lambda: browser.steps == 1)
+    browser.rests()
+    before = browser.session
+    browser.client.post(browser.client.set_next, "preview", 128, 3)
+    browser.client.post(browser.client.open_again)
+    until(lambda: browser.session is not before)
+    browser.rests()
+    assert browser.session.config.seed == 3
+    assert browser.session.camera.hw == (128, 128)
+    np.testing.assert_allclose(browser.place, np.eye(4), atol=1e-9)
+
+
+def test_escape_cancels_and_says_so_when_there_is_nothing(browser: Browser) -> None:
+    browser.presses("Escape")
+    until(lambda: browser.handle.notifications)
+    assert browser.handle.notifications[0][0] == "Nothing to cancel"
+
+
+def test_too_many_steps_are_refused_with_a_word(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browser.workspace, "walk_along", lambda poses, label: False)
+    browser.presses("KeyW")
+    until(lambda: browser.handle.notifications)
+    assert browser.handle.notifications[0][0] == "Too many steps are waiting"
+
+
+def test_a_reloaded_page_finds_the_walk_as_it_was(
+    browser: Browser, server: viser.ViserServer, workspace: Workspace
+) -> None:
+    browser.presses("KeyW")
+    until(lambda: browser.steps == 1)
+    browser.rests()
+    browser.client.leave()
+    server.scene.reset()
+    server.gui.reset()
+    again = Browser(server, workspace)
+    again.rests()
+    np.testing.assert_allclose(again.place, pose("w"), atol=1e-9)
+    assert again.client._scene.memory is again.session.snapshot()
+    again.client.leave()
+
+
+def test_a_defect_is_shown_to_the_user_and_survived(
+    server: viser.ViserServer, workspace: Workspace, caplog: Any
+) -> None:
+    browser = Browser(server, workspace)
+    browser.client.post(lambda: 1 / 0)
+    until(lambda: browser.handle.notifications)
+    browser.client.leave()
+    assert browser.handle.notifications == [
+        ("Something went wrong", "ZeroDivisionError: division by zero")
+    ]
