@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import viser
-from standins import Recorder, quiet_server
+from standins import CHUNK, Asked, Recorder, quiet_server
+
+from viewer.scene import SceneOptions, SceneView
+from viewer.surfel_cloud import SurfelCloud
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +35,7 @@ def recorder(server: viser.ViserServer) -> Recorder:
 
 @pytest.fixture
 def asked() -> Asked:
+    """In place of a client: what panels ask for."""
     return Asked()
 
 

@@ -1,4 +1,4 @@
-"""What takes the place of a browser: a recorder of messages, a client handle without a client."""
+"""What takes the place of browsers and clients, and ways to look at what they would be shown."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import viser
 
+from viewer.client import Client
+from viewer.surfel_cloud import NORMAL_RADIUS_SUFFIX
 from viewer.worker import Event
+from viewer.workspace import Settings
 
 PATIENCE = 30.0
 """Seconds after which something that should happen is taken not to happen."""

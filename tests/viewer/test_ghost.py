@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from viewer.ghost import MAX_FLIGHT_STEPS, Ghost
@@ -158,6 +158,15 @@ def test_a_step_follows_the_strides_that_were_set() -> None:
     np.testing.assert_allclose([point[2, 3] for point in ghost.waypoints()], [0.5, 1.0, 1.5])
 
 
+@pytest.mark.parametrize(("rest", "count"), [(0.0, 2), (0.1, 2), (0.2, 2), (0.3, 3), (0.9, 3)])
+def test_what_is_left_over_is_a_step_or_lengthens_the_last_one(rest: float, count: int) -> None:
+    ghost, _ = flown([("w", 1.0), ("w", 1.0), ("w", rest)])
+    depths = [float(point[2, 3]) for point in ghost.waypoints()]
+    assert len(depths) == count
+    assert depths[-1] == pytest.approx(0.1 * (2 + rest))
+
+
+@example([("d", 1.0), ("d", 0.125)])
 @given(flights)
 def test_the_way_ends_at_the_ghost(flight: list[tuple[str, float]]) -> None:
     ghost, _ = flown(flight)

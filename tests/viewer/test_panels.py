@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
-from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
 
 import numpy as np
 import pytest
 import viser
 from fakes import open_box
-from PIL import Image
+from standins import Asked, as_client, handles, labelled, use
 
-from viewer.client import Client
-from viewer.heatmap import BACKGROUND, MODES, paint_surfels
+from viewer.heatmap import BACKGROUND
 from viewer.panels.history import HistoryPanel, tree_html
-from viewer.panels.memory import ROWS, MemoryPanel, data_url, union_coverage
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import MOVE_ROWS, PICTURE, WalkPanel
-from viewer.scene import memory_at
 from viewer.worker import Event
-from viewer.workspace import Settings, Source
-from vmem.cameras import MOVES, Cameras
-from vmem.memory import MemorySnapshot
+from viewer.workspace import Source
+from vmem.cameras import MOVES
 from vmem.photos import PhotoError
 from vmem.progress import Progress
-from vmem.retrieval import Retrieval
-from vmem.selection import STRATEGIES
-
 
 # --- history -------------------------------------------------------------------------------------
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 import numpy as np
 import pytest
 import viser
@@ -13,23 +10,17 @@ from fakes import open_box
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from standins import Recorder
+from standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
 
-from viewer.heatmap import MODES, paint_surfels
 from viewer.scene import (
-    AMBER,
-    FAINT,
-    QUIET,
     SceneOptions,
     SceneView,
     memory_at,
     pose_wxyz,
     thumbnail,
 )
-from viewer.surfel_cloud import NORMAL_RADIUS_SUFFIX, SurfelCloud
-from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot
-from vmem.retrieval import Retrieval
+
 
 @pytest.fixture(scope="module")
 def branches() -> tuple[MemorySnapshot, MemorySnapshot]:
@@ -163,16 +154,17 @@ def test_another_walk_shares_nothing_even_where_its_sizes_agree(
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3)), min_size=1, max_size=6))
 def test_wherever_the_walk_goes_the_scene_shows_its_memory(
+    view: SceneView,
     server: viser.ViserServer,
     branches: tuple[MemorySnapshot, MemorySnapshot],
     stops: list[tuple[int, int]],
 ) -> None:
     server.scene.reset()
-    view = SceneView(server.scene, SceneOptions())
+    fresh = SceneView(server.scene, SceneOptions())
     for which, step in stops:
         branch = branches[which]
         memory = memory_at(branch, min(step, len(branch.steps) - 1))
-        view.show_memory(memory, None)
+        fresh.show_memory(memory, None)
         assert_shows(server, memory)
 
 
