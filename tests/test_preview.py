@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -443,6 +444,25 @@ def test_sky_without_confidence_is_still_drawn() -> None:
     assert frames.provenance is not None
     assert (frames.depth[0, :10] > 40).all()
     assert (frames.provenance[0, 2:10, 8:-8] == Provenance.OBSERVED).all()
+
+
+def test_sky_stays_sky() -> None:
+    photo = room()
+    sky = np.zeros(photo.depth.shape, bool)
+    sky[:12] = True
+    view = replace(
+        photo,
+        depth=np.where(sky, 40, photo.depth).astype(np.float32),
+        confidence=np.where(sky, 0, 1).astype(np.float32),
+    )
+    frames = generate(view, camera_at(pitch=-0.1), camera_at((0, 0, 0.1), yaw=1.4, pitch=-0.1))
+    assert frames.confidence is not None
+    assert np.array_equal(frames.confidence[0], view.confidence)
+    turned = frames.confidence[1]
+    assert frames.provenance is not None
+    assert (frames.provenance[1] == Provenance.EXTRAPOLATED).mean() > 0.5
+    assert (turned[:6] < 0.1).mean() > 0.9
+    assert (turned[-20:] > 0.9).mean() > 0.9
 
 
 def test_targets_may_have_another_size() -> None:

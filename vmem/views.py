@@ -32,13 +32,15 @@ class Frames:
 
     rgb (T, H, W, 3) u8 · depth (T, H, W) f32 z-depth in scene units, or None if the generator does
     not know it · provenance (T, H, W) u8 of Provenance, or None · age (T, H, W) f32 number of times
-    that a pixel was resampled, or None · latents: whatever the generator wants back as context.
+    that a pixel was resampled, or None · confidence (T, H, W) f32 in the depth, 0 in the sky, None
+    for 1 everywhere · latents: whatever the generator wants back as context.
     """
 
     rgb: U8
     depth: F32 | None = None
     provenance: U8 | None = None
     age: F32 | None = None
+    confidence: F32 | None = None
     latents: tuple[Any, ...] | None = None
 
     def __len__(self) -> int:

@@ -52,12 +52,14 @@ _TOP_BAND = 0.85
 class Extension:
     """An anchor's continuation.
 
-    fold and texture: of the photo · position (3,): of the anchor · floor: world y of the floor
-    plane · faces: six cameras, each with its z-depth (N, N) f32, finite and positive.
+    fold and texture: of the photo · confidence (H, W) f32: of the photo's depth · position (3,): of
+    the anchor · floor: world y of the floor plane · faces: six cameras, each with its z-depth
+    (N, N) f32, finite and positive.
     """
 
     fold: Fold
     texture: Texture
+    confidence: F32
     position: FloatArray
     floor: float
     faces: tuple[tuple[Camera, F32], ...]
@@ -85,7 +87,8 @@ def extend(anchor: View, seed: int) -> Extension:
     )
     # Where two tiles meet, the photo's own discontinuities are gone: sample it as one surface.
     texture = make_texture(anchor.rgb, np.ones(anchor.depth.shape, np.float32), 2.0)
-    return Extension(fold, texture, anchor.camera.position, floor, faces)
+    confidence = np.ascontiguousarray(anchor.confidence, np.float32)
+    return Extension(fold, texture, confidence, anchor.camera.position, floor, faces)
 
 
 def render_depth(extension: Extension, camera: Camera) -> F32:
@@ -114,6 +117,21 @@ def render_color(extension: Extension, camera: Camera, depth: F32, wanted: Mask)
         weight[wanted] = share
         accumulate(rgb, weight, extension.texture, uv)
     return np.clip(rgb, 0, 255)
+
+
+def render_confidence(extension: Extension, camera: Camera, depth: F32, wanted: Mask) -> F32:
+    """Confidence (H, W) f32 of the continuation at ``depth`` where ``wanted`` (H, W), else 0.
+
+    That of the photo in the folded direction: beyond the photo its sky goes on as sky.
+    """
+    confidence = np.zeros(camera.hw, np.float32)
+    if not wanted.any():
+        return confidence
+    directions = unproject(depth, camera)[wanted] - extension.position
+    folded = fold_directions(extension.fold, directions)
+    uv = photo_index(extension.fold, folded.azimuth, folded.content_drop)[0]
+    confidence[wanted] = _look_up(extension.confidence, uv, cv2.INTER_NEAREST)
+    return confidence
 
 
 def floor_height(anchor: View) -> float:

@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 
 from vmem.cameras import Camera, Cameras
 from vmem.generation.base import Context
-from vmem.generation.extension import Extension, extend, render_color, render_depth
+from vmem.generation.extension import (
+    Extension,
+    extend,
+    render_color,
+    render_confidence,
+    render_depth,
+)
 from vmem.generation.inpaint import Mask, fill_from_background, push_pull
 from vmem.generation.warp import Texture, Warp, accumulate, make_texture, tear_ratio, warp_depth
 from vmem.progress import CancelToken, OnProgress, Progress, silent
@@ -57,21 +63,25 @@ class _Source:
     camera: Camera
     provenance: U8
     age: F32
+    confidence: F32
 
     @staticmethod
-    def make(rgb: U8, camera: Camera, depth: F32, provenance: U8, age: F32) -> _Source:
+    def make(
+        rgb: U8, camera: Camera, depth: F32, provenance: U8, age: F32, confidence: F32
+    ) -> _Source:
         texture = make_texture(rgb, depth, tear_ratio(camera))
-        return _Source(texture, camera, provenance, age)
+        return _Source(texture, camera, provenance, age, confidence)
 
 
 @dataclass(frozen=True, eq=False)
 class _Merged:
-    """What memory shows: rgb (H, W, 3) f32; depth, provenance, age and known (H, W)."""
+    """What memory shows: rgb (H, W, 3) f32; depth, provenance, age, confidence, known (H, W)."""
 
     rgb: F32
     depth: F32
     provenance: U8
     age: F32
+    confidence: F32
     known: Mask
 
 
@@ -124,6 +134,7 @@ class PreviewGenerator:
             depth=np.stack([frame.texture.depth for frame in frames]),
             provenance=np.stack([frame.provenance for frame in frames]),
             age=np.stack([frame.age for frame in frames]),
+            confidence=np.stack([frame.confidence for frame in frames]),
         )
 
     def _extension(self, anchor: View, seed: int) -> Extension:
@@ -149,7 +160,7 @@ def _recall(view: View, anchor: View) -> _Source:
     age = view.age
     if age is None:
         age = np.full(view.depth.shape, 0 if from_photo else 1, np.float32)
-    return _Source.make(view.rgb, view.camera, view.depth, provenance, age)
+    return _Source.make(view.rgb, view.camera, view.depth, provenance, age, view.confidence)
 
 
 def _make_frame(
@@ -164,7 +175,7 @@ def _make_frame(
     cancel.check()
     merged = _blend(sources, warps, camera.hw, workers)
     cancel.check()
-    rgb, depth = merged.rgb, merged.depth
+    rgb, depth, confidence = merged.rgb, merged.depth, merged.confidence
     if not merged.known.all():
         beyond_depth = render_depth(extension, camera)
         cancel.check()
@@ -174,13 +185,20 @@ def _make_frame(
         beyond += _seam_offset(rgb - beyond, band, merged.known)
         rgb = np.where(use[..., None], beyond, rgb)
         depth = np.where(use, beyond_depth, depth)
-        rgb, depth = fill_from_background(rgb, depth, merged.known | use)
+        confidence = confidence + render_confidence(extension, camera, beyond_depth, use)
+        known = merged.known | use
+        rgb, depth = fill_from_background(rgb, depth, known)
+        # A guess at the edge of the sky may be either: memory is better off without it.
+        confidence = np.where(
+            known, confidence, push_pull(confidence[..., None], known)[..., 0] > 0.9
+        )
     return _Source.make(
         rgb=np.clip(np.rint(rgb), 0, 255).astype(np.uint8),
         camera=camera,
         depth=depth.astype(np.float32),
         provenance=merged.provenance,
         age=merged.age,
+        confidence=np.clip(confidence, 0, 1).astype(np.float32),
     )
 
 
@@ -195,16 +213,22 @@ def _blend(
     weight = np.stack([warp.density for warp in warps])
     age = np.zeros(depth.shape, np.float32)
     provenance = np.zeros(depth.shape, np.uint8)
+    confidence = np.zeros(depth.shape, np.float32)
     for k, (source, warp) in enumerate(zip(sources, warps, strict=True)):
         maps = warp.uv[..., 0], warp.uv[..., 1]
-        age[k] = cv2.remap(source.age, *maps, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        provenance[k] = cv2.remap(
-            source.provenance, *maps, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
-        )
+        for image, out in (
+            (source.age, age),
+            (source.provenance, provenance),
+            (source.confidence, confidence),
+        ):
+            out[k] = cv2.remap(image, *maps, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     out_depth = np.zeros(hw, np.float32)
     out_provenance = np.full(hw, Provenance.EXTRAPOLATED, np.uint8)
     out_age = np.ones(hw, np.float32)
-    _weigh(depth, weight, age, provenance, out_depth, out_provenance, out_age)
+    winner = np.full(hw, -1, np.int64)
+    _weigh(depth, weight, age, provenance, out_depth, out_provenance, out_age, winner)
+    out_confidence = np.take_along_axis(confidence, winner.clip(0)[None], axis=0)[0]
+    out_confidence[winner < 0] = 0
     rgb = np.zeros((*hw, 3), np.float32)
 
     def sum_rows(rows: slice) -> None:
@@ -215,7 +239,9 @@ def _blend(
     bands = [slice(a, b) for a, b in itertools.pairwise(edges)]
     list(workers.map(sum_rows, bands))
     # A Lanczos kernel overshoots at edges.
-    return _Merged(np.clip(rgb, 0, 255), out_depth, out_provenance, out_age, out_depth > 0)
+    return _Merged(
+        np.clip(rgb, 0, 255), out_depth, out_provenance, out_age, out_confidence, out_depth > 0
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -227,8 +253,12 @@ def _weigh(
     out_depth: F32,
     out_provenance: NDArray[np.uint8],
     out_age: F32,
+    out_winner: NDArray[np.int64],
 ) -> None:
-    """Turn densities in ``weight`` (n, H, W) into blending weights that sum to 1, in place."""
+    """Turn densities in ``weight`` (n, H, W) into blending weights that sum to 1, in place.
+
+    ``out_winner`` gets the index of the source that counts most, and is left alone where none is.
+    """
     n, h, w = depth.shape
     for i in range(h):
         for j in range(w):
@@ -262,6 +292,7 @@ def _weigh(
             out_depth[i, j] = surface
             out_provenance[i, j] = provenance[winner, i, j]
             out_age[i, j] = age[winner, i, j] + 1
+            out_winner[i, j] = winner
 
 
 def _seam_band(known: Mask, use: Mask, has_beyond: Mask) -> Mask:

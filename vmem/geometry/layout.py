@@ -99,14 +99,15 @@ class LayoutEstimator:
         return Camera(c2w, K, (height, width))
 
     def estimate(self, frames: Frames, cameras: Cameras, memory: MemorySnapshot) -> PointMaps:
-        """See GeometryEstimator. Depth that frames carry is taken as it is, confidence 1 where it
-        is finite and positive; frames without depth are laid out one by one, confidence 0 in the
-        sky. Pixels of confidence 0 still have finite points.
+        """See GeometryEstimator. Depth that frames carry is taken as it is, with the confidence
+        that they carry, or 1, where it is finite and positive; frames without depth are laid out
+        one by one, confidence 0 in the sky. Pixels of confidence 0 still have finite points.
         """
         if frames.depth is not None:
             usable = np.isfinite(frames.depth) & (frames.depth > 0)
             depth = np.where(usable, frames.depth, 0).astype(np.float32)
-            confidence = usable.astype(np.float32)
+            carried = 1.0 if frames.confidence is None else frames.confidence
+            confidence = (usable * carried).astype(np.float32)
         else:
             pairs = zip(frames.rgb, cameras, strict=True)
             layouts = [estimate_layout(rgb, camera) for rgb, camera in pairs]
