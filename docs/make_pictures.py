@@ -22,12 +22,14 @@ from vmem.photos import samples
 IMAGES = Path(__file__).parent / "images"
 CHROMIUM = os.environ.get("VMEM_CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-WALK = "wwwaaaddw"
+SCENE = "hotel_room.jpg"
+WALK = "waadde"
 
 
 def main() -> None:
     """Walk a little and take the pictures."""
-    photo = Path(sys.argv[1]) if len(sys.argv) > 1 else samples()[0].path
+    scene = next(sample.path for sample in samples() if sample.path.name == SCENE)
+    photo = Path(sys.argv[1]) if len(sys.argv) > 1 else scene
     IMAGES.mkdir(exist_ok=True)
     warm_up()
     app = App(ViewerConfig(photo=photo, size=384, open=False))
