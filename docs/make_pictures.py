@@ -23,7 +23,7 @@ IMAGES = Path(__file__).parent / "images"
 CHROMIUM = os.environ.get("VMEM_CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 SCENE = "hotel_room.jpg"
-WALK = "waadde"
+WALK = "wwdda"
 
 
 def main() -> None:
@@ -57,15 +57,15 @@ def _take(page: Page, workspace: Workspace) -> None:
     for key in WALK:
         _press(page, workspace, key)
     page.screenshot(path=IMAGES / "walk.png")
+    _press(page, workspace, "v")
+    page.screenshot(path=IMAGES / "standing.png")
+    _press(page, workspace, "d")
     page.get_by_role("tab", name="Memory").click()
     for _ in range(2):
         _press(page, workspace, "h")
     page.get_by_text("Compare").first.click()
     page.wait_for_timeout(1500)
     page.screenshot(path=IMAGES / "memory.png")
-    page.get_by_role("tab", name="Walk").click()
-    _press(page, workspace, "v")
-    page.screenshot(path=IMAGES / "standing.png")
 
 
 def _press(page: Page, workspace: Workspace, key: str) -> None:

@@ -146,7 +146,12 @@ class App:
         if handle.client_id not in self.server.get_clients():
             self._wait_for_return(key)
             return
-        client = Client(handle, walk.workspace)
+        try:
+            client = Client(handle, walk.workspace)
+        except Exception:
+            # Most likely the browser is gone already; its walk must not stay taken for ever.
+            self._wait_for_return(key)
+            raise
         with self._lock:
             self._clients[handle.client_id] = (key, client)
         # Not only a new walk: its browser may have gone before it was opened, and come back.

@@ -7,32 +7,23 @@ retrieval for the ghost is done when nothing is waiting, so the latest position 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import viser
 
 from viewer.actor import Actor
-from viewer.camera_rig import CameraRig
-from viewer.controls import ACTIONS, KEYMAPS, SWALLOWED, help_markdown
+from viewer.controls import ACTIONS, KEYMAPS, SWALLOWED
+from viewer.display import Display
 from viewer.ghost import FLY_RATE, Ghost
-from viewer.heatmap import LIVE_MODES, MODES, paint_surfels, paint_view
+from viewer.heatmap import MODES
 from viewer.keyboard import Keyboard, KeyEvent
-from viewer.panels.history import HistoryPanel
-from viewer.panels.memory import MemoryPanel
-from viewer.panels.session import SessionPanel
-from viewer.panels.settings import SettingsPanel
-from viewer.panels.walk import WalkPanel
 from viewer.picking import nearest_view, pick_surfel
-from viewer.scene import SceneView, memory_at
-from viewer.surfel_cloud import inject_patch
 from viewer.worker import Event
 from viewer.workspace import Source, Workspace
 from vmem.cameras import Cameras, FloatArray
 from vmem.retrieval import Retrieval
 from vmem.selection import STRATEGIES
 from vmem.session import Session
-from vmem.views import View
 
 FRAME_TIME = 1 / 30
 PLAY_TIME = 1 / 8
@@ -56,28 +47,9 @@ class Client(Actor):
         self._table_shown = self._last_tick = 0.0
         self._retrieval_ms = 0.0
         self._playing: int | None = None
-        self._standing = False
-        self._close_help: Callable[[], None] | None = None
         self._shown_session: Session | None = None
 
-        self._rig = CameraRig(handle, on_dragged=lambda pose: self.post(self._dragged, pose))
-        inject_patch(handle.gui)
-        tabs = handle.gui.add_tab_group()
-        with tabs.add_tab("Walk"):
-            self._walk = WalkPanel(self, handle.gui)
-        with tabs.add_tab("Memory"):
-            self._memory = MemoryPanel(self, handle.gui)
-        with tabs.add_tab("History"):
-            self._history = HistoryPanel(self, handle.gui)
-        with tabs.add_tab("Session"):
-            self._session = SessionPanel(self, handle.gui)
-        with tabs.add_tab("Settings"):
-            SettingsPanel(self, handle.gui)
-        self._scene = SceneView(
-            handle.scene,
-            workspace.settings.scene,
-            on_view_clicked=lambda view: self.post(self.stand_at, view),
-        )
+        self.display = Display(self, handle, workspace.settings)
         self._keyboard = Keyboard(handle, SWALLOWED, self._key_pressed)
         handle.scene.on_click()(lambda event: self.post(self._answer_click, event))
         workspace.listen(lambda event: self.post(self._job_changed, event))
@@ -96,9 +68,14 @@ class Client(Actor):
         """One move: the ghost goes there at once; in step mode frames follow."""
         if self.ghost is None:
             return
+        stepping = self.workspace.settings.mode == "step"
+        if stepping and self.workspace.is_full:
+            self._refuse()
+            return
+        start = self.ghost.camera.c2w
         self._move_ghost(word)
-        if self.workspace.settings.mode == "step":
-            self._walk_along([self.ghost.camera.c2w], word)
+        if stepping:
+            self._walk_along([start, self.ghost.camera.c2w], word)
 
     def generate(self) -> None:
         """Generate along the way to the ghost; straight on, in step mode, if it never left."""
@@ -109,20 +86,19 @@ class Client(Actor):
             return
         waypoints = self.ghost.waypoints()
         if not waypoints:
-            self._notify("Nothing to generate", "Move the ghost first: hold W, A, S or D.")
+            self.display.notify("Nothing to generate", "Move the ghost first: hold W, A, S or D.")
             return
-        self._walk_along(waypoints, "fly")
+        self._walk_along([self.ghost.start, *waypoints], "fly")
 
     def cancel(self) -> None:
         """Close the help, stop playing, or stop the running job and forget the waiting ones."""
-        if self._close_help is not None:
-            self._unhelp()
+        if self.display.close_help():
             return
         if self._playing is not None:
             self.play()
             return
         if self.workspace.worker.cancel() == 0:
-            self._notify("Nothing to cancel", "No frames are being generated.")
+            self.display.notify("Nothing to cancel", "No frames are being generated.")
 
     def undo(self) -> None:
         """Take back the last step."""
@@ -145,9 +121,7 @@ class Client(Actor):
         """Colour the surfels by ``mode``."""
         if mode != self.workspace.settings.scene.heat:
             self.workspace.settings.scene.heat = mode
-            self._show_colors()
-            self._scene.show_billboards()
-            self._show_walk_picture()
+            self.display.recolor(self.retrieval)
             self._table_due = True
 
     def jump(self) -> None:
@@ -160,37 +134,19 @@ class Client(Actor):
         self.stand_at(len(memory.views) - 1 if view is None else view)
 
     def stand_at(self, view: int) -> None:
-        """Bring ghost and eye to a stored view."""
-        session = self.workspace.session
-        if session is None or self.ghost is None:
-            return
-        memory = session.snapshot()
-        if view < len(memory.views):
-            self.ghost.place(memory.views[view].camera.c2w)
-            self._scene.show_ghost(self.ghost.camera)
+        """Bring ghost and eye to a stored view: the walk goes on from there."""
+        views = self.display.scene.memory.views
+        if self.ghost is not None and view < len(views):
+            self.ghost.reset(views[view].camera)
+            self.display.scene.show_ghost(self.ghost.camera)
+            self.display.look_through(views[view])
+            self.display.walk.show_place(f"standing at view {view}; move on to step back")
             self._ghost_moved = True
-            self._look_through(memory.views[view])
-            self._walk.show_place(f"standing at view {view}; move on to step back")
-
-    def _look_through(self, view: View) -> None:
-        self._standing = True
-        self._scene.immerse(True)
-        self._scene.show_screen(view)
-        self._rig.stand_at(view.camera)
-
-    def _step_back(self) -> None:
-        """Leave a view's place for the eye's usual one."""
-        eye = self.workspace.settings.eye
-        if self._standing and self.ghost is not None:
-            self._standing = False
-            self._rig.set_eye(eye, self.ghost.camera)
-        self._scene.immerse(False)
-        self._scene.immerse(eye == "eyes")
 
     def play(self) -> None:
         """Play the walk from its beginning, or stop playing."""
         self._playing = None if self._playing is not None else 0
-        self._history.show_playing(self._playing is not None)
+        self.display.history.show_playing(self._playing is not None)
 
     def show_view(self, view: int) -> None:
         """Scrub: show a stored frame and stand at its camera."""
@@ -199,23 +155,12 @@ class Client(Actor):
             return
         views = session.snapshot().views
         if view < len(views):
-            self._history.show_view(view, views[view].rgb)
-            self._look_through(views[view])
+            self.display.history.show_view(view, views[view].rgb)
+            self.display.look_through(views[view])
 
     def help(self) -> None:
-        """Open the list of keys; Escape or its button closes it."""
-        if self._close_help is not None:
-            return
-        modal = self.handle.gui.add_modal("Keys and mouse")
-        with modal:
-            self.handle.gui.add_button("Close (Esc)").on_click(lambda _: self.post(self._unhelp))
-            self.handle.gui.add_markdown(help_markdown(self.workspace.settings.keymap))
-        self._close_help = modal.close
-
-    def _unhelp(self) -> None:
-        if self._close_help is not None:
-            self._close_help()
-            self._close_help = None
+        """Open the list of keys."""
+        self.display.open_help()
 
     def open(self, source: Source) -> None:
         """Begin a new walk."""
@@ -241,7 +186,7 @@ class Client(Actor):
         targets = Cameras.stack([self.ghost.camera])
         k = self.workspace.settings.context_views
         answers = [memory.retrieve(targets, k, strategy) for strategy in STRATEGIES]
-        self._memory.show_comparison(memory, answers)
+        self.display.memory.show_comparison(memory, answers)
 
     # --- settings --------------------------------------------------------------------------
 
@@ -253,8 +198,8 @@ class Client(Actor):
     def set_eye(self, eye: str) -> None:
         """Where the browser's camera stands."""
         self.workspace.settings.eye = eye
-        self._standing = True
-        self._step_back()
+        if self.ghost is not None:
+            self.display.step_back(self.ghost.camera)
 
     def set_strides(self, step_size: float, turn_degrees: float) -> None:
         """How far one move goes."""
@@ -290,8 +235,7 @@ class Client(Actor):
             billboards,
             provenance,
         )
-        self._scene.show_options()
-        self._show_walk_picture()
+        self.display.show_options()
 
     # --- what happens to us ----------------------------------------------------------------
 
@@ -313,30 +257,21 @@ class Client(Actor):
             getattr(self, action)()
 
     def _answer_click(self, event: viser.SceneClickEvent) -> None:
-        session = self.workspace.session
-        if session is None:
-            return
-        memory = session.snapshot()
+        memory = self.display.scene.memory
         origin, direction = np.array(event.ray_origin), np.array(event.ray_direction)
         surfel = pick_surfel(memory.surfels, origin, direction)
-        if surfel is None:
-            return
-        seen_by = np.unique(memory.link_view[memory.link_surfel == surfel])
-        self._memory.show_asked(
-            f"**Surfel {surfel}**: seen by view{'s' * (len(seen_by) > 1)} "
-            f"{', '.join(map(str, seen_by))} · radius {memory.surfels.radius[surfel]:.3f} · at "
-            f"({', '.join(f'{x:.2f}' for x in memory.surfels.position[surfel])})"
-        )
+        if surfel is not None:
+            self.display.memory.show_surfel(memory, surfel)
 
-    def _dragged(self, pose: FloatArray) -> None:
+    def dragged(self, pose: FloatArray) -> None:
         """The user steers the ghost with the mouse, looking through its eyes."""
         if self.ghost is not None and self._playing is None:
             self.ghost.place(pose)
-            self._scene.show_ghost(self.ghost.camera)
+            self.display.scene.show_ghost(self.ghost.camera)
             self._ghost_moved = True
 
     def _job_changed(self, event: Event) -> None:
-        self._walk.show_event(event)
+        self.display.walk.show_event(event)
         if event.kind == "finished":
             if isinstance(event.result, bytes):
                 self.handle.send_file_download("walk.zip", event.result)
@@ -345,12 +280,12 @@ class Client(Actor):
         elif event.kind in ("failed", "cancelled"):
             if event.kind == "failed":
                 self.workspace.worker.cancel()
-                self._notify(f"{event.label} failed", event.message, "red")
+                self.display.notify(f"{event.label} failed", event.message, "red")
             self.show_session()
 
     def failed(self, error: Exception) -> None:
         """A defect of ours must not go unseen."""
-        self._notify("Something went wrong", f"{type(error).__name__}: {error}", "red")
+        self.display.notify("Something went wrong", f"{type(error).__name__}: {error}", "red")
 
     # --- showing ---------------------------------------------------------------------------
 
@@ -359,35 +294,23 @@ class Client(Actor):
         session = self.workspace.session
         if session is None:
             return
-        memory = session.snapshot()
-        walked_on = self.workspace.worker.busy
         if session is not self._shown_session:
             self._shown_session = session
             self.retrieval = None
             self.ghost = Ghost(session.camera)
             settings = self.workspace.settings
             self.set_strides(settings.step_size, settings.turn_degrees)
-            self._standing = True
-            self._step_back()
+            self.display.step_back(self.ghost.camera)
             title = "" if self.workspace.source is None else self.workspace.source.title
-            self._session.show(title, session.backend.label, self.workspace.notes)
-        elif self.ghost is not None and not walked_on:
+            self.display.session.show(title, session.backend.label, self.workspace.notes)
+        elif self.ghost is not None and not self.workspace.worker.busy:
+            # While more steps wait, the ghost is ahead of the walk, and stays there.
             before = self.ghost.camera
             self.ghost.reset(session.camera)
-            if self._standing:
-                self._step_back()
-            else:
-                self._rig.follow(before, self.ghost.camera)
-        self._scene.show_memory(memory, self.retrieval)
+            self.display.follow(before, self.ghost.camera)
         if self.ghost is not None:
-            self._scene.show_ghost(self.ghost.camera)
+            self.display.show_session(session, self.ghost.camera, self.retrieval)
         self._ghost_moved = True
-        self._history.show(session)
-        self._show_walk_picture()
-        self._walk.show_place(
-            f"step {len(memory.steps) - 1} · {len(memory.views)} views · "
-            f"{len(memory.surfels)} surfels · {session.backend.label}"
-        )
 
     def settle(self) -> float | None:
         """Fly, play, retrieve: whatever only matters for the latest state."""
@@ -398,7 +321,8 @@ class Client(Actor):
             self._ghost_moved = False
             self._retrieve()
         if self._table_due and now - self._table_shown >= TABLE_TIME:
-            self._show_table()
+            if self.retrieval is not None:
+                self.display.show_table(self.retrieval, self._retrieval_ms)
             self._table_shown = now
             self._table_due = False
         waits = [
@@ -439,30 +363,30 @@ class Client(Actor):
         self._playing += 1
         if self._playing >= len(views):
             self.play()
-            self._step_back()
+            if self.ghost is not None:
+                self.display.step_back(self.ghost.camera)
         return self._playing is not None
 
     def _move_ghost(self, word: str, amount: float = 1.0) -> None:
         assert self.ghost is not None
-        if self._standing:
-            self._step_back()
         before = self.ghost.camera
         self.ghost.move(word, amount)
-        with self.handle.atomic():
-            self._scene.show_ghost(self.ghost.camera)
-            self._rig.follow(before, self.ghost.camera)
+        self.display.follow(before, self.ghost.camera)
         self._ghost_moved = True
 
-    def _walk_along(self, poses: list[FloatArray], label: str) -> None:
+    def _walk_along(self, way: list[FloatArray], label: str) -> None:
         assert self.ghost is not None
-        if self.workspace.walk_along(poses, label):
+        if self.workspace.walk_along(way, label):
             # This way is taken care of: generating again must not walk it twice.
             self.ghost.reset(self.ghost.camera)
         else:
-            self._notify("Too many steps are waiting", "Press Esc to drop them.", "yellow")
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self.display.notify("Too many steps are waiting", "Press Esc to drop them.", "yellow")
 
     def _retrieve(self) -> None:
-        memory = self._scene.memory
+        memory = self.display.scene.memory
         if self.ghost is None or not memory.views:
             return
         settings = self.workspace.settings
@@ -471,39 +395,5 @@ class Client(Actor):
             Cameras.stack([self.ghost.camera]), settings.context_views, settings.strategy
         )
         self._retrieval_ms = 1e3 * (time.perf_counter() - began)
-        self._scene.show_retrieval(self.ghost.camera, self.retrieval)
-        if settings.scene.heat in LIVE_MODES:
-            self._scene.show_heat(self.retrieval)
+        self.display.show_retrieval(self.ghost.camera, self.retrieval)
         self._table_due = True
-
-    def _show_colors(self) -> None:
-        self._scene.show_heat(self.retrieval)
-
-    def _show_table(self) -> None:
-        memory = self._scene.memory
-        if self.retrieval is None:
-            return
-        mode = self.workspace.settings.scene.heat
-        painted = paint_surfels(mode, memory, self.retrieval)
-        self._memory.show_colors(mode, painted)
-        if len(self.retrieval.votes) <= len(memory.views):
-            self._memory.show_target(paint_view(self.retrieval.buffers[-1], painted.color))
-            self._memory.show_retrieval(memory, self.retrieval, self._retrieval_ms)
-
-    def _show_walk_picture(self) -> None:
-        """The newest frame, beside what memory knew of it before it was made."""
-        session = self.workspace.session
-        if session is None:
-            return
-        memory = session.snapshot()
-        retrieval = memory.retrievals[-1]
-        heat = None
-        if retrieval is not None:
-            before = memory_at(memory, len(memory.steps) - 2)
-            mode = self.workspace.settings.scene.heat
-            color = paint_surfels("weight" if mode == "image" else mode, before, retrieval).color
-            heat = paint_view(retrieval.buffers[-1], color)
-        self._walk.show_frame(self._scene.frame_picture(memory.views[-1]), heat)
-
-    def _notify(self, title: str, body: str, color: str | None = None) -> None:
-        self.handle.add_notification(title, body, auto_close_seconds=6.0, color=color)  # pyright: ignore

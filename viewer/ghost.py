@@ -53,6 +53,11 @@ class Ghost:
         )
 
     @property
+    def start(self) -> FloatArray:
+        """Pose (4, 4) where the trail began."""
+        return self._trail[0]
+
+    @property
     def away(self) -> bool:
         """True if the ghost stands elsewhere than where its trail began."""
         return float(pose_distance(self._trail[0], self.camera.c2w)) > 1e-4

@@ -7,12 +7,13 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from viewer.scene import SceneOptions
 from viewer.worker import Event, Job, Worker
 from vmem.backends import create_backend, resolve
-from vmem.cameras import FloatArray
+from vmem.cameras import FloatArray, path_targets
 from vmem.export import export_walk
 from vmem.photos import load_photo
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
@@ -99,22 +100,28 @@ class Workspace:
 
         self.worker.submit(f"open {source.title}", job)
 
-    def walk_along(self, poses: Sequence[FloatArray], label: str) -> bool:
-        """Queue a step to each of the poses (4, 4), from wherever the walk then stands.
+    @property
+    def is_full(self) -> bool:
+        """True while so many steps wait that no more are taken."""
+        return self.worker.waiting >= MAX_WAITING
+
+    def walk_along(self, way: Sequence[FloatArray], label: str) -> bool:
+        """Queue one step from each pose (4, 4) of ``way`` to the next.
 
         False, and nothing is queued, if too many steps wait already.
         """
-        if self.session is None or self.worker.waiting >= MAX_WAITING:
+        if self.session is None or self.is_full:
             return False
-        for c2w in poses:
-            self.worker.submit(f"step {label}", self._step_job(self.session, c2w, label))
+        for start, stop in pairwise(way):
+            self.worker.submit(f"step {label}", self._step_job(self.session, start, stop, label))
         return True
 
-    def _step_job(self, session: Session, c2w: FloatArray, label: str) -> Job:
+    def _step_job(self, session: Session, start: FloatArray, stop: FloatArray, label: str) -> Job:
         def job(on_progress: OnProgress, cancel: CancelToken) -> StepResult:
             self._check_present(session)
             session.config = self._config()
-            targets = session.targets_to(c2w)
+            begin = session.camera.moved_to(start)
+            targets = path_targets(begin, stop, session.config.target_views)
             return session.step(targets, label=label, on_progress=on_progress, cancel=cancel)
 
         return job

@@ -236,7 +236,7 @@ def test_a_clicked_surfel_says_who_saw_it(browser: Browser) -> None:
     memory = browser.session.snapshot()
     middle = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, 1.0))
     browser.client.post(browser.client._answer_click, middle)
-    asked = browser.client._memory._asked
+    asked = browser.client.display.memory._asked
     until(lambda: "Surfel" in asked.content)
     surfel = int(asked.content.partition("**Surfel ")[2].partition("**")[0])
     np.testing.assert_allclose(memory.surfels.position[surfel], (0, 0, 3), atol=0.1)
@@ -245,11 +245,11 @@ def test_a_clicked_surfel_says_who_saw_it(browser: Browser) -> None:
 
 
 def test_a_click_into_nothing_is_no_answer(browser: Browser) -> None:
-    before = browser.client._memory._asked.content
+    before = browser.client.display.memory._asked.content
     away = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, -1.0))
     browser.client.post(browser.client._answer_click, away)
     browser.rests()
-    assert browser.client._memory._asked.content == before
+    assert browser.client.display.memory._asked.content == before
 
 
 def test_playing_walks_through_the_frames_and_stops_at_the_end(
@@ -260,9 +260,9 @@ def test_playing_walks_through_the_frames_and_stops_at_the_end(
     until(lambda: browser.steps == 1)
     browser.rests()
     shown: list[int] = []
-    show = browser.client._history.show_view
+    show = browser.client.display.history.show_view
     monkeypatch.setattr(
-        browser.client._history, "show_view", lambda i, rgb: (shown.append(i), show(i, rgb))
+        browser.client.display.history, "show_view", lambda i, rgb: (shown.append(i), show(i, rgb))
     )
     browser.presses("KeyP")
     until(lambda: len(shown) == 5 and browser.client._playing is None)
@@ -280,7 +280,7 @@ def test_the_packed_walk_is_offered_for_download(browser: Browser) -> None:
 
 def test_strategies_are_compared_for_the_ghost(browser: Browser) -> None:
     browser.client.post(browser.client.compare_strategies)
-    until(lambda: "temporal" in browser.client._memory._comparison.content)
+    until(lambda: "temporal" in browser.client.display.memory._comparison.content)
 
 
 def test_settings_reach_the_next_retrieval(browser: Browser) -> None:
@@ -350,7 +350,7 @@ def test_a_reloaded_page_finds_the_walk_as_it_was(
     again = Browser(server, workspace)
     again.rests()
     np.testing.assert_allclose(again.place, pose("w"), atol=1e-9)
-    assert again.client._scene.memory is again.session.snapshot()
+    assert again.client.display.scene.memory is again.session.snapshot()
     again.client.leave()
 
 

@@ -163,8 +163,11 @@ def test_the_target_and_the_answer_are_shown(
 ) -> None:
     memory_panel.show_target(walk.views[0].rgb)
     assert memory_panel._target.image.shape == (96, 96, 3)
-    memory_panel.show_asked("surfel 7")
-    assert memory_panel._asked.content == "surfel 7"
+    memory_panel.show_surfel(walk, 7)
+    seen_by = sorted(
+        {int(v) for s, v in zip(walk.link_surfel, walk.link_view, strict=True) if s == 7}
+    )
+    assert f"{', '.join(map(str, seen_by))} · radius" in memory_panel._asked.content
 
 
 def test_memories_of_every_length_fit_the_panels(

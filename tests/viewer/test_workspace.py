@@ -164,7 +164,7 @@ def test_a_photo_that_cannot_be_read_keeps_the_walk_that_was(
     assert walking.session is before
     assert walking.source is PHOTO
     assert caplog.records == []
-    done(diary, lambda: walking.walk_along([pose("w")], "w"))
+    done(diary, lambda: walking.walk_along([pose(), pose("w")], "w"))
     assert steps(walking) == 1
 
 
@@ -185,7 +185,7 @@ def test_a_cancelled_opening_keeps_the_walk_that_was(
 
 
 def test_opening_another_photo_begins_anew(walking: Workspace, diary: Diary) -> None:
-    done(diary, lambda: walking.walk_along([pose("w")], "w"))
+    done(diary, lambda: walking.walk_along([pose(), pose("w")], "w"))
     before = session_of(walking)
     walking.settings.seed = 9
     done(diary, lambda: walking.open(Source("again", a_photo())))
@@ -200,8 +200,8 @@ def test_opening_another_photo_begins_anew(walking: Workspace, diary: Diary) -> 
 def test_steps_are_walked_in_order_each_from_where_the_last_one_ended(
     walking: Workspace, diary: Diary
 ) -> None:
-    assert walking.walk_along([pose("w"), pose("w", "w")], "fly")
-    assert walking.walk_along([pose("w", "w", "d")], "d")
+    assert walking.walk_along([pose(), pose("w"), pose("w", "w")], "fly")
+    assert walking.walk_along([pose(), pose("w", "w", "d")], "d")
     diary.wait_for("finished", 4)
     assert [event.label for event in diary.of("started")[1:]] == ["step fly", "step fly", "step d"]
     memory = session_of(walking).snapshot()
@@ -222,7 +222,7 @@ def test_settings_count_from_the_next_step_on_but_the_seed_is_the_walks(
 ) -> None:
     walking.settings.strategy, walking.settings.context_views = "temporal", 2
     walking.settings.seed = 99
-    done(diary, lambda: walking.walk_along([pose("w")], "w"))
+    done(diary, lambda: walking.walk_along([pose(), pose("w")], "w"))
     retrieval = session_of(walking).snapshot().retrievals[-1]
     assert retrieval is not None
     assert (retrieval.strategy, retrieval.k) == ("temporal", 2)
@@ -234,14 +234,14 @@ def test_impossible_settings_fail_the_step_and_change_nothing(
 ) -> None:
     before = session_of(walking).snapshot()
     walking.settings.context_views = 0
-    walking.walk_along([pose("w")], "w")
+    walking.walk_along([pose(), pose("w")], "w")
     (event,) = diary.wait_for("failed")
     assert "context_views" in event.message
     assert session_of(walking).snapshot() is before
 
 
 def test_without_a_walk_nothing_is_queued(workspace: Workspace, diary: Diary) -> None:
-    assert not workspace.walk_along([pose("w")], "w")
+    assert not workspace.walk_along([pose(), pose("w")], "w")
     workspace.undo()
     workspace.redo()
     workspace.switch(0)
@@ -254,28 +254,28 @@ def test_too_many_waiting_steps_are_refused_and_cancel_drops_them(
     walking: Workspace, hold: Hold, diary: Diary
 ) -> None:
     hold.opened.clear()
-    assert walking.walk_along([pose("w")], "w")
+    assert walking.walk_along([pose(), pose("w")], "w")
     assert hold.entered.wait(PATIENCE)
     for _ in range(MAX_WAITING):
-        assert walking.walk_along([pose("w")], "w")
-    assert not walking.walk_along([pose("w")], "w")
+        assert walking.walk_along([pose(), pose("w")], "w")
+    assert not walking.walk_along([pose(), pose("w")], "w")
     assert walking.worker.waiting == MAX_WAITING
     before = session_of(walking).snapshot()
     assert walking.worker.cancel() == MAX_WAITING + 1
     diary.wait_for("cancelled")
     assert session_of(walking).snapshot() is before
     hold.opened.set()
-    done(diary, lambda: walking.walk_along([pose("w")], "w"))
+    done(diary, lambda: walking.walk_along([pose(), pose("w")], "w"))
     assert steps(walking) == 1
 
 
 def test_a_flight_is_let_in_whole(walking: Workspace, hold: Hold) -> None:
     hold.opened.clear()
-    assert walking.walk_along([pose("w")], "w")
+    assert walking.walk_along([pose(), pose("w")], "w")
     assert hold.entered.wait(PATIENCE)
-    assert walking.walk_along([pose("w")] * (2 * MAX_WAITING), "fly")
+    assert walking.walk_along([pose("w")] * (2 * MAX_WAITING + 1), "fly")
     assert walking.worker.waiting == 2 * MAX_WAITING
-    assert not walking.walk_along([pose("w")], "w")
+    assert not walking.walk_along([pose(), pose("w")], "w")
 
 
 def test_what_was_queued_for_the_walk_before_is_not_done_in_the_new_one(
@@ -283,10 +283,10 @@ def test_what_was_queued_for_the_walk_before_is_not_done_in_the_new_one(
 ) -> None:
     old = session_of(walking)
     hold.opened.clear()
-    walking.walk_along([pose("w")], "w")
+    walking.walk_along([pose(), pose("w")], "w")
     assert hold.entered.wait(PATIENCE)
     walking.open(Source("new", a_photo()))
-    walking.walk_along([pose("w", "w")], "late")
+    walking.walk_along([pose(), pose("w", "w")], "late")
     walking.undo()
     hold.opened.set()
     diary.wait_for("cancelled", 2)
@@ -301,7 +301,7 @@ def test_what_was_queued_for_the_walk_before_is_not_done_in_the_new_one(
 
 def test_undo_redo_and_switch_are_jobs(walking: Workspace, diary: Diary) -> None:
     for words in (("w",), ("w", "w")):
-        done(diary, lambda words=words: walking.walk_along([pose(*words)], "w"))
+        done(diary, lambda words=words: walking.walk_along([pose(), pose(*words)], "w"))
     longest = session_of(walking).snapshot()
     assert done(diary, walking.undo) is True
     assert steps(walking) == 1
@@ -319,7 +319,7 @@ def test_undo_takes_back_the_step_that_is_still_being_made(
     walking: Workspace, hold: Hold, diary: Diary
 ) -> None:
     hold.opened.clear()
-    walking.walk_along([pose("w")], "w")
+    walking.walk_along([pose(), pose("w")], "w")
     assert hold.entered.wait(PATIENCE)
     walking.undo()
     assert steps(walking) == 0
@@ -330,9 +330,9 @@ def test_undo_takes_back_the_step_that_is_still_being_made(
 
 
 def test_a_step_after_an_undo_starts_a_branch(walking: Workspace, diary: Diary) -> None:
-    done(diary, lambda: walking.walk_along([pose("w")], "w"))
+    done(diary, lambda: walking.walk_along([pose(), pose("w")], "w"))
     done(diary, walking.undo)
-    done(diary, lambda: walking.walk_along([pose("d")], "d"))
+    done(diary, lambda: walking.walk_along([pose(), pose("d")], "d"))
     history = session_of(walking).history
     assert [node.label for node in history.nodes] == ["photo", "w", "d"]
     assert history.head.parent is history.nodes[0]
@@ -353,7 +353,7 @@ def test_a_switch_to_a_step_that_is_not_there_fails_plainly(
 def test_the_packed_walk_is_what_export_writes(
     walking: Workspace, diary: Diary, tmp_path: Path
 ) -> None:
-    done(diary, lambda: walking.walk_along([pose("w")], "w"))
+    done(diary, lambda: walking.walk_along([pose(), pose("w")], "w"))
     packed = done(diary, walking.export)
     assert isinstance(packed, bytes)
     export_walk(session_of(walking).snapshot(), tmp_path)
@@ -376,7 +376,7 @@ def test_closing_cancels_what_runs_and_ends_the_worker(
     diary.wait_for("finished")
     before = session_of(workspace).snapshot()
     hold.opened.clear()
-    workspace.walk_along([pose("w")], "w")
+    workspace.walk_along([pose(), pose("w")], "w")
     assert hold.entered.wait(PATIENCE)
     workspace.close()
     until(lambda: not workspace.worker.busy)
@@ -386,7 +386,7 @@ def test_closing_cancels_what_runs_and_ends_the_worker(
 
 def test_a_walk_goes_on_while_nobody_listens(walking: Workspace, diary: Diary) -> None:
     walking.listen(None)
-    walking.walk_along([pose("w")], "w")
+    walking.walk_along([pose(), pose("w")], "w")
     until(lambda: not walking.worker.busy)
     assert steps(walking) == 1
     walking.listen(diary)

@@ -112,9 +112,14 @@ class MemoryPanel:
             self._thumbnails[index] = known
         return known[1]
 
-    def show_asked(self, text: str) -> None:
-        """The answer about a clicked surfel."""
-        self._asked.content = text
+    def show_surfel(self, memory: MemorySnapshot, surfel: int) -> None:
+        """Which views saw a surfel, and what it is."""
+        seen_by = np.unique(memory.link_view[memory.link_surfel == surfel])
+        self._asked.content = (
+            f"**Surfel {surfel}**: seen by view{'s' * (len(seen_by) > 1)} "
+            f"{', '.join(map(str, seen_by))} · radius {memory.surfels.radius[surfel]:.3f} · at "
+            f"({', '.join(f'{x:.2f}' for x in memory.surfels.position[surfel])})"
+        )
 
     def show_comparison(self, memory: MemorySnapshot, answers: list[Retrieval]) -> None:
         """What each strategy would choose for the same target, side by side."""

@@ -1,0 +1,163 @@
+"""All that one browser is shown: scene, panels and eye, kept in step with a walk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import viser
+
+from viewer.camera_rig import CameraRig
+from viewer.controls import help_markdown
+from viewer.heatmap import LIVE_MODES, paint_surfels, paint_view
+from viewer.panels.history import HistoryPanel
+from viewer.panels.memory import MemoryPanel
+from viewer.panels.session import SessionPanel
+from viewer.panels.settings import SettingsPanel
+from viewer.panels.walk import WalkPanel
+from viewer.scene import SceneView, memory_at
+from viewer.surfel_cloud import inject_patch
+from viewer.workspace import Settings
+from vmem.cameras import Camera
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import Retrieval
+from vmem.session import Session
+from vmem.views import View
+
+if TYPE_CHECKING:
+    from viewer.client import Client
+
+
+class Display:
+    """Shows; decides nothing. Called on its client's thread only."""
+
+    def __init__(self, client: Client, handle: viser.ClientHandle, settings: Settings) -> None:
+        self._client = client
+        self._handle = handle
+        self._settings = settings
+        self._standing = False
+        self._close_help: Callable[[], None] | None = None
+        self.rig = CameraRig(handle, on_dragged=lambda pose: client.post(client.dragged, pose))
+        inject_patch(handle.gui)
+        tabs = handle.gui.add_tab_group()
+        with tabs.add_tab("Walk"):
+            self.walk = WalkPanel(client, handle.gui)
+        with tabs.add_tab("Memory"):
+            self.memory = MemoryPanel(client, handle.gui)
+        with tabs.add_tab("History"):
+            self.history = HistoryPanel(client, handle.gui)
+        with tabs.add_tab("Session"):
+            self.session = SessionPanel(client, handle.gui)
+        with tabs.add_tab("Settings"):
+            SettingsPanel(client, handle.gui)
+        self.scene = SceneView(
+            handle.scene,
+            settings.scene,
+            on_view_clicked=lambda view: client.post(client.stand_at, view),
+        )
+
+    # --- the walk --------------------------------------------------------------------------
+
+    def show_session(self, session: Session, ghost: Camera, retrieval: Retrieval | None) -> None:
+        """Bring scene and panels up to the session as it stands."""
+        memory = session.snapshot()
+        self.scene.show_memory(memory, retrieval)
+        self.scene.show_ghost(ghost)
+        self.history.show(session)
+        self.show_newest()
+        self.walk.show_place(
+            f"step {len(memory.steps) - 1} · {len(memory.views)} views · "
+            f"{len(memory.surfels)} surfels · {session.backend.label}"
+        )
+
+    def show_newest(self) -> None:
+        """The newest frame, beside what memory knew of it before it was made."""
+        memory = self.scene.memory
+        if not memory.views:
+            return
+        retrieval = memory.retrievals[-1]
+        heat = None
+        if retrieval is not None:
+            before = memory_at(memory, len(memory.steps) - 2)
+            mode = self._settings.scene.heat
+            color = paint_surfels("weight" if mode == "image" else mode, before, retrieval).color
+            heat = paint_view(retrieval.buffers[-1], color)
+        self.walk.show_frame(self.scene.frame_picture(memory.views[-1]), heat)
+
+    def show_options(self) -> None:
+        """Apply what is switched on and off."""
+        self.scene.show_options()
+        self.show_newest()
+
+    # --- the ghost -------------------------------------------------------------------------
+
+    def follow(self, before: Camera, ghost: Camera) -> None:
+        """The ghost has moved: so does the eye."""
+        with self._handle.atomic():
+            self.scene.show_ghost(ghost)
+            if self._standing:
+                self.step_back(ghost)
+            else:
+                self.rig.follow(before, ghost)
+
+    def show_retrieval(self, ghost: Camera, retrieval: Retrieval) -> None:
+        """Light what the ghost would draw on."""
+        self.scene.show_retrieval(ghost, retrieval)
+        if self._settings.scene.heat in LIVE_MODES:
+            self.scene.show_heat(retrieval)
+
+    def show_table(self, retrieval: Retrieval, ms: float) -> None:
+        """The costly part of a retrieval: table, target picture, legend."""
+        memory: MemorySnapshot = self.scene.memory
+        painted = paint_surfels(self._settings.scene.heat, memory, retrieval)
+        self.memory.show_colors(self._settings.scene.heat, painted)
+        if len(retrieval.votes) <= len(memory.views):
+            self.memory.show_target(paint_view(retrieval.buffers[-1], painted.color))
+            self.memory.show_retrieval(memory, retrieval, ms)
+
+    def recolor(self, retrieval: Retrieval | None) -> None:
+        """Another colouring was chosen."""
+        self.scene.show_heat(retrieval)
+        self.scene.show_billboards()
+        self.show_newest()
+
+    # --- the eye ---------------------------------------------------------------------------
+
+    def look_through(self, view: View) -> None:
+        """Stand at a view's place and see its frame there."""
+        self._standing = True
+        self.scene.immerse(True)
+        self.scene.show_screen(view)
+        self.rig.stand_at(view.camera)
+
+    def step_back(self, ghost: Camera) -> None:
+        """Take the place that the settings mean the eye to have."""
+        self._standing = False
+        self.rig.set_eye(self._settings.eye, ghost)
+        self.scene.immerse(False)
+        self.scene.immerse(self._settings.eye == "eyes")
+
+    # --- words -----------------------------------------------------------------------------
+
+    def open_help(self) -> None:
+        """The list of keys; once is enough."""
+        if self._close_help is not None:
+            return
+        client, gui = self._client, self._handle.gui
+        modal = gui.add_modal("Keys and mouse")
+        with modal:
+            gui.add_button("Close (Esc)").on_click(lambda _: client.post(self.close_help))
+            gui.add_markdown(help_markdown(self._settings.keymap))
+        self._close_help = modal.close
+
+    def close_help(self) -> bool:
+        """True if it was open."""
+        if self._close_help is None:
+            return False
+        self._close_help()
+        self._close_help = None
+        return True
+
+    def notify(self, title: str, body: str, color: str | None = None) -> None:
+        """A note that goes away by itself."""
+        self._handle.add_notification(title, body, auto_close_seconds=6.0, color=color)  # pyright: ignore
