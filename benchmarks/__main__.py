@@ -34,7 +34,8 @@ def main() -> int:
     )
     unknown = set(arguments.names) - set(known)
     if unknown:
-        print(f"error: unknown {', '.join(sorted(unknown))}: use {', '.join(known)}", file=sys.stderr)
+        wrong, right = ", ".join(sorted(unknown)), ", ".join(known)
+        print(f"error: unknown {wrong}: use {right}", file=sys.stderr)
         return 2
     for name in arguments.names or known:
         for row in import_module(f"benchmarks.{name}").run():

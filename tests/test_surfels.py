@@ -175,7 +175,7 @@ def test_surfels_take_position_colour_and_radius_from_their_samples():
         cosine = float(surfels.normal[i] @ to_eye / np.linalg.norm(to_eye))
         assert cosine >= 0
         spacing = depth[row, column] * (HW[1] / 14) / camera.K[0, 0]
-        expected = RADIUS_SCALE * spacing / (0.2 + 0.8 * cosine)
+        expected = RADIUS_SCALE * spacing / max(cosine, 0.2)
         assert surfels.radius[i] == pytest.approx(expected, rel=1e-4)
 
 

@@ -138,7 +138,6 @@ class SceneView:
             )
         else:
             self._rays.points = points
-            self._rays.colors = np.broadcast_to(np.array(AMBER, np.uint8), points.shape)
 
     def show_ghost(self, camera: Camera) -> None:
         """Put the ghost camera where it is."""
