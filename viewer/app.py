@@ -207,7 +207,7 @@ class _Walk:
 def run(config: ViewerConfig) -> None:
     """Start the viewer and serve until interrupted."""
     check(config)
-    warm_up()
+    warm_up(resolve(config.backend)[0])
     app = App(config)
     print(app.line, flush=True)
     if config.open:

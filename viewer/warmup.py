@@ -11,13 +11,13 @@ from vmem.session import Session
 SIDE = 64
 
 
-def warm_up() -> None:
+def warm_up(backend_name: str = "preview") -> None:
     """Take one step through a tiny picture, so that every kernel is compiled or loaded."""
     with tqdm(total=3, desc="preparing kernels (slow the first time)", leave=False) as bar:
         photo = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
-        backend = create_backend("preview", seed=0, size=SIDE)
+        backend = create_backend(backend_name, seed=0, size=SIDE)
         bar.update()
-        session = Session.open(photo, backend=backend)
+        session = Session.open(None if backend.own_scene else photo, backend=backend)
         bar.update()
         session.move("w")
         session.retrieve(session.targets_to(session.camera.c2w))

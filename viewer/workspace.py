@@ -89,7 +89,7 @@ class Workspace:
                 loaded = load_photo(source.photo, settings.size)
                 photo, notes = loaded.rgb, loaded.notes
             cancel.check()
-            on_progress(Progress("geometry", 0, 1))
+            on_progress(Progress("scene (slow the first time)", 0, 1))
             backend = create_backend(name, seed=settings.seed, size=settings.size)
             session = Session.open(
                 photo, backend=backend, seed=settings.seed, config=self._config()
