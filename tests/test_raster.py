@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from vmem.cameras import Camera, CameraError, default_K, pixel_rays
 from vmem.raster import SurfelBuffers, cpu, rasterize
-from vmem.raster.rasterize import NEAR
+from vmem.raster.rasterize import NEAR, RasterError
 from vmem.surfels import Surfels
 
 SIZES = [(32, 32), (24, 45), (41, 17)]
@@ -231,3 +231,10 @@ def test_many_threads_may_draw_at_once(monkeypatch):
         parallel = list(threads.map(lambda camera: rasterize(surfels, camera).index, cameras))
     for got, expected in zip(parallel, serial, strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_an_unknown_engine_is_refused():
+    camera = Camera(np.eye(4), default_K((8, 8)), (8, 8))
+    with pytest.raises(RasterError, match="abacus"):
+        rasterize(Surfels.empty(), camera, backend="abacus")
+    assert (rasterize(Surfels.empty(), camera, backend="cpu").index == -1).all()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import CONFIG, BoxGenerator, BoxGeometry, box_photo, open_box
+from PIL import Image
 
 from vmem.backends import BackendError
+from vmem.export import ExportError
 from vmem.memory import MemorySnapshot
+from vmem.photos import PhotoError
 from vmem.progress import Progress
 from vmem.session import ConfigError, Session, SessionConfig
 from vmem.views import Frames, Provenance
@@ -237,3 +241,20 @@ def test_equal_seeds_give_equal_walks_and_others_do_not():
     first, again, other = walked(3), walked(3), walked(4)
     assert_same_memory(first.snapshot(), again.snapshot())
     assert not np.array_equal(frames_of(first), frames_of(other))
+
+
+def test_open_takes_paths_bytes_and_names(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8)).save(path)
+    for photo in (path, str(path), path.read_bytes()):
+        session = Session.open(photo, backend="preview", seed=3, size=64)
+        assert session.backend.name == "preview"
+        assert session.snapshot().views[0].rgb.shape == (64, 64, 3)
+    with pytest.raises(PhotoError):
+        Session.open(tmp_path / "missing.png", backend="preview")
+    with pytest.raises(BackendError):
+        Session.open(path, backend="none of ours")
+    session.export("walk", tmp_path / "out")
+    assert (tmp_path / "out" / "walk.mp4").exists()
+    with pytest.raises(ExportError):
+        session.export("nothing", tmp_path / "out")

@@ -41,7 +41,7 @@ def check_writable(directory: Path) -> None:
 
 
 def export(kind: str, memory: MemorySnapshot, path: Path) -> None:
-    """Write one kind of KINDS to ``path`` (a folder for "frames", else a file).
+    """Write one kind of KINDS to ``path`` (a folder for "frames" and "walk", else a file).
 
     Raises ExportError for an unknown kind, and where nothing can be written.
     """
@@ -53,7 +53,10 @@ def export(kind: str, memory: MemorySnapshot, path: Path) -> None:
 
 
 def export_walk(memory: MemorySnapshot, directory: Path) -> None:
-    """Everything of a walk: frames/, transforms.json, retrieval.json, surfels.ply, walk.mp4."""
+    """Everything of a walk: frames/, transforms.json, retrieval.json, surfels.ply, walk.mp4.
+
+    Raises ExportError where nothing can be written.
+    """
     for kind, name in (
         ("frames", "frames"),
         ("transforms", "transforms.json"),
@@ -149,6 +152,7 @@ KINDS: dict[str, Callable[[MemorySnapshot, Path], None]] = {
     "retrieval": _retrieval,
     "surfels": _surfels,
     "video": _video,
+    "walk": export_walk,
 }
 
 

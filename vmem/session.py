@@ -7,17 +7,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from vmem.association import AssociationConfig
-from vmem.backends import Backend
+from vmem.backends import Backend, create_backend
 from vmem.cameras import MOVES, Camera, CameraError, Cameras, MoveError, apply_move, path_targets
 from vmem.errors import VMemError
+from vmem.export import export
 from vmem.generation.base import Context
 from vmem.geometry.base import PointMaps
 from vmem.history import History, Node, common_depth
 from vmem.memory import MemorySnapshot, StepRecord, ViewMemory, make_record
+from vmem.photos import load_photo
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.retrieval import Retrieval
 from vmem.selection import STRATEGIES
@@ -95,17 +98,24 @@ class Session:
     @classmethod
     def open(
         cls,
-        photo: U8 | None,
+        photo: U8 | str | Path | bytes | None,
         *,
-        backend: Backend,
+        backend: Backend | str = "auto",
         seed: int = 0,
+        size: int = 288,
         config: SessionConfig | None = None,
     ) -> Session:
-        """Open a photo (H, W, 3) u8, or a backend's own scene where it takes none.
+        """Open a photo, or with None the scene of a backend that renders its own.
 
-        ``seed`` overrides the config's. Raises what the backend raises for an unusable photo.
+        photo: a file's path or bytes, loaded as a square of ``size`` pixels, or (H, W, 3) u8 as it
+        is · backend: a name of vmem.backends.BACKENDS, or one that was made before · ``seed``
+        overrides the config's. Raises PhotoError, BackendError, ConfigError.
         """
         config = replace(config or SessionConfig(), seed=seed)
+        if isinstance(backend, str):
+            backend = create_backend(backend, seed=seed, size=size)
+        if isinstance(photo, str | Path | bytes):
+            photo = load_photo(photo, size).rgb
         frames, camera = backend.first_view(photo)
         return cls(backend, frames, camera, config)
 
@@ -125,6 +135,10 @@ class Session:
         return self.snapshot().retrieve(
             targets, self.config.context_views, strategy or self.config.strategy
         )
+
+    def export(self, kind: str, path: str | Path) -> None:
+        """Write the walk as one of vmem.export.KINDS; raises ExportError."""
+        export(kind, self.snapshot(), Path(path))
 
     def targets_to(self, c2w: np.ndarray) -> Cameras:
         """The cameras of one step from where the walk stands to the pose ``c2w``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmem.cameras import Camera, Cameras
+from vmem.errors import VMemError
 from vmem.raster.buffers import SurfelBuffers, shade
 from vmem.raster.cpu import index_map
 from vmem.surfels import Surfels
@@ -11,12 +12,21 @@ NEAR = 0.02
 """Scene units in front of the camera where drawing begins."""
 
 
-def rasterize(surfels: Surfels, camera: Camera) -> SurfelBuffers:
+ENGINES = ("auto", "cpu")
+
+
+class RasterError(VMemError, ValueError):
+    """An engine that does not exist here."""
+
+
+def rasterize(surfels: Surfels, camera: Camera, backend: str = "auto") -> SurfelBuffers:
     """Draw every disk into ``camera.hw`` buffers by exact ray-disk intersection.
 
     The nearest disk wins; disks seen from behind are culled; among equal depths the lowest index
     wins. No surfels, or none in sight: empty buffers. Raises CameraError for a camera that cannot
-    be. Source: paper section 3.2 (surfel rendering); intersection as in docs/architecture.md.
+    be, RasterError for an unknown ``backend``. Source: paper section 3.2 (surfel rendering); intersection as in docs/architecture.md.
     """
+    if backend not in ENGINES:
+        raise RasterError(f"unknown rasterizer {backend!r}: use one of {', '.join(ENGINES)}")
     Cameras(camera.c2w[None], camera.K[None], camera.hw).validated()
     return shade(index_map(surfels, camera, NEAR), surfels, camera)
