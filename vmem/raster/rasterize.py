@@ -24,7 +24,8 @@ def rasterize(surfels: Surfels, camera: Camera, backend: str = "auto") -> Surfel
 
     The nearest disk wins; disks seen from behind are culled; among equal depths the lowest index
     wins. No surfels, or none in sight: empty buffers. Raises CameraError for a camera that cannot
-    be, RasterError for an unknown ``backend``. Source: paper section 3.2 (surfel rendering); intersection as in docs/architecture.md.
+    be, RasterError for an unknown ``backend``. Source: paper, section 3.2 (surfel rendering); the
+    intersection is in docs/architecture.md.
     """
     if backend not in ENGINES:
         raise RasterError(f"unknown rasterizer {backend!r}: use one of {', '.join(ENGINES)}")
