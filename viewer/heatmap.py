@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
+from vmem.raster.visibility import visible_votes
 from vmem.retrieval import Retrieval
-from vmem.views import U8, Provenance
+from vmem.views import F32, U8, Provenance
 
 BACKGROUND = np.array([18, 19, 23], np.uint8)
 UNSEEN = 0.28
@@ -71,27 +72,35 @@ def _dimmed(memory: MemorySnapshot) -> U8:
     return np.repeat(grey, 3, axis=1)
 
 
-def _visible(memory: MemorySnapshot, retrieval: Retrieval | None) -> NDArray[np.intp]:
-    """Surfels that the retrieval saw; none if it is of another, longer memory."""
-    if retrieval is None or len(retrieval.surfel_weight) > len(memory.surfels):
-        return np.zeros(0, np.intp)
-    return np.flatnonzero(retrieval.surfel_weight > 0)
+def _votes(memory: MemorySnapshot, retrieval: Retrieval | None) -> F32:
+    """(S,) f32 vote of a pixel of each surfel that a target sees, 0 for the others.
+
+    All zero for a retrieval of another, longer memory.
+    """
+    votes = np.zeros(len(memory.surfels), np.float32)
+    if retrieval is None or len(retrieval.surfel_weight) > len(votes):
+        return votes
+    n = len(retrieval.surfel_weight)
+    drawn = retrieval.surfel_pixels > 0
+    votes[:n][drawn] = retrieval.surfel_weight[drawn] / retrieval.surfel_pixels[drawn]
+    # In the browser a disk may lie on top that the drawing found beneath its neighbours.
+    for target, buffers in zip(retrieval.targets, retrieval.buffers, strict=True):
+        beneath = visible_votes(memory.surfels[:n], buffers, target)
+        votes[:n] = np.where(drawn, votes[:n], np.maximum(votes[:n], beneath))
+    return votes
 
 
 def _weight(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
-    color, seen = _dimmed(memory), _visible(memory, retrieval)
-    top = 0.0
-    if retrieval is not None and len(seen):
-        # A pixel's vote, not a surfel's sum: sums only tell how large the disk is drawn.
-        vote = retrieval.surfel_weight[seen] / retrieval.surfel_pixels[seen]
-        top = float(np.quantile(vote, 0.99))
-        color[seen] = colormap(0.12 + 0.88 * (vote / top).clip(0, 1))
+    color, votes = _dimmed(memory), _votes(memory, retrieval)
+    seen = votes > 0
+    top = float(np.quantile(votes[seen], 0.99)) if seen.any() else 0.0
+    color[seen] = colormap(0.12 + 0.88 * (votes[seen] / max(top, 1e-12)).clip(0, 1))
     legend = f"vote of a pixel, cos/(1+depth): 0 to {top:.2f} · dark grey: not seen from here"
     return Painted(color, legend, _bar(INFERNO))
 
 
 def _support(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
-    color, seen = _dimmed(memory), _visible(memory, retrieval)
+    color, seen = _dimmed(memory), np.flatnonzero(_votes(memory, retrieval) > 0)
     k = 1
     if retrieval is not None and len(seen):
         k = max(1, len(retrieval.order))
@@ -100,8 +109,8 @@ def _support(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
         color[seen] = colormap(0.15 + 0.85 * views / k, VIRIDIS)
         color[seen[views == 0]] = INVENTED
     legend = (
-        f"chosen views that saw the surfel: 1 to {k} · orange: none did, so the generator must "
-        "invent it · dark grey: not seen from here"
+        f"chosen views that saw the surfel: 1 to {k} · orange: none of them · "
+        "dark grey: not seen from here"
     )
     return Painted(color, legend, _bar(VIRIDIS))
 

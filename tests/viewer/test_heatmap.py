@@ -25,6 +25,7 @@ from viewer.scene import memory_at
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
+from vmem.raster.visibility import visible_votes
 from vmem.retrieval import Retrieval
 from vmem.views import Provenance
 
@@ -117,12 +118,27 @@ def test_a_retrieval_of_a_memory_that_was_longer_lights_nothing(
     )
 
 
+def votes_of(memory: MemorySnapshot, retrieval: Retrieval) -> dict[int, float]:
+    """Vote of a pixel of each surfel that is drawn, or lies beneath a neighbour that is."""
+    beneath = [
+        visible_votes(memory.surfels, buffers, target)
+        for target, buffers in zip(retrieval.targets, retrieval.buffers, strict=True)
+    ]
+    votes: dict[int, float] = {}
+    for surfel in range(len(memory.surfels)):
+        if retrieval.surfel_pixels[surfel] > 0:
+            drawn = retrieval.surfel_weight[surfel] / retrieval.surfel_pixels[surfel]
+            votes[surfel] = float(drawn)
+        elif max(votes_here[surfel] for votes_here in beneath) > 0:
+            votes[surfel] = float(max(votes_here[surfel] for votes_here in beneath))
+    return votes
+
+
 def test_weight_lights_what_is_seen_by_the_vote_of_a_pixel(
     walk: MemorySnapshot, retrieval: Retrieval
 ) -> None:
     painted = paint_surfels("weight", walk, retrieval)
-    seen = np.flatnonzero(retrieval.surfel_weight > 0)
-    votes = {int(s): float(retrieval.surfel_weight[s] / retrieval.surfel_pixels[s]) for s in seen}
+    votes = votes_of(walk, retrieval)
     top = np.quantile(list(votes.values()), 0.99)
     for surfel in range(0, len(walk.surfels), 13):
         if surfel in votes:
@@ -141,8 +157,9 @@ def test_support_counts_the_chosen_views_that_saw_a_surfel(
     for surfel, view in zip(walk.link_surfel, walk.link_view, strict=True):
         if int(view) in retrieval.order:
             saw[surfel].add(int(view))
+    seen = votes_of(walk, retrieval)
     for surfel, views in enumerate(saw):
-        if retrieval.surfel_weight[surfel] == 0:
+        if surfel not in seen:
             expected = grey(walk, surfel)
         elif not views:
             expected = INVENTED
