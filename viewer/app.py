@@ -12,8 +12,10 @@ import webbrowser
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
+import tyro
 import viser
 
 from viewer.camera_rig import AHEAD, BEHIND
@@ -40,26 +42,30 @@ class ViewerError(VMemError, RuntimeError):
 
 @dataclass(frozen=True)
 class ViewerConfig:
-    """How the program was started."""
+    """Walk into a photo, in the browser: W A S D to walk, ? for all keys.
 
-    photo: Path | None = None
-    """Photo to begin with; the first sample if none is given."""
+    Without a GPU or weights the preview backend runs: depth warping and mirrored continuation.
+    """
+
+    photo: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[PHOTO]")] = None
+    """The photo to walk into; a sample if none is given."""
     backend: str = "auto"
-    """auto, preview, world or vmem."""
+    """What makes the frames: auto, preview, world (exact procedural scene) or vmem."""
     host: str = "127.0.0.1"
-    """Address to serve on; anything but this machine needs a token, which is then printed."""
+    """Address to serve on. Other machines can connect only if you name one of its interfaces,
+    and then a token is required and printed."""
     port: int | None = None
-    """Port to serve on; 8080 or the next free one if none is given."""
+    """Port to serve on; without it 8080 or the next free one."""
     seed: int = 0
-    """Fixes everything that is invented."""
+    """Fixes everything that is invented: same photo, moves and seed, same frames."""
     size: int = 288
-    """Side of the square frames, in pixels."""
+    """Side of the square frames in pixels: 288 to 384 is quick on a CPU, 576 is sharp."""
     open: bool = True
     """Open the page in a browser."""
     keep: float = 60.0
-    """Seconds that a walk waits for its browser to come back before it is freed."""
+    """Seconds that a walk waits for its closed or reloaded browser before it is freed."""
     token: str | None = None
-    """Secret that browsers must present; made up when the host is not this machine."""
+    """Secret that browsers must present in the URL; made up when --host is not this machine."""
 
 
 class App:

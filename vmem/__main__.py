@@ -19,7 +19,7 @@ from vmem.errors import VMemError
 class Walk:
     """Walk into a photo without a viewer and write the walk to a folder."""
 
-    photo: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")] = None
+    photo: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[PHOTO]")] = None
     """The photo to walk into; none for --backend world."""
     moves: str = "w*4"
     """Words in order, each with an optional *count: w s forward/back, a d turn left/right,
