@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vmem.reference.arithmetic import dot
 from vmem.reference.octree import Octree
 from vmem.reference.surfels import Disks
 from vmem.views import F32
@@ -43,10 +44,8 @@ def merge_reference(existing: Disks, new: Disks, normal_threshold: float = 0.6) 
     if len(existing):
         tree = Octree.build(existing.position)
         for i in range(len(new)):
-            a, b, c = new.normal[i]
             for j in tree.query(new.position[i], threshold):
-                x, y, z = existing.normal[j]
-                if a * x + b * y + c * z > np.float32(normal_threshold):
+                if dot(existing.normal[j], new.normal[i]) > np.float32(normal_threshold):
                     credited[i] = j
                     break
     return Merge(credited, threshold)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vmem.reference.arithmetic import length
 from vmem.views import F32
 
 LEAF_SIZE = 10
@@ -22,10 +22,10 @@ _SIGNS = np.array(list(itertools.product((-1, 1), repeat=3)), np.float32)
 
 
 class Octree:
-    """A node with everything below it. ``indices`` (n,) ascending rows of ``points`` (N, 3) f32."""
+    """A node with all below it. ``indices``: ascending rows of ``points`` (N, 3) f32."""
 
     def __init__(
-        self, points: F32, indices: NDArray[np.intp], centre: F32, half: np.float32, depth: int = 0
+        self, points: F32, indices: list[int], centre: F32, half: np.float32, depth: int = 0
     ) -> None:
         self.points, self.indices, self.centre, self.half = points, indices, centre, half
         self.children: list[Octree] = []
@@ -36,9 +36,9 @@ class Octree:
             return
         for sign in _SIGNS:
             child_centre = centre + sign * quarter
-            inside = np.all(np.abs(points[indices] - child_centre) <= quarter, axis=1)
-            if inside.any():
-                child = Octree(points, indices[inside], child_centre, quarter, depth + 1)
+            inside = [i for i in indices if np.all(np.abs(points[i] - child_centre) <= quarter)]
+            if inside:
+                child = Octree(points, inside, child_centre, quarter, depth + 1)
                 self.children.append(child)
 
     @staticmethod
@@ -46,7 +46,7 @@ class Octree:
         """The tree over points (N, 3) f32, N > 0."""
         low, high = points.min(axis=0), points.max(axis=0)
         half = np.max(high - low) / np.float32(2)
-        return Octree(points, np.arange(len(points)), (low + high) / np.float32(2), half)
+        return Octree(points, list(range(len(points))), (low + high) / np.float32(2), half)
 
     def query(self, at: F32, radius: np.float32) -> list[int]:
         """Points within ``radius`` of ``at`` (3,) f32, in traversal order, perhaps repeated."""
@@ -57,8 +57,7 @@ class Octree:
         if self.is_leaf:
             found = []
             for index in self.indices:
-                x, y, z = self.points[index] - at
-                if np.sqrt(x * x + y * y + z * z) <= radius:
-                    found.append(int(index))
+                if length(self.points[index] - at) <= radius:
+                    found.append(index)
             return found
         return [index for child in self.children for index in child.query(at, radius)]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmem.raster.buffers import SurfelBuffers
+from vmem.reference.arithmetic import dot, length
 from vmem.reference.surfels import Disks
 
 VERTICES = 16
@@ -62,9 +63,13 @@ def in_sight(disks: Disks, camera: QueryCamera) -> NDArray[np.intp]:
     return np.flatnonzero(inside)
 
 
-def dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Products (...) of vectors (..., 3), always summed in the same order."""
-    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
+def facing(
+    position: NDArray[np.float32], normal: NDArray[np.float64], camera: QueryCamera
+) -> NDArray[np.float64]:
+    """Cosine (...) between unit normals (..., 3) and the way to positions (..., 3) f32 from the
+    camera; that way is worked out in the pose's own dtype."""
+    away = position - camera.c2w[:3, 3]
+    return dot(normal, away / length(away)[..., None])
 
 
 def disk_frame(normal: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -72,9 +77,9 @@ def disk_frame(normal: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
     upright = np.abs(normal[..., 2:]) > 0.9
     up = np.where(upright, np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0]))
     first = np.cross(normal, up)
-    first = first / np.sqrt(dot(first, first))[..., None]
+    first = first / length(first)[..., None]
     second = np.cross(normal, first)
-    return first, second / np.sqrt(dot(second, second))[..., None]
+    return first, second / length(second)[..., None]
 
 
 def render_reference(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
@@ -87,17 +92,15 @@ def render_reference(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
     index = np.full((h, w), -1, np.int32)
     depth = np.full((h, w), np.inf, np.float32)
     cosine = np.zeros((h, w), np.float32)
-    eye = camera.c2w[:3, 3].astype(np.float64)
     for i in in_sight(disks, camera):
         position = disks.position[i].astype(np.float64)
         normal = disks.normal[i].astype(np.float64)
-        length = math.sqrt(dot(normal, normal))
-        if not length >= 1e-12:
+        norm = length(normal)
+        if not norm >= 1e-12:
             continue
-        normal = normal / length
-        offset = position - eye
-        facing = dot(normal, offset) / np.sqrt(dot(offset, offset))
-        if not facing >= 0:
+        normal = normal / norm
+        towards = facing(disks.position[i], normal, camera)
+        if not towards >= 0:
             continue
         first, second = disk_frame(normal)
         circle = COSINES[:, None] * first + SINES[:, None] * second
@@ -106,27 +109,28 @@ def render_reference(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
         if len(vertices) < 3:
             continue
         z = np.ascontiguousarray(vertices[:, 2])
-        u = (camera.fx * vertices[:, 0] / z + camera.cx).tolist()
-        v = (camera.fy * vertices[:, 1] / z + camera.cy).tolist()
+        u = camera.fx * vertices[:, 0] / z + camera.cx
+        v = camera.fy * vertices[:, 1] / z + camera.cy
+        polygon = np.stack([u, v], axis=1)
         mean_depth = float(np.mean(z))
-        for y in range(max(0, math.floor(min(v))), min(h - 1, math.ceil(max(v))) + 1):
-            for x in range(max(0, math.floor(min(u))), min(w - 1, math.ceil(max(u))) + 1):
-                if inside_polygon(x, y, u, v) and mean_depth < depth[y, x]:
+        for y in range(max(0, math.floor(v.min())), min(h - 1, math.ceil(v.max())) + 1):
+            for x in range(max(0, math.floor(u.min())), min(w - 1, math.ceil(u.max())) + 1):
+                if inside_polygon(x, y, polygon) and mean_depth < depth[y, x]:
                     depth[y, x] = mean_depth
                     index[y, x] = i
-                    cosine[y, x] = facing
+                    cosine[y, x] = towards
     depth[np.isinf(depth)] = 0
     return SurfelBuffers(index, depth, cosine)
 
 
-def inside_polygon(x: float, y: float, u: list[float], v: list[float]) -> bool:
-    """Even-odd test of a point against the polygon with corners (u, v)."""
+def inside_polygon(x: float, y: float, polygon: NDArray[np.float64]) -> bool:
+    """Even-odd test of a point against corners (n, 2)."""
     inside = False
-    j = len(u) - 1
-    for i in range(len(u)):
-        if (v[i] > y) != (v[j] > y) and x < (u[j] - u[i]) * (y - v[i]) / (
-            v[j] - v[i] + EDGE_EPS
-        ) + u[i]:
+    j = len(polygon) - 1
+    for i in range(len(polygon)):
+        xi, yi = polygon[i]
+        xj, yj = polygon[j]
+        if (yi > y) != (yj > y) and x < (xj - xi) * (y - yi) / (yj - yi + EDGE_EPS) + xi:
             inside = not inside
         j = i
     return inside

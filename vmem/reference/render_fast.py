@@ -8,13 +8,14 @@ import numpy as np
 from numba import njit
 
 from vmem.raster.buffers import SurfelBuffers
+from vmem.reference.arithmetic import length
 from vmem.reference.render import (
     COSINES,
     EDGE_EPS,
     SINES,
     QueryCamera,
     disk_frame,
-    dot,
+    facing,
     in_sight,
     to_camera,
 )
@@ -25,14 +26,12 @@ def render_polygons(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
     """What ``render_reference`` gives, thousands of times faster."""
     seen = in_sight(disks, camera)
     normal = disks.normal[seen].astype(np.float64)
-    length = np.sqrt(dot(normal, normal))
-    seen, normal, length = (rows[length >= 1e-12] for rows in (seen, normal, length))
-    normal = normal / length[:, None]
+    norm = length(normal)
+    seen, normal, norm = (rows[norm >= 1e-12] for rows in (seen, normal, norm))
+    normal = normal / norm[:, None]
+    towards = facing(disks.position[seen], normal, camera)
+    seen, normal, towards = (rows[towards >= 0] for rows in (seen, normal, towards))
     position = disks.position[seen].astype(np.float64)
-    offset = position - camera.c2w[:3, 3].astype(np.float64)
-    facing = dot(normal, offset) / np.sqrt(dot(offset, offset))
-    front = facing >= 0
-    seen, normal, position, facing = (rows[front] for rows in (seen, normal, position, facing))
 
     first, second = disk_frame(normal)
     circle = COSINES[:, None] * first[:, None] + SINES[:, None] * second[:, None]
@@ -50,13 +49,13 @@ def render_polygons(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
     index = np.full((camera.height, camera.width), -1, np.int32)
     depth = np.full(index.shape, np.inf, np.float32)
     cosine = np.zeros(index.shape, np.float32)
-    _fill(seen, u, v, z, mean_depth, facing, EDGE_EPS, index, depth, cosine)
+    _fill(seen, u, v, z, mean_depth, towards, EDGE_EPS, index, depth, cosine)
     depth[np.isinf(depth)] = 0
     return SurfelBuffers(index, depth, cosine)
 
 
 @njit(cache=True, nogil=True)
-def _fill(seen, u_all, v_all, z_all, mean_depth, facing, edge_eps, index, depth, cosine):
+def _fill(seen, u_all, v_all, z_all, mean_depth, towards, edge_eps, index, depth, cosine):
     h, w = index.shape
     u, v = np.empty(u_all.shape[1]), np.empty(u_all.shape[1])
     for d in range(len(seen)):
@@ -89,4 +88,4 @@ def _fill(seen, u_all, v_all, z_all, mean_depth, facing, edge_eps, index, depth,
                 if inside:
                     depth[y, x] = mean_depth[d]
                     index[y, x] = seen[d]
-                    cosine[y, x] = facing[d]
+                    cosine[y, x] = towards[d]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vmem.reference.arithmetic import dot, length
 from vmem.views import F32
 
 
@@ -93,13 +94,13 @@ def normal_map(points: F32) -> F32:
         right = _unit(points[:-1, 1:] - points[:-1, :-1])
         down = _unit(points[1:, :-1] - points[:-1, :-1])
         cross = np.cross(right, down)
-        length = np.linalg.norm(cross, axis=-1, keepdims=True)
-        normal[:-1, :-1] = np.where(length < 1e-8, 0, cross / length)
+        norm = length(cross)[..., None]
+        normal[:-1, :-1] = np.where(norm < 1e-8, 0, cross / norm)
     return normal
 
 
 def _unit(vectors: F32) -> F32:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / length(vectors)[..., None]
 
 
 def valid_pixels(depth: F32, confidence: F32, config: ReferenceConfig) -> NDArray[np.bool_]:
@@ -123,10 +124,10 @@ def disks_from_pointmap(
     valid = valid_pixels(depth, confidence, config)
     position, normal = points[valid], normal_map(points)[valid]
     view = position - np.asarray(eye, np.float32)
-    view = view / np.maximum(np.linalg.norm(view, axis=-1, keepdims=True), np.float32(1e-12))
-    cosine = np.sum(view * normal, axis=-1, keepdims=True)
-    normal = np.where(cosine < 0, -normal, normal)
+    view = view / np.maximum(length(view), np.float32(1e-12))[:, None]
+    cosine = dot(view, normal)
+    normal = np.where(cosine[:, None] < 0, -normal, normal)
     pixel = np.mean(np.asarray(focal, np.float32)) * np.float32(config.shrink_factor)
     radius = np.float32(config.radius_scale) * depth[valid] / pixel
-    radius = radius / (np.float32(0.2) + np.float32(0.8) * np.abs(cosine[:, 0]))
+    radius = radius / (np.float32(0.2) + np.float32(0.8) * np.abs(cosine))
     return Disks(position, normal, radius)

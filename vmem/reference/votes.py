@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +28,13 @@ class Votes:
 
 
 def gather_votes(
-    buffers: SurfelBuffers, timesteps: Sequence[Sequence[int]], context_num_frames: int = 4
+    buffers: SurfelBuffers,
+    timesteps: Sequence[Sequence[int]] | Mapping[int, Sequence[int]],
+    context_num_frames: int = 4,
 ) -> Votes:
     """Votes of the visible surfels for the views that saw them, ``cos / (1 + depth)`` a pixel.
 
-    timesteps: the views of every surfel, in the order in which they were linked. Sums are f32, pixel
+    timesteps: the views of every visible surfel, in the order in which they were linked. Sums are f32, pixel
     by pixel, and the first contribution to a view counts twice. Nothing visible: no votes.
     """
     covered = buffers.index >= 0
