@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vmem.reference.grid import merge_over_grid
 from vmem.reference.memory import ReferenceMemory
+from vmem.reference.merge import merge_reference
 from vmem.reference.surfels import ReferenceConfig
 
 PACKS = "05_context"
@@ -23,8 +25,11 @@ def config(pack) -> ReferenceConfig:
     )
 
 
-def test_replay(pack, config):
-    memory = ReferenceMemory(pack["c2ws"][0], config)
+@pytest.mark.parametrize(
+    "merge", [merge_over_grid, pytest.param(merge_reference, marks=pytest.mark.slow)]
+)
+def test_replay(pack, config, merge):
+    memory = ReferenceMemory(pack["c2ws"][0], config, merge)
     step = 0
     while f"s{step}.targets" in pack.tensors:
         here = {

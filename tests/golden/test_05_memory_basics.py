@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pytest
 
+from vmem.raster.buffers import SurfelBuffers
+from vmem.reference.grid import HashGridMerge
 from vmem.reference.merge import merge_reference
 from vmem.reference.octree import Octree
 from vmem.reference.poses import average_pose, geodesic_distance
@@ -97,10 +99,9 @@ def test_merge(pack, way):
     grid = HashGridMerge(threshold)
     grid.merge(first)
     for i, new in enumerate(rest, 1):
-        if way == "grid":
-            merge = grid.merge(new)
-        else:
-            merge = merge_reference(scene, new, threshold)
+        by_octree, by_grid = merge_reference(scene, new, threshold), grid.merge(new)
+        np.testing.assert_array_equal(by_grid.credited, by_octree.credited)
+        merge = by_grid if way == "grid" else by_octree
         np.testing.assert_allclose(merge.threshold, pack[f"merge{i}.pos_threshold"], rtol=TOLERANCE)
         np.testing.assert_array_equal(merge.kept, pack[f"merge{i}.kept"])
         for surfel in merge.credited[merge.credited >= 0]:
@@ -122,22 +123,37 @@ def test_octree_order(pack):
         assert found == lists(pack[name])
 
 
-@pytest.mark.parametrize("renderer", [render_polygons, render_reference])
-def test_drawing_and_votes(pack, renderer):
+def camera_of(pack, i: int) -> QueryCamera:
+    (fx, fy), (w, h) = pack[f"render{i}.focal"], pack[f"render{i}.size_wh"].tolist()
+    return QueryCamera(pack[f"render{i}.c2w"], fx, fy, w / 2, h / 2, w, h)
+
+
+def check_drawing(pack, i: int, buffers: SurfelBuffers) -> None:
+    np.testing.assert_array_equal(buffers.index, pack[f"render{i}.index"])
+    np.testing.assert_allclose(buffers.depth, pack[f"render{i}.depth"], atol=TOLERANCE)
+    np.testing.assert_allclose(buffers.cosine, pack[f"render{i}.cos"], atol=TOLERANCE)
+
+
+def test_drawing_and_votes(pack):
     scene = scene_of(pack)
     last = max(int(m[1]) for n in pack.tensors if (m := re.fullmatch(r"merge(\d+)\.timesteps", n)))
     timesteps = lists(pack[f"merge{last}.timesteps"])
     for i in range(count(pack, r"render(\d+)\.index")):
-        (fx, fy), (w, h) = pack[f"render{i}.focal"], pack[f"render{i}.size_wh"].tolist()
-        camera = QueryCamera(pack[f"render{i}.c2w"], fx, fy, w / 2, h / 2, w, h)
-        buffers = renderer(scene, camera)
-        np.testing.assert_array_equal(buffers.index, pack[f"render{i}.index"])
-        np.testing.assert_allclose(buffers.depth, pack[f"render{i}.depth"], atol=TOLERANCE)
-        np.testing.assert_allclose(buffers.cosine, pack[f"render{i}.cos"], atol=TOLERANCE)
+        buffers = render_polygons(scene, camera_of(pack, i))
+        check_drawing(pack, i, buffers)
         votes = gather_votes(buffers, timesteps)
         np.testing.assert_array_equal(votes.timestep, pack[f"render{i}.votes.timestep"])
         np.testing.assert_array_equal(votes.count, pack[f"render{i}.votes.count"])
         np.testing.assert_allclose(votes.weight, pack[f"render{i}.votes.weight"], atol=TOLERANCE)
+
+
+def test_slow_drawing(pack):
+    """Pixel by pixel in Python, the smallest image of the pack."""
+    smallest = min(
+        range(count(pack, r"render(\d+)\.index")), key=lambda i: pack[f"render{i}.index"].size
+    )
+    buffers = render_reference(scene_of(pack), camera_of(pack, smallest))
+    check_drawing(pack, smallest, buffers)
 
 
 def test_distribution(pack):

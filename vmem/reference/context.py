@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vmem.errors import VMemError
 from vmem.raster.buffers import SurfelBuffers
@@ -14,7 +14,6 @@ from vmem.reference.poses import average_pose, flip, geodesic_distance
 from vmem.reference.render import QueryCamera
 from vmem.reference.surfels import ReferenceConfig
 from vmem.reference.votes import Votes
-from vmem.views import F32
 
 NO_SUPPRESSION = 1e8
 """Threshold that a choice without suppression leaves behind."""
@@ -39,12 +38,12 @@ class ContextChoice:
 
 
 def query_camera(
-    targets: NDArray[np.floating], focals: Sequence[F32 | float], config: ReferenceConfig
+    targets: NDArray[np.floating], focals: ArrayLike, config: ReferenceConfig
 ) -> QueryCamera:
     """The camera that looks for all targets (T, 4, 4): the mean of the last quarter of a context's
     worth of them (one), 512x288, with 0.65 of the mean of all focals ever stored."""
     used = max(1, -(-config.context_num_frames // 4))
-    focal = np.float32(config.focal_scale) * np.mean(np.asarray(focals, np.float32))
+    focal = float(np.float32(config.focal_scale) * np.mean(np.asarray(focals, np.float32)))
     return QueryCamera(
         flip(average_pose(targets[-used:])),
         focal,

@@ -58,15 +58,17 @@ class HashGridMerge:
 
         Raises SurfelError for a position that is not finite.
         """
-        if not np.isfinite(new.position).all():
-            raise SurfelError("disks to merge need finite positions")
         threshold = merge_threshold(self._radius[: self._n], new.radius)
         merge = Merge(self.credited(new, threshold), threshold)
         self.append(new[merge.kept])
         return merge
 
     def credited(self, new: Disks, threshold: np.float32) -> NDArray[np.int32]:
-        """(M,) i32 the kept disk that the octree would find first for each new one, or -1."""
+        """(M,) i32 the kept disk that the octree would find first for each new one, or -1.
+
+        Raises SurfelError for a position that is not finite.
+        """
+        _check_finite(new)
         found = np.full(len(new), -1, np.int32)
         if not self._n or not len(new) or not threshold >= 0:
             return found
@@ -96,7 +98,8 @@ class HashGridMerge:
         return found
 
     def append(self, disks: Disks) -> None:
-        """Keep disks without merging them."""
+        """Keep disks without merging them. Raises SurfelError for a position that is not finite."""
+        _check_finite(disks)
         if not len(disks):
             return
         start, self._n = self._n, self._n + len(disks)
@@ -121,8 +124,21 @@ class HashGridMerge:
             kernels.insert(self._position[: self._n], 0, self._next, *self._table, self._cell)
 
 
+def _check_finite(disks: Disks) -> None:
+    if not np.isfinite(disks.position).all():
+        raise SurfelError("disks to merge need finite positions")
+
+
+def merge_over_grid(existing: Disks, new: Disks, normal_threshold: float = 0.6) -> Merge:
+    """What ``merge.merge_reference`` gives, for once and without a tree."""
+    grid = HashGridMerge(normal_threshold)
+    grid.append(existing)
+    threshold = merge_threshold(existing.radius, new.radius)
+    return Merge(grid.credited(new, threshold), threshold)
+
+
 def _with_room(buffer: F32, start: int, rows: F32) -> F32:
-    """The buffer, or a larger copy of its first ``start`` rows, with ``rows`` written after them."""
+    """The buffer, or a larger copy of its first ``start`` rows, and ``rows`` after them."""
     stop = start + len(rows)
     if stop > len(buffer):
         larger = np.empty((max(stop, 2 * len(buffer)), *buffer.shape[1:]), buffer.dtype)

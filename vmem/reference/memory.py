@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,16 @@ from vmem.reference.context import (
     rank_by_pose,
     spread,
 )
-from vmem.reference.merge import merge_reference
+from vmem.reference.grid import merge_over_grid
+from vmem.reference.merge import Merge
 from vmem.reference.poses import average_pose
 from vmem.reference.render_fast import render_polygons
 from vmem.reference.surfels import Disks, ReferenceConfig, disks_from_pointmap
 from vmem.reference.votes import gather_votes
 from vmem.views import F32
+
+MergeFunction = Callable[[Disks, Disks, float], Merge]
+"""Existing disks, new ones, least cosine between normals."""
 
 
 class ReferenceMemory:
@@ -33,8 +37,12 @@ class ReferenceMemory:
     """
 
     def __init__(
-        self, first_c2w: NDArray[np.floating], config: ReferenceConfig | None = None
+        self,
+        first_c2w: NDArray[np.floating],
+        config: ReferenceConfig | None = None,
+        merge: MergeFunction = merge_over_grid,
     ) -> None:
+        self._merge = merge
         self.config = config or ReferenceConfig()
         self.c2w: F32 = np.asarray(first_c2w, np.float32)[None]
         self.disks = Disks.empty()
@@ -52,8 +60,8 @@ class ReferenceMemory:
     ) -> ContextChoice:
         """Frames to condition on for targets (T, 4, 4); ``nms`` None means suppression.
 
-        Raises PublishedCodeFailsError where suppression has no threshold yet (it is found when memory
-        holds exactly five frames), and where no surfel is visible.
+        Raises PublishedCodeFailsError where suppression has no threshold yet (it is found when
+        memory holds exactly five frames), and where no surfel is visible.
         """
         n, config = len(self), self.config
         if n == 1:
@@ -103,7 +111,7 @@ class ReferenceMemory:
         self.global_step += 1
 
     def _insert(self, new: Disks, frame: int) -> None:
-        merge = merge_reference(self.disks, new, self.config.merge_normal_threshold)
+        merge = self._merge(self.disks, new, self.config.merge_normal_threshold)
         for surfel in merge.credited[merge.credited >= 0]:
             if frame not in self.timesteps[surfel]:
                 self.timesteps[surfel].append(frame)

@@ -27,10 +27,11 @@ def render_polygons(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
     seen = in_sight(disks, camera)
     normal = disks.normal[seen].astype(np.float64)
     norm = length(normal)
-    seen, normal, norm = (rows[norm >= 1e-12] for rows in (seen, normal, norm))
-    normal = normal / norm[:, None]
+    proper = norm >= 1e-12
+    seen, normal = seen[proper], normal[proper] / norm[proper, None]
     towards = facing(disks.position[seen], normal, camera)
-    seen, normal, towards = (rows[towards >= 0] for rows in (seen, normal, towards))
+    ahead = towards >= 0
+    seen, normal, towards = seen[ahead], normal[ahead], towards[ahead]
     position = disks.position[seen].astype(np.float64)
 
     first, second = disk_frame(normal)
@@ -40,8 +41,8 @@ def render_polygons(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
     z = np.ascontiguousarray(vertices[..., 2])
     mean_depth = np.mean(z, axis=1)
     for i in np.flatnonzero((z <= 0).any(axis=1)):
-        ahead = z[i][z[i] > 0]
-        mean_depth[i] = np.mean(ahead) if len(ahead) else np.inf
+        kept = z[i][z[i] > 0]
+        mean_depth[i] = np.mean(kept) if len(kept) else np.inf
     with np.errstate(divide="ignore", invalid="ignore"):
         u = camera.fx * vertices[..., 0] / z + camera.cx
         v = camera.fy * vertices[..., 1] / z + camera.cy

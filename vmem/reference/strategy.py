@@ -69,8 +69,8 @@ def reference_selection(
     for view in candidates:
         reasons[view] = f"a candidate, but {distance[view]:.2f} rad away"
     for view in order:
-        reasons[view] = f"chosen: {distance[view]:.2f} rad away" if candidates else (
-            "chosen: nearest pose"
+        reasons[view] = (
+            f"chosen: {distance[view]:.2f} rad away" if candidates else ("chosen: nearest pose")
         )
     rest = [view for view in nearest if view not in order]
     return Selection(order, (*order, *rest), tuple(reasons), note)

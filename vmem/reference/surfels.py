@@ -79,7 +79,9 @@ def downsample(values: F32, scale: float) -> F32:
         high = np.minimum(low + 1, size - 1)
         weight = (at - low).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
         weight = weight.astype(np.float32)
-        values = (1 - weight) * values.take(low, axis) + weight * values.take(high, axis)
+        values = np.asarray(
+            (1 - weight) * values.take(low, axis) + weight * values.take(high, axis), np.float32
+        )
     return values
 
 
@@ -100,7 +102,7 @@ def normal_map(points: F32) -> F32:
 
 
 def _unit(vectors: F32) -> F32:
-    return vectors / length(vectors)[..., None]
+    return np.divide(vectors, length(vectors)[..., None], dtype=np.float32)
 
 
 def valid_pixels(depth: F32, confidence: F32, config: ReferenceConfig) -> NDArray[np.bool_]:
@@ -130,4 +132,4 @@ def disks_from_pointmap(
     pixel = np.mean(np.asarray(focal, np.float32)) * np.float32(config.shrink_factor)
     radius = np.float32(config.radius_scale) * depth[valid] / pixel
     radius = radius / (np.float32(0.2) + np.float32(0.8) * np.abs(cosine))
-    return Disks(position, normal, radius)
+    return Disks(position, normal, radius.astype(np.float32))

@@ -34,23 +34,29 @@ def gather_votes(
 ) -> Votes:
     """Votes of the visible surfels for the views that saw them, ``cos / (1 + depth)`` a pixel.
 
-    timesteps: the views of every visible surfel, in the order in which they were linked. Sums are f32, pixel
-    by pixel, and the first contribution to a view counts twice. Nothing visible: no votes.
+    timesteps: the views of every visible surfel, in the order in which they were linked. Sums are
+    f32, pixel by pixel, and the first contribution to a view counts twice. Nothing visible: no
+    votes.
     """
     covered = buffers.index >= 0
-    surfels = buffers.index[covered]
     pixel_weight = buffers.cosine[covered] / (1 + buffers.depth[covered])
-    linked = {surfel: timesteps[surfel] for surfel in np.unique(surfels).tolist()}
-    views_a_pixel = [linked[surfel] for surfel in surfels.tolist()]
-    view = np.array([t for views in views_a_pixel for t in views], np.int64)
-    weight = np.repeat(pixel_weight, [len(views) for views in views_a_pixel])
+    surfels, surfel_of_pixel = np.unique(buffers.index[covered], return_inverse=True)
+    seen_by: dict[int, list[int]] = {}
+    for row, surfel in enumerate(surfels.tolist()):
+        for t in timesteps[surfel]:
+            seen_by.setdefault(t, []).append(row)
 
-    timestep, first = np.unique(view, return_index=True)
+    timestep = np.array(sorted(seen_by), np.int64)
     sums = np.empty(len(timestep), np.float32)
-    for i, t in enumerate(timestep):
-        mine = weight[view == t]
-        sums[i] = np.cumsum(np.concatenate([mine[:1], mine]))[-1]
-    by_appearance = np.argsort(first)
+    appearance: list[tuple[int, int]] = []
+    for i, t in enumerate(timestep.tolist()):
+        sees = np.zeros(len(surfels), bool)
+        sees[seen_by[t]] = True
+        pixels = np.flatnonzero(sees[surfel_of_pixel])
+        sums[i] = np.cumsum(pixel_weight[np.concatenate([pixels[:1], pixels])])[-1]
+        surfel = int(surfels[surfel_of_pixel[pixels[0]]])
+        appearance.append((int(pixels[0]), timesteps[surfel].index(t)))
+    by_appearance = sorted(range(len(timestep)), key=appearance.__getitem__)
     total = np.cumsum(sums[by_appearance])[-1] if len(sums) else np.float32(1)
     share = sums / total
     # The weights go to the distribution in order of first appearance, where ties are broken.
