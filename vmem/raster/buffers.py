@@ -23,7 +23,7 @@ class SurfelBuffers:
 
 
 def overlaid(first: SurfelBuffers, second: SurfelBuffers, offset: int) -> SurfelBuffers:
-    """One drawing of two sets of surfels that were drawn apart: the nearer wins, ``first`` if equal.
+    """One drawing of two sets of surfels drawn apart: the nearer wins, ``first`` if equal.
 
     The indices of ``second`` grow by ``offset``, the number of surfels behind ``first``.
     """

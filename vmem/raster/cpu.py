@@ -30,6 +30,8 @@ TILE = 8
 """Side in pixels of the tiles whose farthest depth tells whether a block is hidden."""
 BLOCKS_TO_HIDE = 256
 """With fewer visible blocks than this, looking for hidden ones costs more than it saves."""
+WIDE = 8
+"""Columns from which on a row's own span is worked out, at the price of a root a row."""
 FIRST_SHARE = 0.35
 """Share of the visible blocks that is drawn before hidden ones are looked for."""
 
@@ -93,7 +95,7 @@ def _extent(centre, reach, depth_low, depth_high):
 def _merge(keys, row0, row1, index, farthest):
     """Rows [row0, row1): the largest key of all buffers into all of them, its surfel into index
     (H, W), and the least inverse depth of each tile into ``farthest``, unless that is empty."""
-    h, w = index.shape
+    _h, w = index.shape
     parts = keys.shape[0]
     if farthest.size:
         for tile in range(row0 // TILE, (row1 + TILE - 1) // TILE):
@@ -189,10 +191,10 @@ def _draw_blocks(position, normal, radius, blocks, w2c, intrinsics, near, keys):
             v0, v1 = y0 * fy + cy - half, y1 * fy + cy - half
             if not (v1 >= zero and v0 <= bottom):
                 continue
-            column0 = int(math.ceil(max(zero, u0)))
-            column1 = int(math.floor(min(right, u1)))
-            row0 = int(math.ceil(max(zero, v0)))
-            row1 = int(math.floor(min(bottom, v1)))
+            column0 = math.ceil(max(zero, u0))
+            column1 = math.floor(min(right, u1))
+            row0 = math.ceil(max(zero, v0))
+            row1 = math.floor(min(bottom, v1))
             if column0 > column1 or row0 > row1:  # between the pixels' centres
                 continue
 
@@ -216,13 +218,29 @@ def _draw_blocks(position, normal, radius, blocks, w2c, intrinsics, near, keys):
             F = ex * ex + ey * ey + ez * ez
             rr = r * r
             centre_u, centre_v = ox * fx + cx - half, oy * fy + cy - half
+            span_a = A - rr * wu * wu
+            # Not where the conic is close to a parabola: the disk all but meets the eye's plane.
+            narrowing = column1 - column0 >= WIDE and span_a > np.float32(0.1) * A
             low_bits = np.uint64(np.uint32(~np.uint32(i)))
             for row in range(row0, row1 + 1):
                 dv = np.float32(row) - centre_v
                 w_row = w0 + wv * dv
                 quadratic_row = (C * dv + E + E) * dv + F
                 linear_row = B * dv + D
-                for column in range(column0, column1 + 1):
+                first, last = column0, column1
+                if narrowing:
+                    # Columns inside solve span_a du^2 + 2 span_b du + span_c <= 0, give or take
+                    # what rounds away: the test below decides.
+                    span_b = linear_row - rr * w_row * wu
+                    span_c = quadratic_row - rr * w_row * w_row
+                    inside = span_b * span_b - span_a * span_c
+                    reach = half + math.sqrt(max(zero, inside)) / span_a
+                    middle = centre_u - span_b / span_a
+                    if not (middle + reach >= column0 and middle - reach <= column1):
+                        continue
+                    first = int(max(np.float32(column0), middle - reach))
+                    last = int(min(np.float32(column1), middle + reach))
+                for column in range(first, last + 1):
                     du = np.float32(column) - centre_u
                     inverse = w_row + wu * du
                     distance = (A * du + linear_row + linear_row) * du + quadratic_row
