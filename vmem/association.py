@@ -187,6 +187,7 @@ def _finer(
             surfels.normal,
             surfels.radius,
             blocks[start:stop],
+            BLOCK,
             camera.position.astype(np.float32),
             camera.c2w[:3, 2].astype(np.float32),
             np.float32(limit * RADIUS_SCALE / focal),
@@ -198,10 +199,10 @@ def _finer(
 
 
 @njit(cache=True, nogil=True)
-def _keep_finer(position, normal, radius, blocks, eye, forward, slope, kept):
+def _keep_finer(position, normal, radius, blocks, size, eye, forward, slope, kept):
     for k in range(blocks.shape[0]):
-        start = blocks[k] * BLOCK
-        for i in range(start, min(position.shape[0], start + BLOCK)):
+        start = blocks[k] * size
+        for i in range(start, min(position.shape[0], start + size)):
             depth = away = along = np.float32(0)
             for axis in range(3):
                 offset = position[i, axis] - eye[axis]

@@ -42,7 +42,7 @@ class DepthFit:
         """Depth (...) fitted; the same array if there is nothing to do."""
         if self.is_identity:
             return depth
-        return np.float32(self.scale) * depth + np.float32(self.shift)
+        return (self.scale * depth + self.shift).astype(np.float32)
 
     def applied_to_points(self, points: F32, depth: F32, camera: Camera) -> F32:
         """World points (..., 3) of ``depth`` (...), moved along their rays."""
@@ -51,7 +51,7 @@ class DepthFit:
         eye = camera.position.astype(np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.applied(depth) / depth
-        return eye + (points - eye) * ratio[..., None]
+        return (eye + (points - eye) * ratio[..., None]).astype(np.float32)
 
 
 IDENTITY = DepthFit()

@@ -28,7 +28,7 @@ SURFELS_A_THREAD = 4096
 """Below this a second thread costs more than it saves."""
 TILE = 8
 """Side in pixels of the tiles whose farthest depth tells whether a block is hidden."""
-BLOCKS_TO_HIDE = 256
+BLOCKS_TO_HIDE = 32
 """With fewer visible blocks than this, looking for hidden ones costs more than it saves."""
 WIDE = 8
 """Columns from which on a row's own span is worked out, at the price of a root a row."""
@@ -54,6 +54,7 @@ def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> 
                 surfels.normal,
                 surfels.radius,
                 chosen[i::parts],
+                BLOCK,
                 w2c,
                 intrinsics,
                 np.float32(near),
@@ -152,7 +153,7 @@ def _not_hidden(sphere, blocks, w2c, intrinsics, near, farthest, h, w, shown):
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "arcp", "nsz"})
-def _draw_blocks(position, normal, radius, blocks, w2c, intrinsics, near, keys):
+def _draw_blocks(position, normal, radius, blocks, size, w2c, intrinsics, near, keys):
     h, w = keys.shape
     n = position.shape[0]
     fx, fy, cx, cy = intrinsics
@@ -160,8 +161,8 @@ def _draw_blocks(position, normal, radius, blocks, w2c, intrinsics, near, keys):
     right, bottom = np.float32(w - 1), np.float32(h - 1)
     limit = one / near
     for k in range(blocks.shape[0]):
-        start = blocks[k] * BLOCK
-        for i in range(start, min(n, start + BLOCK)):
+        start = blocks[k] * size
+        for i in range(start, min(n, start + size)):
             X, Y, Z = position[i, 0], position[i, 1], position[i, 2]
             r = radius[i]
             pz = w2c[2, 0] * X + w2c[2, 1] * Y + w2c[2, 2] * Z + w2c[2, 3]
