@@ -1,8 +1,8 @@
 """Sums of products with the published code's rounding.
 
-Where it works on single vectors it uses NumPy, and so BLAS; on whole maps PyTorch, whose loops are
-compiled with fused multiply-add. The last bit matters: a disk's edge that falls on the other side of
-a pixel changes an index map.
+Where it works on single vectors it uses NumPy, and so BLAS; on whole maps and matrices PyTorch and
+fused multiply-add. The last bit matters: a disk's edge may fall on the other side of a pixel, and
+the angle between equal rotations is all rounding.
 """
 
 from __future__ import annotations
