@@ -275,10 +275,11 @@ def search(
                         n_met += 1
                         dx, dy, dz = position[i, 0] - x, position[i, 1] - y, position[i, 2] - z
                         squared = _rounded_dot(dx, dy, dz, dx, dy, dz)
-                        agrees = _rounded_dot(normal[i, 0], normal[i, 1], normal[i, 2], a, b, c)
-                        if np.sqrt(squared) <= radius and agrees > normal_threshold:
-                            match[n_match] = i
-                            n_match += 1
+                        if np.sqrt(squared) <= radius:
+                            nx, ny, nz = normal[i, 0], normal[i, 1], normal[i, 2]
+                            if _rounded_dot(nx, ny, nz, a, b, c) > normal_threshold:
+                                match[n_match] = i
+                                n_match += 1
                         i = following[i]
         if not n_match:
             continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.reference.arithmetic import dot, length
+from vmem.reference.arithmetic import fused_cross, fused_length
 from vmem.views import F32
 
 
@@ -95,14 +95,14 @@ def normal_map(points: F32) -> F32:
     with np.errstate(invalid="ignore", divide="ignore"):
         right = _unit(points[:-1, 1:] - points[:-1, :-1])
         down = _unit(points[1:, :-1] - points[:-1, :-1])
-        cross = np.cross(right, down)
-        norm = length(cross)[..., None]
+        cross = fused_cross(right, down)
+        norm = fused_length(cross)[..., None]
         normal[:-1, :-1] = np.where(norm < 1e-8, 0, cross / norm)
     return normal
 
 
 def _unit(vectors: F32) -> F32:
-    return np.divide(vectors, length(vectors)[..., None], dtype=np.float32)
+    return np.divide(vectors, fused_length(vectors)[..., None], dtype=np.float32)
 
 
 def valid_pixels(depth: F32, confidence: F32, config: ReferenceConfig) -> NDArray[np.bool_]:
@@ -126,8 +126,9 @@ def disks_from_pointmap(
     valid = valid_pixels(depth, confidence, config)
     position, normal = points[valid], normal_map(points)[valid]
     view = position - np.asarray(eye, np.float32)
-    view = view / np.maximum(length(view), np.float32(1e-12))[:, None]
-    cosine = dot(view, normal)
+    view = view / np.maximum(fused_length(view), np.float32(1e-12))[:, None]
+    products = view * normal
+    cosine = products[:, 0] + products[:, 1] + products[:, 2]
     normal = np.where(cosine[:, None] < 0, -normal, normal)
     pixel = np.mean(np.asarray(focal, np.float32)) * np.float32(config.shrink_factor)
     radius = np.float32(config.radius_scale) * depth[valid] / pixel
