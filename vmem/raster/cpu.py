@@ -21,7 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera
-from vmem.parallel import run_sliced, thread_count
+from vmem.parallel import read_only, run_sliced, thread_count
 from vmem.raster.blocks import BLOCK, Blocks, visible_blocks
 from vmem.surfels import Surfels
 
@@ -50,14 +50,16 @@ def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> 
     w2c = camera.w2c.astype(np.float32)
     intrinsics = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]].astype(np.float32)
 
+    position, normal, radius = read_only(surfels.position, surfels.normal, surfels.radius)
+
     def draw(chosen: NDArray[np.int32]) -> None:
         def part(i: int, start: int, stop: int) -> None:
             # Interleaved, so that every thread gets near and far blocks.
             _draw_blocks(
-                surfels.position,
-                surfels.normal,
-                surfels.radius,
-                chosen[i::parts],
+                position,
+                normal,
+                radius,
+                read_only(chosen[i::parts])[0],
                 BLOCK,
                 w2c,
                 intrinsics,
