@@ -49,7 +49,7 @@ def house(n: int, seed: int = 0) -> Surfels:
     toward /= np.linalg.norm(toward, axis=1, keepdims=True)
     return Surfels(
         at.astype(np.float32),
-        toward.astype(np.float32),
+        np.ascontiguousarray(toward, np.float32),
         (0.9 * spacing * rng.uniform(0.8, 1.25, len(at))).astype(np.float32),
         rng.integers(0, 256, (len(at), 3), np.uint8),
     )

@@ -185,6 +185,14 @@ def test_disks_without_extent_are_not_drawn(radius):
 def test_numbers_beyond_float32_are_not_drawn():
     surfels = disks(((1e30, 0, 1e30), TOWARD, 1e20), ((0, 0, 2), TOWARD, 9))
     assert (rasterize(surfels, CAMERA).index == 1).all()
+    wall = tiled_wall(256, 1.0, 0.005)
+    position = wall.position.copy()
+    position[::3] *= np.float32(1e30)
+    huge = Surfels(position, wall.normal, wall.radius, wall.color)
+    assert len(visible_blocks(Blocks.of(huge), CAMERA, NEAR)) >= cpu.BLOCKS_TO_HIDE
+    index = rasterize(huge, CAMERA).index
+    assert (index[index >= 0] % 3 != 0).all()
+    assert (index >= 0).any()
 
 
 def test_blocks_of_other_surfels_are_refused():

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from fakes import HW, box_photo, open_box
+from fakes import HW, box_depth, box_photo, open_box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from numpy.typing import NDArray
 
-from vmem.cameras import Camera, default_K
+from vmem.association import AssociationConfig
+from vmem.cameras import Camera, Cameras, default_K, unproject
+from vmem.geometry.base import PointMaps
 from vmem.links import LinkIndex
-from vmem.memory import MemorySnapshot, MemoryStateError, StepRecord, ViewMemory
+from vmem.memory import MemorySnapshot, MemoryStateError, StepRecord, ViewMemory, make_record
 from vmem.raster import Blocks
 from vmem.surfels import SurfelError, Surfels
-from vmem.views import View
+from vmem.views import Frames, View
 
 PHOTO = box_photo()
 FIELDS = ("position", "normal", "radius", "color")
@@ -323,3 +326,63 @@ def test_memory_does_not_grow_by_looking_again():
     for word in "ssswww":
         session.move(word)
     assert len(session.snapshot().surfels) <= 1.05 * grown
+
+
+def maps_of(camera: Camera, scale: float = 1.0) -> tuple[Frames, PointMaps]:
+    """The box seen by one camera, its depth off by a factor."""
+    depth = (scale * box_depth(camera)).astype(np.float32)
+    rgb = np.zeros((1, *HW, 3), np.uint8)
+    maps = PointMaps(unproject(depth, camera)[None], depth[None], np.ones((1, *HW), np.float32))
+    return Frames(rgb), maps
+
+
+def test_a_view_keeps_the_depth_that_was_fitted():
+    camera = Camera(np.eye(4), default_K(HW), HW)
+    memory = ViewMemory()
+    for scale in (1.0, 1.3):
+        frames, maps = maps_of(camera, scale)
+        config = AssociationConfig(fit_depth=True)
+        memory.append(
+            make_record(memory.snapshot(), frames, Cameras.stack([camera]), maps, None, config)
+        )
+    first, second = memory.snapshot().views
+    np.testing.assert_allclose(second.depth, first.depth, rtol=1e-2)
+
+
+def test_a_step_takes_far_less_room_than_the_memory_it_meets():
+    """Nothing copies all surfels, not even where coarse ones must be looked behind."""
+    camera = Camera(np.eye(4), default_K(HW), HW)
+    rng = np.random.default_rng(0)
+    n = 400_000
+    direction = rng.normal(size=(n, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    surfels = Surfels(
+        (1.5 * direction).astype(np.float32),
+        (-direction).astype(np.float32),
+        rng.uniform(0.005, 0.2, n).astype(np.float32),
+        np.zeros((n, 3), np.uint8),
+    )
+    memory = ViewMemory()
+    none = np.zeros(0, np.int32)
+    memory.append(
+        StepRecord(
+            (View(PHOTO, camera, 0, *([np.ones(HW, np.float32)] * 2)),), surfels, none, none, None
+        )
+    )
+    known = memory.snapshot()
+    cameras = Cameras.stack([camera] * 3)
+    one = np.full((3, *HW), 1.4, np.float32)
+    maps = PointMaps(np.stack([unproject(d, camera) for d in one]), one, np.ones_like(one))
+    frames = Frames(np.zeros((3, *HW, 3), np.uint8))
+
+    def step() -> StepRecord:
+        return make_record(known, frames, cameras, maps, None, AssociationConfig())
+
+    assert len(step().link_surfel) > 0  # and everything is compiled
+    tracemalloc.start()
+    try:
+        step()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 31 * n / 2

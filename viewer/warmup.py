@@ -8,7 +8,8 @@ from tqdm import tqdm
 from vmem.backends import create_backend
 from vmem.session import Session
 
-SIDE = 64
+SIDE = 96
+"""Large enough for a memory of as many blocks as bring every kernel of the rasterizer into play."""
 
 
 def warm_up(backend_name: str = "preview") -> None:

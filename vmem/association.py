@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vmem.cameras import Camera
 from vmem.depth_fit import IDENTITY, DepthFit, fitted
-from vmem.parallel import run_sliced, thread_count
+from vmem.parallel import read_only, run_sliced, thread_count
 from vmem.raster import Blocks, SurfelBuffers, overlaid, rasterize
 from vmem.raster.blocks import BLOCK, visible_blocks
 from vmem.raster.rasterize import NEAR
@@ -186,12 +186,13 @@ def _finer(
     if blocks is None:
         blocks = np.arange(-(-len(surfels) // BLOCK), dtype=np.int32)
     focal = camera.resized(grid).K[0, 0]
+    position, normal, radius = read_only(surfels.position, surfels.normal, surfels.radius)
 
     def part(i: int, start: int, stop: int) -> None:
         _keep_finer(
-            surfels.position,
-            surfels.normal,
-            surfels.radius,
+            position,
+            normal,
+            radius,
             blocks[start:stop],
             BLOCK,
             camera.position.astype(np.float32),

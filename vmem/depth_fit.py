@@ -64,18 +64,18 @@ def fitted(measured: F32, drawn: F32, n_pixels: int, *, shift: bool) -> DepthFit
     """The fit of ``measured`` (N,) to ``drawn`` (N,) z-depth, both positive, of an image of
     ``n_pixels``; the identity unless the fit is called for and mends what it should."""
     good = np.isfinite(measured) & (measured > 0) & (drawn > 0)
-    measured, drawn = measured[good].astype(np.float64), drawn[good].astype(np.float64)
-    if len(measured) < max(8, MIN_OVERLAP * n_pixels):
+    new, old = measured[good].astype(np.float64), drawn[good].astype(np.float64)
+    if len(new) < max(8, MIN_OVERLAP * n_pixels):
         return IDENTITY
-    before = _residual(measured, drawn)
+    before = _residual(new, old)
     if before <= GATE:
         return DepthFit(residual_before=before, residual=before)
-    scale, offset = float(np.median(drawn / measured)), 0.0
-    near, far = np.quantile(measured, (0.1, 0.9))
+    scale, offset = float(np.median(old / new)), 0.0
+    near, far = np.quantile(new, (0.1, 0.9))
     if shift and far > MIN_SPREAD * near:
-        scale, offset = _line(measured, drawn)
-    possible = scale > 0 and (scale * measured + offset > 0).all()
-    after = _residual(scale * measured + offset, drawn) if possible else np.inf
+        scale, offset = _line(new, old)
+    possible = scale > 0 and (scale * new + offset > 0).all()
+    after = _residual(scale * new + offset, old) if possible else np.inf
     if after > GAIN * before:
         return DepthFit(residual_before=before, residual=before)
     return DepthFit(scale, offset, before, after)

@@ -13,6 +13,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def thread_count() -> int:
     """Threads that a kernel may use: the CPUs that this process may run on."""
@@ -31,6 +34,15 @@ def slices(n: int, parts: int) -> list[tuple[int, int]]:
     parts = max(1, min(parts, n))
     edges = [n * i // parts for i in range(parts + 1)]
     return list(pairwise(edges)) if n else []
+
+
+def read_only(*arrays: NDArray) -> list[NDArray]:
+    """Views that cannot be written, contiguous: for numba they are another type than arrays that
+    can, so a kernel that gets nothing else is compiled once and not twice."""
+    views = [np.ascontiguousarray(array).view() for array in arrays]
+    for view in views:
+        view.flags.writeable = False
+    return views
 
 
 def run_sliced(kernel: Callable[[int, int, int], object], n: int, parts: int) -> None:

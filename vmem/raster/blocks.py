@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera
+from vmem.parallel import read_only
 from vmem.surfels import Surfels
 from vmem.views import F32
 
@@ -62,7 +63,8 @@ def extended(blocks: Blocks, surfels: Surfels) -> Blocks:
     sphere = np.zeros((kept + added, 4), np.float32)
     cone = np.zeros((kept + added, 4), np.float32)
     sphere[:kept], cone[:kept] = blocks.sphere[:kept], blocks.cone[:kept]
-    _bound(rest.position, rest.normal, rest.radius, sphere[kept:], cone[kept:])
+    position, normal, radius = read_only(rest.position, rest.normal, rest.radius)
+    _bound(position, normal, radius, sphere[kept:], cone[kept:])
     return Blocks(sphere, cone, len(surfels))
 
 

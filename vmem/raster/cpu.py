@@ -21,7 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera
-from vmem.parallel import run_sliced, thread_count
+from vmem.parallel import read_only, run_sliced, thread_count
 from vmem.raster.blocks import BLOCK, Blocks, visible_blocks
 from vmem.surfels import Surfels
 
@@ -33,6 +33,10 @@ TILE = 8
 """Side in pixels of the tiles whose farthest depth tells whether a block is hidden."""
 BLOCKS_TO_HIDE = 32
 """With fewer visible blocks than this, looking for hidden ones costs more than it saves."""
+FAR_OUT = np.float32(1e4)
+"""Tangent beyond which a direction is as good as infinite."""
+MOST_THREADS = 8
+"""More buffers than this cost more to merge than they save."""
 WIDE = 8
 """Columns from which on a row's own span is worked out, at the price of a root a row."""
 SHARES = (0.25, 0.5)
@@ -43,21 +47,23 @@ def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> 
     """(H, W) i32 index of the nearest front-facing disk a pixel's ray meets, -1 where none."""
     h, w = camera.hw
     visible = visible_blocks(blocks, camera, near)
-    parts = max(1, min(thread_count(), len(visible) * BLOCK // SURFELS_A_THREAD))
+    parts = min(thread_count(), MOST_THREADS, len(visible) * BLOCK // SURFELS_A_THREAD)
+    parts = max(1, parts)
     mergers = max(1, min(parts, h * w // PIXELS_A_THREAD))
     keys = np.zeros((parts, h, w), np.uint64)
     index = np.full((h, w), -1, np.int32)
     w2c = camera.w2c.astype(np.float32)
     intrinsics = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]].astype(np.float32)
+    position, normal, radius = read_only(surfels.position, surfels.normal, surfels.radius)
 
     def draw(chosen: NDArray[np.int32]) -> None:
         def part(i: int, start: int, stop: int) -> None:
             # Interleaved, so that every thread gets near and far blocks.
             _draw_blocks(
-                surfels.position,
-                surfels.normal,
-                surfels.radius,
-                chosen[i::parts],
+                position,
+                normal,
+                radius,
+                read_only(chosen[i::parts])[0],
                 BLOCK,
                 w2c,
                 intrinsics,
@@ -145,6 +151,8 @@ def _not_hidden(sphere, blocks, w2c, intrinsics, near, farthest, h, w, shown):
         y = w2c[1, 0] * X + w2c[1, 1] * Y + w2c[1, 2] * Z + w2c[1, 3]
         x0, x1 = _extent(x, reach, low, z + reach)
         y0, y1 = _extent(y, reach, low, z + reach)
+        if not (x0 > -FAR_OUT and x1 < FAR_OUT and y0 > -FAR_OUT and y1 < FAR_OUT):
+            continue  # no pixel can be named for it, as for NaN
         column0 = int(max(np.float32(0), x0 * fx + cx - 1)) // TILE
         column1 = int(min(np.float32(w - 1), x1 * fx + cx + 1)) // TILE
         row0 = int(max(np.float32(0), y0 * fy + cy - 1)) // TILE

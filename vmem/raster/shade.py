@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from vmem.cameras import Camera
-from vmem.parallel import run_sliced, thread_count
+from vmem.parallel import read_only, run_sliced, thread_count
 from vmem.raster.buffers import I32, SurfelBuffers
 from vmem.surfels import Surfels
 
@@ -24,12 +24,14 @@ def shade(index: I32, surfels: Surfels, camera: Camera) -> SurfelBuffers:
     intrinsics = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]]
     rotation, eye = np.ascontiguousarray(camera.c2w[:3, :3]), np.ascontiguousarray(camera.position)
 
+    position, normal = read_only(surfels.position, surfels.normal)
+
     def rows(part: int, start: int, stop: int) -> None:
         _shade_rows(
             index[start:stop],
             start,
-            surfels.position,
-            surfels.normal,
+            position,
+            normal,
             rotation,
             eye,
             intrinsics,
