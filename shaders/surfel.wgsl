@@ -8,11 +8,12 @@
 // were rounded to the hardware's grid.
 //
 // Space   cameras look along +z, x to the right, y down (OpenCV); pixel centres at +0.5.
-// Draw    three vertices a disk, no vertex buffers: disk = vertex_index / 3 of this chunk.
-// In      view     0  camera and image
-//         chunk    1  number of this chunk's first disk, in all disks
-//         surfels  2  this chunk's disks
-//         colors   3  this chunk's colours, three bytes each without gaps (fragment_paint only)
+// Draw    no vertex buffers; 3 vertices a disk, 256 disks a block, block = blocks[vertex / 768].
+// In      view     0.0  camera and image
+//         blocks   0.1  numbers of the blocks to draw, in order
+//         chunk    1.0  number of this chunk's first disk, in all disks
+//         surfels  1.1  this chunk's disks
+//         colors   1.2  this chunk's colours, three bytes each without gaps (fragment_paint only)
 // Out     fragment_index  r32uint     number of the nearest disk + 1 (clear to 0: none)
 //         fragment_paint  rgba8unorm  its colour, shaded by slant (clear to the background)
 
@@ -24,7 +25,7 @@ struct View {
   centre: vec2f, // principal point, pixels
   size: vec2f,   // width, height in pixels
   near: f32,     // scene units
-  unused: f32,
+  count: u32,    // disks in all
 }
 
 struct Chunk {
@@ -39,9 +40,10 @@ struct Surfel {
 }
 
 @group(0) @binding(0) var<uniform> view: View;
-@group(1) @binding(1) var<uniform> chunk: Chunk;
-@group(1) @binding(2) var<storage, read> surfels: array<Surfel>;
-@group(1) @binding(3) var<storage, read> colors: array<u32>;
+@group(0) @binding(1) var<storage, read> blocks: array<u32>;
+@group(1) @binding(0) var<uniform> chunk: Chunk;
+@group(1) @binding(1) var<storage, read> surfels: array<Surfel>;
+@group(1) @binding(2) var<storage, read> colors: array<u32>;
 
 struct Varying {
   @builtin(position) place: vec4f,
@@ -50,6 +52,8 @@ struct Varying {
   @location(2) @interpolate(flat) plane: vec3f,  // dot(plane, ray) = 1 / z where a ray meets it
   @location(3) @interpolate(flat) disk: u32,     // in this chunk
 }
+
+const BLOCK = 256u;
 
 // An equilateral triangle around the unit circle, with room for the rounding of its corners.
 const MARGIN = 1.02;
@@ -67,7 +71,8 @@ fn turned(v: vec3f) -> vec3f {
 fn vertex(@builtin(vertex_index) index: u32) -> Varying {
   var corners = CORNERS;
   var out: Varying;
-  let disk = index / 3u;
+  let slot = index / 3u;
+  let disk = blocks[slot / BLOCK] * BLOCK + slot % BLOCK - chunk.first;
   let surfel = surfels[disk];
   let centre = turned(surfel.position) + vec3f(view.row_x.w, view.row_y.w, view.row_z.w);
   let normal = turned(surfel.normal);
@@ -75,9 +80,10 @@ fn vertex(@builtin(vertex_index) index: u32) -> Varying {
   out.disk = disk;
   out.centre = centre;
   out.radius = surfel.radius;
-  // Nothing to draw, seen from behind or edge-on, or all of it before the near plane: the three
-  // corners coincide outside the clip volume.
-  if (surfel.radius <= 0.0 || facing >= 0.0 || centre.z + surfel.radius <= view.near) {
+  // No disk, seen from behind or edge-on, or all of it before the near plane: the three corners
+  // coincide outside the clip volume.
+  let missing = chunk.first + disk >= view.count || surfel.radius <= 0.0;
+  if (missing || facing >= 0.0 || centre.z + surfel.radius <= view.near) {
     out.place = vec4f(0.0, 0.0, -1.0, 1.0);
     return out;
   }

@@ -6,7 +6,7 @@ Surfels lie in chunks of a fixed size: growing moves nothing, and no buffer meet
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,15 @@ from vmem.views import F32, U8
 
 CHUNK = 1 << 18
 """Surfels in one buffer: 8 MiB."""
+BLOCK = 256
+"""Surfels that are drawn or passed over together."""
 ROW = 8
 """Floats of a surfel: position, radius, normal, nothing."""
 COMPARED_AT_ONCE = 1 << 14
 
 
 def drawable(rows: F32) -> F32:
-    """A copy of rows (S, 8) where those that are no disks (anything not finite, no radius) are 0."""
+    """A copy of rows (S, 8), zero where they are no disks: not finite, or without a radius."""
     fine = np.isfinite(rows).all(axis=1) & (rows[:, 3] > 0)
     return np.where(fine[:, None], rows, np.float32(0))
 
@@ -75,7 +77,7 @@ class SurfelStore:
     def __init__(self, device: Any, layout: Any) -> None:
         self._device = device
         self._layout = layout
-        self._chunks: list[_Chunk] = []
+        self._chunks: list[Chunk] = []
         self._origin = Origin(Surfels.empty())
         self._mirror = np.zeros((0, ROW), np.float32)
         self.n_sent = 0
@@ -106,12 +108,11 @@ class SurfelStore:
         rows[:, :3] = surfels.position[kept:]
         rows[:, 3] = surfels.radius[kept:]
         rows[:, 4:7] = surfels.normal[kept:]
-        for chunk, start, stop in self.parts(n):
-            if stop > kept:
-                start = max(start, kept)
-                offset = (start - chunk.first) * ROW * 4
-                data = drawable(self._mirror[start:stop])
-                self._device.queue.write_buffer(chunk.surfels, offset, data)
+        for chunk in self.chunks(n)[kept // CHUNK :]:
+            start, stop = max(kept, chunk.first), min(n, chunk.first + CHUNK)
+            offset = (start - chunk.first) * ROW * 4
+            data = drawable(self._mirror[start:stop])
+            self._device.queue.write_buffer(chunk.surfels, offset, data)
         self.n_sent = n
         return n - kept
 
@@ -133,28 +134,51 @@ class SurfelStore:
     def color(self, colors: U8) -> None:
         """Send the colours (S, 3) u8 of all rows."""
         flat = np.ascontiguousarray(colors, np.uint8).reshape(-1)
-        for chunk, start, stop in self.parts(len(colors)):
-            part = flat[3 * start : 3 * stop]
+        for chunk in self.chunks(len(colors)):
+            part = flat[3 * chunk.first : 3 * (chunk.first + CHUNK)]
             if len(part) % 4:  # the device takes whole words
                 part = np.concatenate([part, np.zeros(-len(part) % 4, np.uint8)])
             self._device.queue.write_buffer(chunk.colors, 0, part)
 
-    def parts(self, n: int) -> Iterator[tuple[_Chunk, int, int]]:
-        """Chunks that hold the first ``n`` rows, with the (start, stop) of each."""
-        for chunk in self._chunks:
-            if chunk.first < n:
-                yield chunk, chunk.first, min(n, chunk.first + CHUNK)
+    def chunks(self, n: int) -> Sequence[Chunk]:
+        """Chunks that hold the first ``n`` rows."""
+        return self._chunks[: -(-n // CHUNK)]
 
     def _make_room(self, n: int) -> None:
         while len(self._chunks) * CHUNK < n:
-            self._chunks.append(_Chunk(self._device, self._layout, len(self._chunks) * CHUNK))
+            self._chunks.append(Chunk(self._device, self._layout, len(self._chunks) * CHUNK))
         if n > len(self._mirror):
             grown = np.zeros((n + n // 2, ROW), np.float32)
             grown[: self.n_sent] = self._mirror[: self.n_sent]
             self._mirror = grown
 
 
-class _Chunk:
+class Blocks:
+    """The numbers of the blocks to draw, on the device."""
+
+    def __init__(self, device: Any, layout: Any, view: Any) -> None:
+        self._device, self._layout, self._view = device, layout, view
+        self._make_room(1024)
+
+    def send(self, numbers: NDArray[np.uint32]) -> None:
+        """Replace them all."""
+        if len(numbers) > self._room:
+            self._make_room(2 * len(numbers))
+        self._device.queue.write_buffer(self._buffer, 0, numbers)
+
+    def _make_room(self, n: int) -> None:
+        self._room = n
+        self._buffer = self._device.create_buffer(size=4 * n, usage="STORAGE|COPY_DST")
+        self.group = self._device.create_bind_group(
+            layout=self._layout,
+            entries=[
+                {"binding": 0, "resource": {"buffer": self._view}},
+                {"binding": 1, "resource": {"buffer": self._buffer}},
+            ],
+        )
+
+
+class Chunk:
     """Buffers of CHUNK surfels, the number of the first, and the group that binds them."""
 
     def __init__(self, device: Any, layout: Any, first: int) -> None:
@@ -168,6 +192,6 @@ class _Chunk:
             layout=layout,
             entries=[
                 {"binding": binding, "resource": {"buffer": buffer}}
-                for binding, buffer in enumerate((number, self.surfels, self.colors), start=1)
+                for binding, buffer in enumerate((number, self.surfels, self.colors))
             ],
         )

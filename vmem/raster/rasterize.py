@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from vmem.cameras import Camera, Cameras
 from vmem.errors import VMemError
+from vmem.raster import cpu, gpu
 from vmem.raster.buffers import SurfelBuffers, shade
-from vmem.raster.cpu import index_map
+from vmem.raster.choice import choose_engine, give_up_gpu
 from vmem.surfels import Surfels
 
 NEAR = 0.02
 """Scene units in front of the camera where drawing begins."""
 
 
-ENGINES = ("auto", "cpu")
+ENGINES = ("auto", "cpu", "gpu")
 
 
 class RasterError(VMemError, ValueError):
@@ -24,10 +25,19 @@ def rasterize(surfels: Surfels, camera: Camera, backend: str = "auto") -> Surfel
 
     The nearest disk wins; disks seen from behind are culled; among equal depths the lowest index
     wins. No surfels, or none in sight: empty buffers. Raises CameraError for a camera that cannot
-    be, RasterError for an unknown ``backend``. Source: paper, section 3.2 (surfel rendering); the
+    be, RasterError for an unknown ``backend``, GpuUnavailable if ``backend`` is "gpu" and
+    there is none; "auto" then means the CPU. Source: paper, section 3.2 (surfel rendering); the
     intersection is in docs/architecture.md.
     """
     if backend not in ENGINES:
         raise RasterError(f"unknown rasterizer {backend!r}: use one of {', '.join(ENGINES)}")
     Cameras(camera.c2w[None], camera.K[None], camera.hw).validated()
-    return shade(index_map(surfels, camera, NEAR), surfels, camera)
+    name = choose_engine()[0] if backend == "auto" else backend
+    if name == "gpu":
+        try:
+            return shade(gpu.index_map(surfels, None, camera, NEAR), surfels, camera)
+        except gpu.GpuUnavailable as error:
+            if backend == "gpu":
+                raise
+            give_up_gpu(str(error))
+    return shade(cpu.index_map(surfels, camera, NEAR), surfels, camera)
