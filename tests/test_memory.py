@@ -30,11 +30,13 @@ def record(rng: np.random.Generator, known: MemorySnapshot, n_surfels: int) -> S
     view = View(PHOTO, camera, len(known.steps), flat, flat)
     total = len(known.surfels) + n_surfels
     n_links = int(rng.integers(0, 2 * n_surfels + 1)) if total else 0
+    normal = rng.normal(size=(n_surfels, 3))
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     return StepRecord(
         views=(view,) * n_views,
         surfels=Surfels(
             rng.normal(size=(n_surfels, 3)).astype(np.float32),
-            rng.normal(size=(n_surfels, 3)).astype(np.float32),
+            normal.astype(np.float32),
             rng.uniform(0.1, 1, n_surfels).astype(np.float32),
             rng.integers(0, 256, (n_surfels, 3), np.uint8),
         ),

@@ -19,6 +19,7 @@ from test_raster import CAMERA, SLACK, TOWARD, cast, disks, random_camera, rando
 from vmem.cameras import Camera, default_K
 from vmem.memory import StepRecord, ViewMemory
 from vmem.raster import SurfelBuffers, choice, gpu, gpu_adapter, gpu_buffers, rasterize
+from vmem.raster.blocks import BLOCK
 from vmem.raster.gpu import GpuEngine, GpuUnavailable
 from vmem.raster.rasterize import NEAR
 from vmem.surfels import Surfels
@@ -194,11 +195,11 @@ def test_of_equal_disks_the_first_wins(engine, monkeypatch):
 
 def test_only_the_blocks_asked_for_are_drawn(engine):
     rng = np.random.default_rng(8)
-    surfels = random_surfels(rng, 6 * gpu_buffers.BLOCK - 9, 3.0, 0.2)
+    surfels = random_surfels(rng, 6 * BLOCK - 9, 3.0, 0.2)
     camera = random_camera(rng)
     blocks = np.array([5, 1, 3], np.int32)
     index = engine.index_map(surfels, camera, NEAR, visible=blocks)
-    kept = np.flatnonzero(np.isin(np.arange(len(surfels)) // gpu_buffers.BLOCK, blocks))
+    kept = np.flatnonzero(np.isin(np.arange(len(surfels)) // BLOCK, blocks))
     alone = engine.index_map(surfels[kept], camera, NEAR)
     np.testing.assert_array_equal(index, np.where(alone >= 0, kept[alone], -1))
     assert (index >= 0).any()

@@ -7,26 +7,35 @@ than itself, spawns a surfel. (The reference merges by radius instead; docs/diff
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera
-from vmem.raster import rasterize
+from vmem.depth_fit import IDENTITY, DepthFit, fitted
+from vmem.parallel import run_sliced, thread_count
+from vmem.raster import Blocks, SurfelBuffers, overlaid, rasterize
+from vmem.raster.blocks import BLOCK, visible_blocks
+from vmem.raster.rasterize import NEAR
 from vmem.surfels import (
     MIN_CONFIDENCE,
     POINTS_PER_FRAME,
+    RADIUS_SCALE,
     Surfels,
     cell_centres,
-    disk_radius,
     grid_size,
     surfels_from_pointmap,
-    view_cosine,
 )
 from vmem.views import F32, U8
 
 I32 = NDArray[np.int32]
+
+TILE = 16
+"""Side of the tiles of samples by which surfels are appended: a full tile is one block."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +45,29 @@ class AssociationConfig:
     points_per_frame: int = POINTS_PER_FRAME
     """Samples that a frame gives at most, or nearly so, spread over its own aspect."""
     depth_tolerance: float = 0.05
-    """Relative depth difference up to which a drawn surfel and a sample are the same surface."""
+    """Relative depth difference up to which a drawn surfel and a fully confident sample are the
+    same surface."""
+    doubt: float = 1.0
+    """How much wider the tolerance is for a sample of confidence 0: this much, times itself."""
     coarseness: float = 2.0
     """A surfel with more than this many times a sample's radius does not explain it."""
     min_confidence: float = MIN_CONFIDENCE
     """Samples below this confidence neither link nor spawn."""
+    fit_depth: bool = False
+    """Scale a view's depth to the memory where they disagree as a whole (vmem/depth_fit.py): for
+    estimated depth; exact depth needs none."""
+    fit_shift: bool = False
+    """With fit_depth: also shift it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Association:
     """What one view adds: ``seen`` (L,) i32 indices of known surfels it saw again, ascending and
-    unique, and ``spawned`` surfels, all of which it saw."""
+    unique, and ``spawned`` surfels, all of which it saw. ``fit`` is what was done to its depth."""
 
     seen: I32
     spawned: Surfels
+    fit: DepthFit = IDENTITY
 
 
 def associate(
@@ -60,41 +78,137 @@ def associate(
     rgb: U8,
     camera: Camera,
     config: AssociationConfig,
+    *,
+    blocks: Blocks | None = None,
+    recent: Surfels | None = None,
 ) -> Association:
-    """Associate one view's maps, all (H, W, ...) of ``camera``, with the surfels of memory."""
-    grid = grid_size(camera.hw, config.points_per_frame)
-    samples = surfels_from_pointmap(points, depth, rgb, camera, grid)
-    usable = confidence[np.ix_(*cell_centres(camera.hw, grid))].ravel() >= config.min_confidence
-    if len(memory) == 0:
-        return Association(np.zeros(0, np.int32), samples[usable])
+    """Associate one view's maps, all (H, W, ...) of ``camera``, with the surfels of memory.
 
+    ``blocks`` are memory's own, if they are kept. ``recent`` surfels, which the same step spawned
+    before, count as known and are numbered after memory's.
+    """
+    grid = grid_size(camera.hw, config.points_per_frame)
+    known = _Known(memory, blocks or Blocks.of(memory), recent or Surfels.empty())
     # Twice the samples' resolution, so that small surfels are not missed between samples.
     fine = (2 * grid[0], 2 * grid[1])
+    fine_camera = camera.resized(fine)
     pixel = np.ix_(*cell_centres(camera.hw, fine))
-    measured, confident = depth[pixel], confidence[pixel] >= config.min_confidence
+    measured, sure = depth[pixel], confidence[pixel]
+    drawn = known.drawn(fine_camera)
+    fit = IDENTITY
+    if config.fit_depth:
+        usable = (drawn.index >= 0) & (sure >= config.min_confidence)
+        fit = fitted(measured[usable], drawn.depth[usable], measured.size, shift=config.fit_shift)
+        measured = fit.applied(measured)
+        points = fit.applied_to_points(points, depth, camera)
+        depth = fit.applied(depth)
+    width = config.depth_tolerance * (1 + config.doubt * (1 - np.clip(sure, 0, 1)))
+    tolerance = np.where(sure >= config.min_confidence, width * measured, -1)
 
-    def agreeing(surfels: Surfels) -> tuple[I32, NDArray[np.bool_]]:
-        """Index map of the drawn surfels, and where it agrees with the measured depth."""
-        drawn = rasterize(surfels, camera.resized(fine))
-        close = np.abs(drawn.depth - measured) <= config.depth_tolerance * measured
-        return drawn.index, (drawn.index >= 0) & confident & close
-
-    index, agrees = agreeing(memory)
-    seen = np.unique(index[agrees])
-    if _too_coarse(memory[seen], camera, grid, config.coarseness).any():
+    agrees = _agreeing(drawn, measured, tolerance)
+    seen = np.unique(drawn.index[agrees])
+    if known.has_coarse(seen, camera, grid, config.coarseness):
         # Coarse surfels hide the finer ones that an earlier close look put on the same surface.
-        finer = np.flatnonzero(~_too_coarse(memory, camera, grid, config.coarseness))
-        index, agrees = agreeing(memory[finer])
-        seen = np.union1d(seen, finer[index[agrees]])
+        drawn = known.without_coarse(camera, grid, config.coarseness).drawn(fine_camera, "cpu")
+        agrees = _agreeing(drawn, measured, tolerance)
+        seen = np.union1d(seen, drawn.index[agrees])
     # A sample's cell holds four fine pixels; any of them can explain it.
     explained = agrees.reshape(grid[0], 2, grid[1], 2).any(axis=(1, 3)).ravel()
-    return Association(seen.astype(np.int32), samples[usable & ~explained])
+    usable = confidence[np.ix_(*cell_centres(camera.hw, grid))].ravel() >= config.min_confidence
+    samples = surfels_from_pointmap(points, depth, rgb, camera, grid)
+    order = tile_order(grid)
+    spawned = samples[order[(usable & ~explained)[order]]]
+    return Association(seen.astype(np.int32), spawned, fit)
 
 
-def _too_coarse(
-    memory: Surfels, camera: Camera, grid: tuple[int, int], coarseness: float
-) -> NDArray[np.bool_]:
-    """(S,) surfels with more than ``coarseness`` times the radius of a sample in their place."""
-    depth = memory.position @ camera.w2c[2, :3].astype(np.float32) + np.float32(camera.w2c[2, 3])
-    cosine = view_cosine(memory.position, memory.normal, camera)
-    return memory.radius > coarseness * disk_radius(depth, cosine, camera, grid)
+def _agreeing(drawn: SurfelBuffers, measured: F32, tolerance: NDArray) -> NDArray[np.bool_]:
+    return (drawn.index >= 0) & (np.abs(drawn.depth - measured) <= tolerance)
+
+
+@lru_cache(maxsize=8)
+def tile_order(grid: tuple[int, int]) -> NDArray[np.intp]:
+    """(gh * gw,) row-major indices of a grid's cells, tile after tile, so that surfels which are
+    consecutive are neighbours."""
+    row, column = (part.ravel() for part in np.indices(grid))
+    order = np.lexsort((column, row, column // TILE, row // TILE))
+    order.flags.writeable = False
+    return order
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """The surfels of memory, and after them those which the present step spawned."""
+
+    memory: Surfels
+    blocks: Blocks
+    recent: Surfels
+
+    def drawn(self, camera: Camera, backend: str = "auto") -> SurfelBuffers:
+        old = rasterize(self.memory, camera, backend, self.blocks)
+        if len(self.recent) == 0:
+            return old
+        return overlaid(old, rasterize(self.recent, camera, backend), len(self.memory))
+
+    def has_coarse(self, seen: I32, camera: Camera, grid: tuple[int, int], limit: float) -> bool:
+        """Whether a seen surfel has more than ``limit`` times a sample's radius."""
+        split = np.searchsorted(seen, len(self.memory))
+        old, new = self.memory[seen[:split]], self.recent[seen[split:] - len(self.memory)]
+        return any((_finer(one, camera, grid, limit) == 0).any() for one in (old, new))
+
+    def without_coarse(self, camera: Camera, grid: tuple[int, int], limit: float) -> _Known:
+        """The same surfels, numbered as before, where those too coarse have radius 0. Only what may
+        show in ``camera`` is kept: draw it from there. (Engines that hold copies of positions would
+        not notice the radii: draw it on the CPU.)"""
+        visible = visible_blocks(self.blocks, camera, NEAR)
+        old = _finer(self.memory, camera, grid, limit, visible)
+        new = _finer(self.recent, camera, grid, limit)
+        return _Known(
+            replace(self.memory, radius=old), self.blocks, replace(self.recent, radius=new)
+        )
+
+
+def _finer(
+    surfels: Surfels,
+    camera: Camera,
+    grid: tuple[int, int],
+    limit: float,
+    blocks: I32 | None = None,
+) -> F32:
+    """(S,) f32 radii, 0 where they exceed ``limit`` times that of a sample in the same place, and
+    outside of ``blocks``."""
+    kept = np.zeros(len(surfels), np.float32)
+    if blocks is None:
+        blocks = np.arange(-(-len(surfels) // BLOCK), dtype=np.int32)
+    focal = camera.resized(grid).K[0, 0]
+
+    def part(i: int, start: int, stop: int) -> None:
+        _keep_finer(
+            surfels.position,
+            surfels.normal,
+            surfels.radius,
+            blocks[start:stop],
+            camera.position.astype(np.float32),
+            camera.c2w[:3, 2].astype(np.float32),
+            np.float32(limit * RADIUS_SCALE / focal),
+            kept,
+        )
+
+    run_sliced(part, len(blocks), max(1, min(thread_count(), len(blocks) // 64)))
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _keep_finer(position, normal, radius, blocks, eye, forward, slope, kept):
+    for k in range(blocks.shape[0]):
+        start = blocks[k] * BLOCK
+        for i in range(start, min(position.shape[0], start + BLOCK)):
+            depth = away = along = np.float32(0)
+            for axis in range(3):
+                offset = position[i, axis] - eye[axis]
+                depth += offset * forward[axis]
+                away += offset * offset
+                along += offset * normal[i, axis]
+            cosine = abs(along) / max(math.sqrt(away), np.float32(1e-12))
+            # As in vmem.surfels.disk_radius.
+            if radius[i] <= slope * depth / max(cosine, np.float32(0.2)):
+                kept[i] = radius[i]

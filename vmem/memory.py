@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vmem.association import Association, AssociationConfig, associate
-from vmem.cameras import Cameras
+from vmem.cameras import Cameras, FloatArray
 from vmem.errors import VMemError
 from vmem.geometry.base import PointMaps
+from vmem.links import LinkIndex
+from vmem.links import extended as extended_links
+from vmem.raster.blocks import Blocks, truncated
+from vmem.raster.blocks import extended as extended_blocks
 from vmem.retrieval import Retrieval, retrieve
 from vmem.surfels import Surfels
 from vmem.views import Frames, View
@@ -52,6 +57,9 @@ class MemorySnapshot:
 
     surfels (S) · link_surfel, link_view (L,) i32: "view saw surfel" · views (V) · steps: ends of
     step 0 (the photo), 1, ... · retrievals: what led to each step.
+
+    What follows from these (blocks, seen_by, poses) is worked out when it is first asked for and
+    kept. A ViewMemory hands it on from one snapshot to the next, grown by what is new.
     """
 
     surfels: Surfels
@@ -66,6 +74,35 @@ class MemorySnapshot:
         """A memory that has seen nothing."""
         none = np.zeros(0, np.int32)
         return MemorySnapshot(Surfels.empty(), none, none, (), (), ())
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """Bounds of blocks of surfels, for the rasterizer."""
+        return Blocks.of(self.surfels)
+
+    @cached_property
+    def seen_by(self) -> LinkIndex:
+        """The links sorted by surfel, for votes."""
+        return LinkIndex.of(len(self.surfels), len(self.views), self.link_surfel, self.link_view)
+
+    @cached_property
+    def poses(self) -> FloatArray:
+        """(V, 4, 4) c2w of all views."""
+        return np.array([view.camera.c2w for view in self.views], np.float64).reshape(-1, 4, 4)
+
+    def at_step(self, step: int) -> MemorySnapshot:
+        """This memory as it was at the end of ``step``, one of ``range(len(steps))``."""
+        end = self.steps[step]
+        then = MemorySnapshot(
+            self.surfels[: end.n_surfels],
+            self.link_surfel[: end.n_links],
+            self.link_view[: end.n_links],
+            self.views[: end.n_views],
+            self.steps[: step + 1],
+            self.retrievals[: step + 1],
+        )
+        vars(then)["blocks"] = truncated(self.blocks, end.n_surfels)
+        return then
 
     def retrieve(self, targets: Cameras, k: int = 4, strategy: str = "votes") -> Retrieval:
         """See vmem.retrieval.retrieve."""
@@ -85,33 +122,34 @@ def make_record(
     Frames are associated one after the other, each also with what the ones before it spawned.
     """
     step = len(memory.steps)
-    surfels = memory.surfels
-    spawned: list[Surfels] = []
+    spawned = Surfels.empty()
     link_surfel: list[I32] = []
     link_view: list[I32] = []
     views: list[View] = []
     for i, camera in enumerate(cameras):
         found: Association = associate(
-            surfels,
+            memory.surfels,
             maps.points[i],
             maps.depth[i],
             maps.confidence[i],
             frames.rgb[i],
             camera,
             config,
+            blocks=memory.blocks,
+            recent=spawned,
         )
-        new = np.arange(len(surfels), len(surfels) + len(found.spawned), dtype=np.int32)
+        first = len(memory.surfels) + len(spawned)
+        new = np.arange(first, first + len(found.spawned), dtype=np.int32)
         links = np.concatenate([found.seen, new])
         link_surfel.append(links)
         link_view.append(np.full(len(links), len(memory.views) + i, np.int32))
-        spawned.append(found.spawned)
-        surfels = Surfels.concatenate([surfels, found.spawned])
+        spawned = Surfels.concatenate([spawned, found.spawned])
         views.append(
             View(
                 rgb=frames.rgb[i],
                 camera=camera,
                 step=step,
-                depth=maps.depth[i],
+                depth=found.fit.applied(maps.depth[i]),
                 confidence=maps.confidence[i],
                 provenance=None if frames.provenance is None else frames.provenance[i],
                 age=None if frames.age is None else frames.age[i],
@@ -120,7 +158,7 @@ def make_record(
         )
     return StepRecord(
         tuple(views),
-        Surfels.concatenate(spawned),
+        spawned,
         np.concatenate(link_surfel),
         np.concatenate(link_view),
         retrieval,
@@ -147,7 +185,11 @@ class ViewMemory:
         return self._snapshot
 
     def append(self, record: StepRecord) -> None:
-        """Add one step. The snapshot changes in one assignment, at the very end."""
+        """Add one step. The snapshot changes in one assignment, at the very end.
+
+        Raises SurfelError for new surfels that no disk can be.
+        """
+        record.surfels.validated()
         now = self._snapshot
         surfels, links = len(now.surfels), len(now.link_surfel)
         end = StepEnd(
@@ -155,7 +197,7 @@ class ViewMemory:
             surfels + len(record.surfels),
             links + len(record.link_surfel),
         )
-        self._snapshot = MemorySnapshot(
+        grown = MemorySnapshot(
             Surfels(
                 self._position.extended(surfels, record.surfels.position),
                 self._normal.extended(surfels, record.surfels.normal),
@@ -168,6 +210,11 @@ class ViewMemory:
             (*now.steps, end),
             (*now.retrievals, record.retrieval),
         )
+        vars(grown)["blocks"] = extended_blocks(now.blocks, grown.surfels)
+        vars(grown)["seen_by"] = extended_links(
+            now.seen_by, end.n_surfels, end.n_views, record.link_surfel, record.link_view
+        )
+        self._snapshot = grown
 
     def truncate(self, step: int) -> None:
         """Forget every step after ``step`` (0 keeps the photo alone).
@@ -177,15 +224,7 @@ class ViewMemory:
         now = self._snapshot
         if not 0 <= step < len(now.steps):
             raise MemoryStateError(f"cannot go back to step {step} of {len(now.steps) - 1}")
-        end = now.steps[step]
-        self._snapshot = MemorySnapshot(
-            now.surfels[: end.n_surfels],
-            now.link_surfel[: end.n_links],
-            now.link_view[: end.n_links],
-            now.views[: end.n_views],
-            now.steps[: step + 1],
-            now.retrievals[: step + 1],
-        )
+        self._snapshot = now.at_step(step)
 
     def retrieve(self, targets: Cameras, k: int = 4, strategy: str = "votes") -> Retrieval:
         """Retrieve from the present snapshot."""
@@ -207,7 +246,7 @@ class _GrowingArray:
         """
         size = n + len(rows)
         if n != self._written or size > len(self._buffer):
-            room = max(size + size // 2, 1024)
+            room = max(size + size // 4, 1024)
             buffer = np.empty((room, *self._buffer.shape[1:]), self._buffer.dtype)
             buffer[:n] = self._buffer[:n]
         else:

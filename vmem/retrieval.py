@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vmem.cameras import Cameras, pose_distance
 from vmem.errors import VMemError
+from vmem.links import tally
 from vmem.raster import SurfelBuffers, rasterize
 from vmem.selection import STRATEGIES, Evidence, SelectionConfig
 from vmem.views import F32
@@ -108,27 +109,25 @@ def retrieve(
         raise RetrievalError("this memory holds no views yet: nothing can be retrieved")
     targets.validated()
 
-    n_views, n_surfels = len(memory.views), len(memory.surfels)
+    n_views = len(memory.views)
     buffers = tuple(
-        rasterize(memory.surfels, target) for target in targets.resized(query_size(targets.hw))
+        rasterize(memory.surfels, target, blocks=memory.blocks)
+        for target in targets.resized(query_size(targets.hw))
     )
-    weight = np.zeros(n_surfels, np.float32)
-    pixels = np.zeros(n_surfels, np.float32)
-    for buffer in buffers:
-        covered = buffer.index >= 0
-        index = buffer.index[covered]
-        vote = buffer.cosine[covered] / (1 + buffer.depth[covered])
-        weight += np.bincount(index, vote, n_surfels).astype(np.float32)
-        pixels += np.bincount(index, minlength=n_surfels).astype(np.float32)
+    found = tally(buffers, memory.seen_by, n_views)
+    votes = found.votes.astype(np.float32)
+    coverage = found.pixels / max(1.0, float(found.surfel_pixels.sum(dtype=np.float64)))
+    distance = pose_distance(memory.poses[:, None], targets.c2w[None]).min(axis=1)
 
-    linked = pixels[memory.link_surfel] > 0
-    surfel, view = memory.link_surfel[linked], memory.link_view[linked]
-    votes = np.bincount(view, weight[surfel], n_views).astype(np.float32)
-    coverage = np.bincount(view, pixels[surfel], n_views) / max(1.0, float(pixels.sum()))
-    poses = np.stack([stored.camera.c2w for stored in memory.views])
-    distance = pose_distance(poses[:, None], targets.c2w[None]).min(axis=1)
-
-    evidence = Evidence(votes, coverage, distance, poses, surfel, view, pixels)
+    evidence = Evidence(
+        votes,
+        coverage,
+        distance,
+        memory.poses,
+        found.link_surfel,
+        found.link_view,
+        found.surfel_pixels,
+    )
     selection = STRATEGIES[strategy](evidence, k, config or SelectionConfig())
     chosen = np.zeros(n_views, bool)
     chosen[list(selection.order)] = True
@@ -146,8 +145,8 @@ def retrieve(
         chosen=chosen,
         reasons=selection.reasons,
         order=selection.order,
-        surfel_weight=weight,
-        surfel_pixels=pixels,
+        surfel_weight=found.surfel_weight,
+        surfel_pixels=found.surfel_pixels,
         buffers=buffers,
         note=selection.note,
     )

@@ -1,4 +1,4 @@
-"""What a rasterizer returns, and the look-ups shared by all engines."""
+"""What a rasterizer returns."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras import Camera, pixel_rays
-from vmem.surfels import Surfels
 from vmem.views import F32
 
 I32 = NDArray[np.int32]
@@ -24,16 +22,15 @@ class SurfelBuffers:
     cosine: F32
 
 
-def shade(index: I32, surfels: Surfels, camera: Camera) -> SurfelBuffers:
-    """Depth and cosine on the planes of the disks that ``index`` (H, W) names, exact per pixel."""
-    depth = np.zeros(index.shape, np.float32)
-    cosine = np.zeros(index.shape, np.float32)
-    covered = index >= 0
-    seen = index[covered]
-    rays = pixel_rays(camera)[covered] @ camera.c2w[:3, :3].T
-    normal = surfels.normal[seen].astype(np.float64)
-    offset = surfels.position[seen].astype(np.float64) - camera.position
-    slope = np.sum(normal * rays, axis=1)
-    depth[covered] = np.sum(normal * offset, axis=1) / slope
-    cosine[covered] = -slope / np.linalg.norm(rays, axis=1)
-    return SurfelBuffers(index, depth, cosine)
+def overlaid(first: SurfelBuffers, second: SurfelBuffers, offset: int) -> SurfelBuffers:
+    """One drawing of two sets of surfels drawn apart: the nearer wins, ``first`` if equal.
+
+    The indices of ``second`` grow by ``offset``, the number of surfels behind ``first``.
+    """
+    front = second.index >= 0
+    front &= (first.index < 0) | (second.depth < first.depth)
+    return SurfelBuffers(
+        np.where(front, second.index + np.int32(offset), first.index),
+        np.where(front, second.depth, first.depth),
+        np.where(front, second.cosine, first.cosine),
+    )

@@ -3,7 +3,12 @@
 With d = (du, dv) the pixel's offset from the disk centre's projection, inverse depth on the disk's
 plane is linear, ``w = w0 + wu du + wv dv``, and the pixel's ray meets the disk where
 ``A du^2 + 2 B du dv + C dv^2 <= r^2 w^2``. Centring keeps this stable in float32 and needs no
-division a pixel. Private buffers need no atomics and make the result independent of timing.
+division a pixel.
+
+A depth buffer holds 64-bit keys: the bits of the inverse depth, which order as the number does
+while it is positive, above the complement of the surfel's index. The larger key is the nearer
+disk, and of equal depths the lower index, so the result depends on neither order nor threads: the
+nearest blocks are drawn first, and blocks wholly behind what they drew are never opened.
 """
 
 from __future__ import annotations
@@ -16,43 +21,65 @@ from numpy.typing import NDArray
 
 from vmem.cameras import Camera
 from vmem.parallel import run_sliced, thread_count
+from vmem.raster.blocks import BLOCK, Blocks, visible_blocks
 from vmem.surfels import Surfels
 
 SURFELS_A_THREAD = 4096
 """Below this a second thread costs more than it saves."""
+TILE = 8
+"""Side in pixels of the tiles whose farthest depth tells whether a block is hidden."""
+BLOCKS_TO_HIDE = 256
+"""With fewer visible blocks than this, looking for hidden ones costs more than it saves."""
+WIDE = 8
+"""Columns from which on a row's own span is worked out, at the price of a root a row."""
+FIRST_SHARE = 0.35
+"""Share of the visible blocks that is drawn before hidden ones are looked for."""
 
 
-def index_map(surfels: Surfels, camera: Camera, near: float) -> NDArray[np.int32]:
+def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> NDArray[np.int32]:
     """(H, W) i32 index of the nearest front-facing disk a pixel's ray meets, -1 where none."""
     h, w = camera.hw
-    n = len(surfels)
-    parts = max(1, min(thread_count(), n // SURFELS_A_THREAD))
-    inverse_depth = np.zeros((parts, h, w), np.float32)
-    index = np.full((parts, h, w), -1, np.int32)
+    visible = visible_blocks(blocks, camera, near)
+    parts = max(1, min(thread_count(), len(visible) * BLOCK // SURFELS_A_THREAD))
+    keys = np.zeros((parts, h, w), np.uint64)
+    index = np.full((h, w), -1, np.int32)
     w2c = camera.w2c.astype(np.float32)
     intrinsics = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]].astype(np.float32)
 
-    def draw(part: int, start: int, stop: int) -> None:
-        _draw_disks(
-            surfels.position[start:stop],
-            surfels.normal[start:stop],
-            surfels.radius[start:stop],
-            np.int32(start),
-            w2c,
-            intrinsics,
-            np.float32(near),
-            inverse_depth[part],
-            index[part],
-        )
+    def draw(chosen: NDArray[np.int32]) -> None:
+        def part(i: int, start: int, stop: int) -> None:
+            # Interleaved, so that every thread gets near and far blocks.
+            _draw_blocks(
+                surfels.position,
+                surfels.normal,
+                surfels.radius,
+                chosen[i::parts],
+                w2c,
+                intrinsics,
+                np.float32(near),
+                keys[i],
+            )
 
-    run_sliced(draw, n, parts)
-    nearest, best = inverse_depth[0], index[0]
-    for part in range(1, parts):
-        # Slices are in index order: on equal depth the earlier slice keeps the pixel.
-        nearer = inverse_depth[part] > nearest
-        nearest[nearer] = inverse_depth[part][nearer]
-        best[nearer] = index[part][nearer]
-    return best
+        run_sliced(part, parts, parts)
+
+    first = len(visible)
+    if first >= BLOCKS_TO_HIDE:
+        first = int(first * FIRST_SHARE)
+    draw(visible[:first])
+    if first < len(visible):
+        farthest = np.zeros((-(-h // TILE), -(-w // TILE)), np.float32)
+        run_sliced(
+            lambda i, start, stop: _merge(keys, start * TILE, min(h, stop * TILE), index, farthest),
+            len(farthest),
+            parts,
+        )
+        rest = visible[first:]
+        shown = np.empty(len(rest), np.bool_)
+        _not_hidden(blocks.sphere, rest, w2c, intrinsics, np.float32(near), farthest, h, w, shown)
+        draw(rest[shown])
+    none = np.zeros((0, 0), np.float32)
+    run_sliced(lambda i, start, stop: _merge(keys, start, stop, index, none), h, parts)
+    return index
 
 
 @njit(cache=True, nogil=True)
@@ -64,75 +91,161 @@ def _extent(centre, reach, depth_low, depth_high):
     return first, last
 
 
+@njit(cache=True, nogil=True)
+def _merge(keys, row0, row1, index, farthest):
+    """Rows [row0, row1): the largest key of all buffers into all of them, its surfel into index
+    (H, W), and the least inverse depth of each tile into ``farthest``, unless that is empty."""
+    _h, w = index.shape
+    parts = keys.shape[0]
+    if farthest.size:
+        for tile in range(row0 // TILE, (row1 + TILE - 1) // TILE):
+            farthest[tile] = np.inf
+    for row in range(row0, row1):
+        if parts == 2:
+            for column in range(w):
+                keys[0, row, column] = max(keys[0, row, column], keys[1, row, column])
+        else:
+            for part in range(1, parts):
+                for column in range(w):
+                    keys[0, row, column] = max(keys[0, row, column], keys[part, row, column])
+        if farthest.size == 0:
+            for column in range(w):
+                index[row, column] = np.int32(np.uint32(~keys[0, row, column]))
+            continue
+        for part in range(1, parts):
+            keys[part, row] = keys[0, row]
+        for column in range(w):
+            inverse = np.uint32(keys[0, row, column] >> np.uint64(32)).view(np.float32)
+            tile_row, tile_column = row // TILE, column // TILE
+            farthest[tile_row, tile_column] = min(farthest[tile_row, tile_column], inverse)
+
+
+@njit(cache=True, nogil=True)
+def _not_hidden(sphere, blocks, w2c, intrinsics, near, farthest, h, w, shown):
+    """Which blocks may show before ``farthest`` (tile rows, tile columns) inverse depth."""
+    fx, fy, cx, cy = intrinsics
+    for k in range(blocks.shape[0]):
+        shown[k] = True
+        X, Y, Z, reach = sphere[blocks[k]]
+        z = w2c[2, 0] * X + w2c[2, 1] * Y + w2c[2, 2] * Z + w2c[2, 3]
+        low = z - reach
+        if low <= near:
+            continue
+        x = w2c[0, 0] * X + w2c[0, 1] * Y + w2c[0, 2] * Z + w2c[0, 3]
+        y = w2c[1, 0] * X + w2c[1, 1] * Y + w2c[1, 2] * Z + w2c[1, 3]
+        x0, x1 = _extent(x, reach, low, z + reach)
+        y0, y1 = _extent(y, reach, low, z + reach)
+        column0 = int(max(np.float32(0), x0 * fx + cx - 1)) // TILE
+        column1 = int(min(np.float32(w - 1), x1 * fx + cx + 1)) // TILE
+        row0 = int(max(np.float32(0), y0 * fy + cy - 1)) // TILE
+        row1 = int(min(np.float32(h - 1), y1 * fy + cy + 1)) // TILE
+        nearest = np.float32(1.0001) / low
+        hidden = True
+        for row in range(row0, row1 + 1):
+            for column in range(column0, column1 + 1):
+                if farthest[row, column] <= nearest:
+                    hidden = False
+                    break
+            if not hidden:
+                break
+        shown[k] = not hidden
+
+
 @njit(cache=True, nogil=True, fastmath={"contract", "arcp", "nsz"})
-def _draw_disks(position, normal, radius, first_index, w2c, intrinsics, near, inverse_depth, index):
-    h, w = index.shape
+def _draw_blocks(position, normal, radius, blocks, w2c, intrinsics, near, keys):
+    h, w = keys.shape
+    n = position.shape[0]
     fx, fy, cx, cy = intrinsics
     half, one, zero = np.float32(0.5), np.float32(1), np.float32(0)
-    for i in range(position.shape[0]):
-        X, Y, Z = position[i, 0], position[i, 1], position[i, 2]
-        r = radius[i]
-        pz = w2c[2, 0] * X + w2c[2, 1] * Y + w2c[2, 2] * Z + w2c[2, 3]
-        if pz + r <= near:
-            continue
-        px = w2c[0, 0] * X + w2c[0, 1] * Y + w2c[0, 2] * Z + w2c[0, 3]
-        py = w2c[1, 0] * X + w2c[1, 1] * Y + w2c[1, 2] * Z + w2c[1, 3]
-        a, b, c = normal[i, 0], normal[i, 1], normal[i, 2]
-        nx = w2c[0, 0] * a + w2c[0, 1] * b + w2c[0, 2] * c
-        ny = w2c[1, 0] * a + w2c[1, 1] * b + w2c[1, 2] * c
-        nz = w2c[2, 0] * a + w2c[2, 1] * b + w2c[2, 2] * c
-        plane = nx * px + ny * py + nz * pz
-        if plane >= zero:  # seen from behind, or edge-on
-            continue
+    right, bottom = np.float32(w - 1), np.float32(h - 1)
+    limit = one / near
+    for k in range(blocks.shape[0]):
+        start = blocks[k] * BLOCK
+        for i in range(start, min(n, start + BLOCK)):
+            X, Y, Z = position[i, 0], position[i, 1], position[i, 2]
+            r = radius[i]
+            pz = w2c[2, 0] * X + w2c[2, 1] * Y + w2c[2, 2] * Z + w2c[2, 3]
+            # Conditions are put so that NaN fails them.
+            if not (pz + r > near and r > zero and r < np.inf):
+                continue
+            px = w2c[0, 0] * X + w2c[0, 1] * Y + w2c[0, 2] * Z + w2c[0, 3]
+            py = w2c[1, 0] * X + w2c[1, 1] * Y + w2c[1, 2] * Z + w2c[1, 3]
+            a, b, c = normal[i, 0], normal[i, 1], normal[i, 2]
+            nx = w2c[0, 0] * a + w2c[0, 1] * b + w2c[0, 2] * c
+            ny = w2c[1, 0] * a + w2c[1, 1] * b + w2c[1, 2] * c
+            nz = w2c[2, 0] * a + w2c[2, 1] * b + w2c[2, 2] * c
+            plane = nx * px + ny * py + nz * pz
+            if not plane < zero:  # seen from behind, or edge-on
+                continue
 
-        # Bounding box: a disk reaches r * sqrt(1 - n_k^2) along axis k.
-        reach_z = r * math.sqrt(max(zero, one - nz * nz))
-        depth_low, depth_high = max(pz - reach_z, near), pz + reach_z
-        if depth_high <= near:
-            continue
-        x0, x1 = _extent(px, r * math.sqrt(max(zero, one - nx * nx)), depth_low, depth_high)
-        y0, y1 = _extent(py, r * math.sqrt(max(zero, one - ny * ny)), depth_low, depth_high)
-        u0, u1 = x0 * fx + cx - half, x1 * fx + cx - half
-        v0, v1 = y0 * fy + cy - half, y1 * fy + cy - half
-        if u1 < zero or v1 < zero or u0 > w - 1 or v0 > h - 1:
-            continue
-        column0, column1 = max(0, math.ceil(u0)), min(w - 1, math.floor(u1))
-        row0, row1 = max(0, math.ceil(v0)), min(h - 1, math.floor(v1))
+            # Bounding box: a disk reaches r * sqrt(1 - n_k^2) along axis k.
+            reach_z = r * math.sqrt(max(zero, one - nz * nz))
+            depth_low, depth_high = max(pz - reach_z, near), pz + reach_z
+            if not depth_high > near:
+                continue
+            x0, x1 = _extent(px, r * math.sqrt(max(zero, one - nx * nx)), depth_low, depth_high)
+            u0, u1 = x0 * fx + cx - half, x1 * fx + cx - half
+            if not (u1 >= zero and u0 <= right):
+                continue
+            y0, y1 = _extent(py, r * math.sqrt(max(zero, one - ny * ny)), depth_low, depth_high)
+            v0, v1 = y0 * fy + cy - half, y1 * fy + cy - half
+            if not (v1 >= zero and v0 <= bottom):
+                continue
+            column0 = math.ceil(max(zero, u0))
+            column1 = math.floor(min(right, u1))
+            row0 = math.ceil(max(zero, v0))
+            row1 = math.floor(min(bottom, v1))
+            if column0 > column1 or row0 > row1:  # between the pixels' centres
+                continue
 
-        # Where the centre is behind the near plane its projection is far off or undefined: expand
-        # about the principal point instead, where the same quadratic holds without centring.
-        if pz > near:
-            ox, oy = px / pz, py / pz
-        else:
-            ox, oy = zero, zero
-        wu, wv = nx / (plane * fx), ny / (plane * fy)
-        w0 = (nx * ox + ny * oy + nz) / plane
-        # |ray - w p|^2 <= r^2 w^2 with ray = (ox + du/fx, oy + dv/fy, 1)
-        ex, ey, ez = ox - w0 * px, oy - w0 * py, one - w0 * pz
-        ux, uy, uz = one / fx - wu * px, -wu * py, -wu * pz
-        vx, vy, vz = -wv * px, one / fy - wv * py, -wv * pz
-        A = ux * ux + uy * uy + uz * uz
-        B = ux * vx + uy * vy + uz * vz
-        C = vx * vx + vy * vy + vz * vz
-        D = ux * ex + uy * ey + uz * ez
-        E = vx * ex + vy * ey + vz * ez
-        F = ex * ex + ey * ey + ez * ez
-        rr = r * r
-        limit = one / near
-        centre_u, centre_v = ox * fx + cx - half, oy * fy + cy - half
-        for row in range(row0, row1 + 1):
-            dv = np.float32(row) - centre_v
-            w_row = w0 + wv * dv
-            quadratic_row = (C * dv + E + E) * dv + F
-            linear_row = B * dv + D
-            for column in range(column0, column1 + 1):
-                du = np.float32(column) - centre_u
-                inverse = w_row + wu * du
-                distance = (A * du + linear_row + linear_row) * du + quadratic_row
-                if (
-                    distance <= rr * inverse * inverse
-                    and inverse > inverse_depth[row, column]
-                    and inverse < limit
-                ):
-                    inverse_depth[row, column] = inverse
-                    index[row, column] = first_index + i
+            # Where the centre is behind the near plane its projection is far off or undefined:
+            # expand about the principal point, where the same quadratic holds without centring.
+            if pz > near:
+                ox, oy = px / pz, py / pz
+            else:
+                ox, oy = zero, zero
+            wu, wv = nx / (plane * fx), ny / (plane * fy)
+            w0 = (nx * ox + ny * oy + nz) / plane
+            # |ray - w p|^2 <= r^2 w^2 with ray = (ox + du/fx, oy + dv/fy, 1)
+            ex, ey, ez = ox - w0 * px, oy - w0 * py, one - w0 * pz
+            ux, uy, uz = one / fx - wu * px, -wu * py, -wu * pz
+            vx, vy, vz = -wv * px, one / fy - wv * py, -wv * pz
+            A = ux * ux + uy * uy + uz * uz
+            B = ux * vx + uy * vy + uz * vz
+            C = vx * vx + vy * vy + vz * vz
+            D = ux * ex + uy * ey + uz * ez
+            E = vx * ex + vy * ey + vz * ez
+            F = ex * ex + ey * ey + ez * ez
+            rr = r * r
+            centre_u, centre_v = ox * fx + cx - half, oy * fy + cy - half
+            span_a = A - rr * wu * wu
+            # Not where the conic is close to a parabola: the disk all but meets the eye's plane.
+            narrowing = column1 - column0 >= WIDE and span_a > np.float32(0.1) * A
+            low_bits = np.uint64(np.uint32(~np.uint32(i)))
+            for row in range(row0, row1 + 1):
+                dv = np.float32(row) - centre_v
+                w_row = w0 + wv * dv
+                quadratic_row = (C * dv + E + E) * dv + F
+                linear_row = B * dv + D
+                first, last = column0, column1
+                if narrowing:
+                    # Columns inside solve span_a du^2 + 2 span_b du + span_c <= 0, give or take
+                    # what rounds away: the test below decides.
+                    span_b = linear_row - rr * w_row * wu
+                    span_c = quadratic_row - rr * w_row * w_row
+                    inside = span_b * span_b - span_a * span_c
+                    reach = half + math.sqrt(max(zero, inside)) / span_a
+                    middle = centre_u - span_b / span_a
+                    if not (middle + reach >= column0 and middle - reach <= column1):
+                        continue
+                    first = int(max(np.float32(column0), middle - reach))
+                    last = int(min(np.float32(column1), middle + reach))
+                for column in range(first, last + 1):
+                    du = np.float32(column) - centre_u
+                    inverse = w_row + wu * du
+                    distance = (A * du + linear_row + linear_row) * du + quadratic_row
+                    if distance <= rr * inverse * inverse and zero < inverse < limit:
+                        bits = np.uint64(np.float32(inverse).view(np.uint32))
+                        key = (bits << np.uint64(32)) | low_bits
+                        if key > keys[row, column]:
+                            keys[row, column] = key

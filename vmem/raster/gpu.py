@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 import shaders
 from vmem.cameras import Camera
+from vmem.raster.blocks import BLOCK, Blocks, visible_blocks
 from vmem.raster.gpu_adapter import GpuUnavailable, failures, first_line, request_adapter
-from vmem.raster.gpu_buffers import BLOCK, Blocks, Chunk, SurfelStore
+from vmem.raster.gpu_buffers import BlockList, Chunk, SurfelStore
 from vmem.raster.gpu_target import Target
 from vmem.surfels import Surfels
 from vmem.views import U8
@@ -58,7 +59,7 @@ class GpuEngine:
         self._chunk_layout = groups[1]
         layout = device.create_pipeline_layout(bind_group_layouts=groups)
         self._view = device.create_buffer(size=80, usage="UNIFORM|COPY_DST")
-        self._blocks = Blocks(device, groups[0], self._view)
+        self._blocks = BlockList(device, groups[0], self._view)
         self._pipelines = {
             name: device.create_render_pipeline(
                 layout=layout,
@@ -211,9 +212,10 @@ def shared_engine() -> GpuEngine:
         return _shared_engine()
 
 
-def index_map(surfels: Surfels, blocks: object, camera: Camera, near: float) -> I32:
+def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> I32:
     """``GpuEngine.index_map`` of the process's own engine. Raises GpuUnavailable."""
-    return shared_engine().index_map(surfels, camera, near)
+    visible = visible_blocks(blocks, camera, near)
+    return shared_engine().index_map(surfels, camera, near, visible)
 
 
 _creating = Lock()

@@ -17,8 +17,6 @@ from vmem.views import F32, U8
 
 CHUNK = 1 << 18
 """Surfels in one buffer: 8 MiB."""
-BLOCK = 256
-"""Surfels that are drawn or passed over together."""
 ROW = 8
 """Floats of a surfel: position, radius, normal, nothing."""
 COMPARED_AT_ONCE = 1 << 14
@@ -153,7 +151,7 @@ class SurfelStore:
             self._mirror = grown
 
 
-class Blocks:
+class BlockList:
     """The numbers of the blocks to draw, on the device."""
 
     def __init__(self, device: Any, layout: Any, view: Any) -> None:

@@ -2,42 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vmem.cameras import Camera, Cameras
 from vmem.errors import VMemError
 from vmem.raster import cpu, gpu
-from vmem.raster.buffers import SurfelBuffers, shade
+from vmem.raster.blocks import Blocks
+from vmem.raster.buffers import I32, SurfelBuffers
 from vmem.raster.choice import choose_engine, give_up_gpu
+from vmem.raster.shade import shade
 from vmem.surfels import Surfels
 
 NEAR = 0.02
 """Scene units in front of the camera where drawing begins."""
 
+Engine = Callable[[Surfels, Blocks, Camera, float], I32]
+"""(surfels, their blocks, camera, near) -> (H, W) i32 index of the nearest front-facing disk that a
+pixel's ray meets beyond ``near``, -1 where none; of equal depths the lowest index."""
 
-ENGINES = ("auto", "cpu", "gpu")
+ENGINES: dict[str, Engine] = {"cpu": cpu.index_map, "gpu": gpu.index_map}
 
 
 class RasterError(VMemError, ValueError):
-    """An engine that does not exist here."""
+    """An engine that does not exist here, or blocks of other surfels."""
 
 
-def rasterize(surfels: Surfels, camera: Camera, backend: str = "auto") -> SurfelBuffers:
+def resolve_engine(backend: str) -> str:
+    """The name in ENGINES that ``backend`` stands for here; RasterError if there is none.
+
+    "auto" is decided on first use: see vmem/raster/choice.py.
+    """
+    name = choose_engine()[0] if backend == "auto" else backend
+    if name not in ENGINES:
+        known = ", ".join(["auto", *ENGINES])
+        raise RasterError(f"unknown rasterizer {backend!r}: use one of {known}")
+    return name
+
+
+def rasterize(
+    surfels: Surfels, camera: Camera, backend: str = "auto", blocks: Blocks | None = None
+) -> SurfelBuffers:
     """Draw every disk into ``camera.hw`` buffers by exact ray-disk intersection.
 
     The nearest disk wins; disks seen from behind are culled; among equal depths the lowest index
-    wins. No surfels, or none in sight: empty buffers. Raises CameraError for a camera that cannot
-    be, RasterError for an unknown ``backend``, GpuUnavailable if ``backend`` is "gpu" and
-    there is none; "auto" then means the CPU. Source: paper, section 3.2 (surfel rendering); the
-    intersection is in docs/architecture.md.
+    wins. ``blocks`` are those of ``surfels``, if the caller keeps them (MemorySnapshot does); else
+    they are made here, at a cost that grows with all surfels. No surfels, or none in sight: empty
+    buffers. Surfels that are no disks (not finite, radius not positive) are not drawn. Raises
+    CameraError for a camera that cannot be, RasterError for an unknown ``backend`` or blocks of
+    another number of surfels, GpuUnavailable if "gpu" is asked for by name and cannot draw. Source:
+    paper, section 3.2 (surfel rendering); the intersection is in docs/architecture.md.
     """
-    if backend not in ENGINES:
-        raise RasterError(f"unknown rasterizer {backend!r}: use one of {', '.join(ENGINES)}")
+    name = resolve_engine(backend)
     Cameras(camera.c2w[None], camera.K[None], camera.hw).validated()
-    name = choose_engine()[0] if backend == "auto" else backend
-    if name == "gpu":
-        try:
-            return shade(gpu.index_map(surfels, None, camera, NEAR), surfels, camera)
-        except gpu.GpuUnavailable as error:
-            if backend == "gpu":
-                raise
-            give_up_gpu(str(error))
-    return shade(cpu.index_map(surfels, camera, NEAR), surfels, camera)
+    if blocks is None:
+        blocks = Blocks.of(surfels)
+    elif blocks.n_surfels != len(surfels):
+        raise RasterError(
+            f"these blocks bound {blocks.n_surfels} surfels, but {len(surfels)} are to be drawn"
+        )
+    try:
+        index = ENGINES[name](surfels, blocks, camera, NEAR)
+    except gpu.GpuUnavailable as error:
+        if backend == "gpu":
+            raise
+        give_up_gpu(str(error))
+        index = ENGINES["cpu"](surfels, blocks, camera, NEAR)
+    return shade(index, surfels, camera)

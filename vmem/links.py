@@ -1,0 +1,156 @@
+"""Who saw each surfel: the links of a memory sorted by surfel, and votes read from it.
+
+Memory keeps links as a log, in the order of views. A query asks the other way round, for the views
+of the few thousand surfels that it sees, so each snapshot also has them as a compressed row index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from vmem.raster import SurfelBuffers
+from vmem.views import F32
+
+I32 = NDArray[np.int32]
+SHORT_VIEWS = 1 << 16
+"""Up to this many views a link takes two bytes here."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinkIndex:
+    """Views that saw surfel s: ``views[start[s]:start[s + 1]]``, in the order of the log.
+
+    start (S + 1,) i64 · views (L,) u16, or i32 of a memory with more than 65,536 views.
+    """
+
+    start: NDArray[np.int64]
+    views: NDArray[np.integer]
+
+    @staticmethod
+    def empty() -> LinkIndex:
+        """No surfels, no links."""
+        return LinkIndex(np.zeros(1, np.int64), np.zeros(0, np.uint16))
+
+    @staticmethod
+    def of(n_surfels: int, n_views: int, link_surfel: I32, link_view: I32) -> LinkIndex:
+        """The index of a whole log (L,), (L,) of "view saw surfel"."""
+        return extended(LinkIndex.empty(), n_surfels, n_views, link_surfel, link_view)
+
+
+def extended(
+    index: LinkIndex, n_surfels: int, n_views: int, link_surfel: I32, link_view: I32
+) -> LinkIndex:
+    """``index`` and further links (L,), (L,) at the end of each surfel's row; now of ``n_surfels``
+    and ``n_views``. One pass that copies the old index, once a step."""
+    short = n_views <= SHORT_VIEWS
+    old = index.views if short else index.views.astype(np.int32, copy=False)
+    start = np.empty(n_surfels + 1, np.int64)
+    views = np.empty(len(old) + len(link_surfel), np.uint16 if short else np.int32)
+    _extend(index.start, old, link_surfel, link_view, start, views)
+    return LinkIndex(start, views)
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What drawings of S surfels say about V views.
+
+    surfel_weight, surfel_pixels (S,) f32: vote of each surfel, ``cos / (1 + depth)`` summed over
+    its pixels, and their number · votes, pixels (V,) f64: the same summed over the surfels that a
+    view saw · link_surfel, link_view (L,) i32: the links of visible surfels.
+    """
+
+    surfel_weight: F32
+    surfel_pixels: F32
+    votes: NDArray[np.float64]
+    pixels: NDArray[np.float64]
+    link_surfel: I32
+    link_view: I32
+
+
+def tally(buffers: Sequence[SurfelBuffers], index: LinkIndex, n_views: int) -> Tally:
+    """Sum pixels by surfel, then surfels by view; only visible surfels are touched."""
+    n_surfels = len(index.start) - 1
+    weight = np.zeros(n_surfels, np.float32)
+    pixels = np.zeros(n_surfels, np.float32)
+    visible = np.empty(min(n_surfels, sum(buffer.index.size for buffer in buffers)), np.int32)
+    n = 0
+    for buffer in buffers:
+        n = _sum_pixels(buffer.index, buffer.cosine, buffer.depth, weight, pixels, visible, n)
+    visible = visible[:n]
+    n_links = int((index.start[visible + 1] - index.start[visible]).sum())
+    found = Tally(
+        weight,
+        pixels,
+        np.zeros(n_views),
+        np.zeros(n_views),
+        np.empty(n_links, np.int32),
+        np.empty(n_links, np.int32),
+    )
+    _sum_surfels(
+        visible,
+        index.start,
+        index.views,
+        weight,
+        pixels,
+        found.votes,
+        found.pixels,
+        found.link_surfel,
+        found.link_view,
+    )
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _extend(old_start, old_views, link_surfel, link_view, start, views):
+    n_old, n = old_start.shape[0] - 1, start.shape[0] - 1
+    start[:] = 0
+    for link in range(link_surfel.shape[0]):
+        start[link_surfel[link] + 1] += 1
+    for s in range(n):
+        known = old_start[s + 1] - old_start[s] if s < n_old else 0
+        start[s + 1] += start[s] + known
+    end = np.empty(n, np.int64)
+    for s in range(n):
+        end[s] = start[s]
+        if s < n_old:
+            for link in range(old_start[s], old_start[s + 1]):
+                views[end[s]] = old_views[link]
+                end[s] += 1
+    for link in range(link_surfel.shape[0]):
+        s = link_surfel[link]
+        views[end[s]] = link_view[link]
+        end[s] += 1
+
+
+@njit(cache=True, nogil=True)
+def _sum_pixels(index, cosine, depth, weight, pixels, visible, n):
+    for row in range(index.shape[0]):
+        for column in range(index.shape[1]):
+            s = index[row, column]
+            if s < 0:
+                continue
+            if pixels[s] == 0:
+                visible[n] = s
+                n += 1
+            pixels[s] += 1
+            weight[s] += cosine[row, column] / (1 + depth[row, column])
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _sum_surfels(visible, start, views, weight, pixels, votes, seen, link_surfel, link_view):
+    n = 0
+    for k in range(visible.shape[0]):
+        s = visible[k]
+        for link in range(start[s], start[s + 1]):
+            view = np.int32(views[link])
+            votes[view] += weight[s]
+            seen[view] += pixels[s]
+            link_surfel[n] = s
+            link_view[n] = view
+            n += 1

@@ -1,0 +1,62 @@
+"""From an index map to depth and cosine: one look-up a pixel, shared by all engines."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from vmem.cameras import Camera
+from vmem.parallel import run_sliced, thread_count
+from vmem.raster.buffers import I32, SurfelBuffers
+from vmem.surfels import Surfels
+
+PIXELS_A_THREAD = 8192
+"""Below this a second thread costs more than it saves."""
+
+
+def shade(index: I32, surfels: Surfels, camera: Camera) -> SurfelBuffers:
+    """Depth and cosine on the planes of the disks that ``index`` (H, W) names, exact per pixel."""
+    h, _ = index.shape
+    depth = np.empty(index.shape, np.float32)
+    cosine = np.empty(index.shape, np.float32)
+    intrinsics = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]]
+    rotation, eye = np.ascontiguousarray(camera.c2w[:3, :3]), np.ascontiguousarray(camera.position)
+
+    def rows(part: int, start: int, stop: int) -> None:
+        _shade_rows(
+            index[start:stop],
+            start,
+            surfels.position,
+            surfels.normal,
+            rotation,
+            eye,
+            intrinsics,
+            depth[start:stop],
+            cosine[start:stop],
+        )
+
+    run_sliced(rows, h, max(1, min(thread_count(), index.size // PIXELS_A_THREAD)))
+    return SurfelBuffers(index, depth, cosine)
+
+
+@njit(cache=True, nogil=True)
+def _shade_rows(index, first_row, position, normal, rotation, eye, intrinsics, depth, cosine):
+    fx, fy, cx, cy = intrinsics
+    for row in range(index.shape[0]):
+        y = (first_row + row + 0.5 - cy) / fy
+        for column in range(index.shape[1]):
+            i = index[row, column]
+            if i < 0:
+                depth[row, column] = 0
+                cosine[row, column] = 0
+                continue
+            x = (column + 0.5 - cx) / fx
+            plane, slope = 0.0, 0.0
+            for k in range(3):
+                n = np.float64(normal[i, k])
+                plane += n * (position[i, k] - eye[k])
+                slope += n * (rotation[k, 0] * x + rotation[k, 1] * y + rotation[k, 2])
+            depth[row, column] = plane / slope
+            cosine[row, column] = -slope / math.sqrt(x * x + y * y + 1.0)
