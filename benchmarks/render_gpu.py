@@ -83,7 +83,8 @@ def _sizes(engine: GpuEngine) -> Iterator[dict[str, object]]:
 
 
 def _read_only(surfels: Surfels) -> Surfels:
-    """As a memory hands them out: known again without a look at them."""
-    for array in (surfels.position, surfels.normal, surfels.radius):
-        array.flags.writeable = False
-    return surfels
+    """Arrays as a memory hands them out: known again without a look at them."""
+    parts = [np.ascontiguousarray(part) for part in vars(surfels).values()]
+    for part in parts:
+        part.flags.writeable = False
+    return Surfels(*parts)

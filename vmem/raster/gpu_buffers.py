@@ -120,13 +120,11 @@ class SurfelStore:
         sent = self._mirror.view(np.uint32)
         for start in range(0, n, COMPARED_AT_ONCE):
             rows = slice(start, min(n, start + COMPARED_AT_ONCE))
-            equal = (
-                (_bits(surfels.position[rows]) == sent[rows, :3]).all(axis=1)
-                & (_bits(surfels.normal[rows]) == sent[rows, 4:7]).all(axis=1)
-                & (_bits(surfels.radius[rows]) == sent[rows, 3])
-            )
-            if not equal.all():
-                return start + int(np.argmin(equal))
+            position = _bits(surfels.position[rows]) == sent[rows, :3]
+            normal = _bits(surfels.normal[rows]) == sent[rows, 4:7]
+            radius = _bits(surfels.radius[rows]) == sent[rows, 3]
+            if not (position.all() and normal.all() and radius.all()):
+                return start + int(np.argmin(position.all(axis=1) & normal.all(axis=1) & radius))
         return n
 
     def color(self, colors: U8) -> None:
