@@ -9,7 +9,10 @@ from collections.abc import Callable
 import numpy as np
 
 from vmem.cameras import Camera, rotation_x, rotation_y
+from vmem.memory import MemorySnapshot, StepRecord, ViewMemory
+from vmem.raster import Blocks, rasterize
 from vmem.surfels import Surfels
+from vmem.views import View
 
 HW = (288, 512)
 K = np.array([[400.0, 0, 256], [0, 400, 144], [0, 0, 1]])
@@ -17,6 +20,7 @@ TILE = 16
 """Surfels along the side of a tile, as association appends them."""
 ROOMS = [(x, z) for x in (-3.1, 3.1) for z in (-2.6, 2.6)]
 """Centres of the rooms, each 6 x 2.8 x 5, y down."""
+NOTHING = np.zeros((1, 1), np.float32)
 
 
 def house(n: int, seed: int = 0) -> Surfels:
@@ -123,3 +127,29 @@ def metric(benchmark: str, name: str, value: float, unit: str, better: str = "lo
         "unit": unit,
         "better": better,
     }
+
+
+def view_of(camera: Camera, step: int = 0) -> View:
+    """A view of which only the camera matters."""
+    return View(np.zeros((1, 1, 3), np.uint8), camera, step, NOTHING, NOTHING)
+
+
+def memory_of(surfels: Surfels, walk: list[Camera], side: int = 256) -> MemorySnapshot:
+    """A memory of ``surfels``, each linked to the views of ``walk`` that see it at ``side`` px."""
+    blocks = Blocks.of(surfels)
+    size = (side * HW[0] // HW[1], side)
+    seen = [
+        np.unique(rasterize(surfels, camera.resized(size), "cpu", blocks).index) for camera in walk
+    ]
+    seen = [one[one >= 0].astype(np.int32) for one in seen]
+    memory = ViewMemory()
+    memory.append(
+        StepRecord(
+            tuple(view_of(camera) for camera in walk),
+            surfels,
+            np.concatenate(seen),
+            np.repeat(np.arange(len(walk), dtype=np.int32), [len(one) for one in seen]),
+            None,
+        )
+    )
+    return memory.snapshot()

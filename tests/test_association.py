@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import box_colour, box_depth
+from fakes import HALF, box_colour, box_depth
 from numpy.typing import NDArray
 
-from vmem.association import Association, AssociationConfig, associate
+from vmem.association import TILE, Association, AssociationConfig, associate, tile_order
 from vmem.cameras import MOVES, Camera, apply_move, default_K, unproject
 from vmem.raster import rasterize
 from vmem.surfels import Surfels, cell_centres, grid_size
@@ -26,11 +26,12 @@ def taken_in(
     camera: Camera = CAMERA,
     confidence: NDArray[np.float32] | None = None,
     config: AssociationConfig = CONFIG,
+    recent: Surfels | None = None,
 ) -> Association:
     """Associate a view of the given depth, by default fully confident."""
     points = unproject(depth, camera)
     sure = np.ones_like(depth) if confidence is None else confidence
-    return associate(memory, points, depth, sure, box_colour(points), camera, config)
+    return associate(memory, points, depth, sure, box_colour(points), camera, config, recent=recent)
 
 
 def wall(depth: float) -> NDArray[np.float32]:
@@ -159,3 +160,101 @@ def test_the_back_of_a_surface_is_another_surface():
     found = taken_in(memory, wall(2.0), behind)
     assert len(found.seen) == 0
     assert len(found.spawned) == GRID[0] * GRID[1]
+
+
+def test_what_the_same_step_spawned_before_counts_as_known():
+    depth = box_depth(CAMERA)
+    turned = CAMERA.moved_to(apply_move(CAMERA.c2w, MOVES["d"], amount=3))
+    first = taken_in(Surfels.empty(), depth).spawned
+    second = taken_in(first, box_depth(turned), turned).spawned
+    both = Surfels.concatenate([first, second])
+    between = CAMERA.moved_to(apply_move(CAMERA.c2w, MOVES["d"], amount=1.5))
+    at_once = taken_in(both, box_depth(between), between)
+    in_two = taken_in(first, box_depth(between), between, recent=second)
+    assert (in_two.seen >= len(first)).any()
+    np.testing.assert_array_equal(in_two.seen, at_once.seen)
+    np.testing.assert_array_equal(in_two.spawned.position, at_once.spawned.position)
+
+
+def test_surfels_are_appended_in_tiles():
+    grid = (40, 37)
+    order = tile_order(grid)
+    assert sorted(order) == list(range(40 * 37))
+    row, column = order // 37, order % 37
+    tile = np.stack([row // TILE, column // TILE], axis=1)
+    assert len(np.unique(tile[:256], axis=0)) == 1
+    changes = (np.diff(tile, axis=0) != 0).any(axis=1).sum()
+    assert changes == 3 * 3 - 1, "a tile is left and entered again"
+
+
+def test_uncertain_depth_has_more_tolerance():
+    memory = taken_in(Surfels.empty(), wall(2.0)).spawned
+    depth = wall(2.0 * 1.07)
+    assert len(taken_in(memory, depth).seen) == 0
+    unsure = np.full(HW, 0.2, np.float32)
+    assert len(taken_in(memory, depth, confidence=unsure).seen) > 0.9 * len(memory)
+    strict = replace(CONFIG, doubt=0.0)
+    assert len(taken_in(memory, depth, confidence=unsure, config=strict).seen) == 0
+
+
+# --- depth fitted to memory --------------------------------------------------------------------
+
+FITTING = replace(CONFIG, fit_depth=True)
+
+
+def estimated(camera: Camera, scale: float, noise: float) -> NDArray[np.float32]:
+    """The box's depth as an estimator might see it."""
+    rng = np.random.default_rng(0)
+    depth = box_depth(camera)
+    return (scale * depth * (1 + noise * rng.normal(size=depth.shape))).astype(np.float32)
+
+
+def test_a_scaled_and_noisy_view_is_fitted_to_memory():
+    memory = taken_in(Surfels.empty(), box_depth(CAMERA)).spawned
+    turned = CAMERA.moved_to(apply_move(CAMERA.c2w, MOVES["d"], amount=1))
+    depth = estimated(turned, 1.2, 0.02)
+    without = taken_in(memory, depth, turned)
+    fitted = taken_in(memory, depth, turned, config=FITTING)
+    assert len(fitted.seen) > 3 * len(without.seen)
+    assert len(fitted.spawned) < 0.5 * len(without.spawned)
+    assert fitted.fit.scale == pytest.approx(1 / 1.2, rel=0.01)
+    assert fitted.fit.residual < 0.03 < fitted.fit.residual_before
+    # What it spawned lies on the walls, give or take the noise; so does the depth that is kept.
+    beyond = (np.abs(fitted.spawned.position) / HALF).max(axis=1)
+    assert np.median(np.abs(beyond - 1)) < 0.03
+    kept = fitted.fit.applied(depth)
+    assert np.median(np.abs(kept / box_depth(turned) - 1)) < 0.03
+
+
+def test_a_shifted_view_needs_the_shift():
+    memory = taken_in(Surfels.empty(), box_depth(CAMERA)).spawned
+    depth = (0.9 * box_depth(CAMERA) + 0.5).astype(np.float32)
+    fit = taken_in(memory, depth, config=replace(FITTING, fit_shift=True)).fit
+    assert fit.scale == pytest.approx(1 / 0.9, rel=0.02)
+    assert fit.shift == pytest.approx(-0.5 / 0.9, rel=0.05)
+    assert fit.residual < 0.01
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.05])
+def test_depth_that_is_right_on_the_whole_is_left_alone(noise):
+    memory = taken_in(Surfels.empty(), box_depth(CAMERA)).spawned
+    depth = estimated(CAMERA, 1.0, noise)
+    found = taken_in(memory, depth, config=FITTING)
+    assert found.fit.is_identity
+    assert found.fit.applied(depth) is depth
+    plain = taken_in(memory, depth)
+    np.testing.assert_array_equal(found.seen, plain.seen)
+    np.testing.assert_array_equal(found.spawned.position, plain.spawned.position)
+
+
+def test_a_new_surface_over_a_part_of_the_view_does_not_pull_the_rest():
+    memory = taken_in(Surfels.empty(), wall(2.0)).spawned
+    depth = wall(2.0)
+    depth[:, :28] = 1.2
+    assert taken_in(memory, depth, config=FITTING).fit.is_identity
+
+
+def test_too_little_overlap_is_not_fitted():
+    memory = taken_in(Surfels.empty(), wall(2.0)).spawned[:20]
+    assert taken_in(memory, wall(3.0), config=FITTING).fit.is_identity
+    assert taken_in(Surfels.empty(), wall(3.0), config=FITTING).fit.is_identity

@@ -14,8 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera, default_K
+from vmem.links import LinkIndex
 from vmem.memory import MemorySnapshot, MemoryStateError, StepRecord, ViewMemory
-from vmem.surfels import Surfels
+from vmem.raster import Blocks
+from vmem.surfels import SurfelError, Surfels
 from vmem.views import View
 
 PHOTO = box_photo()
@@ -63,6 +65,21 @@ def assert_equals_records(memory: MemorySnapshot, records: list[StepRecord]) -> 
         np.testing.assert_array_equal(got, wanted)
     assert memory.views == tuple(view for r in records for view in r.views)
     assert memory.retrievals == tuple(r.retrieval for r in records)
+    blocks, seen_by = (
+        Blocks.of(expected),
+        LinkIndex.of(len(expected), len(memory.views), *columns[4:]),
+    )
+    pairs = [
+        (memory.seen_by.start, seen_by.start),
+        (memory.seen_by.views, seen_by.views),
+        (memory.poses, np.reshape([view.camera.c2w for view in memory.views], (-1, 4, 4))),
+        # The last block of a truncated memory may keep wider bounds.
+        (memory.blocks.sphere[:-1], blocks.sphere[:-1]),
+        (memory.blocks.cone[:-1], blocks.cone[:-1]),
+    ]
+    for got, wanted in pairs:
+        np.testing.assert_array_equal(got, wanted)
+    assert memory.blocks.n_surfels == len(expected)
     ends = [(len(r.views), len(r.surfels), len(r.link_surfel)) for r in records]
     sums = np.cumsum(np.reshape(ends, (-1, 3)), axis=0)
     assert [(e.n_views, e.n_surfels, e.n_links) for e in memory.steps] == [*map(tuple, sums)]
@@ -224,6 +241,58 @@ def test_readers_never_see_half_a_step():
     assert not failures
     for one in kept:
         one.assert_unchanged()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("position", np.nan, "position that is not finite"),
+        ("position", np.inf, "position that is not finite"),
+        ("radius", 0.0, "radius that is not positive"),
+        ("radius", -1.0, "radius that is not positive"),
+        ("radius", np.inf, "radius that is not positive"),
+        ("normal", 0.0, "normal that is not of unit length"),
+        ("normal", np.nan, "normal that is not of unit length"),
+        ("normal", 2.0, "normal that is not of unit length"),
+    ],
+)
+def test_surfels_that_no_disk_can_be_are_refused_and_change_nothing(field, value, message):
+    rng = np.random.default_rng(0)
+    memory = ViewMemory()
+    memory.append(record(rng, memory.snapshot(), 5))
+    before = Kept(memory.snapshot())
+    bad = record(rng, memory.snapshot(), 5)
+    getattr(bad.surfels, field)[3] = value
+    with pytest.raises(SurfelError, match=f"surfel 3 has a {message}"):
+        memory.append(bad)
+    assert memory.snapshot() is before.snapshot
+    before.assert_unchanged()
+
+
+def test_a_memory_at_a_step_is_the_memory_of_then():
+    rng = np.random.default_rng(0)
+    memory, then = ViewMemory(), []
+    for _ in range(4):
+        memory.append(record(rng, memory.snapshot(), 300))
+        then.append(memory.snapshot())
+    for step, snapshot in enumerate(then):
+        again = memory.snapshot().at_step(step)
+        for got, wanted in zip(arrays(again), arrays(snapshot), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+        assert (again.views, again.steps) == (snapshot.views, snapshot.steps)
+        np.testing.assert_array_equal(again.seen_by.views, snapshot.seen_by.views)
+        assert again.blocks.n_surfels == snapshot.blocks.n_surfels
+
+
+def test_bytes_held_are_those_of_the_arrays_and_some_room():
+    rng = np.random.default_rng(0)
+    memory = ViewMemory()
+    for _ in range(20):
+        memory.append(record(rng, memory.snapshot(), 2000))
+    now = memory.snapshot()
+    least = sum(getattr(now.surfels, name).nbytes for name in FIELDS)
+    assert least < memory.nbytes["surfels"] <= 64 * len(now.surfels)
+    assert 10 * len(now.link_surfel) <= memory.nbytes["links"] <= 12 * len(now.link_surfel)
 
 
 # --- steps of a real walk --------------------------------------------------------------------

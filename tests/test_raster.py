@@ -202,6 +202,27 @@ def test_impossible_cameras_are_refused():
         rasterize(Surfels.empty(), Camera(np.eye(4), default_K(HW), (0, 5)))
 
 
+@pytest.mark.parametrize("focal", [0.0, -5.0, np.nan, np.inf])
+def test_degenerate_intrinsics_are_refused(focal):
+    K = default_K(HW)
+    K[0, 0] = focal
+    with pytest.raises(CameraError):
+        rasterize(Surfels.empty(), Camera(np.eye(4), K, HW))
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.diag([2.0, 2, 2, 1]), np.diag([1.0, 1, -1, 1]), np.zeros((4, 4))]
+)
+def test_poses_that_are_not_rigid_are_refused(wrong):
+    with pytest.raises(CameraError):
+        rasterize(Surfels.empty(), Camera(wrong, default_K(HW), HW))
+
+
+def test_a_camera_inside_a_disk_sees_what_lies_before_it():
+    inside = disks(((0, 0, 0), TOWARD, 1), ((0, 0, 1), TOWARD, 3))
+    assert (assert_drawn_as_cast(inside, CAMERA).index == 1).all()
+
+
 # --- threads ---------------------------------------------------------------------------------
 
 

@@ -106,23 +106,29 @@ def associate(
     tolerance = np.where(sure >= config.min_confidence, width * measured, -1)
 
     agrees = _agreeing(drawn, measured, tolerance)
-    seen = np.unique(drawn.index[agrees])
+    seen = _distinct(drawn.index[agrees])
     if known.has_coarse(seen, camera, grid, config.coarseness):
         # Coarse surfels hide the finer ones that an earlier close look put on the same surface.
         drawn = known.without_coarse(camera, grid, config.coarseness).drawn(fine_camera, "cpu")
         agrees = _agreeing(drawn, measured, tolerance)
-        seen = np.union1d(seen, drawn.index[agrees])
+        seen = _distinct(np.concatenate([seen, drawn.index[agrees]]))
     # A sample's cell holds four fine pixels; any of them can explain it.
     explained = agrees.reshape(grid[0], 2, grid[1], 2).any(axis=(1, 3)).ravel()
     usable = confidence[np.ix_(*cell_centres(camera.hw, grid))].ravel() >= config.min_confidence
     samples = surfels_from_pointmap(points, depth, rgb, camera, grid)
     order = tile_order(grid)
     spawned = samples[order[(usable & ~explained)[order]]]
-    return Association(seen.astype(np.int32), spawned, fit)
+    return Association(seen, spawned, fit)
 
 
 def _agreeing(drawn: SurfelBuffers, measured: F32, tolerance: NDArray) -> NDArray[np.bool_]:
     return (drawn.index >= 0) & (np.abs(drawn.depth - measured) <= tolerance)
+
+
+def _distinct(values: I32) -> I32:
+    """Ascending and unique; several times faster than np.unique, which hashes."""
+    values = np.sort(values)
+    return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
 
 
 @lru_cache(maxsize=8)
@@ -187,6 +193,7 @@ def _finer(
             surfels.normal,
             surfels.radius,
             blocks[start:stop],
+            BLOCK,
             camera.position.astype(np.float32),
             camera.c2w[:3, 2].astype(np.float32),
             np.float32(limit * RADIUS_SCALE / focal),
@@ -198,10 +205,10 @@ def _finer(
 
 
 @njit(cache=True, nogil=True)
-def _keep_finer(position, normal, radius, blocks, eye, forward, slope, kept):
+def _keep_finer(position, normal, radius, blocks, size, eye, forward, slope, kept):
     for k in range(blocks.shape[0]):
-        start = blocks[k] * BLOCK
-        for i in range(start, min(position.shape[0], start + BLOCK)):
+        start = blocks[k] * size
+        for i in range(start, min(position.shape[0], start + size)):
             depth = away = along = np.float32(0)
             for axis in range(3):
                 offset = position[i, axis] - eye[axis]

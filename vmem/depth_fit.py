@@ -20,7 +20,7 @@ GAIN = 0.5
 """A fit is used if it leaves at most this share of the residual."""
 MIN_OVERLAP = 0.1
 """Share of the image that must show memory, for a fit to be tried."""
-_ROUNDS = 10
+_ROUNDS = 15
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class DepthFit:
         """Depth (...) fitted; the same array if there is nothing to do."""
         if self.is_identity:
             return depth
-        return np.float32(self.scale) * depth + np.float32(self.shift)
+        return (self.scale * depth + self.shift).astype(np.float32)
 
     def applied_to_points(self, points: F32, depth: F32, camera: Camera) -> F32:
         """World points (..., 3) of ``depth`` (...), moved along their rays."""
@@ -51,7 +51,7 @@ class DepthFit:
         eye = camera.position.astype(np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.applied(depth) / depth
-        return eye + (points - eye) * ratio[..., None]
+        return (eye + (points - eye) * ratio[..., None]).astype(np.float32)
 
 
 IDENTITY = DepthFit()
@@ -69,7 +69,7 @@ def fitted(measured: F32, drawn: F32, n_pixels: int, *, shift: bool) -> DepthFit
         return DepthFit(residual_before=before, residual=before)
     scale, offset = float(np.median(drawn / measured)), 0.0
     if shift:
-        scale, offset = _line(measured, drawn, scale)
+        scale, offset = _line(measured, drawn)
     possible = scale > 0 and (scale * measured + offset > 0).all()
     after = _residual(scale * measured + offset, drawn) if possible else np.inf
     if after > GAIN * before:
@@ -81,12 +81,11 @@ def _residual(depth: np.ndarray, drawn: np.ndarray) -> float:
     return float(np.median(np.abs(depth - drawn) / drawn))
 
 
-def _line(measured: np.ndarray, drawn: np.ndarray, scale: float) -> tuple[float, float]:
+def _line(measured: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
     """Scale and shift of least absolute relative error, by reweighted least squares."""
     columns = np.stack([measured, np.ones_like(measured)], axis=1) / drawn[:, None]
-    line = np.array([scale, 0.0])
+    line, weight = np.array([1.0, 0.0]), np.ones(len(measured))
     for _ in range(_ROUNDS):
-        error = np.abs(columns @ line - 1)
-        weight = 1 / np.sqrt(np.maximum(error, 1e-3))
         line = np.linalg.lstsq(columns * weight[:, None], weight, rcond=None)[0]
+        weight = 1 / np.sqrt(np.maximum(np.abs(columns @ line - 1), 1e-3))
     return float(line[0]), float(line[1])

@@ -58,8 +58,9 @@ class MemorySnapshot:
     surfels (S) · link_surfel, link_view (L,) i32: "view saw surfel" · views (V) · steps: ends of
     step 0 (the photo), 1, ... · retrievals: what led to each step.
 
-    What follows from these (blocks, seen_by, poses) is worked out when it is first asked for and
-    kept. A ViewMemory hands it on from one snapshot to the next, grown by what is new.
+    What follows from these (blocks, seen_by, poses, K_normalized) is worked out when it is first
+    asked for, and kept. A ViewMemory hands blocks and seen_by on from one snapshot to the next,
+    grown by what is new.
     """
 
     surfels: Surfels
@@ -89,6 +90,12 @@ class MemorySnapshot:
     def poses(self) -> FloatArray:
         """(V, 4, 4) c2w of all views."""
         return np.array([view.camera.c2w for view in self.views], np.float64).reshape(-1, 4, 4)
+
+    @cached_property
+    def K_normalized(self) -> FloatArray:
+        """(V, 3, 3) intrinsics of all views, rows 0 and 1 over the image's width and height."""
+        K = [view.camera.resized((1, 1)).K for view in self.views]
+        return np.array(K, np.float64).reshape(-1, 3, 3)
 
     def at_step(self, step: int) -> MemorySnapshot:
         """This memory as it was at the end of ``step``, one of ``range(len(steps))``."""
@@ -226,6 +233,15 @@ class ViewMemory:
             raise MemoryStateError(f"cannot go back to step {step} of {len(now.steps) - 1}")
         self._snapshot = now.at_step(step)
 
+    @property
+    def nbytes(self) -> dict[str, int]:
+        """Bytes held for "surfels" and "links": room for growth and indices included, views not."""
+        surfels = (self._position, self._normal, self._radius, self._color)
+        blocks, seen_by = self._snapshot.blocks, self._snapshot.seen_by
+        index = blocks.sphere.nbytes + blocks.cone.nbytes + seen_by.start.nbytes
+        links = self._link_surfel.nbytes + self._link_view.nbytes + seen_by.views.nbytes
+        return {"surfels": index + sum(array.nbytes for array in surfels), "links": links}
+
     def retrieve(self, targets: Cameras, k: int = 4, strategy: str = "votes") -> Retrieval:
         """Retrieve from the present snapshot."""
         return self._snapshot.retrieve(targets, k, strategy)
@@ -237,6 +253,11 @@ class _GrowingArray:
     def __init__(self, empty: NDArray) -> None:
         self._buffer = empty
         self._written = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, room included."""
+        return self._buffer.nbytes
 
     def extended(self, n: int, rows: NDArray) -> NDArray:
         """A read-only view of the first ``n`` rows followed by ``rows``.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from itertools import pairwise
 
@@ -39,8 +39,11 @@ def run_sliced(kernel: Callable[[int, int, int], object], n: int, parts: int) ->
     Must not be called from within a kernel of this pool.
     """
     work = [(i, *piece) for i, piece in enumerate(slices(n, parts))]
-    if len(work) == 1:
-        kernel(*work[0])
-        return
-    for future in [_pool().submit(kernel, *item) for item in work]:
+    others = [_pool().submit(kernel, *item) for item in work[1:]]
+    try:
+        if work:
+            kernel(*work[0])  # the calling thread would only wait
+    finally:
+        wait(others)
+    for future in others:
         future.result()

@@ -14,6 +14,7 @@ nearest blocks are drawn first, and blocks wholly behind what they drew are neve
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -26,14 +27,16 @@ from vmem.surfels import Surfels
 
 SURFELS_A_THREAD = 4096
 """Below this a second thread costs more than it saves."""
+PIXELS_A_THREAD = 32768
+"""The same for merging buffers."""
 TILE = 8
 """Side in pixels of the tiles whose farthest depth tells whether a block is hidden."""
-BLOCKS_TO_HIDE = 256
+BLOCKS_TO_HIDE = 32
 """With fewer visible blocks than this, looking for hidden ones costs more than it saves."""
 WIDE = 8
 """Columns from which on a row's own span is worked out, at the price of a root a row."""
-FIRST_SHARE = 0.35
-"""Share of the visible blocks that is drawn before hidden ones are looked for."""
+SHARES = (0.25, 0.5)
+"""Shares of the visible blocks, nearest first, after which hidden ones are looked for."""
 
 
 def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> NDArray[np.int32]:
@@ -41,6 +44,7 @@ def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> 
     h, w = camera.hw
     visible = visible_blocks(blocks, camera, near)
     parts = max(1, min(thread_count(), len(visible) * BLOCK // SURFELS_A_THREAD))
+    mergers = max(1, min(parts, h * w // PIXELS_A_THREAD))
     keys = np.zeros((parts, h, w), np.uint64)
     index = np.full((h, w), -1, np.int32)
     w2c = camera.w2c.astype(np.float32)
@@ -54,6 +58,7 @@ def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> 
                 surfels.normal,
                 surfels.radius,
                 chosen[i::parts],
+                BLOCK,
                 w2c,
                 intrinsics,
                 np.float32(near),
@@ -62,23 +67,28 @@ def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> 
 
         run_sliced(part, parts, parts)
 
-    first = len(visible)
-    if first >= BLOCKS_TO_HIDE:
-        first = int(first * FIRST_SHARE)
-    draw(visible[:first])
-    if first < len(visible):
-        farthest = np.zeros((-(-h // TILE), -(-w // TILE)), np.float32)
-        run_sliced(
-            lambda i, start, stop: _merge(keys, start * TILE, min(h, stop * TILE), index, farthest),
-            len(farthest),
-            parts,
-        )
-        rest = visible[first:]
-        shown = np.empty(len(rest), np.bool_)
-        _not_hidden(blocks.sphere, rest, w2c, intrinsics, np.float32(near), farthest, h, w, shown)
-        draw(rest[shown])
+    def merge_tiles(farthest: NDArray[np.float32]) -> None:
+        def rows(i: int, start: int, stop: int) -> None:
+            _merge(keys, start * TILE, min(h, stop * TILE), index, farthest)
+
+        run_sliced(rows, len(farthest), mergers)
+
+    edges = [0, len(visible)]
+    if len(visible) >= BLOCKS_TO_HIDE:
+        edges = [0, *(int(share * len(visible)) for share in SHARES), len(visible)]
+    for start, stop in pairwise(edges):
+        chosen = visible[start:stop]
+        if start:
+            farthest = np.zeros((-(-h // TILE), -(-w // TILE)), np.float32)
+            merge_tiles(farthest)
+            shown = np.empty(len(chosen), np.bool_)
+            _not_hidden(
+                blocks.sphere, chosen, w2c, intrinsics, np.float32(near), farthest, h, w, shown
+            )
+            chosen = chosen[shown]
+        draw(chosen)
     none = np.zeros((0, 0), np.float32)
-    run_sliced(lambda i, start, stop: _merge(keys, start, stop, index, none), h, parts)
+    run_sliced(lambda i, start, stop: _merge(keys, start, stop, index, none), h, mergers)
     return index
 
 
@@ -152,7 +162,7 @@ def _not_hidden(sphere, blocks, w2c, intrinsics, near, farthest, h, w, shown):
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "arcp", "nsz"})
-def _draw_blocks(position, normal, radius, blocks, w2c, intrinsics, near, keys):
+def _draw_blocks(position, normal, radius, blocks, size, w2c, intrinsics, near, keys):
     h, w = keys.shape
     n = position.shape[0]
     fx, fy, cx, cy = intrinsics
@@ -160,8 +170,8 @@ def _draw_blocks(position, normal, radius, blocks, w2c, intrinsics, near, keys):
     right, bottom = np.float32(w - 1), np.float32(h - 1)
     limit = one / near
     for k in range(blocks.shape[0]):
-        start = blocks[k] * BLOCK
-        for i in range(start, min(n, start + BLOCK)):
+        start = blocks[k] * size
+        for i in range(start, min(n, start + size)):
             X, Y, Z = position[i, 0], position[i, 1], position[i, 2]
             r = radius[i]
             pz = w2c[2, 0] * X + w2c[2, 1] * Y + w2c[2, 2] * Z + w2c[2, 3]
@@ -244,8 +254,13 @@ def _draw_blocks(position, normal, radius, blocks, w2c, intrinsics, near, keys):
                     du = np.float32(column) - centre_u
                     inverse = w_row + wu * du
                     distance = (A * du + linear_row + linear_row) * du + quadratic_row
-                    if distance <= rr * inverse * inverse and zero < inverse < limit:
-                        bits = np.uint64(np.float32(inverse).view(np.uint32))
-                        key = (bits << np.uint64(32)) | low_bits
-                        if key > keys[row, column]:
-                            keys[row, column] = key
+                    bits = np.uint64(np.float32(inverse).view(np.uint32))
+                    key = (bits << np.uint64(32)) | low_bits
+                    # One branch, not four: none of them can be foreseen.
+                    if (
+                        (key > keys[row, column])
+                        & (distance <= rr * inverse * inverse)
+                        & (zero < inverse)
+                        & (inverse < limit)
+                    ):
+                        keys[row, column] = key

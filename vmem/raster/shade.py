@@ -44,19 +44,25 @@ def shade(index: I32, surfels: Surfels, camera: Camera) -> SurfelBuffers:
 @njit(cache=True, nogil=True)
 def _shade_rows(index, first_row, position, normal, rotation, eye, intrinsics, depth, cosine):
     fx, fy, cx, cy = intrinsics
+    per_x, per_y = 1 / fx, 1 / fy
+    known, plane, nx, ny, nz = -1, 0.0, 0.0, 0.0, 0.0
     for row in range(index.shape[0]):
-        y = (first_row + row + 0.5 - cy) / fy
+        y = (first_row + row + 0.5 - cy) * per_y
         for column in range(index.shape[1]):
             i = index[row, column]
             if i < 0:
                 depth[row, column] = 0
                 cosine[row, column] = 0
                 continue
-            x = (column + 0.5 - cx) / fx
-            plane, slope = 0.0, 0.0
-            for k in range(3):
-                n = np.float64(normal[i, k])
-                plane += n * (position[i, k] - eye[k])
-                slope += n * (rotation[k, 0] * x + rotation[k, 1] * y + rotation[k, 2])
+            if i != known:  # neighbours mostly show the same disk
+                known, plane, nx, ny, nz = i, 0.0, 0.0, 0.0, 0.0
+                for k in range(3):
+                    n = np.float64(normal[i, k])
+                    plane += n * (position[i, k] - eye[k])
+                    nx += n * rotation[k, 0]
+                    ny += n * rotation[k, 1]
+                    nz += n * rotation[k, 2]
+            x = (column + 0.5 - cx) * per_x
+            slope = nx * x + ny * y + nz
             depth[row, column] = plane / slope
             cosine[row, column] = -slope / math.sqrt(x * x + y * y + 1.0)
