@@ -68,7 +68,7 @@ fn turned(v: vec3f) -> vec3f {
 }
 
 @vertex
-fn vertex(@builtin(vertex_index) index: u32) -> Varying {
+fn vertex_disk(@builtin(vertex_index) index: u32) -> Varying {
   var corners = CORNERS;
   var out: Varying;
   let slot = index / 3u;

@@ -63,7 +63,7 @@ class GpuEngine:
         self._pipelines = {
             name: device.create_render_pipeline(
                 layout=layout,
-                vertex={"module": module, "entry_point": "vertex"},
+                vertex={"module": module, "entry_point": "vertex_disk"},
                 primitive={"topology": "triangle-list"},
                 depth_stencil={
                     "format": "depth32float",
