@@ -227,12 +227,19 @@ def test_a_scaled_and_noisy_view_is_fitted_to_memory():
 
 
 def test_a_shifted_view_needs_the_shift():
-    memory = taken_in(Surfels.empty(), box_depth(CAMERA)).spawned
-    depth = (0.9 * box_depth(CAMERA) + 0.5).astype(np.float32)
-    fit = taken_in(memory, depth, config=replace(FITTING, fit_shift=True)).fit
+    corner = CAMERA.moved_to(apply_move(CAMERA.c2w, MOVES["d"], amount=10))
+    memory = taken_in(Surfels.empty(), box_depth(corner), corner).spawned
+    depth = (0.9 * box_depth(corner) + 0.5).astype(np.float32)
+    fit = taken_in(memory, depth, corner, config=replace(FITTING, fit_shift=True)).fit
     assert fit.scale == pytest.approx(1 / 0.9, rel=0.02)
     assert fit.shift == pytest.approx(-0.5 / 0.9, rel=0.05)
     assert fit.residual < 0.01
+
+
+def test_before_a_flat_wall_scale_and_shift_cannot_be_told_apart():
+    memory = taken_in(Surfels.empty(), wall(2.0)).spawned
+    fit = taken_in(memory, wall(2.5), config=replace(FITTING, fit_shift=True)).fit
+    assert (fit.scale, fit.shift) == (pytest.approx(0.8, rel=1e-3), 0.0)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.05])

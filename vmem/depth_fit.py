@@ -20,6 +20,8 @@ GAIN = 0.5
 """A fit is used if it leaves at most this share of the residual."""
 MIN_OVERLAP = 0.1
 """Share of the image that must show memory, for a fit to be tried."""
+MIN_SPREAD = 1.2
+"""Ratio of far to near depth from which on a scale and a shift can be told apart."""
 _ROUNDS = 15
 
 
@@ -48,10 +50,11 @@ class DepthFit:
         """World points (..., 3) of ``depth`` (...), moved along their rays."""
         if self.is_identity:
             return points
-        eye = camera.position.astype(np.float32)
+        eye = camera.position
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = self.applied(depth) / depth
-        return (eye + (points - eye) * ratio[..., None]).astype(np.float32)
+            ratio = (self.scale * depth + self.shift) / depth
+        moved = eye + (points - eye) * ratio[..., None]
+        return moved.astype(np.float32)
 
 
 IDENTITY = DepthFit()
@@ -68,7 +71,8 @@ def fitted(measured: F32, drawn: F32, n_pixels: int, *, shift: bool) -> DepthFit
     if before <= GATE:
         return DepthFit(residual_before=before, residual=before)
     scale, offset = float(np.median(drawn / measured)), 0.0
-    if shift:
+    near, far = np.quantile(measured, (0.1, 0.9))
+    if shift and far > MIN_SPREAD * near:
         scale, offset = _line(measured, drawn)
     possible = scale > 0 and (scale * measured + offset > 0).all()
     after = _residual(scale * measured + offset, drawn) if possible else np.inf
