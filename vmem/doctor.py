@@ -32,6 +32,7 @@ def report() -> str:
         "machine": _machine(),
         "packages": _packages(),
         "gpu": _gpu(),
+        "rasterizer": _rasterizer(),
         "files": _files(),
         "backends": _backends(),
     }
@@ -73,6 +74,13 @@ def _gpu() -> list[str]:
             "On a machine with an NVIDIA GPU install torch's CUDA build"
         ]
     return ["none     torch finds no NVIDIA GPU or driver (`nvidia-smi` should list one)"]
+
+
+def _rasterizer() -> list[str]:
+    from vmem.raster.choice import choose_engine
+
+    name, why = choose_engine()
+    return [f"auto     means {name} here ({why})"]
 
 
 def _files() -> list[str]:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from vmem.cameras import Camera, Cameras
 from vmem.errors import VMemError
-from vmem.raster import cpu
+from vmem.raster import cpu, gpu
 from vmem.raster.blocks import Blocks
 from vmem.raster.buffers import I32, SurfelBuffers
+from vmem.raster.choice import choose_engine, give_up_gpu
 from vmem.raster.shade import shade
 from vmem.surfels import Surfels
 
@@ -19,7 +20,7 @@ Engine = Callable[[Surfels, Blocks, Camera, float], I32]
 """(surfels, their blocks, camera, near) -> (H, W) i32 index of the nearest front-facing disk that a
 pixel's ray meets beyond ``near``, -1 where none; of equal depths the lowest index."""
 
-ENGINES: dict[str, Engine] = {"cpu": cpu.index_map}
+ENGINES: dict[str, Engine] = {"cpu": cpu.index_map, "gpu": gpu.index_map}
 
 
 class RasterError(VMemError, ValueError):
@@ -27,8 +28,11 @@ class RasterError(VMemError, ValueError):
 
 
 def resolve_engine(backend: str) -> str:
-    """The name in ENGINES that ``backend`` stands for here; RasterError if there is none."""
-    name = "cpu" if backend == "auto" else backend
+    """The name in ENGINES that ``backend`` stands for here; RasterError if there is none.
+
+    "auto" is decided on first use: see vmem/raster/choice.py.
+    """
+    name = choose_engine()[0] if backend == "auto" else backend
     if name not in ENGINES:
         known = ", ".join(["auto", *ENGINES])
         raise RasterError(f"unknown rasterizer {backend!r}: use one of {known}")
@@ -45,10 +49,10 @@ def rasterize(
     they are made here, at a cost that grows with all surfels. No surfels, or none in sight: empty
     buffers. Surfels that are no disks (not finite, radius not positive) are not drawn. Raises
     CameraError for a camera that cannot be, RasterError for an unknown ``backend`` or blocks of
-    another number of surfels. Source: paper, section 3.2 (surfel rendering); the intersection is in
-    docs/architecture.md.
+    another number of surfels, GpuUnavailable if "gpu" is asked for by name and cannot draw. Source:
+    paper, section 3.2 (surfel rendering); the intersection is in docs/architecture.md.
     """
-    engine = ENGINES[resolve_engine(backend)]
+    name = resolve_engine(backend)
     Cameras(camera.c2w[None], camera.K[None], camera.hw).validated()
     if blocks is None:
         blocks = Blocks.of(surfels)
@@ -56,4 +60,11 @@ def rasterize(
         raise RasterError(
             f"these blocks bound {blocks.n_surfels} surfels, but {len(surfels)} are to be drawn"
         )
-    return shade(engine(surfels, blocks, camera, NEAR), surfels, camera)
+    try:
+        index = ENGINES[name](surfels, blocks, camera, NEAR)
+    except gpu.GpuUnavailable as error:
+        if backend == "gpu":
+            raise
+        give_up_gpu(str(error))
+        index = ENGINES["cpu"](surfels, blocks, camera, NEAR)
+    return shade(index, surfels, camera)
