@@ -98,7 +98,7 @@ class SurfelStream:
     """The picture behind one browser's scene.
 
     ``show`` and ``moved`` return at once: the latest wins, and nothing queues. ``on_failed(error)``
-    is called at most once, on the stream's thread: drawing goes on unless the stream has ended.
+    is called on the stream's thread for the first failure, and once more if that is the end of it.
     ``is_busy()``: whether frames are being generated, which then come first.
     """
 
@@ -114,7 +114,7 @@ class SurfelStream:
         self._link = link
         self._is_busy = is_busy
         self._on_failed = on_failed
-        self._reported = False
+        self._reported = self._ended = False
         self._size = PictureSize()
         self._content: tuple[Surfels, U8] = (Surfels.empty(), np.zeros((0, 3), np.uint8))
         self._eye = (1.0, np.eye(4), (640, 360))
@@ -150,6 +150,11 @@ class SurfelStream:
         if is_connected(self._handle):
             self._handle.scene.set_background_image(None)
 
+    @property
+    def alive(self) -> bool:
+        """False once a failure has ended it for good."""
+        return not self._ended
+
     def show(self, surfels: Surfels, color: U8) -> None:
         """Draw these surfels in colours (S, 3) from now on."""
         self._content = (surfels, color)
@@ -165,8 +170,7 @@ class SurfelStream:
 
             thread = StreamThread(self)
         except Exception as error:
-            log.exception("no stream")
-            self.failed(error)
+            self.failed(error, ended=True)
             return
         with self._sending:
             if self._closed.is_set():
@@ -257,8 +261,10 @@ class SurfelStream:
             spent = time.perf_counter() - self._began
             self._closed.wait(min(0.5, spent * (1 / SHARE_WHILE_BUSY - 1)))
 
-    def failed(self, error: Exception) -> None:
-        """Tell it once."""
+    def failed(self, error: Exception, *, ended: bool = False) -> None:
+        """Tell it once; twice at most, if the stream has ``ended`` after it had failed."""
+        self._reported &= not ended
+        self._ended |= ended
         if not self._reported and not self._closed.is_set():
             self._reported = True
             log.error("while streaming", exc_info=error)

@@ -6,7 +6,6 @@ What of nerfview is used, what is put out of action and why is in docs/stream.md
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ from nerfview._renderer import Renderer, RenderTask
 
 if TYPE_CHECKING:
     from viewer.stream import SurfelStream
-
-log = logging.getLogger(__name__)
 
 
 class StreamThread(Renderer):
@@ -46,8 +43,7 @@ class StreamThread(Renderer):
         except Exception as error:
             # What nerfview does outside its own try; inside, it would end the process.
             if self.running:
-                log.exception("the stream has ended")
-                self._stream.failed(error)
+                self._stream.failed(error, ended=True)
 
 
 def task(action: Any, fov: float, aspect: float, c2w: Any) -> RenderTask:
