@@ -161,23 +161,35 @@ def paint_surfels(mode: str, memory: MemorySnapshot, retrieval: Retrieval | None
     return MODES[mode](memory, retrieval)
 
 
-def paint_view(buffers: SurfelBuffers, color: U8) -> U8:
-    """(H, W, 3) u8: what ``buffers`` saw, in surfel colours (S, 3); gently shaded by slant."""
+def paint_view(
+    buffers: SurfelBuffers, color: U8, *, shade: float = 0.4, background: U8 = BACKGROUND
+) -> U8:
+    """(H, W, 3) u8: what ``buffers`` saw, in surfel colours (S, 3) u8.
+
+    Gently shaded by slant; with ``shade`` 0 the colours stay as they are.
+    """
     h, w = buffers.index.shape
     image = np.empty((h, w, 3), np.uint8)
     color = np.ascontiguousarray(color)
 
     def paint(part: int, start: int, stop: int) -> None:
         rows = slice(start, stop)
-        _paint_rows(buffers.index[rows], buffers.cosine[rows], color, BACKGROUND, image[rows])
+        _paint_rows(
+            buffers.index[rows],
+            buffers.cosine[rows],
+            color,
+            background,
+            np.float32(shade),
+            image[rows],
+        )
 
     run_sliced(paint, h, min(thread_count(), h * w // PIXELS_A_THREAD))
     return image
 
 
 @njit(cache=True, nogil=True)
-def _paint_rows(index, cosine, color, background, image):
-    low, high = np.float32(0.6), np.float32(0.4)
+def _paint_rows(index, cosine, color, background, shade, image):
+    facing = np.float32(1) - shade
     for row in range(index.shape[0]):
         for column in range(index.shape[1]):
             surfel = index[row, column]
@@ -185,7 +197,7 @@ def _paint_rows(index, cosine, color, background, image):
                 for channel in range(3):
                     image[row, column, channel] = background[channel]
             else:
-                shading = low + high * cosine[row, column]
+                shading = facing + shade * cosine[row, column]
                 for channel in range(3):
                     image[row, column, channel] = np.uint8(color[surfel, channel] * shading)
 

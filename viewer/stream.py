@@ -20,7 +20,7 @@ import viser
 import viser.transforms as vtf
 from numpy.typing import NDArray
 
-from viewer.heatmap import BACKGROUND, paint_view
+from viewer.heatmap import paint_view
 from viewer.inject import is_connected
 from viewer.link import Link
 from vmem.cameras import Camera, FloatArray
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PAGE = np.array([20, 20, 20], np.uint8)
+"""What viser's dark page shows where there is nothing."""
 LONGEST_SIDE = 1920
 """Pixels: no picture is larger, however large the window."""
 MOVING_SECONDS = 1 / 30
@@ -65,7 +67,8 @@ def draw(surfels: Surfels, color: U8, camera: Camera) -> Picture:
     steps = np.rint(np.where(near > 0, near, FAR) / DEPTH_STEP)
     # Half a unit of viser's own rounding down, so that it does not fall to the step below.
     depth = np.minimum(steps * DEPTH_STEP, FAR) + 5e-6
-    return Picture(paint_view(buffers, color), depth.astype(np.float32))
+    # As the browser's disks: colours as given, before the page's own background.
+    return Picture(paint_view(buffers, color, shade=0, background=PAGE), depth.astype(np.float32))
 
 
 def eye_camera(fov: float, c2w: FloatArray, hw: tuple[int, int]) -> Camera:
@@ -118,7 +121,7 @@ class SurfelStream:
         self._size = PictureSize()
         self._content: tuple[Surfels, U8] = (Surfels.empty(), np.zeros((0, 3), np.uint8))
         self._eye = (1.0, np.eye(4), (640, 360))
-        self._latest = Picture(np.full((2, 2, 3), BACKGROUND, np.uint8), np.full((1, 1), FAR))
+        self._latest = Picture(np.full((2, 2, 3), PAGE, np.uint8), np.full((1, 1), FAR))
         self._began = 0.0
         self._moving = True
         self._sending = threading.Lock()

@@ -77,6 +77,8 @@ def differ(a: np.ndarray, b: np.ndarray) -> float:
 def choose(page: Page, who: str) -> None:
     page.get_by_label("Surfels drawn by").first.click()
     page.get_by_role("option", name=who, exact=True).click()
+    # Keys typed in a field are the field's.
+    page.evaluate("() => document.activeElement.blur()")
 
 
 def sharp(page: Page) -> bool:
@@ -99,9 +101,8 @@ def test_the_server_draws_the_same_room_and_gives_it_back(
     page.screenshot(path=artifacts / "stream.png")
     streamed = canvas(page)
     assert differ(own, streamed) < 0.05
-    empty = own.copy()
-    empty[:] = np.median(own.reshape(-1, 3), axis=0)
-    assert differ(empty, streamed) > 0.2
+    nothing = np.broadcast_to(streamed[-1, 0], streamed.shape)
+    assert differ(nothing, streamed) > 0.1
 
     page.keyboard.press("w")
     session = opened.session
