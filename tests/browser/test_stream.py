@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def sharp(page: Page) -> bool:
 
 
 def test_the_server_draws_the_same_room_and_gives_it_back(
-    opened: Workspace, page: Page, artifacts
+    app: App, opened: Workspace, page: Page, artifacts: Path
 ) -> None:
     page.wait_for_timeout(800)
     own = canvas(page)
@@ -101,6 +102,8 @@ def test_the_server_draws_the_same_room_and_gives_it_back(
     page.screenshot(path=artifacts / "stream.png")
     streamed = canvas(page)
     assert differ(own, streamed) < 0.05
+    ((_, client),) = app._clients.values()
+    assert client.display._link.round_trip is not None, "the page answers marks"
     nothing = np.broadcast_to(streamed[-1, 0], streamed.shape)
     assert differ(nothing, streamed) > 0.1
 

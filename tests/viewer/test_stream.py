@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -256,6 +258,31 @@ def test_a_page_that_lags_gets_fewer_pictures(
     assert stream.pictures == count
     link.outstanding = 0
     until(lambda: screen.shows(59, WINDOW[0]))
+
+
+def test_drawing_gives_way_while_frames_are_generated(
+    stream: SurfelStream, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    def rest(seconds: float) -> bool:
+        rests.append(seconds)
+        return False
+
+    monkeypatch.setattr(stream._closed, "wait", rest)
+    stream.show(wall(), wall(10).color)
+    until(lambda: screen.shows(10, WINDOW[0]))
+    assert rests == []
+    monkeypatch.setattr(stream, "_is_busy", lambda: True)
+    stream.show(wall(), wall(20).color)
+    until(lambda: screen.shows(20, WINDOW[0]) and rests)
+    assert min(rests) > 0
+
+
+def test_who_does_not_stream_does_not_load_nerfview():
+    code = "import viewer.app, viewer.stream, sys; sys.exit('nerfview' in sys.modules)"
+    root = Path(viewer.stream.__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 
 def test_python_is_not_traced_while_drawing(
