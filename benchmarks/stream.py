@@ -10,6 +10,7 @@ import io
 import time
 from collections.abc import Iterable
 from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import viser
 
 from viewer.stream import QUALITY_MOVING, draw, eye_camera
 from vmem.cameras import rotation_y
+from vmem.memory import MemorySnapshot
 from vmem.surfels import RADIUS_SCALE, Surfels
 
 SURFELS = 200_000
@@ -56,12 +58,13 @@ def _frames(surfels: Surfels, scene: viser.SceneApi) -> tuple[np.ndarray, float]
     sent: list[Any] = []
     interface: Any = scene._websock_interface
     interface.queue_message = sent.append
+    memory = replace(MemorySnapshot.empty(), surfels=surfels)
     times = []
     for frame in range(WARM_UP + FRAMES):
         c2w = np.eye(4)
         c2w[:3, :3] = rotation_y(2 * np.pi * frame / FRAMES)
         began = time.perf_counter()
-        picture = draw(surfels, surfels.color, eye_camera(1.05, c2w, HW))
+        picture = draw(memory, surfels.color, eye_camera(1.05, c2w, HW))
         drawn = time.perf_counter()
         scene.set_background_image(
             picture.color, format="jpeg", jpeg_quality=QUALITY_MOVING, depth=picture.depth

@@ -118,7 +118,7 @@ class SceneView:
         surfels = self._shown.surfels
         if stream is not None:
             self._cloud.truncate(0)
-            stream.show(surfels, self._color)
+            stream.show(self._shown, self._color)
         else:
             self._cloud.append(surfels.position, surfels.normal, surfels.radius, self._color)
 
@@ -134,7 +134,7 @@ class SceneView:
         self._shown = memory
         self._color = paint_surfels(self.options.heat, memory, retrieval).color
         if self._stream is not None:
-            self._stream.show(memory.surfels, self._color)
+            self._stream.show(memory, self._color)
         else:
             self._update_cloud(end.n_surfels if end else 0)
         for view in memory.views[len(self._frustums.handles) :]:
@@ -154,7 +154,7 @@ class SceneView:
         """Recolour surfels by the present mode; only chunks that change are sent."""
         self._color = paint_surfels(self.options.heat, self._shown, retrieval).color
         if self._stream is not None:
-            self._stream.show(self._shown.surfels, self._color)
+            self._stream.show(self._shown, self._color)
         else:
             self._cloud.set_colors(self._color)
 

@@ -24,8 +24,8 @@ from viewer.heatmap import paint_view
 from viewer.inject import is_connected
 from viewer.link import Link
 from vmem.cameras import Camera, FloatArray
+from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
-from vmem.surfels import Surfels
 from vmem.views import F32, U8
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Picture:
     depth: F32
 
 
-def draw(surfels: Surfels, color: U8, camera: Camera) -> Picture:
-    """The surfels in ``color`` (S, 3) as ``camera`` sees them; raises as `rasterize` does."""
-    buffers = rasterize(surfels, camera)
+def draw(memory: MemorySnapshot, color: U8, camera: Camera) -> Picture:
+    """Memory's surfels in ``color`` (S, 3) as ``camera`` sees them; raises as `rasterize` does."""
+    buffers = rasterize(memory.surfels, camera)
     near = buffers.depth[::DEPTH_STRIDE, ::DEPTH_STRIDE]
     steps = np.rint(np.where(near > 0, near, FAR) / DEPTH_STEP)
     # Half a unit of viser's own rounding down, so that it does not fall to the step below.
@@ -119,7 +119,8 @@ class SurfelStream:
         self._on_failed = on_failed
         self._reported = self._ended = False
         self._size = PictureSize()
-        self._content: tuple[Surfels, U8] = (Surfels.empty(), np.zeros((0, 3), np.uint8))
+        nothing = MemorySnapshot.empty()
+        self._content: tuple[MemorySnapshot, U8] = (nothing, nothing.surfels.color)
         self._eye = (1.0, np.eye(4), (640, 360))
         self._latest = Picture(np.full((2, 2, 3), PAGE, np.uint8), np.full((1, 1), FAR))
         self._began = 0.0
@@ -158,9 +159,9 @@ class SurfelStream:
         """False once a failure has ended it for good."""
         return not self._ended
 
-    def show(self, surfels: Surfels, color: U8) -> None:
+    def show(self, memory: MemorySnapshot, color: U8) -> None:
         """Draw these surfels in colours (S, 3) from now on."""
-        self._content = (surfels, color)
+        self._content = (memory, color)
         self._submit("rerender")
 
     def moved(self) -> None:
@@ -224,9 +225,9 @@ class SurfelStream:
         """Colour and depth for nerfview. Whatever happens: it ends the process if this raises."""
         try:
             if not self._closed.is_set():
-                surfels, color = self._content
+                memory, color = self._content
                 hw = (tab.viewer_height, tab.viewer_width)
-                self._latest = draw(surfels, color, eye_camera(eye.fov, eye.c2w, hw))
+                self._latest = draw(memory, color, eye_camera(eye.fov, eye.c2w, hw))
                 if self._moving:
                     self._size.learn(time.perf_counter() - self._began)
         except Exception as error:

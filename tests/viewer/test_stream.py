@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -29,19 +30,26 @@ from viewer.stream import (
     draw,
     eye_camera,
 )
+from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
 from vmem.surfels import Surfels
 
 WINDOW = (400, 200)
 
 
-def wall(value: int = 200) -> Surfels:
-    """A patch of disks 2 units ahead, in one colour."""
+def wall() -> MemorySnapshot:
+    """A patch of disks 2 units ahead."""
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, 21), np.linspace(-0.5, 0.5, 21))
     position = np.stack([x.ravel(), y.ravel(), np.full(x.size, 2.0)], axis=1).astype(np.float32)
     normal = np.tile(np.array([0, 0, -1], np.float32), (len(position), 1))
     radius = np.full(len(position), 0.05, np.float32)
-    return Surfels(position, normal, radius, np.full((len(position), 3), value, np.uint8))
+    surfels = Surfels(position, normal, radius, in_grey(0, len(position)))
+    return replace(MemorySnapshot.empty(), surfels=surfels)
+
+
+def in_grey(value: int, count: int = 21 * 21) -> np.ndarray:
+    """The wall's colours."""
+    return np.full((count, 3), value, np.uint8)
 
 
 class FakeLink:
@@ -109,7 +117,7 @@ def stream(
     stream = SurfelStream(
         cast(viser.ClientHandle, screen), cast(Link, link), on_failed=errors.append
     )
-    stream.show(wall(), wall().color)
+    stream.show(wall(), in_grey(200))
     stream.start()
     until(lambda: screen.shows(200, WINDOW[0]))
     yield stream
@@ -119,10 +127,10 @@ def stream(
 
 
 def test_a_picture_has_the_colours_as_given_and_depth_for_every_fourth_pixel():
-    surfels, camera = wall(), eye_camera(1.0, np.eye(4), (61, 90))
-    color = np.random.default_rng(0).integers(0, 255, (len(surfels), 3)).astype(np.uint8)
-    picture = draw(surfels, color, camera)
-    buffers = rasterize(surfels, camera)
+    memory, camera = wall(), eye_camera(1.0, np.eye(4), (61, 90))
+    color = np.random.default_rng(0).integers(0, 255, (21 * 21, 3)).astype(np.uint8)
+    picture = draw(memory, color, camera)
+    buffers = rasterize(memory.surfels, camera)
     seen = buffers.index >= 0
     assert seen.any()
     assert not seen.all()
@@ -135,14 +143,13 @@ def test_a_picture_has_the_colours_as_given_and_depth_for_every_fourth_pixel():
 
 
 def test_depth_survives_viser_with_its_lowest_byte_zero():
-    picture = draw(wall(), wall().color, eye_camera(1.0, np.eye(4), (60, 90)))
+    picture = draw(wall(), in_grey(200), eye_camera(1.0, np.eye(4), (60, 90)))
     fixed = (picture.depth * 100_000).astype(np.uint32)
     assert set(np.unique(fixed % 256)) <= {0, 1}
 
 
 def test_nothing_to_draw_is_an_empty_page():
-    nothing = Surfels.empty()
-    picture = draw(nothing, nothing.color, eye_camera(1.0, np.eye(4), (6, 9)))
+    picture = draw(MemorySnapshot.empty(), in_grey(0, 0), eye_camera(1.0, np.eye(4), (6, 9)))
     assert (picture.color == PAGE).all()
 
 
@@ -182,7 +189,7 @@ def test_a_move_is_drawn_coarsely_and_rest_sharply(stream: SurfelStream, screen:
 
 
 def test_new_colours_are_drawn_without_a_move(stream: SurfelStream, screen: Screen) -> None:
-    stream.show(wall(), wall(90).color)
+    stream.show(wall(), in_grey(90))
     until(lambda: screen.shows(90, WINDOW[0]))
 
 
@@ -191,17 +198,17 @@ def test_the_latest_wins_and_nobody_waits(
 ) -> None:
     entered, gate, drawn = threading.Event(), threading.Event(), []
 
-    def slow(surfels: Surfels, color: np.ndarray, camera: Any) -> Any:
+    def slow(memory: MemorySnapshot, color: np.ndarray, camera: Any) -> Any:
         entered.set()
         assert gate.wait(30)
         drawn.append(int(color[0, 0]))
-        return draw(surfels, color, camera)
+        return draw(memory, color, camera)
 
     monkeypatch.setattr(viewer.stream, "draw", slow)
-    stream.show(wall(), wall(1).color)
+    stream.show(wall(), in_grey(1))
     until(entered.is_set)
     for value in range(2, 60):  # all of these while the first is being drawn
-        stream.show(wall(), wall(value).color)
+        stream.show(wall(), in_grey(value))
         stream.moved()
     gate.set()
     until(lambda: screen.shows(59, WINDOW[0]))
@@ -228,7 +235,7 @@ def test_a_failure_is_told_once_and_survived(
     assert [str(error) for error in errors] == ["no such disk"]
     monkeypatch.undo()
     assert stream.alive
-    stream.show(wall(), wall(77).color)
+    stream.show(wall(), in_grey(77))
     until(lambda: screen.shows(77))
 
 
@@ -239,7 +246,7 @@ def test_a_camera_that_cannot_be_is_not_followed(stream: SurfelStream, screen: S
     stream.moved()
     del screen.camera.wxyz
     stream.moved()
-    stream.show(wall(), wall(33).color)
+    stream.show(wall(), in_grey(33))
     until(lambda: screen.shows(33, WINDOW[0]))
     assert stream.alive
 
@@ -253,7 +260,7 @@ def test_a_page_that_lags_gets_fewer_pictures(
     threading.Event().wait(0.3)
     count = stream.pictures
     for value in range(50, 60):
-        stream.show(wall(), wall(value).color)
+        stream.show(wall(), in_grey(value))
     threading.Event().wait(0.3)
     assert stream.pictures == count
     link.outstanding = 0
@@ -270,11 +277,11 @@ def test_drawing_gives_way_while_frames_are_generated(
         return False
 
     monkeypatch.setattr(stream._closed, "wait", rest)
-    stream.show(wall(), wall(10).color)
+    stream.show(wall(), in_grey(10))
     until(lambda: screen.shows(10, WINDOW[0]))
     assert rests == []
     monkeypatch.setattr(stream, "_is_busy", lambda: True)
-    stream.show(wall(), wall(20).color)
+    stream.show(wall(), in_grey(20))
     until(lambda: screen.shows(20, WINDOW[0]) and rests)
     assert min(rests) > 0
 
@@ -314,7 +321,7 @@ def test_it_ends_when_the_browser_is_gone(stream: SurfelStream, screen: Screen) 
 def test_stopping_takes_the_picture_away(stream: SurfelStream, screen: Screen) -> None:
     stream.stop()
     assert screen.last is None
-    stream.show(wall(), wall(5).color)
+    stream.show(wall(), in_grey(5))
     stream.moved()
     threading.Event().wait(0.3)
     assert screen.last is None
