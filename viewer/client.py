@@ -27,8 +27,6 @@ from vmem.session import Session
 
 FRAME_TIME = 1 / 30
 PLAY_TIME = 1 / 8
-TABLE_TIME = 0.25
-"""Seconds between updates of what is costly to send: the table and the target picture."""
 
 
 class Client(Actor):
@@ -43,9 +41,7 @@ class Client(Actor):
         self._held: frozenset[str] = frozenset()
         self._pointer: tuple[float, float] | None = None
         self._ghost_moved = False
-        self._table_due = False
-        self._table_shown = self._last_tick = 0.0
-        self._retrieval_ms = 0.0
+        self._last_tick = 0.0
         self._playing: int | None = None
         self._shown_session: Session | None = None
 
@@ -61,6 +57,7 @@ class Client(Actor):
         self.workspace.listen(None)
         self._keyboard.dispose()
         self.close()
+        self.display.close()
 
     # --- what keys and buttons do ----------------------------------------------------------
 
@@ -121,8 +118,7 @@ class Client(Actor):
         """Colour the surfels by ``mode``."""
         if mode != self.workspace.settings.scene.heat:
             self.workspace.settings.scene.heat = mode
-            self.display.recolor(self.retrieval)
-            self._table_due = True
+            self.display.recolor()
 
     def jump(self) -> None:
         """Stand at the view under the pointer, or at the newest."""
@@ -237,6 +233,12 @@ class Client(Actor):
         )
         self.display.show_options()
 
+    def set_renderer(self, drawn_by: str, server_above: int) -> None:
+        """Who draws the surfels: "auto", "browser" or "server"."""
+        options = self.workspace.settings.scene
+        options.drawn_by, options.server_above = drawn_by, server_above
+        self.display.choose_renderer(len(self.display.scene.memory.surfels))
+
     # --- what happens to us ----------------------------------------------------------------
 
     def _key_pressed(self, event: KeyEvent) -> None:
@@ -320,21 +322,9 @@ class Client(Actor):
         if self._ghost_moved:
             self._ghost_moved = False
             self._retrieve()
-        if self._table_due and now - self._table_shown >= TABLE_TIME:
-            if self.retrieval is not None:
-                self.display.show_table(self.retrieval, self._retrieval_ms)
-            self._table_shown = now
-            self._table_due = False
-        waits = [
-            wait
-            for wait, wanted in (
-                (FRAME_TIME, flying),
-                (PLAY_TIME, playing),
-                (max(0.0, TABLE_TIME - (now - self._table_shown)), self._table_due),
-            )
-            if wanted
-        ]
-        return min(waits) if waits else None
+        shown = self.display.settle(now)
+        waits = [FRAME_TIME] * flying + [PLAY_TIME] * playing
+        return min(waits if shown is None else [*waits, shown], default=None)
 
     def _fly(self, now: float) -> bool:
         if self.workspace.settings.mode != "fly" or self.ghost is None:
@@ -394,6 +384,5 @@ class Client(Actor):
         self.retrieval = memory.retrieve(
             Cameras.stack([self.ghost.camera]), settings.context_views, settings.strategy
         )
-        self._retrieval_ms = 1e3 * (time.perf_counter() - began)
-        self.display.show_retrieval(self.ghost.camera, self.retrieval)
-        self._table_due = True
+        ms = 1e3 * (time.perf_counter() - began)
+        self.display.show_retrieval(self.ghost.camera, self.retrieval, ms)

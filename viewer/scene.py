@@ -16,6 +16,7 @@ import viser.transforms as vtf
 from numpy.typing import NDArray
 
 from viewer.heatmap import LIVE_MODES, paint_provenance, paint_surfels, paint_view
+from viewer.stream import SurfelStream
 from viewer.surfel_cloud import SurfelCloud
 from vmem.cameras import Camera, FloatArray
 from vmem.memory import MemorySnapshot
@@ -56,6 +57,17 @@ class SceneOptions:
     frustums: bool = True
     billboards: bool = True
     provenance: bool = False
+    drawn_by: str = "auto"
+    """Who draws the surfels: "browser", "server", or "auto", which goes by ``server_above``."""
+    server_above: int = 300_000
+    """Surfels from which on "auto" means the server."""
+
+    def server_draws(self, surfels: int, now: bool) -> bool:
+        """Whether the server is to draw so many surfels; ``now``: whether it already does."""
+        if self.drawn_by != "auto":
+            return self.drawn_by == "server"
+        # Some way back before all is sent again: an undo and a redo must not cost two changes.
+        return surfels > self.server_above * (0.8 if now else 1.0)
 
 
 class SceneView:
@@ -71,6 +83,8 @@ class SceneView:
         self._scene = scene
         self.options = options
         self._cloud = SurfelCloud(scene, "/surfels")
+        self._stream: SurfelStream | None = None
+        self._color: U8 = np.zeros((0, 3), np.uint8)
         self._frustums = _Frustums(scene, on_view_clicked)
         self._billboards = _Billboards(scene)
         self._ghost: viser.CameraFrustumHandle | None = None
@@ -91,6 +105,23 @@ class SceneView:
         """The memory that is shown: what a retrieval to be shown here must be asked of."""
         return self._shown
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the server draws the surfels."""
+        return self._stream is not None
+
+    def draw_on(self, stream: SurfelStream | None) -> None:
+        """Leave the surfels to a stream and send none, or, with None, send them all again."""
+        if stream is self._stream:
+            return
+        self._stream = stream
+        surfels = self._shown.surfels
+        if stream is not None:
+            self._cloud.truncate(0)
+            stream.show(self._shown, self._color)
+        else:
+            self._cloud.append(surfels.position, surfels.normal, surfels.radius, self._color)
+
     def show_memory(self, memory: MemorySnapshot, retrieval: Retrieval | None) -> None:
         """Bring surfels, frustums, path and billboards up to ``memory``.
 
@@ -99,23 +130,33 @@ class SceneView:
         """
         shared = _shared_steps(self._shown, memory)
         end = self._shown.steps[shared - 1] if shared else None
-        self._cloud.truncate(end.n_surfels if end else 0)
         self._frustums.truncate(end.n_views if end else 0)
         self._shown = memory
-        new = memory.surfels[len(self._cloud) :]
-        color = paint_surfels(self.options.heat, memory, retrieval).color
-        self._cloud.append(new.position, new.normal, new.radius, color[len(self._cloud) :])
-        if self.options.heat not in LIVE_MODES:
-            self._cloud.set_colors(color)
+        self._color = paint_surfels(self.options.heat, memory, retrieval).color
+        if self._stream is not None:
+            self._stream.show(memory, self._color)
+        else:
+            self._update_cloud(end.n_surfels if end else 0)
         for view in memory.views[len(self._frustums.handles) :]:
             self._frustums.add(view, self.options.frustums and not self._immersed)
         self._show_path(memory)
         self.show_billboards()
 
+    def _update_cloud(self, kept: int) -> None:
+        """Send what is shown beyond the first ``kept`` surfels, which the browser has."""
+        self._cloud.truncate(kept)
+        new = self._shown.surfels[kept:]
+        self._cloud.append(new.position, new.normal, new.radius, self._color[kept:])
+        if self.options.heat not in LIVE_MODES:
+            self._cloud.set_colors(self._color)
+
     def show_heat(self, retrieval: Retrieval | None) -> None:
         """Recolour surfels by the present mode; only chunks that change are sent."""
-        painted = paint_surfels(self.options.heat, self._shown, retrieval)
-        self._cloud.set_colors(painted.color)
+        self._color = paint_surfels(self.options.heat, self._shown, retrieval).color
+        if self._stream is not None:
+            self._stream.show(self._shown, self._color)
+        else:
+            self._cloud.set_colors(self._color)
 
     def show_retrieval(self, ghost: Camera, retrieval: Retrieval) -> None:
         """Light the chosen views and draw lines from the ghost to them.

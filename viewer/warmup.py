@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tqdm import tqdm
 
+from viewer.heatmap import paint_view
 from vmem.backends import create_backend
 from vmem.session import Session
 
@@ -21,5 +22,6 @@ def warm_up(backend_name: str = "preview") -> None:
         session = Session.open(None if backend.own_scene else photo, backend=backend)
         bar.update()
         session.move("w")
-        session.retrieve(session.targets_to(session.camera.c2w))
+        retrieval = session.retrieve(session.targets_to(session.camera.c2w))
+        paint_view(retrieval.buffers[-1], session.snapshot().surfels.color)
         bar.update()

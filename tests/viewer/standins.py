@@ -101,6 +101,7 @@ class FakeCamera:
         self.up_direction = np.array([0.0, -1.0, 0.0])
         self.wxyz = np.array([1.0, 0.0, 0.0, 0.0])
         self.fov, self.aspect = np.pi / 2, 2.0
+        self.image_width, self.image_height = 400, 200
         self.listeners: list[Any] = []
 
     def on_update(self, listener: Any) -> None:

@@ -231,6 +231,8 @@ def test_settings_show_what_is_set_and_ask_for_changes(
         ("Frustums", False, ("set_shown", (False, True, False))),
         ("Billboards", False, ("set_shown", (True, False, False))),
         ("Show what was invented", True, ("set_shown", (True, True, True))),
+        ("Surfels drawn by", "server", ("set_renderer", ("server", 300_000))),
+        ("auto: server above", 50_000, ("set_renderer", ("auto", 50_000))),
         ("Keys and mouse", None, ("help", ())),
     ],
 )

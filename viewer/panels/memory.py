@@ -71,14 +71,25 @@ class MemoryPanel:
         h, w = image.shape[:2]
         self._target.image = cv2.resize(image, (2 * w, 2 * h), interpolation=cv2.INTER_NEAREST)
 
-    def show_retrieval(self, memory: MemorySnapshot, retrieval: Retrieval, ms: float) -> None:
-        """The table: chosen views first, then the best of the rest."""
+    def show_retrieval(
+        self,
+        memory: MemorySnapshot,
+        retrieval: Retrieval,
+        ms: float,
+        drawn_by: str = "browser",
+        dropped: int = 0,
+    ) -> None:
+        """The table: chosen views first, then the best of the rest.
+
+        ms: what the retrieval took · drawn_by: who draws the surfels · dropped: colourings that
+        were never sent because a later one came before the link had room.
+        """
         covered = [float((buffers.index >= 0).mean()) for buffers in retrieval.buffers]
         note = f" · **{retrieval.note}**" if retrieval.note else ""
         self._summary.content = (
-            f"{len(memory.views)} views, {len(memory.surfels)} surfels, "
+            f"{len(memory.views)} views, {len(memory.surfels)} surfels drawn by the {drawn_by}, "
             f"{len(memory.link_surfel)} links · memory covers {100 * np.mean(covered):.0f} % of "
-            f"the target · {ms:.0f} ms{note}"
+            f"the target · {ms:.0f} ms · {dropped} colourings dropped{note}"
         )
         rest = [view for view in np.argsort(retrieval.rank) if not retrieval.chosen[view]]
         rows = [*retrieval.order, *rest][: max(ROWS, len(retrieval.order))]

@@ -55,5 +55,23 @@ class SettingsPanel:
         for switch in (frustums, billboards, provenance):
             switch.on_update(switched)
 
+        drawn_by = gui.add_dropdown(
+            "Surfels drawn by",
+            ("auto", "browser", "server"),
+            initial_value=settings.scene.drawn_by,
+            hint="server: pictures instead of surfels, for slow machines and huge memories",
+        )
+        above = gui.add_number(
+            "auto: server above",
+            settings.scene.server_above,
+            min=0,
+            step=10_000,
+            hint="surfels",
+        )
+        for choice in (drawn_by, above):
+            choice.on_update(
+                lambda _: client.post(client.set_renderer, drawn_by.value, int(above.value))
+            )
+
         help_button = gui.add_button("Keys and mouse (?)", icon=viser.Icon.KEYBOARD)
         help_button.on_click(lambda _: client.post(client.help))

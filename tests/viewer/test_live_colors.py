@@ -1,0 +1,127 @@
+"""Heat on surfels follows the ghost at the rate of the link; and who draws the surfels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import pytest
+import viser
+from numpy.testing import assert_array_equal
+from standins import FakeHandle, nodes, shown, until
+
+import viewer.link
+from viewer.client import Client
+from viewer.heatmap import paint_surfels
+from viewer.scene import SceneOptions
+from viewer.workspace import Settings, Source, Workspace
+from vmem.cameras import MOVES, Cameras, apply_move
+
+
+@pytest.fixture
+def client(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """A client that has opened a small procedural world and rests."""
+    # No page answers here; it is for the tests to say when one has.
+    monkeypatch.setattr(viewer.link, "UNHEARD_AFTER", 1e6)
+    workspace = Workspace(Settings(size=64, scene=SceneOptions(heat="weight")))
+    client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
+    client.post(client.open, Source("world", None))
+    until(lambda: client.retrieval is not None and client.display._link.outstanding == 1)
+    yield client
+    client.leave()
+    workspace.close()
+
+
+def answer(client: Client) -> None:
+    """The page has come as far as it was sent."""
+    link = client.display._link
+    link._answered(str(link._last_mark))
+
+
+def turn(client: Client, word: str) -> None:
+    """The ghost turns, and its retrieval has been made."""
+    assert client.ghost is not None
+    before = client.retrieval
+    client.post(client.set_eye, "eyes")
+    client.post(client.dragged, apply_move(client.ghost.camera.c2w, MOVES[word], amount=5))
+    until(lambda: client.retrieval is not before)
+
+
+def colors(client: Client) -> np.ndarray:
+    """What the surfels should look like for where the ghost stands."""
+    assert client.ghost is not None
+    memory = client.display.scene.memory
+    retrieval = memory.retrieve(Cameras.stack([client.ghost.camera]))
+    return paint_surfels("weight", memory, retrieval).color
+
+
+def test_colours_wait_for_the_page_and_only_the_last_are_sent(
+    client: Client, server: viser.ViserServer
+) -> None:
+    before = shown(server)[1].copy()
+    for word in "aad":
+        turn(client, word)
+    until(lambda: client.display._dropped >= 2)
+    assert_array_equal(shown(server)[1], before)
+    answer(client)
+    until(lambda: client.display._link.outstanding == 1)
+    assert_array_equal(shown(server)[1], colors(client))
+    assert (shown(server)[1] != before).any()
+
+
+def test_the_summary_tells_what_was_dropped(client: Client) -> None:
+    for word in "aad":
+        turn(client, word)
+    summary = client.display.memory._summary
+    dropped = client.display._dropped
+    assert dropped >= 2
+    until(lambda: f"{client.display._dropped} colourings dropped" in summary.content)
+    assert "surfels drawn by the browser" in summary.content
+
+
+def test_the_server_takes_over_and_gives_back(client: Client, server: viser.ViserServer) -> None:
+    until(lambda: nodes(server, "/surfels/"))
+    positions, _ = shown(server)
+    client.post(client.set_renderer, "server", 300_000)
+    until(lambda: client.display.scene.streamed)
+    until(lambda: not nodes(server, "/surfels/"))
+    turn(client, "a")
+    assert not nodes(server, "/surfels/")
+    client.post(client.set_renderer, "browser", 300_000)
+    until(lambda: len(shown(server)[0]) == len(positions))
+    until(lambda: not client.display.scene.streamed)
+    assert_array_equal(shown(server)[0], positions)
+    answer(client)
+    until(lambda: np.array_equal(shown(server)[1], colors(client)))
+
+
+def test_a_big_memory_is_drawn_by_the_server_of_itself(client: Client) -> None:
+    client.post(client.set_renderer, "auto", 10)
+    until(lambda: client.display.scene.streamed)
+    handle = cast(FakeHandle, client.handle)
+    until(lambda: "The server now draws the surfels" in [t for t, _ in handle.notifications])
+
+
+def test_a_stream_that_cannot_be_gives_the_surfels_back(
+    client: Client, server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "viewer.stream_thread", None)
+    client.post(client.set_renderer, "server", 300_000)
+    handle = cast(FakeHandle, client.handle)
+    until(lambda: "The server's drawing failed" in [t for t, _ in handle.notifications])
+    until(lambda: not client.display.scene.streamed and nodes(server, "/surfels/"))
+    assert client.workspace.settings.scene.drawn_by == "browser"
+
+
+def test_who_draws():
+    options = SceneOptions(server_above=1000)
+    assert not options.server_draws(1000, now=False)
+    assert options.server_draws(1001, now=False)
+    assert options.server_draws(900, now=True), "an undo does not send everything again"
+    assert not options.server_draws(700, now=True)
+    options.drawn_by = "server"
+    assert options.server_draws(1, now=False)
+    options.drawn_by = "browser"
+    assert not options.server_draws(10**9, now=True)
