@@ -128,7 +128,19 @@ def retrieve(
     poses = np.stack([stored.camera.c2w for stored in memory.views])
     distance = pose_distance(poses[:, None], targets.c2w[None]).min(axis=1)
 
-    evidence = Evidence(votes, coverage, distance, poses, surfel, view, pixels)
+    seen_depth = np.concatenate([buffer.depth[buffer.index >= 0] for buffer in buffers])
+    evidence = Evidence(
+        votes=votes,
+        coverage=coverage,
+        distance=distance,
+        poses=poses,
+        link_surfel=surfel,
+        link_view=view,
+        pixels=pixels,
+        K_normalized=np.stack([stored.camera.resized((1, 1)).K for stored in memory.views]),
+        targets=targets,
+        target_depth=float(np.median(seen_depth)) if seen_depth.size else 1.0,
+    )
     selection = STRATEGIES[strategy](evidence, k, config or SelectionConfig())
     chosen = np.zeros(n_views, bool)
     chosen[list(selection.order)] = True
