@@ -219,14 +219,24 @@ def test_coverage_gains_nearly_the_most_at_every_turn(evidence, k, near_tie, sec
     def new(view: int) -> float:
         return sum(float(evidence.pixels[s]) for s in saw[view] if not looks[s]) / total
 
+    def apart(view: int, turn: int) -> bool:
+        return all(gap(evidence, view, one) >= CONFIG.suppression for one in selection.order[:turn])
+
     for turn, view in enumerate(selection.order):
-        chosen = selection.order[:turn]
         best = max(gain(other) for other in remaining)
-        assert gain(view) >= (1 - near_tie) * best - 1e-5
-        # Nobody who is surely tied, and older or apart where this one is not, was passed over.
-        tied = [v for v in remaining if v == view or gain(v) >= (1 - near_tie) * best + 1e-5]
-        apart = [v for v in tied if all(gap(evidence, v, c) >= CONFIG.suppression for c in chosen)]
-        assert view == min(apart or tied)
+        pool = [other for other in remaining if gain(other) >= (1 - near_tie) * best]
+        pool = [other for other in pool if apart(other, turn)] or pool
+        found = max(pool, key=lambda other: (gain(other), -other))
+        short = near_tie * float(evidence.coverage[found])
+        like = [
+            other
+            for other in remaining
+            if other <= found
+            and (gap(evidence, other, found) < config.suppression or other == found)
+            and gain(other) >= gain(found) - short
+            and (apart(other, turn) or not apart(found, turn))
+        ]
+        assert view == min(like)
         if new(view) >= CONFIG.min_gain + 1e-5:
             assert selection.reasons[view].startswith("chosen: adds ")
             percent = float(selection.reasons[view].split()[2])
@@ -250,8 +260,13 @@ def seen_by(saw: list[list[int]], x: list[float], n_surfels: int) -> Evidence:
     evidence = voted(tuple(float(len(surfels)) for surfels in saw), tuple(x))
     links = [(surfel, view) for view, surfels in enumerate(saw) for surfel in surfels]
     surfel, view = np.array(links, np.int32).T
-    pixels = np.ones(n_surfels, np.float32)
-    return replace(evidence, link_surfel=surfel, link_view=view, pixels=pixels)
+    return replace(
+        evidence,
+        link_surfel=surfel,
+        link_view=view,
+        pixels=np.ones(n_surfels, np.float32),
+        coverage=np.array([len(surfels) / n_surfels for surfels in saw]),
+    )
 
 
 def chosen_for_coverage(
@@ -273,6 +288,7 @@ def test_coverage_looks_twice_before_it_takes_a_scrap():
 def test_coverage_prefers_the_oldest_of_views_that_gain_nearly_as_much():
     nearly, all_of_it = list(range(39)), list(range(40))
     assert chosen_for_coverage([nearly, all_of_it, all_of_it], [0, 0, 0], 40, 1) == (0,)
+    assert chosen_for_coverage([nearly, all_of_it, all_of_it], [9, 0, 0], 40, 1) == (1,)
     half = list(range(20))
     assert chosen_for_coverage([half, all_of_it, all_of_it], [0, 0, 0], 40, 1) == (1,)
 

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from vmem.cameras import Cameras, FloatArray, invert_pose, pixel_rays, pose_distance
 from vmem.views import F32
 
 NOTHING_VISIBLE = "no stored surfel is visible from here: nearest poses chosen instead"
-SURFACE_SAMPLES = 1024
+SURFACE_SAMPLES = 2048
 """Visible surfels that ``coverage`` looks at: more choose no better (docs/retrieval.md)."""
-FRUSTUM_GRID = 8
+FRUSTUM_GRID = 6
 """Samples across and down a target's image for ``fov``."""
 FRUSTUM_DEPTHS = (0.5, 1.0, 2.0)
 """Depths of those samples, in target depths."""
@@ -192,58 +193,111 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
 
     A view's gain is the surface that it saw, each piece at ``second_look`` to the power of the
     chosen views that saw it too. Among views that gain nearly the most, those apart in pose from
-    the chosen ones come first, and of these the oldest.
+    the chosen ones come first; and the oldest near-duplicate stands for the one that is found.
     """
     if not (evidence.votes > 0).any():
         return _fallback(evidence, k)
-    saw, area = _surface(evidence)
+    surface, view_of, area = _surface(evidence)
     new, worth = area.copy(), area.copy()
     chosen = _Chosen(evidence.poses)
     chosen.open &= evidence.votes > 0
     reasons = ["no visible surfel"] * len(evidence)
+    gains = np.empty(len(evidence))
     while len(chosen.order) < k and chosen.open.any():
-        gains = np.where(chosen.open, saw @ worth, -1)
-        ties = chosen.open & (gains >= (1 - config.near_tie) * gains.max())
-        apart = ties & (chosen.gap >= config.suppression)
-        view = int(np.argmax(apart if apart.any() else ties))
-        adds = float(saw[view] @ new)
+        _sum_by_view(surface, view_of, worth, gains)
+        view = _best_gain(evidence, gains, chosen, config)
+        covered = surface[view_of == view]
+        adds = float(new[covered].sum())
         reasons[view] = (
             f"chosen: adds {100 * adds:.0f} % of the visible surface"
             if adds >= config.min_gain
             else "chosen: a second look at surface already covered"
         )
         chosen.add(view)
-        covered = saw[view] > 0
         new[covered] = 0
         worth[covered] *= config.second_look
-    adds_more = saw @ new >= config.min_gain
+    _sum_by_view(surface, view_of, new, gains)
     for view in np.flatnonzero(chosen.open).tolist():
-        reasons[view] = "beyond K" if adds_more[view] else "adds nothing that chosen views lack"
+        adds_more = gains[view] >= config.min_gain
+        reasons[view] = "beyond K" if adds_more else "adds nothing that chosen views lack"
     by_votes = np.argsort(-evidence.votes, kind="stable").tolist()
     taken = set(chosen.order)
     ranking = chosen.order + [view for view in by_votes if view not in taken]
     return Selection(tuple(chosen.order), tuple(ranking), tuple(reasons))
 
 
-def _surface(evidence: Evidence) -> tuple[F32, F32]:
-    """(V, n) f32, 1 where a view saw a visible surfel, and (n,) f32 shares of the targets' pixels.
+def _best_gain(evidence: Evidence, gains: FloatArray, chosen: _Chosen, config: SelectionConfig) -> int:
+    """The open view to choose next, given what each would gain.
 
-    Of many surfels a sample is taken, evenly by pixels: what covers much is never left out.
+    Old views have no links to surfels that were made after them, so a near-duplicate falls short a
+    little even where it saw the same: it may lack ``near_tie`` of all that the best view saw.
     """
-    surfel = np.flatnonzero(evidence.pixels)
-    pixels = evidence.pixels[surfel].astype(np.float64)
-    if len(surfel) > SURFACE_SAMPLES:
-        upto = np.cumsum(pixels)
-        at = (np.arange(SURFACE_SAMPLES) + 0.5) * upto[-1] / SURFACE_SAMPLES
-        kept, pixels = np.unique(np.searchsorted(upto, at), return_counts=True)
-        surfel = surfel[kept]
-    slot = np.full(len(evidence.pixels), -1, np.int32)
-    slot[surfel] = np.arange(len(surfel), dtype=np.int32)
-    column = slot[evidence.link_surfel]
-    linked = column >= 0
-    saw = np.zeros((len(evidence), len(surfel)), np.float32)
-    saw[evidence.link_view[linked], column[linked]] = 1
-    return saw, (pixels / pixels.sum()).astype(np.float32)
+    gains = np.where(chosen.open, gains, -1)
+    apart = chosen.gap >= config.suppression
+    ties = gains >= (1 - config.near_tie) * gains.max()
+    view = int(np.argmax(np.where(ties & apart if (ties & apart).any() else ties, gains, -1)))
+    like = chosen.open & (chosen.distances(view) < config.suppression)
+    like &= gains >= gains[view] - config.near_tie * evidence.coverage[view]
+    if apart[view]:
+        like &= apart
+    return min(int(np.argmax(like)), view) if like.any() else view
+
+
+def _surface(evidence: Evidence) -> tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]:
+    """Pieces of visible surface: (m,) i32 and (m,) i32, "this piece was seen by this view", and
+    (n,) f64, the pieces' shares of the targets' covered pixels.
+
+    A piece is a surfel. Of many a sample is taken, in proportion to their pixels, and the small
+    ones of it stand for those left out. The sample is the same for the same surfels.
+    """
+    total, n_visible = _count(evidence.pixels)
+    least = total / SURFACE_SAMPLES if n_visible > SURFACE_SAMPLES else 0.0
+    surface = np.empty(len(evidence.link_surfel), np.int32)
+    view_of = np.empty(len(evidence.link_surfel), np.int32)
+    pixels = np.empty(n_visible)
+    n, m = _sample(
+        evidence.pixels, evidence.link_surfel, evidence.link_view, least, surface, view_of, pixels
+    )
+    return surface[:m], view_of[:m], pixels[:n] / total
+
+
+@njit(cache=True, nogil=True)
+def _count(pixels):
+    """Sum and number of what is not zero."""
+    total, n = 0.0, 0
+    for s in range(pixels.shape[0]):
+        if pixels[s] > 0:
+            total += pixels[s]
+            n += 1
+    return total, n
+
+
+@njit(cache=True, nogil=True)
+def _sample(pixels, link_surfel, link_view, least, surface, view_of, area):
+    """Keep a surfel with chance ``pixels / least``; the kept ones count for ``least`` at least."""
+    piece = np.zeros(pixels.shape[0], np.int32)
+    n, m = 0, 0
+    for link in range(link_surfel.shape[0]):
+        s = link_surfel[link]
+        # Low bits of a product by an odd number near 2^32 / phi spread evenly over the surfels.
+        chance = np.uint32(s * np.int64(2654435769)) * 2.0**-32
+        if pixels[s] <= chance * least:
+            continue
+        if piece[s] == 0:
+            area[n] = max(pixels[s], least)
+            n += 1
+            piece[s] = n
+        surface[m] = piece[s] - 1
+        view_of[m] = link_view[link]
+        m += 1
+    return n, m
+
+
+@njit(cache=True, nogil=True)
+def _sum_by_view(surface, view_of, worth, gains):
+    gains[:] = 0
+    for i in range(surface.shape[0]):
+        gains[view_of[i]] += worth[surface[i]]
 
 
 # --- baselines of the paper ------------------------------------------------------------------
@@ -285,20 +339,29 @@ def frustum_overlap(evidence: Evidence) -> FloatArray:
             for depth in FRUSTUM_DEPTHS
         ]
     )
-    # A frustum is six half-spaces, rows of ``side``: x >= 0, x <= z, y >= 0, y <= z, z >= 0 and
-    # z <= end in the normalised image, where (x, y, z) = K_normalized @ p_cam.
-    side = np.array(
-        [[1, 0, 0], [-1, 0, 1], [0, 1, 0], [0, -1, 1], [0, 0, 1], [0, 0, -1]], np.float64
-    )
-    # About the first target, so that float32 serves however far off the origin is.
-    origin = grid[0].position
+    origin = grid[0].position  # about it, so that float32 serves however far away it is
     w2c = invert_pose(evidence.poses)
-    w2c[:, :3, 3] += w2c[:, :3, :3] @ origin
-    planes = side @ evidence.K_normalized @ w2c[:, :3]
-    planes[:, 5, 3] += FRUSTUM_END * evidence.target_depth
-    points = np.concatenate([points - origin, np.ones((len(points), 1))], axis=1)
-    distance = planes.reshape(-1, 4).astype(np.float32) @ points.T.astype(np.float32)
-    return (distance.reshape(len(evidence), 6, -1).min(axis=1) >= 0).mean(axis=1)
+    w2c[:, :3, 3] += (w2c[:, :3, :3] @ origin[:, None])[..., 0]
+    projection = (evidence.K_normalized @ w2c[:, :3]).astype(np.float32)
+    inside = np.empty(len(evidence), np.int64)
+    end = np.float32(FRUSTUM_END * evidence.target_depth)
+    _count_inside(projection, (points - origin).astype(np.float32), end, inside)
+    return inside / len(points)
+
+
+@njit(cache=True, nogil=True)
+def _count_inside(projection, points, end, inside):
+    """How many points (N, 3) fall into each image of unit size, nearer than ``end``."""
+    for view in range(projection.shape[0]):
+        P = projection[view]
+        n = 0
+        for i in range(points.shape[0]):
+            X, Y, Z = points[i, 0], points[i, 1], points[i, 2]
+            z = P[2, 0] * X + P[2, 1] * Y + P[2, 2] * Z + P[2, 3]
+            x = P[0, 0] * X + P[0, 1] * Y + P[0, 2] * Z + P[0, 3]
+            y = P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + P[1, 3]
+            n += (z > 0) & (z <= end) & (x >= 0) & (x <= z) & (y >= 0) & (y <= z)
+        inside[view] = n
 
 
 STRATEGIES: dict[str, Strategy] = {
