@@ -32,7 +32,9 @@ def wall(seen_from: Camera, depth: float) -> Look:
     """A wall that fills the image, parallel to it."""
     full = np.full(seen_from.hw, depth, np.float32)
     rgb = np.zeros((*seen_from.hw, 3), np.uint8)
-    return Look(seen_from, rgb, full, np.ones(seen_from.hw, bool), np.ones(seen_from.hw, np.float32))
+    return Look(
+        seen_from, rgb, full, np.ones(seen_from.hw, bool), np.ones(seen_from.hw, np.float32)
+    )
 
 
 # --- truth -----------------------------------------------------------------------------------

@@ -198,9 +198,7 @@ def test_votes_reasons_by_example():
 # --- coverage --------------------------------------------------------------------------------
 
 
-@given(
-    evidences, counts, st.sampled_from([0.0, 0.05, 0.5]), st.sampled_from([0.0, 0.3, 1.0])
-)
+@given(evidences, counts, st.sampled_from([0.0, 0.05, 0.5]), st.sampled_from([0.0, 0.3, 1.0]))
 def test_coverage_gains_nearly_the_most_at_every_turn(evidence, k, near_tie, second_look):
     config = SelectionConfig(near_tie=near_tie, second_look=second_look)
     selection = STRATEGIES["coverage"](evidence, k, config)
@@ -232,7 +230,7 @@ def test_coverage_gains_nearly_the_most_at_every_turn(evidence, k, near_tie, sec
             other
             for other in remaining
             if other <= found
-            and (gap(evidence, other, found) < config.suppression or other == found)
+            and (gap(evidence, other, found) < config.same_view or other == found)
             and gain(other) >= gain(found) - short
             and (apart(other, turn) or not apart(found, turn))
         ]
@@ -335,9 +333,7 @@ def seeing(poses: list[np.ndarray], targets: list[np.ndarray], depth: float = 1.
     )
 
 
-def pose_at(
-    turn: float = 0.0, x: float = 0.0, z: float = 0.0, pitch: float = 0.0
-) -> np.ndarray:
+def pose_at(turn: float = 0.0, x: float = 0.0, z: float = 0.0, pitch: float = 0.0) -> np.ndarray:
     c2w = np.eye(4)
     c2w[:3, :3] = rotation_y(turn) @ rotation_x(pitch)
     c2w[:3, 3] = x, 0, z
@@ -392,7 +388,7 @@ def test_fov_reasons_by_example():
 
 
 def test_fov_of_equals_takes_the_nearest():
-    """Ten times the lens's width away sideways nobody sees anything; the nearer still comes first."""
+    """So far off to the side nobody sees anything; the nearer still comes first."""
     evidence = seeing([pose_at(x=90), pose_at(x=40), pose_at(x=60)], [pose_at()])
     assert STRATEGIES["fov"](evidence, 3, CONFIG).order == (1, 2, 0)
 

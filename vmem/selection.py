@@ -39,6 +39,9 @@ class SelectionConfig:
     """Votes of near-duplicates (``votes``) or gains (``coverage``) that differ by less than this
     share count as equal, and the oldest view is taken: it was resampled least. So a loop closes on
     the photo itself and not on a generated frame beside it that happens to see one surfel more."""
+    same_view: float = 0.02
+    """Pose distance below which ``coverage`` lets an older view stand for a newer one: 1.1 degrees,
+    or 0.2 scene units. Farther off an old view is less sharp (docs/retrieval.md)."""
     second_look: float = 0.3
     """What surface counts for in ``coverage`` each time that a chosen view covered it already: less
     than new surface, but several looks help a generator."""
@@ -226,7 +229,9 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     return Selection(tuple(chosen.order), tuple(ranking), tuple(reasons))
 
 
-def _best_gain(evidence: Evidence, gains: FloatArray, chosen: _Chosen, config: SelectionConfig) -> int:
+def _best_gain(
+    evidence: Evidence, gains: FloatArray, chosen: _Chosen, config: SelectionConfig
+) -> int:
     """The open view to choose next, given what each would gain.
 
     Old views have no links to surfels that were made after them, so a near-duplicate falls short a
@@ -236,7 +241,7 @@ def _best_gain(evidence: Evidence, gains: FloatArray, chosen: _Chosen, config: S
     apart = chosen.gap >= config.suppression
     ties = gains >= (1 - config.near_tie) * gains.max()
     view = int(np.argmax(np.where(ties & apart if (ties & apart).any() else ties, gains, -1)))
-    like = chosen.open & (chosen.distances(view) < config.suppression)
+    like = chosen.open & (chosen.distances(view) < config.same_view)
     like &= gains >= gains[view] - config.near_tie * evidence.coverage[view]
     if apart[view]:
         like &= apart
@@ -275,21 +280,23 @@ def _count(pixels):
 @njit(cache=True, nogil=True)
 def _sample(pixels, link_surfel, link_view, least, surface, view_of, area):
     """Keep a surfel with chance ``pixels / least``; the kept ones count for ``least`` at least."""
-    piece = np.zeros(pixels.shape[0], np.int32)
+    pieces = np.zeros(pixels.shape[0], np.int32)
     n, m = 0, 0
+    last, piece = -1, 0
     for link in range(link_surfel.shape[0]):
         s = link_surfel[link]
-        # Low bits of a product by an odd number near 2^32 / phi spread evenly over the surfels.
-        chance = np.uint32(s * np.int64(2654435769)) * 2.0**-32
-        if pixels[s] <= chance * least:
-            continue
-        if piece[s] == 0:
-            area[n] = max(pixels[s], least)
-            n += 1
-            piece[s] = n
-        surface[m] = piece[s] - 1
-        view_of[m] = link_view[link]
-        m += 1
+        if s != last:  # links often come surfel by surfel
+            last, piece = s, pieces[s]
+            # Low bits of a product by an odd number near 2^32 / phi spread evenly over surfels.
+            chance = np.uint32(s * np.int64(2654435769)) * 2.0**-32
+            if piece == 0 and pixels[s] > chance * least:
+                area[n] = max(pixels[s], least)
+                n += 1
+                piece = pieces[s] = n
+        if piece > 0:
+            surface[m] = piece - 1
+            view_of[m] = link_view[link]
+            m += 1
     return n, m
 
 

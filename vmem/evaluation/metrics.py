@@ -57,7 +57,7 @@ def top_overlap(shares: NDArray, true_shares: NDArray, n: int = 8) -> float:
 
 
 def holes(drawn: SurfelBuffers, target: Look, seen: NDArray[np.bool_]) -> float:
-    """Share of the solid pixels that memory truly saw (``seen`` (H, W)) where no surfel is drawn."""
+    """Share of the solid pixels that memory truly saw, ``seen`` (H, W), with no surfel drawn."""
     wanted = target.hit & seen
     return float((drawn.index[wanted] < 0).mean()) if wanted.any() else 0.0
 

@@ -78,7 +78,7 @@ def sees(view: Look, points: NDArray[np.float64], tolerance: float = TOLERANCE) 
     return out
 
 
-def _bilinear(image: F32, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+def _bilinear(image: NDArray, x: NDArray, y: NDArray) -> NDArray:
     """(P,) values of an image (H, W) between its pixels, at indices (y, x) clamped to it."""
     h, w = image.shape
     x, y = np.clip(x, 0, w - 1), np.clip(y, 0, h - 1)
