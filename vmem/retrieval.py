@@ -128,7 +128,10 @@ def retrieve(
     poses = np.stack([stored.camera.c2w for stored in memory.views])
     distance = pose_distance(poses[:, None], targets.c2w[None]).min(axis=1)
 
-    seen_depth = np.concatenate([buffer.depth[buffer.index >= 0] for buffer in buffers])
+    cameras = [stored.camera for stored in memory.views]
+    wide_high = np.array([(*camera.hw[::-1], 1) for camera in cameras], np.float64)
+    some_depth = np.concatenate([buffer.depth[::4, ::4].ravel() for buffer in buffers])
+    some_depth = some_depth[some_depth > 0]
     evidence = Evidence(
         votes=votes,
         coverage=coverage,
@@ -137,9 +140,9 @@ def retrieve(
         link_surfel=surfel,
         link_view=view,
         pixels=pixels,
-        K_normalized=np.stack([stored.camera.resized((1, 1)).K for stored in memory.views]),
+        K_normalized=np.stack([camera.K for camera in cameras]) / wide_high[:, :, None],
         targets=targets,
-        target_depth=float(np.median(seen_depth)) if seen_depth.size else 1.0,
+        target_depth=float(np.median(some_depth)) if some_depth.size else 1.0,
     )
     selection = STRATEGIES[strategy](evidence, k, config or SelectionConfig())
     chosen = np.zeros(n_views, bool)
