@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vmem.cameras import Camera, Cameras, default_K, pose_distance, rotation_y
+from vmem.evaluation import __main__ as command
 from vmem.evaluation import metrics, trials, walks
+from vmem.evaluation.report import Plan, Report, evaluate, table, tables
 from vmem.evaluation.truth import Look, looks, sees, truth
 from vmem.generation.world import World, is_free, make_world, start_camera
+from vmem.progress import OnProgress, Progress
 from vmem.raster import SurfelBuffers
 
 HW = (48, 48)
@@ -256,3 +261,56 @@ def test_coming_back_retrieves_the_first_views(recorded, strategy):
     assert 0 in found.order
     way_out = 1 + 4 * len(recorded.walk.steps) // 2
     assert all(view < way_out for view in found.order), found.reasons
+
+
+# --- report ----------------------------------------------------------------------------------
+
+TINY = Plan((1,), 48, turns=2, rooms=0.5, out=0.3, ks=(2,), points=(576,), noises=(0.0,), places=1)
+
+
+def test_the_report_holds_a_row_for_everything_planned():
+    stages: list[str] = []
+    report = evaluate(TINY, lambda progress: stages.append(progress.stage))
+    assert list(dict.fromkeys(stages)) == ["walk", "strategies", "batches", "association"]
+    kinds, names = {"next", "jump", "sweep"}, {*trials.STRATEGIES, "(truth)"}
+    assert {(row.kind, row.strategy) for row in report.strategies} == {
+        (kind, name) for kind in kinds for name in names
+    }
+    assert sum(row.queries for row in report.strategies) % len(names) == 0
+    assert len(report.batches) == len(kinds) * 2 * len(trials.WAYS)
+    assert [row.points_per_frame for row in report.association] == [576]
+    assert json.loads(json.dumps(report.to_json()))["plan"]["side"] == 48
+    text = tables(report)
+    rows = len(report.strategies) + len(report.batches) + len(report.association)
+    assert sum(line.startswith("| ") for line in text.splitlines()) == rows + 3
+
+
+def test_tables_by_example():
+    row = trials.AssociationRow(2304, 0.02, 12345.6, 99.5, 0.01, 0.5, 0.25, 1.0)
+    assert table([row]).splitlines() == [
+        "| points per frame | noise | surfels | links | holes | leaks | share error | top8 |",
+        "|---|---|---|---|---|---|---|---|",
+        "| 2304 | 0.020 | 12,346 | 99.500 | 0.010 | 0.500 | 0.250 | 1.000 |",
+    ]
+
+
+def test_the_command_passes_its_plan_on_and_prints(monkeypatch, capsys):
+    row = trials.BatchRow("next", "votes, last target", 0.5, 0.25)
+
+    def evaluated(plan: Plan, on_progress: OnProgress) -> Report:
+        on_progress(Progress("walk", 1, 3))
+        return Report(plan, (), (row,), ())
+
+    monkeypatch.setattr(command, "evaluate", evaluated)
+    monkeypatch.setattr("sys.argv", ["evaluation", "--seeds", "3", "4", "--side", "96", "--json"])
+    assert command.main() == 0
+    shown = capsys.readouterr()
+    printed = json.loads(shown.out)
+    assert (printed["plan"]["seeds"], printed["plan"]["side"]) == ([3, 4], 96)
+    assert printed["batches"] == [
+        {"kind": "next", "way": "votes, last target", "covered": 0.5, "covered_worst": 0.25}
+    ]
+    assert shown.err == "walk 1/3\n"
+    monkeypatch.setattr("sys.argv", ["evaluation"])
+    assert command.main() == 0
+    assert "| next | votes, last target | 0.500 | 0.250 |" in capsys.readouterr().out

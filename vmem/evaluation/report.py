@@ -29,7 +29,7 @@ class Plan:
     """What is evaluated."""
 
     seeds: tuple[int, ...] = (1, 2)
-    """Worlds; each gets three walks."""
+    """Worlds; each gets three walks. Association is judged in the first one."""
     side: int = 288
     """Frames are squares of so many pixels."""
     turns: int = 8
@@ -99,18 +99,17 @@ def evaluate(plan: Plan, on_progress: OnProgress = silent) -> Report:
     on_progress(Progress("batches", 1, 3))
     batches = compare_batches(asked)
     on_progress(Progress("association", 2, 3))
-    association = judge_association(walks, plan.points, plan.noises, plan.places)
+    first_world = walks[: len(walks) // len(plan.seeds)]
+    association = judge_association(first_world, plan.points, plan.noises, plan.places)
     return Report(plan, tuple(strategies), tuple(batches), tuple(association))
 
 
 def tables(report: Report) -> str:
     """The report in Markdown, best strategies first."""
     parts = []
+    best_first = sorted(report.strategies, key=lambda row: (row.kind, row.k, -row.covered))
     for title, rows in (
-        (
-            "Strategies",
-            sorted(report.strategies, key=lambda r: (r.kind, r.k, -r.covered)),
-        ),
+        ("Strategies", best_first),
         ("Several targets at once", report.batches),
         ("Memory", report.association),
     ):
