@@ -271,7 +271,13 @@ TINY = Plan((1,), 48, turns=2, rooms=0.5, out=0.3, ks=(2,), points=(576,), noise
 def test_the_report_holds_a_row_for_everything_planned():
     stages: list[str] = []
     report = evaluate(TINY, lambda progress: stages.append(progress.stage))
-    assert list(dict.fromkeys(stages)) == ["walk", "strategies", "batches", "association"]
+    assert list(dict.fromkeys(stages)) == [
+        "walk",
+        "strategies",
+        "settings",
+        "batches",
+        "association",
+    ]
     kinds, names = {"next", "jump", "sweep"}, {*trials.STRATEGIES, "(truth)"}
     assert {(row.kind, row.strategy) for row in report.strategies} == {
         (kind, name) for kind in kinds for name in names
@@ -281,8 +287,10 @@ def test_the_report_holds_a_row_for_everything_planned():
     assert [row.points_per_frame for row in report.association] == [576]
     assert json.loads(json.dumps(report.to_json()))["plan"]["side"] == 48
     text = tables(report)
-    rows = len(report.strategies) + len(report.batches) + len(report.association)
-    assert sum(line.startswith("| ") for line in text.splitlines()) == rows + 3
+    assert len(report.settings) == len(kinds) * len(trials.SETTINGS)
+    parts = (report.strategies, report.settings, report.batches, report.association)
+    rows = sum(len(part) + 1 for part in parts)
+    assert sum(line.startswith("| ") for line in text.splitlines()) == rows
 
 
 def test_tables_by_example():
@@ -299,7 +307,7 @@ def test_the_command_passes_its_plan_on_and_prints(monkeypatch, capsys):
 
     def evaluated(plan: Plan, on_progress: OnProgress) -> Report:
         on_progress(Progress("walk", 1, 3))
-        return Report(plan, (), (row,), ())
+        return Report(plan, (), (), (row,), ())
 
     monkeypatch.setattr(command, "evaluate", evaluated)
     monkeypatch.setattr("sys.argv", ["evaluation", "--seeds", "3", "4", "--side", "96", "--json"])

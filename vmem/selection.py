@@ -19,7 +19,7 @@ from vmem.views import F32
 
 NOTHING_VISIBLE = "no stored surfel is visible from here: nearest poses chosen instead"
 SURFACE_SAMPLES = 2048
-"""Visible surfels that ``coverage`` looks at: more choose no better (docs/retrieval.md)."""
+"""Visible surfels that ``coverage`` looks at, about so many: enough to tell views apart."""
 FRUSTUM_GRID = 6
 """Samples across and down a target's image for ``fov``."""
 FRUSTUM_DEPTHS = (0.5, 1.0, 2.0)

@@ -12,6 +12,7 @@ from vmem.evaluation.trials import (
     Recorded,
     StrategyRow,
     compare_batches,
+    compare_settings,
     compare_strategies,
     judge_association,
     queries,
@@ -50,10 +51,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Report:
-    """Rows of the three tables."""
+    """Rows of the four tables."""
 
     plan: Plan
     strategies: tuple[StrategyRow, ...]
+    settings: tuple[StrategyRow, ...]
     batches: tuple[BatchRow, ...]
     association: tuple[AssociationRow, ...]
 
@@ -93,23 +95,29 @@ def questions(
 def evaluate(plan: Plan, on_progress: OnProgress = silent) -> Report:
     """All of it; minutes."""
     walks = recordings(plan, on_progress)
-    on_progress(Progress("strategies", 0, 3))
+    on_progress(Progress("strategies", 0, 4))
     asked = questions(plan, walks)
     strategies = compare_strategies(asked, plan.ks)
-    on_progress(Progress("batches", 1, 3))
+    on_progress(Progress("settings", 1, 4))
+    settings = compare_settings(asked)
+    on_progress(Progress("batches", 2, 4))
     batches = compare_batches(asked)
-    on_progress(Progress("association", 2, 3))
+    on_progress(Progress("association", 3, 4))
     first_world = walks[: len(walks) // len(plan.seeds)]
     association = judge_association(first_world, plan.points, plan.noises, plan.places)
-    return Report(plan, tuple(strategies), tuple(batches), tuple(association))
+    return Report(plan, tuple(strategies), tuple(settings), tuple(batches), tuple(association))
 
 
 def tables(report: Report) -> str:
     """The report in Markdown, best strategies first."""
     parts = []
-    best_first = sorted(report.strategies, key=lambda row: (row.kind, row.k, -row.covered))
+    kinds = list(dict.fromkeys(row.kind for row in report.strategies))
+    best_first = sorted(
+        report.strategies, key=lambda row: (kinds.index(row.kind), row.k, -row.covered)
+    )
     for title, rows in (
         ("Strategies", best_first),
+        ("Settings of coverage", report.settings),
         ("Several targets at once", report.batches),
         ("Memory", report.association),
     ):

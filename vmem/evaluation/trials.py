@@ -18,7 +18,7 @@ from vmem.geometry.base import PointMaps
 from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.raster import rasterize
 from vmem.retrieval import retrieve
-from vmem.selection import STRATEGIES
+from vmem.selection import STRATEGIES, SelectionConfig
 from vmem.views import F32, Frames
 
 TRUTH_SIDE = 48
@@ -163,6 +163,27 @@ def compare_strategies(asked: Sequence[Query], ks: Sequence[int] = (4, 8)) -> li
                 rows.append(_strategy_row(kind, k, name, some, orders))
             ceiling = [metrics.best_order(q.truth.visible, k) for q in some]
             rows.append(_strategy_row(kind, k, "(truth)", some, ceiling))
+    return rows
+
+
+SETTINGS: dict[str, SelectionConfig] = {
+    "coverage": SelectionConfig(),
+    "second_look 0": SelectionConfig(second_look=0.0),
+    "second_look 0.5": SelectionConfig(second_look=0.5),
+    "near_tie 0": SelectionConfig(near_tie=0.0),
+    "same_view 0.05": SelectionConfig(same_view=0.05),
+}
+"""What ``coverage`` could be set to."""
+
+
+def compare_settings(asked: Sequence[Query], k: int = 4) -> list[StrategyRow]:
+    """``coverage`` with other settings."""
+    rows = []
+    for kind in _kinds(asked):
+        some = [query for query in asked if query.kind == kind]
+        for name, config in SETTINGS.items():
+            orders = [retrieve(q.memory, q.targets, k, "coverage", config).order for q in some]
+            rows.append(_strategy_row(kind, k, name, some, orders))
     return rows
 
 
