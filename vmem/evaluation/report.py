@@ -41,7 +41,7 @@ class Plan:
     """Scene units of each leg of the walk out, home and out."""
     ks: tuple[int, ...] = (4, 8)
     """Numbers of views to choose."""
-    points: tuple[int, ...] = (2304, 5184, 9216, 20736)
+    points: tuple[int, ...] = (2304, 5184, 9216)
     """Points per frame to compare."""
     noises: tuple[float, ...] = (0.0, 0.02, 0.05)
     """Standard deviations of the relative depth error to compare."""
