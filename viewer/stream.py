@@ -62,7 +62,7 @@ class Picture:
 
 def draw(memory: MemorySnapshot, color: U8, camera: Camera) -> Picture:
     """Memory's surfels in ``color`` (S, 3) as ``camera`` sees them; raises as `rasterize` does."""
-    buffers = rasterize(memory.surfels, camera)
+    buffers = rasterize(memory.surfels, camera, blocks=memory.blocks)
     near = buffers.depth[::DEPTH_STRIDE, ::DEPTH_STRIDE]
     steps = np.rint(np.where(near > 0, near, FAR) / DEPTH_STEP)
     # Half a unit of viser's own rounding down, so that it does not fall to the step below.

@@ -119,14 +119,20 @@ def retrieve(
     coverage = found.pixels / max(1.0, float(found.surfel_pixels.sum(dtype=np.float64)))
     distance = pose_distance(memory.poses[:, None], targets.c2w[None]).min(axis=1)
 
+    some_depth = np.concatenate([buffer.depth[::4, ::4].ravel() for buffer in buffers])
+    some_depth = some_depth[some_depth > 0]
     evidence = Evidence(
-        votes,
-        coverage,
-        distance,
-        memory.poses,
-        found.link_surfel,
-        found.link_view,
-        found.surfel_pixels,
+        votes=votes,
+        coverage=coverage,
+        distance=distance,
+        poses=memory.poses,
+        link_surfel=found.link_surfel,
+        link_view=found.link_view,
+        pixels=found.surfel_pixels,
+        K_normalized=memory.K_normalized,
+        targets=targets,
+        target_depth=float(np.median(some_depth)) if some_depth.size else 1.0,
+        memory=memory,
     )
     selection = STRATEGIES[strategy](evidence, k, config or SelectionConfig())
     chosen = np.zeros(n_views, bool)

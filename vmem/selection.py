@@ -1,17 +1,35 @@
-"""Strategies: from evidence about views to at most K of them, with a reason for every view."""
+"""Strategies: from evidence about views to at most K of them, with a reason for every view.
+
+Nothing here costs more than K passes over the views: distances are worked out from chosen views
+only, and surface is judged on a sample of the visible surfels. Which strategy serves best was
+measured: docs/retrieval.md.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras import FloatArray, pose_distance
+from vmem.cameras import Cameras, FloatArray, invert_pose, pixel_rays, pose_distance
 from vmem.views import F32
 
+if TYPE_CHECKING:
+    from vmem.memory import MemorySnapshot
+
 NOTHING_VISIBLE = "no stored surfel is visible from here: nearest poses chosen instead"
+SURFACE_SAMPLES = 2048
+"""Visible surfels that ``coverage`` looks at, about so many: enough to tell views apart."""
+FRUSTUM_GRID = 6
+"""Samples across and down a target's image for ``fov``."""
+FRUSTUM_DEPTHS = (0.5, 1.0, 2.0)
+"""Depths of those samples, in target depths."""
+FRUSTUM_END = 2.5
+"""Where a frustum ends, in target depths: farther away there are mostly other rooms."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +40,27 @@ class SelectionConfig:
     """Pose distance below which a view is left out in favour of a better one; halved until K views
     are found, so that near-duplicates still serve where nothing else does."""
     near_tie: float = 0.05
-    """Votes of near-duplicates that differ by less than this share count as equal in ``votes``, and
-    the oldest view is taken: it was resampled least. So a loop closes on the photo itself and not
-    on a generated frame beside it that happens to see one surfel more."""
+    """Votes of near-duplicates (``votes``) or gains (``coverage``) that differ by less than this
+    share count as equal, and the oldest view is taken: it was resampled least. So a loop closes on
+    the photo itself and not on a generated frame beside it that happens to see one surfel more."""
+    same_view: float = 0.02
+    """Pose distance below which ``coverage`` lets an older view stand for a newer one: 1.1 degrees,
+    or 0.2 scene units. Farther off an old view is less sharp (docs/retrieval.md)."""
+    second_look: float = 0.3
+    """What surface counts for in ``coverage`` each time that a chosen view covered it already: less
+    than new surface, but several looks help a generator."""
     min_gain: float = 0.01
-    """``coverage`` stops looking for new surface when a view adds less than this share of it."""
+    """A view that adds less than this share of the visible surface adds nothing to speak of."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is known about V candidate views for one query.
+    """What is known about V candidate views for one query of T targets.
 
     votes, coverage, distance (V,) and poses (V, 4, 4) as in Retrieval; link_surfel, link_view (L,)
-    restricted to visible surfels; pixels (S,) covered by each surfel.
+    restricted to visible surfels; pixels (S,) covered by each surfel. For ``fov``: K_normalized
+    (V, 3, 3), rows 0 and 1 over the image's width and height · targets · target_depth, the median
+    depth that they see, in scene units. For ``reference``: the memory itself.
     """
 
     votes: F32
@@ -44,6 +70,10 @@ class Evidence:
     link_surfel: NDArray[np.int32]
     link_view: NDArray[np.int32]
     pixels: F32
+    K_normalized: FloatArray
+    targets: Cameras
+    target_depth: float = 1.0
+    memory: MemorySnapshot | None = None
 
     def __len__(self) -> int:
         return len(self.votes)
@@ -63,8 +93,30 @@ class Selection:
 Strategy = Callable[[Evidence, int, SelectionConfig], Selection]
 
 
-def _nearest(evidence: Evidence) -> list[int]:
-    return np.argsort(evidence.distance, kind="stable").tolist()
+class _Chosen:
+    """The views chosen so far, and how far every view is from the nearest of them.
+
+    order · gap (V,) f64 pose distance, infinite before the first choice · nearest (V,) that view.
+    """
+
+    def __init__(self, poses: FloatArray) -> None:
+        self.poses = poses
+        self.order: list[int] = []
+        self.gap = np.full(len(poses), np.inf)
+        self.nearest = np.full(len(poses), -1)
+        self.open = np.ones(len(poses), bool)
+
+    def distances(self, view: int) -> FloatArray:
+        """(V,) pose distances from one view."""
+        return pose_distance(self.poses, self.poses[view])
+
+    def add(self, view: int) -> None:
+        """Choose a view."""
+        distance = self.distances(view)
+        nearer = distance < self.gap
+        self.gap[nearer], self.nearest[nearer] = distance[nearer], view
+        self.open[view] = False
+        self.order.append(view)
 
 
 def _top(ranking: Iterable[int], k: int, chosen_because: str, note: str = "") -> Selection:
@@ -76,8 +128,15 @@ def _top(ranking: Iterable[int], k: int, chosen_because: str, note: str = "") ->
     return Selection(ranking[:k], ranking, tuple(reasons), note)
 
 
+def _nearest(evidence: Evidence) -> list[int]:
+    return np.argsort(evidence.distance, kind="stable").tolist()
+
+
 def _fallback(evidence: Evidence, k: int) -> Selection:
     return _top(_nearest(evidence), k, "chosen: nearest pose", NOTHING_VISIBLE)
+
+
+# --- by votes --------------------------------------------------------------------------------
 
 
 def votes(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
@@ -87,103 +146,243 @@ def votes(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     """
     if not (evidence.votes > 0).any():
         return _fallback(evidence, k)
-    ranking = np.argsort(-evidence.votes, kind="stable").tolist()
-    voted = [view for view in ranking if evidence.votes[view] > 0]
-    reasons = ["no visible surfel"] * len(evidence)
-    order: list[int] = []
+    ranking = np.argsort(-evidence.votes, kind="stable")
+    voted = ranking[evidence.votes[ranking] > 0]
+    chosen = _Chosen(evidence.poses)
+    reasons = ["beyond K"] * len(evidence)
+    wanted = min(k, len(voted))
     threshold = config.suppression
-    while True:
-        for view in voted:
-            if view in order:
-                continue
-            if len(order) == k:
-                if not reasons[view].startswith("suppressed"):
-                    reasons[view] = "beyond K"
-                continue
-            gap, nearest = _nearest_chosen(evidence.poses, view, order)
-            if gap >= threshold:
-                nearest = _oldest_like(evidence, view, order, threshold, config)
-                gap = float(pose_distance(evidence.poses[nearest], evidence.poses[view]))
-                order.append(nearest)
-                reasons[nearest] = (
-                    "chosen" if nearest == view else f"chosen: as good as view {view}, and older"
-                )
-            if view not in order:
-                reasons[view] = f"suppressed: {gap:.2f} rad from view {nearest}"
-        if len(order) == min(k, len(voted)):
-            return Selection(tuple(order), tuple(ranking), tuple(reasons))
+    while len(chosen.order) < wanted:
+        start = 0
+        while len(chosen.order) < wanted:
+            free = np.flatnonzero((chosen.open & (chosen.gap >= threshold))[voted[start:]])
+            if not free.size:
+                break
+            start += int(free[0]) + 1
+            view = int(voted[start - 1])
+            taken = _oldest_like(evidence, view, chosen, threshold, config)
+            reasons[taken] = (
+                "chosen" if taken == view else f"chosen: as good as view {view}, and older"
+            )
+            chosen.add(taken)
         threshold = threshold / 2 if threshold > 1e-3 else -1.0
+    for view in np.flatnonzero(chosen.open).tolist():
+        if evidence.votes[view] <= 0:
+            reasons[view] = "no visible surfel"
+        elif chosen.gap[view] < config.suppression:
+            reasons[view] = _suppressed(chosen, view)
+    return Selection(tuple(chosen.order), tuple(ranking.tolist()), tuple(reasons))
+
+
+def _suppressed(chosen: _Chosen, view: int) -> str:
+    return f"suppressed: {chosen.gap[view]:.2f} rad from view {chosen.nearest[view]}"
 
 
 def _oldest_like(
-    evidence: Evidence, view: int, order: list[int], threshold: float, config: SelectionConfig
+    evidence: Evidence, view: int, chosen: _Chosen, threshold: float, config: SelectionConfig
 ) -> int:
     """The oldest view, or ``view`` itself, that is a near-duplicate of ``view``, has nearly its
     votes, and is no near-duplicate of a chosen one."""
-    alike = pose_distance(evidence.poses[:view], evidence.poses[view]) < threshold
-    enough = evidence.votes[:view] >= (1 - config.near_tie) * evidence.votes[view]
-    for older in np.flatnonzero(alike & enough).tolist():
-        if _nearest_chosen(evidence.poses, older, order)[0] >= threshold:
-            return older
-    return view
+    older = slice(0, view)
+    like = (
+        (chosen.distances(view)[older] < threshold)
+        & (evidence.votes[older] >= (1 - config.near_tie) * evidence.votes[view])
+        & chosen.open[older]
+        & (chosen.gap[older] >= threshold)
+    )
+    return int(np.argmax(like)) if like.any() else view
 
 
-def _nearest_chosen(poses: FloatArray, view: int, order: list[int]) -> tuple[float, int]:
-    """(pose distance, view) of the chosen view nearest to ``view``; infinite if none is chosen."""
-    if not order:
-        return np.inf, -1
-    distance = pose_distance(poses[order], poses[view])
-    nearest = int(np.argmin(distance))
-    return float(distance[nearest]), order[nearest]
+# --- by surface ------------------------------------------------------------------------------
 
 
 def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
-    """Greedy maximum coverage: each view is chosen for the visible surface that it adds.
+    """Greedy maximum coverage of the targets' visible surface, with diminishing returns.
 
-    Surface that no chosen view saw yet counts most; once nothing is left to add, views that are far
-    apart in pose fill up.
+    A view's gain is the surface that it saw, each piece at ``second_look`` to the power of the
+    chosen views that saw it too. Among views that gain nearly the most, those apart in pose from
+    the chosen ones come first; and the oldest near-duplicate stands for the one that is found.
     """
     if not (evidence.votes > 0).any():
         return _fallback(evidence, k)
-    seen = np.unique(evidence.link_surfel)
-    saw = np.zeros((len(evidence), len(seen)), bool)
-    saw[evidence.link_view, np.searchsorted(seen, evidence.link_surfel)] = True
-    area = evidence.pixels[seen] / evidence.pixels.sum()
-    uncovered = area.copy()
+    surface, view_of, area = _surface(evidence)
+    new, worth = area.copy(), area.copy()
+    chosen = _Chosen(evidence.poses)
+    chosen.open &= evidence.votes > 0
     reasons = ["no visible surfel"] * len(evidence)
-    candidates = [view for view in range(len(evidence)) if saw[view].any()]
-    order: list[int] = []
-    while candidates and len(order) < k:
-        gains = saw[candidates] @ uncovered
-        best = int(np.argmax(gains))
-        if gains[best] < config.min_gain:
-            break
-        view = candidates.pop(best)
-        order.append(view)
-        reasons[view] = f"chosen: adds {100 * gains[best]:.0f} % of the visible surface"
-        uncovered[saw[view]] = 0
-    while candidates and len(order) < k:
-        gaps = [_nearest_chosen(evidence.poses, view, order)[0] for view in candidates]
-        spread = np.minimum(gaps, config.suppression) * evidence.votes[candidates]
-        view = candidates.pop(int(np.argmax(spread)))
-        order.append(view)
-        reasons[view] = "chosen: a second look at surface already covered"
-    for view in candidates:
-        adds = saw[view] @ uncovered >= config.min_gain
-        reasons[view] = "beyond K" if adds else "adds nothing that chosen views lack"
+    gains = np.empty(len(evidence))
+    while len(chosen.order) < k and chosen.open.any():
+        _sum_by_view(surface, view_of, worth, gains)
+        view = _best_gain(evidence, gains, chosen, config)
+        covered = surface[view_of == view]
+        adds = float(new[covered].sum())
+        reasons[view] = (
+            f"chosen: adds {100 * adds:.0f} % of the visible surface"
+            if adds >= config.min_gain
+            else "chosen: a second look at surface already covered"
+        )
+        chosen.add(view)
+        new[covered] = 0
+        worth[covered] *= config.second_look
+    _sum_by_view(surface, view_of, new, gains)
+    for view in np.flatnonzero(chosen.open).tolist():
+        adds_more = gains[view] >= config.min_gain
+        reasons[view] = "beyond K" if adds_more else "adds nothing that chosen views lack"
     by_votes = np.argsort(-evidence.votes, kind="stable").tolist()
-    ranking = order + [view for view in by_votes if view not in order]
-    return Selection(tuple(order), tuple(ranking), tuple(reasons))
+    taken = set(chosen.order)
+    ranking = chosen.order + [view for view in by_votes if view not in taken]
+    return Selection(tuple(chosen.order), tuple(ranking), tuple(reasons))
+
+
+def _best_gain(
+    evidence: Evidence, gains: FloatArray, chosen: _Chosen, config: SelectionConfig
+) -> int:
+    """The open view to choose next, given what each would gain.
+
+    Old views have no links to surfels that were made after them, so a near-duplicate falls short a
+    little even where it saw the same: it may lack ``near_tie`` of all that the best view saw.
+    """
+    gains = np.where(chosen.open, gains, -1)
+    apart = chosen.gap >= config.suppression
+    ties = gains >= (1 - config.near_tie) * gains.max()
+    view = int(np.argmax(np.where(ties & apart if (ties & apart).any() else ties, gains, -1)))
+    like = chosen.open & (chosen.distances(view) < config.same_view)
+    like &= gains >= gains[view] - config.near_tie * evidence.coverage[view]
+    if apart[view]:
+        like &= apart
+    return min(int(np.argmax(like)), view) if like.any() else view
+
+
+def _surface(evidence: Evidence) -> tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]:
+    """Pieces of visible surface: (m,) i32 and (m,) i32, "this piece was seen by this view", and
+    (n,) f64, the pieces' shares of the targets' covered pixels.
+
+    A piece is a surfel. Of many a sample is taken, in proportion to their pixels, and the small
+    ones of it stand for those left out. The sample is the same for the same surfels.
+    """
+    total, n_visible = _count(evidence.pixels)
+    least = total / SURFACE_SAMPLES if n_visible > SURFACE_SAMPLES else 0.0
+    surface = np.empty(len(evidence.link_surfel), np.int32)
+    view_of = np.empty(len(evidence.link_surfel), np.int32)
+    pixels = np.empty(n_visible)
+    n, m = _sample(
+        evidence.pixels, evidence.link_surfel, evidence.link_view, least, surface, view_of, pixels
+    )
+    return surface[:m], view_of[:m], pixels[:n] / total
+
+
+@njit(cache=True, nogil=True)
+def _count(pixels):
+    """Sum and number of what is not zero."""
+    total, n = 0.0, 0
+    for s in range(pixels.shape[0]):
+        if pixels[s] > 0:
+            total += pixels[s]
+            n += 1
+    return total, n
+
+
+@njit(cache=True, nogil=True)
+def _sample(pixels, link_surfel, link_view, least, surface, view_of, area):
+    """Keep a surfel with chance ``pixels / least``; the kept ones count for ``least`` at least."""
+    pieces = np.zeros(pixels.shape[0], np.int32)
+    n, m = 0, 0
+    last, piece = -1, 0
+    for link in range(link_surfel.shape[0]):
+        s = link_surfel[link]
+        if s != last:  # links often come surfel by surfel
+            last, piece = s, pieces[s]
+            # Low bits of a product by an odd number near 2^32 / phi spread evenly over surfels.
+            chance = np.uint32(s * np.int64(2654435769)) * 2.0**-32
+            if piece == 0 and pixels[s] > chance * least:
+                area[n] = max(pixels[s], least)
+                n += 1
+                piece = pieces[s] = n
+        if piece > 0:
+            surface[m] = piece - 1
+            view_of[m] = link_view[link]
+            m += 1
+    return n, m
+
+
+@njit(cache=True, nogil=True)
+def _sum_by_view(surface, view_of, worth, gains):
+    gains[:] = 0
+    for i in range(surface.shape[0]):
+        gains[view_of[i]] += worth[surface[i]]
+
+
+# --- baselines of the paper ------------------------------------------------------------------
 
 
 def temporal(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
-    """The K newest views (a baseline of the paper)."""
+    """The K newest views."""
     return _top(reversed(range(len(evidence))), k, "chosen: newest")
 
 
 def pose(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
-    """The K views nearest in pose (a baseline of the paper)."""
+    """The K views nearest in pose."""
     return _top(_nearest(evidence), k, "chosen: nearest pose")
+
+
+def fov(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
+    """The K views whose frustums hold most of the targets' frustums; of equals the nearest."""
+    overlap = frustum_overlap(evidence)
+    ranking = np.lexsort((evidence.distance, -overlap)).tolist()
+    reasons = ["beyond K" if share > 0 else "its frustum misses the target's" for share in overlap]
+    for view in ranking[:k]:
+        percent = 100 * overlap[view]
+        reasons[view] = f"chosen: its frustum holds {percent:.0f} % of the target's"
+    return Selection(tuple(ranking[:k]), tuple(ranking), tuple(reasons))
+
+
+def frustum_overlap(evidence: Evidence) -> FloatArray:
+    """(V,) share of the targets' frustum samples that lie in each view's frustum.
+
+    The samples are a grid over the image at three depths about ``target_depth``; walls count for
+    nothing, which is what this baseline lacks.
+    """
+    grid = evidence.targets.resized((FRUSTUM_GRID, FRUSTUM_GRID))
+    points = np.concatenate(
+        [
+            depth * evidence.target_depth * pixel_rays(target).reshape(-1, 3) @ target.c2w[:3, :3].T
+            + target.position
+            for target in grid
+            for depth in FRUSTUM_DEPTHS
+        ]
+    )
+    origin = grid[0].position  # about it, so that float32 serves however far away it is
+    w2c = invert_pose(evidence.poses)
+    w2c[:, :3, 3] += (w2c[:, :3, :3] @ origin[:, None])[..., 0]
+    projection = (evidence.K_normalized @ w2c[:, :3]).astype(np.float32)
+    inside = np.empty(len(evidence), np.int64)
+    end = np.float32(FRUSTUM_END * evidence.target_depth)
+    _count_inside(projection, (points - origin).astype(np.float32), end, inside)
+    return inside / len(points)
+
+
+@njit(cache=True, nogil=True)
+def _count_inside(projection, points, end, inside):
+    """How many points (N, 3) fall into each image of unit size, nearer than ``end``."""
+    for view in range(projection.shape[0]):
+        P = projection[view]
+        n = 0
+        for i in range(points.shape[0]):
+            X, Y, Z = points[i, 0], points[i, 1], points[i, 2]
+            z = P[2, 0] * X + P[2, 1] * Y + P[2, 2] * Z + P[2, 3]
+            x = P[0, 0] * X + P[0, 1] * Y + P[0, 2] * Z + P[0, 3]
+            y = P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + P[1, 3]
+            n += (z > 0) & (z <= end) & (x >= 0) & (x <= z) & (y >= 0) & (y <= z)
+        inside[view] = n
+
+
+def reference(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
+    """What the published code effectively does; see vmem.reference.strategy."""
+    from vmem.reference.strategy import reference_selection
+
+    if evidence.memory is None:
+        raise ValueError("the reference strategy draws the memory itself: evidence.memory is None")
+    return reference_selection(evidence.memory, evidence.targets, k)
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -191,4 +390,6 @@ STRATEGIES: dict[str, Strategy] = {
     "coverage": coverage,
     "temporal": temporal,
     "pose": pose,
+    "fov": fov,
+    "reference": reference,
 }
