@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -33,7 +34,9 @@ def answer(link: Link, text: str) -> None:
     """What the page would send."""
     (callback,) = link._channel._impl.update_cb
     event = SimpleNamespace(target=SimpleNamespace(value=text))
-    asyncio.run(callback(event))  # pyright: ignore[reportArgumentType]
+    # Playwright keeps an event loop running in the main thread once a browser test has run.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(callback(event))).result()  # pyright: ignore[reportArgumentType]
 
 
 def test_a_mark_is_outstanding_until_its_answer(
