@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -91,9 +92,10 @@ def _into(existing: int) -> float:
     grid = HashGridMerge()
     grid.append(_published(surfels[old]))
     grid.merge(_published(surfels[new[:100]]))
-    parts = np.array_split(new, REPEATS)
-    per_disk = [_seconds(lambda p=p: grid.merge(_published(surfels[p]))) / len(p) for p in parts]
-    return 10_000 * statistics.median(per_disk)
+    disks = _published(surfels[new[100:]])
+    copies = (copy.deepcopy(grid) for _ in range(REPEATS))
+    seconds = statistics.median(_seconds(lambda c=c: c.merge(disks)) for c in copies)
+    return seconds * len(new) / len(disks)
 
 
 def _frames(count: int, size: int) -> list[Disks]:

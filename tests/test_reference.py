@@ -17,6 +17,7 @@ from vmem.reference.grid import HashGridMerge
 from vmem.reference.memory import ReferenceMemory
 from vmem.reference.merge import merge_reference
 from vmem.reference.octree import Octree
+from vmem.reference.pairwise import mean_and_std
 from vmem.reference.poses import geodesic_distance
 from vmem.reference.render import QueryCamera, render_reference
 from vmem.reference.render_fast import render_polygons
@@ -108,6 +109,12 @@ def test_a_nan_radius_switches_merging_off():
     grid = HashGridMerge()
     grid.append(scene)
     assert len(merge_reference(scene, broken).kept) == len(grid.merge(broken).kept) == 20
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 129, 1000, 32_769, 100_003, 300_000])
+def test_mean_and_std_are_numpys_to_the_bit(n):
+    values = np.random.default_rng(n).lognormal(size=n).astype(np.float32)
+    assert mean_and_std(values) == (np.mean(values), np.std(values))
 
 
 def test_positions_to_merge_are_finite():

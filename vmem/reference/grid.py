@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vmem.parallel import run_sliced, thread_count
 from vmem.reference import grid_kernels as kernels
 from vmem.reference.merge import Merge, merge_threshold
+from vmem.reference.pairwise import mean_and_std
 from vmem.reference.surfels import Disks
 from vmem.surfels import SurfelError
 from vmem.views import F32
@@ -28,18 +29,18 @@ class HashGridMerge:
     """Merges new disks into all that it has kept so far, at a cost that hardly depends on these.
 
     Gives the result of ``merge.merge_reference`` on the same disks, bit for bit. An open-addressed
-    table leads from a cell to a list of the disks in it; both only grow. The grid is laid out anew
-    when it outgrows its table or the radius has left the size of its cells.
+    table leads from a block of cells to lists of the disks in them; all of it only grows. The grid
+    is laid out anew when the radius has left the size of its cells.
     """
 
     def __init__(self, normal_threshold: float = 0.6) -> None:
         self.normal_threshold = np.float32(normal_threshold)
         self._n = 0
-        self._position = np.zeros((1024, 3), np.float32)
-        self._normal = np.zeros((1024, 3), np.float32)
+        self._rows = np.zeros((1024, 8), np.float32)
         self._radius = np.zeros(1024, np.float32)
-        self._next = np.zeros(1024, np.int32)
-        self._table = kernels.empty_table(2048)
+        self._index = kernels.empty_index(512)
+        self._heads = kernels.empty_heads(256)
+        self._blocks = 0
         self._cell = 0.0
         self._low = np.full(3, np.inf, np.float32)
         self._high = np.full(3, -np.inf, np.float32)
@@ -49,19 +50,28 @@ class HashGridMerge:
 
     @property
     def disks(self) -> Disks:
-        """All that was kept, in order; views that later merges do not change."""
-        n = self._n
-        return Disks(self._position[:n], self._normal[:n], self._radius[:n])
+        """A copy of all that was kept, in order."""
+        rows = self._rows[: self._n]
+        return Disks(rows[:, :3].copy(), rows[:, 4:7].copy(), self._radius[: self._n].copy())
 
     def merge(self, new: Disks) -> Merge:
         """Find what stands for each new disk among those kept before, then keep the others.
 
         Raises SurfelError for a position that is not finite.
         """
-        threshold = merge_threshold(self._radius[: self._n], new.radius)
+        threshold = self._threshold(new.radius)
         merge = Merge(self.credited(new, threshold), threshold)
         self.append(new[merge.kept])
         return merge
+
+    def _threshold(self, new: F32) -> np.float32:
+        """``merge_threshold`` of all radii with the new ones."""
+        self._radius = _with_room(self._radius, self._n, new)
+        total = self._n + len(new)
+        if not total:
+            return np.float32(np.nan)
+        mean, std = mean_and_std(self._radius[:total])
+        return mean + np.float32(0.5) * std
 
     def credited(self, new: Disks, threshold: np.float32) -> NDArray[np.int32]:
         """(M,) i32 the kept disk that the octree would find first for each new one, or -1.
@@ -77,7 +87,6 @@ class HashGridMerge:
             self._lay_out()
         half = np.max(self._high - self._low) / np.float32(2)
         root = np.array([*((self._low + self._high) / np.float32(2)), half], np.float32)
-        position, normal = self._position[: self._n], self._normal[: self._n]
 
         def search(part: int, start: int, stop: int) -> None:
             kernels.search(
@@ -85,10 +94,11 @@ class HashGridMerge:
                 new.normal[start:stop],
                 np.float32(threshold),
                 self.normal_threshold,
-                position,
-                normal,
-                self._next,
-                *self._table,
+                self._n,
+                self._rows,
+                self._rows.view(np.int32),
+                self._index,
+                self._heads,
                 self._cell,
                 root,
                 found[start:stop],
@@ -103,25 +113,35 @@ class HashGridMerge:
         if not len(disks):
             return
         start, self._n = self._n, self._n + len(disks)
-        self._position = _with_room(self._position, start, disks.position)
-        self._normal = _with_room(self._normal, start, disks.normal)
+        rows = np.zeros((len(disks), 8), np.float32)
+        rows[:, :3], rows[:, 4:7] = disks.position, disks.normal
+        self._rows = _with_room(self._rows, start, rows)
         self._radius = _with_room(self._radius, start, disks.radius)
-        if self._n > len(self._next):
-            self._next = np.resize(self._next, len(self._position))
         self._low = np.minimum(self._low, disks.position.min(axis=0))
         self._high = np.maximum(self._high, disks.position.max(axis=0))
-        if 2 * self._n > len(self._table[0]):
-            self._lay_out()
-        elif self._cell:
-            kernels.insert(self._position[: self._n], start, self._next, *self._table, self._cell)
+        if self._cell:
+            self._insert(start)
 
     def _lay_out(self) -> None:
-        size = len(self._table[0])
-        while size < 2 * self._n:
-            size *= 4
-        self._table = kernels.empty_table(size)
-        if self._cell:
-            kernels.insert(self._position[: self._n], 0, self._next, *self._table, self._cell)
+        self._index[:], self._heads[:], self._blocks = kernels.FREE, -1, 0
+        self._insert(0)
+
+    def _insert(self, start: int) -> None:
+        while True:
+            start, self._blocks = kernels.insert(
+                self._rows,
+                self._rows.view(np.int32),
+                start,
+                self._n,
+                self._index,
+                self._heads,
+                self._blocks,
+                self._cell,
+            )
+            if start == self._n:
+                return
+            self._index = kernels.grown(self._index, 2 * len(self._index))
+            self._heads = np.concatenate([self._heads, kernels.empty_heads(len(self._heads))])
 
 
 def _check_finite(disks: Disks) -> None:
