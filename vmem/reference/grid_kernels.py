@@ -275,7 +275,7 @@ def _first_in_order(
 
 @njit(cache=True, nogil=True)
 def _heads_near(q, position, reach, index, heads, cell, cells, ends, ends_of, n_ends):
-    """Add the first disks of the cells within ``reach`` of query q to the ends: their new number."""
+    """Add the first disks of the cells within ``reach`` of query q; how many ends there are."""
     for axis in range(3):
         cells[q, axis, 0] = _cell_of(position[axis] - reach, cell)
         cells[q, axis, 1] = _cell_of(position[axis] + reach, cell) + 1
