@@ -389,5 +389,5 @@ STRATEGIES: dict[str, Strategy] = {
     "reference": reference,
 }
 
-DEFAULT_STRATEGY = "votes"
-"""What is used unless something else is asked for."""
+DEFAULT_STRATEGY = "coverage"
+"""What is used unless something else is asked for: it beats all others (docs/retrieval.md)."""
