@@ -40,7 +40,7 @@ def test_more_views_than_two_bytes_count():
     surfel = np.arange(3, dtype=np.int32)
     index = LinkIndex.of(3, SHORT_VIEWS, surfel, surfel)
     assert index.views.dtype == np.uint16
-    index = extended(index, 3, SHORT_VIEWS + 1, surfel[:1], np.int32([SHORT_VIEWS]))
+    index = extended(index, 3, SHORT_VIEWS + 1, surfel[:1], np.array([SHORT_VIEWS], np.int32))
     assert index.views.tolist() == [0, SHORT_VIEWS, 1, 2]
 
 
