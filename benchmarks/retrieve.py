@@ -1,4 +1,4 @@
-"""One live look-up: draw a target, vote, select 4 of 300 views."""
+"""One live look-up: draw a target, vote, select 4 of 300 views by the default strategy."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from hypothesis import settings
 
 from vmem.backends import Backend
 from vmem.memory import MemorySnapshot
+from vmem.raster.gpu import GpuEngine
 from vmem.session import Session
 
 # The same examples on every run, and no test that fails because a machine was slow.
@@ -34,3 +35,9 @@ def walk() -> MemorySnapshot:
     for word in "wwaaedds":
         session.move(word)
     return session.snapshot()
+
+
+@pytest.fixture(scope="session")
+def engine() -> GpuEngine:
+    """The gpu engine, for tests marked ``gpu_engine.needs_engine``."""
+    return GpuEngine.create()

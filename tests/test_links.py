@@ -40,7 +40,7 @@ def test_more_views_than_two_bytes_count():
     surfel = np.arange(3, dtype=np.int32)
     index = LinkIndex.of(3, SHORT_VIEWS, surfel, surfel)
     assert index.views.dtype == np.uint16
-    index = extended(index, 3, SHORT_VIEWS + 1, surfel[:1], np.int32([SHORT_VIEWS]))
+    index = extended(index, 3, SHORT_VIEWS + 1, surfel[:1], np.array([SHORT_VIEWS], np.int32))
     assert index.views.tolist() == [0, SHORT_VIEWS, 1, 2]
 
 
@@ -69,10 +69,7 @@ def test_a_tally_equals_loops(seed, n_surfels, n_links, n_buffers):
     np.testing.assert_array_equal(found.surfel_pixels, pixels)
     np.testing.assert_allclose(found.votes, np.bincount(view, weight[surfel], n_views), rtol=1e-5)
     np.testing.assert_allclose(found.pixels, np.bincount(view, pixels[surfel], n_views))
-    visible = pixels[surfel] > 0
-    expected = sorted(zip(surfel[visible].tolist(), view[visible].tolist(), strict=True))
-    got = zip(found.link_surfel.tolist(), found.link_view.tolist(), strict=True)
-    assert sorted(got) == expected
+    assert sorted(found.visible.tolist()) == np.flatnonzero(pixels).tolist()
 
 
 def test_no_surfels_no_votes():
@@ -81,4 +78,4 @@ def test_no_surfels_no_votes():
     )
     found = tally([nothing], LinkIndex.empty(), 3)
     assert found.votes.tolist() == [0, 0, 0]
-    assert len(found.link_surfel) == 0
+    assert len(found.visible) == 0

@@ -9,6 +9,7 @@ from vmem.backends import Backend
 from vmem.generation.preview import PreviewGenerator
 from vmem.generation.world import WorldGenerator, WorldGeometry, make_world, start_camera
 from vmem.geometry.layout import LayoutEstimator
+from vmem.selection import DEFAULT_STRATEGY
 from vmem.session import Session
 
 SIZE = 96
@@ -43,7 +44,8 @@ def test_coming_back_retrieves_the_first_views(world: WorldGenerator) -> None:
     last = memory.retrievals[-1]
     assert last is not None
     way_out = memory.steps[TURNS].n_views
-    assert 0 in last.order
+    assert last.strategy == DEFAULT_STRATEGY
+    assert last.order[0] == 0, last.order
     assert all(view < way_out for view in last.order), last.order
     turned = memory.retrievals[TURNS]
     assert turned is not None
@@ -63,7 +65,11 @@ def test_the_preview_generator_finds_its_photo_again(world: WorldGenerator) -> N
     memory = there_and_back(backend).snapshot()
     last = memory.retrievals[-1]
     assert last is not None
-    assert 0 in last.order
+    assert last.strategy == DEFAULT_STRATEGY
+    assert last.order[0] == 0, last.order
+    # One may be from the way back: it alone links to the surfels that were made there.
+    way_out = memory.steps[TURNS].n_views
+    assert sum(view < way_out for view in last.order) >= 3, last.order
     difference = np.abs(memory.views[-1].rgb.astype(int) - memory.views[0].rgb).max(axis=-1)
     # Silhouettes may be a pixel wider: there the nearest of several views wins.
     assert (difference > 8).mean() < 0.08

@@ -283,6 +283,7 @@ def test_a_memory_at_a_step_is_the_memory_of_then():
         for got, wanted in zip(arrays(again), arrays(snapshot), strict=True):
             np.testing.assert_array_equal(got, wanted)
         assert (again.views, again.steps) == (snapshot.views, snapshot.steps)
+        assert again.retrievals == snapshot.retrievals
         np.testing.assert_array_equal(again.seen_by.views, snapshot.seen_by.views)
         assert again.blocks.n_surfels == snapshot.blocks.n_surfels
 

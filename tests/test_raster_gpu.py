@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-import builtins
-import logging
 import math
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from gpu_engine import DIFFERENT, needs_engine, room, share_unlike_cpu
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from test_raster import CAMERA, SLACK, TOWARD, cast, disks, random_camera, random_surfels
 
 from vmem.cameras import Camera, default_K
-from vmem.memory import StepRecord, ViewMemory
-from vmem.raster import SurfelBuffers, choice, gpu, gpu_adapter, gpu_buffers, rasterize
+from vmem.raster import SurfelBuffers, gpu_buffers, rasterize
 from vmem.raster.blocks import BLOCK
-from vmem.raster.gpu import GpuEngine, GpuUnavailable
+from vmem.raster.gpu import GpuEngine
 from vmem.raster.rasterize import NEAR
 from vmem.surfels import Surfels
 
-DIFFERENT = 1e-3
-"""Share of pixels that rims and ties may decide otherwise than the oracle or the CPU."""
-
-
-def no_adapter() -> str | None:
-    """Why there is nothing to draw with, or None."""
-    try:
-        gpu.request_adapter()
-    except GpuUnavailable as error:
-        return str(error)
-    return None
-
-
-WHY_NOT = no_adapter()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=f"no gpu engine: {WHY_NOT}")
-
-
-@pytest.fixture(scope="module")
-def engine() -> GpuEngine:
-    return GpuEngine.create()
+pytestmark = needs_engine
 
 
 def assert_index_as_cast(engine: GpuEngine, surfels: Surfels, camera: Camera) -> np.ndarray:
@@ -63,29 +39,6 @@ def assert_index_as_cast(engine: GpuEngine, surfels: Surfels, camera: Camera) ->
     wrong[some] |= depth[index[some], rows, columns] > surely_nearest[some] * (1 + SLACK)
     assert wrong.sum() <= max(1, DIFFERENT * wrong.size)
     return index
-
-
-def share_unlike_cpu(engine: GpuEngine, surfels: Surfels, camera: Camera) -> float:
-    expected = rasterize(surfels, camera, "cpu").index
-    return float((engine.index_map(surfels, camera, NEAR) != expected).mean())
-
-
-def room(n: int, rng: np.random.Generator) -> Surfels:
-    """Disks that tile the inside of a box around the origin, facing it."""
-    side = math.sqrt(24 / n)
-    wall = rng.uniform(-1, 1, (n, 3))
-    axis, sign = rng.integers(0, 3, n), rng.choice([-1.0, 1.0], n)
-    wall[np.arange(n), axis] = sign + rng.normal(size=n) * 0.01
-    normal = rng.normal(size=(n, 3)) * 0.1
-    normal[np.arange(n), axis] -= sign
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    radius = 0.9 * side * rng.uniform(0.8, 1.25, n)
-    return Surfels(
-        wall.astype(np.float32),
-        normal.astype(np.float32),
-        radius.astype(np.float32),
-        rng.integers(0, 256, (n, 3), np.uint8),
-    )
 
 
 # --- against the ray caster ------------------------------------------------------------------
@@ -207,107 +160,6 @@ def test_only_the_blocks_asked_for_are_drawn(engine):
     assert (engine.index_map(surfels, camera, NEAR, visible=none) == -1).all()
 
 
-# --- many surfels, and memories that change ----------------------------------------------------
-
-
-def test_fifty_thousand_surfels_as_on_the_cpu(engine):
-    surfels = room(50_000, np.random.default_rng(1))
-    hw = (288, 512)
-    for turn in range(3):
-        c2w = np.eye(4)
-        c2w[:3, :3] = Rotation.from_euler("YX", [turn * 1.9, 0.2]).as_matrix()
-        c2w[:3, 3] = (0.1 * turn, 0.05, -0.2)
-        assert share_unlike_cpu(engine, surfels, Camera(c2w, default_K(hw, 1.2), hw)) <= DIFFERENT
-
-
-def record(surfels: Surfels) -> StepRecord:
-    none = np.zeros(0, np.int32)
-    return StepRecord((), surfels, none, none, None)
-
-
-@pytest.mark.parametrize("chunk", [256, 1024, 1 << 18])
-def test_what_the_memory_holds_is_what_is_drawn(monkeypatch, chunk):
-    monkeypatch.setattr(gpu_buffers, "CHUNK", chunk)
-    engine = GpuEngine.create()
-    rng = np.random.default_rng(5)
-    memory = ViewMemory()
-    camera = random_camera(rng)
-    memory.append(record(random_surfels(rng, 300, 2.0, 1.0)))
-    earlier = []
-    for round_ in range(12):
-        memory.append(record(random_surfels(rng, int(rng.integers(1, 900)), 2.0, 1.0)))
-        earlier.append(memory.snapshot().surfels)
-        assert share_unlike_cpu(engine, earlier[-1], camera) <= DIFFERENT
-        if round_ % 2:
-            memory.truncate(len(memory.snapshot().steps) - 2)
-        if round_ % 3 == 1:  # the truncated memory is seen, or not seen, before it grows anew
-            assert share_unlike_cpu(engine, memory.snapshot().surfels, camera) <= DIFFERENT
-    for surfels in earlier:  # old snapshots, in any order
-        assert share_unlike_cpu(engine, surfels, camera) <= DIFFERENT
-
-
-def test_only_new_rows_are_sent(engine, monkeypatch):
-    sent = []
-    update = gpu_buffers.SurfelStore.update
-
-    def counted(self, surfels):
-        sent.append(update(self, surfels))
-        return sent[-1]
-
-    monkeypatch.setattr(gpu_buffers.SurfelStore, "update", counted)
-    rng = np.random.default_rng(9)
-    memory = ViewMemory()
-    memory.append(record(random_surfels(rng, 700, 2.0, 1.0)))
-    first = memory.snapshot().surfels
-    memory.append(record(random_surfels(rng, 200, 2.0, 1.0)))
-    second = memory.snapshot().surfels
-    memory.truncate(0)
-    memory.append(record(random_surfels(rng, 50, 2.0, 1.0)))
-    third = memory.snapshot().surfels
-    for surfels in (first, first, second, first, second, third, Surfels.concatenate([third])):
-        engine.index_map(surfels, CAMERA, NEAR)
-    assert sent == [700, 0, 200, 0, 0, 50, 0]
-
-
-def test_arrays_changed_in_place_are_seen(engine):
-    rng = np.random.default_rng(2)
-    surfels = random_surfels(rng, 500, 2.0, 1.0)
-    for array in (surfels.position, surfels.normal, surfels.radius):
-        assert share_unlike_cpu(engine, surfels, CAMERA) <= DIFFERENT
-        array[100:300] = array[100:300][::-1].copy()
-    assert share_unlike_cpu(engine, surfels, CAMERA) <= DIFFERENT
-
-
-def test_other_rows_of_the_same_buffer_are_told_apart(engine):
-    memory = ViewMemory()
-    memory.append(record(random_surfels(np.random.default_rng(4), 600, 2.0, 1.0)))
-    surfels = memory.snapshot().surfels
-    for view in (surfels, surfels[::2], surfels[100:], surfels[::-1], surfels):
-        assert share_unlike_cpu(engine, view, CAMERA) <= DIFFERENT
-
-
-def test_equal_beginnings_of_another_memory_do_not_hide_its_end(engine):
-    # The new arrays first come with no more rows than are equal, then with all of theirs.
-    rng = np.random.default_rng(6)
-    old = random_surfels(rng, 400, 2.0, 1.0)
-    new = Surfels.concatenate([old[:100], random_surfels(rng, 300, 2.0, 1.0)])
-    for array in (new.position, new.normal, new.radius):
-        array.flags.writeable = False
-    for surfels in (old, new[:100], new):
-        assert share_unlike_cpu(engine, surfels, CAMERA) <= DIFFERENT
-
-
-def test_many_threads_may_draw_at_once(engine):
-    rng = np.random.default_rng(1)
-    memories = [random_surfels(rng, n, 2.0, 1.0) for n in (300, 50, 800, 20, 500)]
-    jobs = [(memories[i % 5], random_camera(rng)) for i in range(40)]
-    serial = [engine.index_map(*job, NEAR) for job in jobs]
-    with ThreadPoolExecutor(8) as threads:
-        parallel = list(threads.map(lambda job: engine.index_map(*job, NEAR), jobs))
-    for got, expected in zip(parallel, serial, strict=True):
-        np.testing.assert_array_equal(got, expected)
-
-
 # --- pictures --------------------------------------------------------------------------------
 
 
@@ -339,156 +191,3 @@ def test_pictures_are_those_of_the_cpu(engine, n):
 def test_colours_of_other_surfels_are_refused(engine):
     with pytest.raises(ValueError, match=r"\(1, 3\)"):
         engine.paint(disks(((0, 0, 2), TOWARD, 1)), np.zeros((2, 3), np.uint8), CAMERA, NEAR)
-
-
-# --- what can be missing -----------------------------------------------------------------------
-
-
-def test_images_larger_than_the_gpu_can_draw_are_refused(engine):
-    hw = (1, 1 << 20)
-    with pytest.raises(GpuUnavailable, match="exceed"):
-        engine.index_map(Surfels.empty(), Camera(np.eye(4), default_K(hw), hw), NEAR)
-
-
-def test_a_lost_device_is_said(monkeypatch):
-    engine = GpuEngine.create()
-    surfels = disks(((0, 0, 2), TOWARD, 1))
-    engine.index_map(surfels, CAMERA, NEAR)
-    engine._device.destroy()
-    with pytest.raises(GpuUnavailable, match="stopped drawing"):
-        engine.index_map(surfels, CAMERA, NEAR)
-
-
-@pytest.fixture
-def undecided(monkeypatch):
-    monkeypatch.setattr(choice, "_chosen", None)
-    monkeypatch.delenv(choice.OVERRIDE, raising=False)
-
-
-def test_without_the_package_the_reason_names_it(undecided, monkeypatch):
-    real = builtins.__import__
-
-    def without_wgpu(name, *args, **kwargs):
-        if name.split(".")[0] == "wgpu":
-            raise ImportError("No module named 'wgpu'")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(gpu_adapter, "_wgpu", gpu_adapter._wgpu.__wrapped__)
-    monkeypatch.setattr(builtins, "__import__", without_wgpu)
-    name, why = choice.choose_engine()
-    assert name == "cpu"
-    assert "No module named 'wgpu'" in why
-    assert "pip install" in why
-
-
-def test_without_a_driver_the_reason_says_so(tmp_path):
-    code = (
-        "from vmem.raster.choice import choose_engine; print(*choose_engine(), sep='|');"
-        "from vmem.raster.gpu import GpuEngine; GpuEngine.create()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"VK_DRIVER_FILES": str(tmp_path / "none"), "VK_ICD_FILENAMES": str(tmp_path / "none")}
-        | {"PYTHONPATH": ":".join(sys.path), "WGPUPY_WGPU_ADAPTER_NAME": "no such adapter"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.startswith("cpu|gpu refused: no Vulkan"), done.stdout + done.stderr
-    assert "GpuUnavailable" in done.stderr.splitlines()[-1]
-
-
-# --- what auto means ---------------------------------------------------------------------------
-
-
-class Adapter:
-    """An adapter that says what it is."""
-
-    def __init__(self, kind: str) -> None:
-        self.info = {"device": "TestGPU", "backend_type": "Vulkan", "adapter_type": kind}
-
-
-def test_software_is_refused_and_the_reason_logged_once(undecided, monkeypatch, caplog):
-    monkeypatch.setattr(gpu, "request_adapter", lambda: Adapter("CPU"))
-    with caplog.at_level(logging.INFO, "vmem.raster.choice"):
-        answers = {choice.choose_engine() for _ in range(3)}
-    why = "gpu refused: TestGPU is a software adapter"
-    assert answers == {("cpu", why)}
-    assert [r.getMessage() for r in caplog.records] == [f"rasterizer: cpu ({why})"]
-
-
-def test_hardware_that_agrees_is_taken(undecided, monkeypatch, engine):
-    monkeypatch.setattr(gpu, "request_adapter", lambda: Adapter("DiscreteGPU"))
-    monkeypatch.setattr(gpu, "shared_engine", lambda: engine)
-    name, why = choice.choose_engine()
-    assert name == "gpu"
-    assert why == f"{engine.adapter} passed the self-test"
-
-
-def broken_everywhere(index: np.ndarray) -> np.ndarray:
-    return np.zeros_like(index)
-
-
-def broken_a_pixel_off(index: np.ndarray) -> np.ndarray:
-    return np.roll(index, 1, axis=1)
-
-
-def broken_in_two_per_mille(index: np.ndarray) -> np.ndarray:
-    out = index.copy()
-    out.flat[::500] += 1
-    return out
-
-
-@pytest.mark.parametrize("fault", [broken_everywhere, broken_a_pixel_off, broken_in_two_per_mille])
-def test_hardware_that_disagrees_is_refused(undecided, monkeypatch, engine, fault):
-    draw = engine.index_map
-    monkeypatch.setattr(gpu, "request_adapter", lambda: Adapter("DiscreteGPU"))
-    monkeypatch.setattr(gpu, "shared_engine", lambda: engine)
-    monkeypatch.setattr(engine, "index_map", lambda *args: fault(draw(*args)))
-    name, why = choice.choose_engine()
-    assert name == "cpu"
-    assert "self-test" in why
-
-
-def test_the_self_test_looks_at_something(engine):
-    surfels, cameras = choice.self_test_scene()
-    for camera in cameras:
-        index = rasterize(surfels, camera, "cpu").index
-        assert (index >= 0).mean() > 0.3
-        assert len(np.unique(index)) > 100
-    assert choice.disagreement(engine) <= choice.TOLERATED / 2
-
-
-@pytest.mark.parametrize("name", ["cpu", "gpu"])
-def test_the_environment_decides(undecided, monkeypatch, name):
-    monkeypatch.setenv(choice.OVERRIDE, name)
-    assert choice.choose_engine()[0] == name
-
-
-def test_rasterize_draws_by_gpu(undecided, monkeypatch, engine):
-    monkeypatch.setattr(gpu, "shared_engine", lambda: engine)
-    rng = np.random.default_rng(7)
-    surfels, camera = random_surfels(rng, 200, 2.0, 1.0), random_camera(rng)
-    by_cpu = rasterize(surfels, camera, "cpu")
-    monkeypatch.setenv(choice.OVERRIDE, "gpu")
-    for backend in ("gpu", "auto"):
-        drawn = rasterize(surfels, camera, backend)
-        same = drawn.index == by_cpu.index
-        assert same.mean() >= 1 - DIFFERENT
-        np.testing.assert_array_equal(drawn.depth[same], by_cpu.depth[same])
-
-
-def test_a_gpu_that_fails_at_work_is_given_up(undecided, monkeypatch, caplog):
-    monkeypatch.setenv(choice.OVERRIDE, "gpu")
-
-    def fail():
-        raise GpuUnavailable("the GPU stopped drawing: lost")
-
-    monkeypatch.setattr(gpu, "shared_engine", fail)
-    surfels = disks(((0, 0, 2), TOWARD, 1))
-    with pytest.raises(GpuUnavailable, match="lost"):
-        rasterize(surfels, CAMERA, "gpu")
-    with caplog.at_level(logging.WARNING, "vmem.raster.choice"):
-        for _ in range(2):
-            assert rasterize(surfels, CAMERA).index[16, 20] == 0
-    assert len(caplog.records) == 1
-    assert choice.choose_engine() == ("cpu", "gpu given up: the GPU stopped drawing: lost")

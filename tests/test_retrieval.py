@@ -25,7 +25,8 @@ from vmem.geometry.base import PointMaps
 from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
 from vmem.retrieval import QUERY_SIDE, Retrieval, RetrievalError, query_size, retrieve
-from vmem.selection import NOTHING_VISIBLE, STRATEGIES
+from vmem.selection import DEFAULT_STRATEGY, NOTHING_VISIBLE, STRATEGIES
+from vmem.session import SessionConfig
 
 BY_SURFELS = ("votes", "coverage")
 
@@ -186,6 +187,14 @@ def test_what_cannot_be_asked_is_refused(walk):
         retrieve(MemorySnapshot.empty(), targets)
     with pytest.raises(CameraError):
         retrieve(walk, replace(targets, c2w=targets.c2w * np.nan))
+
+
+def test_the_default_strategy_is_the_same_everywhere(walk):
+    targets = targets_at("d")
+    session = open_box()
+    assert session.config.strategy == SessionConfig().strategy == DEFAULT_STRATEGY
+    answers = (retrieve(walk, targets), walk.retrieve(targets), session.retrieve(targets))
+    assert {answer.strategy for answer in answers} == {DEFAULT_STRATEGY}
 
 
 def test_the_same_question_has_the_same_answer(walk):

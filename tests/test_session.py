@@ -11,10 +11,12 @@ from fakes import CONFIG, BoxGenerator, BoxGeometry, box_photo, open_box
 from PIL import Image
 
 from vmem.backends import BackendError
+from vmem.cameras import Cameras
 from vmem.export import ExportError
 from vmem.memory import MemorySnapshot
 from vmem.photos import PhotoError
 from vmem.progress import Progress
+from vmem.selection import DEFAULT_STRATEGY
 from vmem.session import ConfigError, Session, SessionConfig
 from vmem.views import Frames, Provenance
 
@@ -102,7 +104,7 @@ def test_moves_come_back_to_where_they_began(session):
 
 
 def test_loops_close():
-    """After a turn of 60 degrees and back, the photo is context for the return to it."""
+    """After a turn of 60 degrees and back, the first views are context for the return to them."""
     session = open_box()
     for word in "a" * 15 + "d" * 15:
         session.move(word)
@@ -110,7 +112,12 @@ def test_loops_close():
     assert len(memory.views) == 1 + 30 * 4
     last = memory.retrievals[-1]
     assert last is not None
-    assert last.chosen[0], last.reasons[0]
+    assert last.strategy == DEFAULT_STRATEGY
+    # Its targets lie up to 3 degrees off the photo, and so do the views that serve them best.
+    assert max(last.order) < memory.steps[2].n_views, last.order
+    assert memory.at_step(29).retrieve(last.targets, 4, "votes").chosen[0]
+    home = session.retrieve(Cameras.stack([memory.views[0].camera]))
+    assert home.order[0] == 0, home.order
     # The turn out paid for all surfels; the turn back found every one of them again.
     assert len(memory.surfels) <= 1.02 * memory.steps[15].n_surfels
 

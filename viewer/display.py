@@ -16,7 +16,7 @@ from viewer.panels.memory import MemoryPanel
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import WalkPanel
-from viewer.scene import SceneView, memory_at
+from viewer.scene import SceneView
 from viewer.stream import SurfelStream
 from viewer.surfel_cloud import inject_patch
 from viewer.workspace import Settings
@@ -95,7 +95,7 @@ class Display:
         retrieval = memory.retrievals[-1]
         heat = None
         if retrieval is not None:
-            before = memory_at(memory, len(memory.steps) - 2)
+            before = memory.at_step(len(memory.steps) - 2)
             mode = self._settings.scene.heat
             color = paint_surfels("weight" if mode == "image" else mode, before, retrieval).color
             heat = paint_view(retrieval.buffers[-1], color)

@@ -248,7 +248,7 @@ class SceneView:
             return
         first = memory.steps[-2].n_views
         mode = "weight" if self.options.heat == "image" else self.options.heat
-        before = memory_at(memory, len(memory.steps) - 2)
+        before = memory.at_step(len(memory.steps) - 2)
         color = paint_surfels(mode, before, retrieval).color
         pairs = []
         for view, buffers in zip(memory.views[first:], retrieval.buffers, strict=True):
@@ -276,19 +276,6 @@ class SceneView:
             thickness_units="screen",
             visible=not self._immersed,
         )
-
-
-def memory_at(memory: MemorySnapshot, step: int) -> MemorySnapshot:
-    """``memory`` as it was at the end of ``step``."""
-    end = memory.steps[step]
-    return MemorySnapshot(
-        memory.surfels[: end.n_surfels],
-        memory.link_surfel[: end.n_links],
-        memory.link_view[: end.n_links],
-        memory.views[: end.n_views],
-        memory.steps[: step + 1],
-        memory.retrievals[: step + 1],
-    )
 
 
 def _shared_steps(a: MemorySnapshot, b: MemorySnapshot) -> int:

@@ -17,6 +17,7 @@ from vmem.cameras import FloatArray, path_targets
 from vmem.export import export_walk
 from vmem.photos import load_photo
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
+from vmem.selection import DEFAULT_STRATEGY
 from vmem.session import Session, SessionConfig, StepResult
 from vmem.views import U8
 
@@ -40,7 +41,7 @@ class Settings:
     backend: str = "auto"
     seed: int = 0
     size: int = 288
-    strategy: str = "votes"
+    strategy: str = DEFAULT_STRATEGY
     context_views: int = 4
     keymap: str = "paper"
     mode: str = "step"

@@ -61,15 +61,14 @@ class Tally:
 
     surfel_weight, surfel_pixels (S,) f32: vote of each surfel, ``cos / (1 + depth)`` summed over
     its pixels, and their number · votes, pixels (V,) f64: the same summed over the surfels that a
-    view saw · link_surfel, link_view (L,) i32: the links of visible surfels.
+    view saw · visible (n,) i32: surfels with a pixel, each once, as they first appear.
     """
 
     surfel_weight: F32
     surfel_pixels: F32
     votes: NDArray[np.float64]
     pixels: NDArray[np.float64]
-    link_surfel: I32
-    link_view: I32
+    visible: I32
 
 
 def tally(buffers: Sequence[SurfelBuffers], index: LinkIndex, n_views: int) -> Tally:
@@ -82,26 +81,8 @@ def tally(buffers: Sequence[SurfelBuffers], index: LinkIndex, n_views: int) -> T
     for buffer in buffers:
         n = _sum_pixels(buffer.index, buffer.cosine, buffer.depth, weight, pixels, visible, n)
     visible = visible[:n]
-    n_links = int((index.start[visible + 1] - index.start[visible]).sum())
-    found = Tally(
-        weight,
-        pixels,
-        np.zeros(n_views),
-        np.zeros(n_views),
-        np.empty(n_links, np.int32),
-        np.empty(n_links, np.int32),
-    )
-    _sum_surfels(
-        visible,
-        index.start,
-        index.views,
-        weight,
-        pixels,
-        found.votes,
-        found.pixels,
-        found.link_surfel,
-        found.link_view,
-    )
+    found = Tally(weight, pixels, np.zeros(n_views), np.zeros(n_views), visible)
+    _sum_surfels(visible, index.start, index.views, weight, pixels, found.votes, found.pixels)
     return found
 
 
@@ -143,14 +124,10 @@ def _sum_pixels(index, cosine, depth, weight, pixels, visible, n):
 
 
 @njit(cache=True, nogil=True)
-def _sum_surfels(visible, start, views, weight, pixels, votes, seen, link_surfel, link_view):
-    n = 0
+def _sum_surfels(visible, start, views, weight, pixels, votes, seen):
     for k in range(visible.shape[0]):
         s = visible[k]
         for link in range(start[s], start[s + 1]):
-            view = np.int32(views[link])
+            view = views[link]
             votes[view] += weight[s]
             seen[view] += pixels[s]
-            link_surfel[n] = s
-            link_view[n] = view
-            n += 1

@@ -17,6 +17,7 @@ from vmem.links import extended as extended_links
 from vmem.raster.blocks import Blocks, truncated
 from vmem.raster.blocks import extended as extended_blocks
 from vmem.retrieval import Retrieval, retrieve
+from vmem.selection import DEFAULT_STRATEGY
 from vmem.surfels import Surfels
 from vmem.views import Frames, View
 
@@ -111,7 +112,7 @@ class MemorySnapshot:
         vars(then)["blocks"] = truncated(self.blocks, end.n_surfels)
         return then
 
-    def retrieve(self, targets: Cameras, k: int = 4, strategy: str = "votes") -> Retrieval:
+    def retrieve(self, targets: Cameras, k: int = 4, strategy: str = DEFAULT_STRATEGY) -> Retrieval:
         """See vmem.retrieval.retrieve."""
         return retrieve(self, targets, k, strategy)
 
@@ -242,7 +243,7 @@ class ViewMemory:
         links = self._link_surfel.nbytes + self._link_view.nbytes + seen_by.views.nbytes
         return {"surfels": index + sum(array.nbytes for array in surfels), "links": links}
 
-    def retrieve(self, targets: Cameras, k: int = 4, strategy: str = "votes") -> Retrieval:
+    def retrieve(self, targets: Cameras, k: int = 4, strategy: str = DEFAULT_STRATEGY) -> Retrieval:
         """Retrieve from the present snapshot."""
         return self._snapshot.retrieve(targets, k, strategy)
 

@@ -16,7 +16,7 @@ from vmem.cameras import Cameras, pose_distance
 from vmem.errors import VMemError
 from vmem.links import tally
 from vmem.raster import SurfelBuffers, rasterize
-from vmem.selection import STRATEGIES, Evidence, SelectionConfig
+from vmem.selection import DEFAULT_STRATEGY, STRATEGIES, Evidence, SelectionConfig
 from vmem.views import F32
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def retrieve(
     memory: MemorySnapshot,
     targets: Cameras,
     k: int = 4,
-    strategy: str = "votes",
+    strategy: str = DEFAULT_STRATEGY,
     config: SelectionConfig | None = None,
 ) -> Retrieval:
     """Choose at most ``k`` views of ``memory`` as context for all ``targets`` together.
@@ -116,7 +116,8 @@ def retrieve(
     )
     found = tally(buffers, memory.seen_by, n_views)
     votes = found.votes.astype(np.float32)
-    coverage = found.pixels / max(1.0, float(found.surfel_pixels.sum(dtype=np.float64)))
+    covered = found.surfel_pixels[found.visible].sum(dtype=np.float64)
+    coverage = found.pixels / max(1.0, float(covered))
     distance = pose_distance(memory.poses[:, None], targets.c2w[None]).min(axis=1)
 
     some_depth = np.concatenate([buffer.depth[::4, ::4].ravel() for buffer in buffers])
@@ -126,9 +127,9 @@ def retrieve(
         coverage=coverage,
         distance=distance,
         poses=memory.poses,
-        link_surfel=found.link_surfel,
-        link_view=found.link_view,
+        visible=found.visible,
         pixels=found.surfel_pixels,
+        seen_by=memory.seen_by,
         K_normalized=memory.K_normalized,
         targets=targets,
         target_depth=float(np.median(some_depth)) if some_depth.size else 1.0,

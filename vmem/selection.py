@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vmem.cameras import Cameras, FloatArray, invert_pose, pixel_rays, pose_distance
+from vmem.links import LinkIndex
 from vmem.views import F32
 
 if TYPE_CHECKING:
@@ -57,19 +58,20 @@ class SelectionConfig:
 class Evidence:
     """What is known about V candidate views for one query of T targets.
 
-    votes, coverage, distance (V,) and poses (V, 4, 4) as in Retrieval; link_surfel, link_view (L,)
-    restricted to visible surfels; pixels (S,) covered by each surfel. For ``fov``: K_normalized
-    (V, 3, 3), rows 0 and 1 over the image's width and height · targets · target_depth, the median
-    depth that they see, in scene units. For ``reference``: the memory itself.
+    votes, coverage, distance (V,) and poses (V, 4, 4) as in Retrieval · visible (n,) i32: surfels
+    that cover a pixel, each once · pixels (S,) covered by each surfel · seen_by: the views that saw
+    each. For ``fov``: K_normalized (V, 3, 3), rows 0 and 1 over the image's width and height ·
+    targets · target_depth, the median depth that they see, in scene units. For ``reference``: the
+    memory itself.
     """
 
     votes: F32
     coverage: NDArray
     distance: FloatArray
     poses: FloatArray
-    link_surfel: NDArray[np.int32]
-    link_view: NDArray[np.int32]
+    visible: NDArray[np.int32]
     pixels: F32
+    seen_by: LinkIndex
     K_normalized: FloatArray
     targets: Cameras
     target_depth: float = 1.0
@@ -205,16 +207,18 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     """
     if not (evidence.votes > 0).any():
         return _fallback(evidence, k)
-    surface, view_of, area = _surface(evidence)
+    surface, area = _surface(evidence)
+    start, views = evidence.seen_by.start, evidence.seen_by.views
     new, worth = area.copy(), area.copy()
     chosen = _Chosen(evidence.poses)
     chosen.open &= evidence.votes > 0
     reasons = ["no visible surfel"] * len(evidence)
     gains = np.empty(len(evidence))
+    covered = np.empty(len(surface), bool)
     while len(chosen.order) < k and chosen.open.any():
-        _sum_by_view(surface, view_of, worth, gains)
+        _sum_by_view(surface, start, views, worth, gains)
         view = _best_gain(evidence, gains, chosen, config)
-        covered = surface[view_of == view]
+        _seen_by_view(surface, start, views, view, covered)
         adds = float(new[covered].sum())
         reasons[view] = (
             f"chosen: adds {100 * adds:.0f} % of the visible surface"
@@ -224,7 +228,7 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
         chosen.add(view)
         new[covered] = 0
         worth[covered] *= config.second_look
-    _sum_by_view(surface, view_of, new, gains)
+    _sum_by_view(surface, start, views, new, gains)
     for view in np.flatnonzero(chosen.open).tolist():
         adds_more = gains[view] >= config.min_gain
         reasons[view] = "beyond K" if adds_more else "adds nothing that chosen views lack"
@@ -253,63 +257,54 @@ def _best_gain(
     return min(int(np.argmax(like)), view) if like.any() else view
 
 
-def _surface(evidence: Evidence) -> tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]:
-    """Pieces of visible surface: (m,) i32 and (m,) i32, "this piece was seen by this view", and
-    (n,) f64, the pieces' shares of the targets' covered pixels.
+def _surface(evidence: Evidence) -> tuple[NDArray[np.int32], FloatArray]:
+    """Pieces of visible surface that any view saw: (m,) i32 surfels and (m,) f64, their shares of
+    the targets' covered pixels.
 
-    A piece is a surfel. Of many a sample is taken, in proportion to their pixels, and the small
-    ones of it stand for those left out. The sample is the same for the same surfels.
+    Of many surfels a sample is taken, in proportion to their pixels, and the small ones of it stand
+    for those left out. The sample is the same for the same surfels.
     """
-    total, n_visible = _count(evidence.pixels)
-    least = total / SURFACE_SAMPLES if n_visible > SURFACE_SAMPLES else 0.0
-    surface = np.empty(len(evidence.link_surfel), np.int32)
-    view_of = np.empty(len(evidence.link_surfel), np.int32)
-    pixels = np.empty(n_visible)
-    n, m = _sample(
-        evidence.pixels, evidence.link_surfel, evidence.link_view, least, surface, view_of, pixels
-    )
-    return surface[:m], view_of[:m], pixels[:n] / total
+    visible = evidence.visible
+    total = evidence.pixels[visible].sum(dtype=np.float64)
+    least = total / SURFACE_SAMPLES if len(visible) > SURFACE_SAMPLES else 0.0
+    surface, area = np.empty(len(visible), np.int32), np.empty(len(visible))
+    m = _sample(visible, evidence.pixels, evidence.seen_by.start, least, surface, area)
+    return surface[:m], area[:m] / total
 
 
 @njit(cache=True, nogil=True)
-def _count(pixels):
-    """Sum and number of what is not zero."""
-    total, n = 0.0, 0
-    for s in range(pixels.shape[0]):
-        if pixels[s] > 0:
-            total += pixels[s]
-            n += 1
-    return total, n
-
-
-@njit(cache=True, nogil=True)
-def _sample(pixels, link_surfel, link_view, least, surface, view_of, area):
+def _sample(visible, pixels, start, least, surface, area):
     """Keep a surfel with chance ``pixels / least``; the kept ones count for ``least`` at least."""
-    pieces = np.zeros(pixels.shape[0], np.int32)
-    n, m = 0, 0
-    last, piece = -1, 0
-    for link in range(link_surfel.shape[0]):
-        s = link_surfel[link]
-        if s != last:  # links often come surfel by surfel
-            last, piece = s, pieces[s]
-            # Low bits of a product by an odd number near 2^32 / phi spread evenly over surfels.
-            chance = np.uint32(s * np.int64(2654435769)) * 2.0**-32
-            if piece == 0 and pixels[s] > chance * least:
-                area[n] = max(pixels[s], least)
-                n += 1
-                piece = pieces[s] = n
-        if piece > 0:
-            surface[m] = piece - 1
-            view_of[m] = link_view[link]
+    m = 0
+    for i in range(visible.shape[0]):
+        s = visible[i]
+        # Low bits of a product by an odd number near 2^32 / phi spread evenly over surfels.
+        chance = np.uint32(s * np.int64(2654435769)) * 2.0**-32
+        if pixels[s] > chance * least and start[s] < start[s + 1]:
+            surface[m] = s
+            area[m] = max(pixels[s], least)
             m += 1
-    return n, m
+    return m
 
 
 @njit(cache=True, nogil=True)
-def _sum_by_view(surface, view_of, worth, gains):
+def _sum_by_view(surface, start, views, worth, gains):
     gains[:] = 0
     for i in range(surface.shape[0]):
-        gains[view_of[i]] += worth[surface[i]]
+        s = surface[i]
+        for link in range(start[s], start[s + 1]):
+            gains[views[link]] += worth[i]
+
+
+@njit(cache=True, nogil=True)
+def _seen_by_view(surface, start, views, view, seen):
+    for i in range(surface.shape[0]):
+        s = surface[i]
+        seen[i] = False
+        for link in range(start[s], start[s + 1]):
+            if views[link] == view:
+                seen[i] = True
+                break
 
 
 # --- baselines of the paper ------------------------------------------------------------------
@@ -393,3 +388,6 @@ STRATEGIES: dict[str, Strategy] = {
     "fov": fov,
     "reference": reference,
 }
+
+DEFAULT_STRATEGY = "coverage"
+"""What is used unless something else is asked for: it beats all others (docs/retrieval.md)."""

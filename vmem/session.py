@@ -23,7 +23,7 @@ from vmem.memory import MemorySnapshot, StepRecord, ViewMemory, make_record
 from vmem.photos import load_photo
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.retrieval import Retrieval
-from vmem.selection import STRATEGIES
+from vmem.selection import DEFAULT_STRATEGY, STRATEGIES
 from vmem.views import U8, Frames
 
 
@@ -49,7 +49,7 @@ class SessionConfig:
     """K: how many retrieved views the generator sees."""
     target_views: int = 4
     """Frames that one step makes on its way to the target."""
-    strategy: str = "votes"
+    strategy: str = DEFAULT_STRATEGY
     """Retrieval strategy; see vmem.selection."""
     association: AssociationConfig = field(default_factory=AssociationConfig)
     """How new views enter memory."""

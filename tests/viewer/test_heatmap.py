@@ -21,7 +21,6 @@ from viewer.heatmap import (
     paint_surfels,
     paint_view,
 )
-from viewer.scene import memory_at
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
@@ -58,8 +57,8 @@ def grey(memory: MemorySnapshot, surfel: int) -> np.ndarray:
 def test_every_mode_paints_every_surfel_whatever_memory_the_retrieval_is_of(
     mode: str, step: int, asked_at: int | None, walk: MemorySnapshot
 ) -> None:
-    memory = memory_at(walk, step)
-    retrieval = None if asked_at is None else asked_from(memory_at(walk, asked_at), 3)
+    memory = walk.at_step(step)
+    retrieval = None if asked_at is None else asked_from(walk.at_step(asked_at), 3)
     painted = paint_surfels(mode, memory, retrieval)
     assert painted.color.shape == (len(memory.surfels), 3)
     assert painted.color.dtype == np.uint8
@@ -111,7 +110,7 @@ def test_without_a_retrieval_nothing_is_lit(mode: str, walk: MemorySnapshot) -> 
 def test_a_retrieval_of_a_memory_that_was_longer_lights_nothing(
     mode: str, walk: MemorySnapshot, retrieval: Retrieval
 ) -> None:
-    memory = memory_at(walk, 2)
+    memory = walk.at_step(2)
     assert len(retrieval.surfel_weight) > len(memory.surfels)
     assert_array_equal(
         paint_surfels(mode, memory, retrieval).color, paint_surfels(mode, memory, None).color
@@ -194,7 +193,7 @@ def test_owner_is_the_first_view_that_saw_the_surfel(walk: MemorySnapshot) -> No
 
 
 def test_owners_keep_their_colours_as_the_walk_goes_on(walk: MemorySnapshot) -> None:
-    early = memory_at(walk, 3)
+    early = walk.at_step(3)
     assert_array_equal(
         paint_surfels("owner", early, None).color,
         paint_surfels("owner", walk, None).color[: len(early.surfels)],
@@ -232,7 +231,7 @@ def test_depth_is_brighter_near_the_ghost(walk: MemorySnapshot, retrieval: Retri
 
 
 def test_depth_without_a_ghost_is_seen_from_the_origin(walk: MemorySnapshot) -> None:
-    at_origin = memory_at(walk, 0).retrieve(Cameras.stack([walk.views[0].camera]))
+    at_origin = walk.at_step(0).retrieve(Cameras.stack([walk.views[0].camera]))
     assert_array_equal(
         paint_surfels("depth", walk, None).color, paint_surfels("depth", walk, at_origin).color
     )

@@ -16,7 +16,6 @@ from standins import Asked, as_client, labelled, use
 
 from viewer.heatmap import MODES, paint_surfels
 from viewer.panels.memory import ROWS, MemoryPanel, data_url, union_coverage
-from viewer.scene import memory_at
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
@@ -175,6 +174,6 @@ def test_memories_of_every_length_fit_the_panels(
 ) -> None:
     panel = MemoryPanel(as_client(asked), server.gui)
     for step in range(len(walk.steps)):
-        memory = memory_at(walk, step)
+        memory = walk.at_step(step)
         panel.show_retrieval(memory, ask_from(memory, 0), 1.0)
         assert len(rows_of(panel._table.content)) == min(ROWS, len(memory.views))

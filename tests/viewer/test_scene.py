@@ -15,7 +15,6 @@ from standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
 from viewer.scene import (
     SceneOptions,
     SceneView,
-    memory_at,
     pose_wxyz,
     thumbnail,
 )
@@ -62,7 +61,7 @@ def test_the_whole_memory_is_shown(
 def test_a_step_sends_only_its_own_surfels_and_frustums(
     view: SceneView, server: viser.ViserServer, recorder: Recorder, walk: MemorySnapshot
 ) -> None:
-    before, after = memory_at(walk, 3), memory_at(walk, 4)
+    before, after = walk.at_step(3), walk.at_step(4)
     view.show_memory(before, None)
     handles = list(view.frustums)
     with recorder.listening() as heard:
@@ -93,7 +92,7 @@ def test_the_same_memory_again_sends_no_surfel_and_no_frustum(
 def test_an_undo_only_cuts_what_the_step_had_added(
     view: SceneView, server: viser.ViserServer, recorder: Recorder, walk: MemorySnapshot
 ) -> None:
-    before, after = memory_at(walk, 3), memory_at(walk, 4)
+    before, after = walk.at_step(3), walk.at_step(4)
     view.show_memory(after, None)
     handles = list(view.frustums)
     with recorder.listening() as heard:
@@ -112,7 +111,7 @@ def test_a_redo_after_an_undo_uses_the_same_names_again(
     view.show_memory(walk, None)
     names = set(nodes(server, "/"))
     for step in (2, 8, 0, 8):
-        view.show_memory(memory_at(walk, step), None)
+        view.show_memory(walk.at_step(step), None)
     # A billboard once made is only hidden.
     assert set(nodes(server, "/")) == names
     assert_shows(server, walk)
@@ -163,7 +162,7 @@ def test_wherever_the_walk_goes_the_scene_shows_its_memory(
     fresh = SceneView(server.scene, SceneOptions())
     for which, step in stops:
         branch = branches[which]
-        memory = memory_at(branch, min(step, len(branch.steps) - 1))
+        memory = branch.at_step(min(step, len(branch.steps) - 1))
         fresh.show_memory(memory, None)
         assert_shows(server, memory)
 
@@ -179,11 +178,11 @@ def billboards(server: viser.ViserServer) -> list[bool]:
 def test_there_are_no_billboards_without_a_step(
     view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
 ) -> None:
-    view.show_memory(memory_at(walk, 0), None)
+    view.show_memory(walk.at_step(0), None)
     assert not any(billboards(server))
-    view.show_memory(memory_at(walk, 1), None)
+    view.show_memory(walk.at_step(1), None)
     assert billboards(server) == [True] * 8, "four frames, each beside its heat map"
-    view.show_memory(memory_at(walk, 0), None)
+    view.show_memory(walk.at_step(0), None)
     assert billboards(server) == [False] * 8
 
 
@@ -207,7 +206,7 @@ def test_switches_hide_and_show(
     view.show_options()
     assert not any(frustum.visible for frustum in view.frustums)
     assert not any(billboards(server))
-    view.show_memory(memory_at(walk, 4), None)
+    view.show_memory(walk.at_step(4), None)
     view.show_memory(walk, None)
     assert not any(frustum.visible for frustum in view.frustums), "new ones obey too"
     assert not any(billboards(server))
@@ -263,19 +262,3 @@ def test_a_thumbnail_has_the_longer_side_asked_for(
     picture = thumbnail(np.full((*hw, 3), 9, np.uint8))
     assert picture.shape == (*expected, 3)
     assert (picture == 9).all()
-
-
-def test_memory_at_is_the_memory_that_was() -> None:
-    session = open_box()
-    snapshots = [session.snapshot()]
-    for word in "wwa":
-        session.move(word)
-        snapshots.append(session.snapshot())
-    for step, was in enumerate(snapshots):
-        again = memory_at(snapshots[-1], step)
-        assert again.views == was.views
-        assert again.steps == was.steps
-        assert again.retrievals == was.retrievals
-        assert_array_equal(again.surfels.position, was.surfels.position)
-        assert_array_equal(again.link_surfel, was.link_surfel)
-        assert_array_equal(again.link_view, was.link_view)

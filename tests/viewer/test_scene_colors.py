@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 from standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
 
 from viewer.heatmap import MODES, paint_surfels
-from viewer.scene import AMBER, FAINT, QUIET, SceneView, memory_at
+from viewer.scene import AMBER, FAINT, QUIET, SceneView
 from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
@@ -61,7 +61,7 @@ def test_after_a_step_and_its_retrieval_every_surfel_has_the_colour_of_the_mode(
     view.options.heat = mode
     retrieval = None
     for step in (0, 3, 5, 2, 6):
-        memory = memory_at(walk, step)
+        memory = walk.at_step(step)
         view.show_memory(memory, retrieval)
         if mode in ("weight", "support", "depth"):
             retrieval = asked(memory, 0)
@@ -146,7 +146,7 @@ def test_the_path_joins_the_views_in_order(
     view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
 ) -> None:
     for step in (0, 8, 3):
-        memory = memory_at(walk, step)
+        memory = walk.at_step(step)
         view.show_memory(memory, None)
         stops = np.array([stored.camera.position for stored in memory.views], np.float32)
         points = nodes(server, "/path")["/path"].points

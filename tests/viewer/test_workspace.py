@@ -122,7 +122,7 @@ def done(diary: Diary, change: Callable[[], object]) -> object:
 def test_opening_makes_a_session_of_the_photo_with_the_settings(
     workspace: Workspace, made: Made, diary: Diary
 ) -> None:
-    workspace.settings.context_views, workspace.settings.strategy = 3, "coverage"
+    workspace.settings.context_views, workspace.settings.strategy = 3, "votes"
     workspace.open(PHOTO)
     (event,) = diary.wait_for("finished")
     session = session_of(workspace)
@@ -131,7 +131,7 @@ def test_opening_makes_a_session_of_the_photo_with_the_settings(
     assert workspace.source is PHOTO
     assert made.asked == [("preview", 7, SIZE)]
     config = session.config
-    assert (config.seed, config.context_views, config.strategy) == (7, 3, "coverage")
+    assert (config.seed, config.context_views, config.strategy) == (7, 3, "votes")
     assert session.snapshot().views[0].rgb.shape == (SIZE, SIZE, 3)
 
 
