@@ -70,7 +70,8 @@ class AssociationConfig:
 @dataclass(frozen=True, eq=False)
 class Association:
     """What one view adds: ``seen`` (L,) i32 indices of known surfels it saw again, ascending and
-    unique, and ``spawned`` surfels, all of which it saw. ``fit`` is what was done to its depth, ``bend`` how it was judged."""
+    unique, and ``spawned`` surfels, all of which it saw. ``fit`` is what was done to its depth,
+    ``bend`` the smooth difference up to which it was judged."""
 
     seen: I32
     spawned: Surfels
@@ -122,10 +123,17 @@ def associate(
     tolerance = np.where(trusted, width * measured, -1)
 
     def agreeing(drawn: SurfelBuffers) -> NDArray[np.bool_]:
-        agrees = np.abs(drawn.depth - bent.applied(measured)) <= tolerance
+        off = np.abs(drawn.depth - bent.applied(measured))
+        agrees = off <= tolerance
         if bent.field is not None:
+            # Disks that estimated depth has tilted agree at their centres if not at their rims; but
+            # something thin may stand between a centre and the rim.
             there, centre = known.at_centres(drawn, given, fine_camera)
-            agrees |= (there > 0) & (np.abs(centre - bent.applied(there)) <= tolerance)
+            agrees |= (
+                (there > 0)
+                & (np.abs(centre - bent.applied(there)) <= tolerance)
+                & (off <= config.bent_tolerance * measured)
+            )
         return agrees & (drawn.index >= 0)
 
     agrees = agreeing(drawn)

@@ -87,7 +87,7 @@ def bend(measured: F32, known: F32) -> Bend:
     for width in WIDTHS:
         field += _local_mean(left, weight, field.shape, width)
         left = ratio - _enlarged(field, ratio.shape)
-        cutoff = np.clip(4 * np.median(np.abs(left[gentle])), *CUTOFF)
+        cutoff = np.clip(4 * np.median(np.abs(left[weight > 0])), *CUTOFF)
         weight = gentle * np.square(np.clip(1 - np.square(left / cutoff), 0, None))
     after = float(np.median(np.abs(left[usable])))
     explained = (np.abs(left[usable]) <= NEAR_FIELD).mean()
