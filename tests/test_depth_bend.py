@@ -113,13 +113,13 @@ def test_interpolation_is_exact_on_a_plane_and_nan_beyond():
     row, column = np.indices((5, 7)).astype(np.float32)
     plane = 1 + 2 * column - 3 * row
     rng = np.random.default_rng(0)
-    x, y = rng.uniform(-2, 8, 500), rng.uniform(-2, 6, 500)
+    x, y = (rng.uniform(-2, end, 500).astype(np.float32) for end in (8, 6))
     got = interpolated(plane, x, y)
     inside = (x >= 0) & (x < 6) & (y >= 0) & (y < 4)
     np.testing.assert_allclose(got[inside], (1 + 2 * x - 3 * y)[inside], atol=1e-4)
     assert np.isnan(got[~inside]).all()
     plane[2, 3] = np.nan
-    assert np.isnan(interpolated(plane, np.array([2.5]), np.array([1.5]))).all()
+    assert np.isnan(interpolated(plane, x[:1] * 0 + 2.5, y[:1] * 0 + 1.5)).all()
 
 
 # --- association ------------------------------------------------------------------------------

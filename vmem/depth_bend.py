@@ -6,9 +6,10 @@ came into sight. Errors change gently; surfaces begin at a step. So the field gr
 largest region without a step, coarse to fine, and takes in only what comes near it. Elsewhere it
 fades to 0. It is used only if it is called for and mends what it should.
 
-The field only judges what is the same surface; no depth is changed by it. Depth that is pulled to a
-memory which leans to the front, as drawn disks do, pulls the next frame further: over a walk out
-and back, points ran away by a third of their distance.
+The field only judges what is the same surface; no depth is changed by it. Drawn disks lean to the
+front, and points pulled to them pull the next frame's further: with four fifths of the field put on
+depth of 2 % error, what was drawn after a walk out and back was 8 % too near in the median, against
+4 % with none.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def bend(measured: F32, known: F32) -> Bend:
 
 
 def _enlarged(field: F32, hw: tuple[int, ...]) -> F32:
-    return np.asarray(cv2.resize(field, (hw[1], hw[0]), interpolation=cv2.INTER_LINEAR))
+    large = cv2.resize(field, (hw[1], hw[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.float32)
 
 
 def _local_mean(values: F32, weight: F32, size: tuple[int, ...], width: float) -> F32:
