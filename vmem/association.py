@@ -203,15 +203,13 @@ class _Known:
         front. Their centres do not.
         """
         shown = drawn.index >= 0
-        index, back = np.unique(drawn.index[shown], return_inverse=True)
-        split = np.searchsorted(index, len(self.memory))
-        position = np.concatenate(
-            [
-                self.memory.position[index[:split]],
-                self.recent.position[index[split:] - len(self.memory)],
-            ]
-        )
-        local = position @ camera.w2c[:3, :3].T + camera.w2c[:3, 3]
+        index = drawn.index[shown]
+        old = index < len(self.memory)
+        position = np.empty((len(index), 3), np.float32)
+        position[old] = self.memory.position[index[old]]
+        position[~old] = self.recent.position[index[~old] - len(self.memory)]
+        w2c = camera.w2c.astype(np.float32)
+        local = position @ w2c[:3, :3].T + w2c[:3, 3]
         depth = np.maximum(local[:, 2], 1e-6)
         K = camera.K
         x = (K[0, 0] * local[:, 0] / depth + K[0, 2] - 0.5).astype(np.float32)
@@ -221,7 +219,7 @@ class _Known:
         with np.errstate(divide="ignore"):
             there = np.nan_to_num(1 / inverse, nan=0, posinf=0)
         both = np.zeros((2, *drawn.index.shape), np.float32)
-        both[:, shown] = np.stack([there, np.where(there > 0, depth, 0)])[:, back]
+        both[:, shown] = np.stack([there, np.where(there > 0, depth, 0)])
         return both[0], both[1]
 
     def has_coarse(self, seen: I32, camera: Camera, grid: tuple[int, int], limit: float) -> bool:
