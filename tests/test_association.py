@@ -103,6 +103,14 @@ def test_depths_agree_up_to_the_tolerance(offset, links):
     assert (len(found.spawned) == 0) == links
 
 
+@pytest.mark.parametrize("distance", [0.4, 2.0, 9.0])
+@pytest.mark.parametrize(("offset", "links"), [(1.04, True), (1.06, False)])
+def test_the_tolerance_grows_with_depth(distance, offset, links):
+    memory = taken_in(Surfels.empty(), wall(distance)).spawned
+    found = taken_in(memory, wall(distance * offset))
+    assert (len(found.seen) > 0.9 * len(memory)) == links
+
+
 def test_samples_without_confidence_neither_link_nor_spawn():
     depth = wall(2.0)
     depth[:, 32:] = np.nan
@@ -185,6 +193,18 @@ def test_surfels_are_appended_in_tiles():
     assert len(np.unique(tile[:256], axis=0)) == 1
     changes = (np.diff(tile, axis=0) != 0).any(axis=1).sum()
     assert changes == 3 * 3 - 1, "a tile is left and entered again"
+
+
+@pytest.mark.parametrize("confidence", [0.15, 0.5, 0.8, 1.0, 7.0])
+def test_the_tolerance_shrinks_as_confidence_grows(confidence):
+    memory = taken_in(Surfels.empty(), wall(2.0)).spawned
+    sure = np.full(HW, confidence, np.float32)
+    width = CONFIG.depth_tolerance * (2 - min(confidence, 1))
+    for share, links in ((0.95, True), (1.05, False)):
+        # The tolerance is relative to the new depth, so nearer than memory by this much.
+        found = taken_in(memory, wall(2.0 / (1 + share * width)), confidence=sure)
+        assert (len(found.seen) > 0.9 * len(memory)) == links
+        assert (len(found.spawned) == 0) == links
 
 
 def test_uncertain_depth_has_more_tolerance():

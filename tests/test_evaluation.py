@@ -252,6 +252,14 @@ def test_exact_depth_remembers_better_than_noise(recorded):
     assert exact.holes < 0.03
 
 
+def test_smooth_errors_that_are_seen_through_fill_memory_less(recorded):
+    (plain,) = trials.judge_association([recorded], (2304,), (0.05,), n=3)
+    (bent,) = trials.judge_association([recorded], (2304,), (0.05,), n=3, bend_depth=True)
+    assert bent.surfels < 0.5 * plain.surfels
+    assert bent.leaks < plain.leaks
+    assert bent.holes < 0.03
+
+
 @pytest.mark.parametrize("strategy", ["votes", "coverage"])
 def test_coming_back_retrieves_the_first_views(recorded, strategy):
     """Turned away and back: the views of the way out, the first of all included."""

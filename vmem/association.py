@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera
+from vmem.depth_bend import STRAIGHT, Bend, bend
 from vmem.depth_fit import IDENTITY, DepthFit, fitted
 from vmem.parallel import read_only, run_sliced, thread_count
 from vmem.raster import Blocks, SurfelBuffers, overlaid, rasterize
@@ -58,16 +59,24 @@ class AssociationConfig:
     estimated depth; exact depth needs none."""
     fit_shift: bool = False
     """With fit_depth: also shift it."""
+    bend_depth: bool = False
+    """Judge agreement up to a difference from memory that is smooth over the frame
+    (vmem/depth_bend.py): for estimated depth. Points and depth stay as they are."""
+    bent_tolerance: float = 0.08
+    """With bend_depth: what the frame's residual may widen the tolerance to. Below a tenth, a step
+    of 10 % stays one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Association:
     """What one view adds: ``seen`` (L,) i32 indices of known surfels it saw again, ascending and
-    unique, and ``spawned`` surfels, all of which it saw. ``fit`` is what was done to its depth."""
+    unique, and ``spawned`` surfels, all of which it saw. ``fit`` is what was done to its depth,
+    ``bend`` the smooth difference up to which it was judged."""
 
     seen: I32
     spawned: Surfels
     fit: DepthFit = IDENTITY
+    bend: Bend = STRAIGHT
 
 
 def associate(
@@ -103,14 +112,36 @@ def associate(
         points = fit.applied_to_points(points, depth, camera)
         depth = fit.applied(depth)
     width = config.depth_tolerance * (1 + config.doubt * (1 - np.clip(sure, 0, 1)))
-    tolerance = np.where(sure >= config.min_confidence, width * measured, -1)
+    trusted = sure >= config.min_confidence
+    bent = STRAIGHT
+    given = np.where(trusted, measured, np.nan)
+    if config.bend_depth:
+        bent = bend(*known.at_centres(drawn, given, fine_camera))
+    if bent.field is not None:
+        # About three standard deviations of what the smooth difference leaves.
+        width = np.maximum(width, min(4.4 * bent.residual, config.bent_tolerance))
+    tolerance = np.where(trusted, width * measured, -1)
 
-    agrees = _agreeing(drawn, measured, tolerance)
+    def agreeing(drawn: SurfelBuffers) -> NDArray[np.bool_]:
+        off = np.abs(drawn.depth - bent.applied(measured))
+        agrees = off <= tolerance
+        if bent.field is not None:
+            # Disks that estimated depth has tilted agree at their centres if not at their rims; but
+            # something thin may stand between a centre and the rim.
+            there, centre = known.at_centres(drawn, given, fine_camera)
+            agrees |= (
+                (there > 0)
+                & (np.abs(centre - bent.applied(there)) <= tolerance)
+                & (off <= config.bent_tolerance * measured)
+            )
+        return agrees & (drawn.index >= 0)
+
+    agrees = agreeing(drawn)
     seen = _distinct(drawn.index[agrees])
     if known.has_coarse(seen, camera, grid, config.coarseness):
         # Coarse surfels hide the finer ones that an earlier close look put on the same surface.
         drawn = known.without_coarse(camera, grid, config.coarseness).drawn(fine_camera, "cpu")
-        agrees = _agreeing(drawn, measured, tolerance)
+        agrees = agreeing(drawn)
         seen = _distinct(np.concatenate([seen, drawn.index[agrees]]))
     # A sample's cell holds four fine pixels; any of them can explain it.
     explained = agrees.reshape(grid[0], 2, grid[1], 2).any(axis=(1, 3)).ravel()
@@ -118,11 +149,20 @@ def associate(
     samples = surfels_from_pointmap(points, depth, rgb, camera, grid)
     order = tile_order(grid)
     spawned = samples[order[(usable & ~explained)[order]]]
-    return Association(seen, spawned, fit)
+    return Association(seen, spawned, fit, bent)
 
 
-def _agreeing(drawn: SurfelBuffers, measured: F32, tolerance: NDArray) -> NDArray[np.bool_]:
-    return (drawn.index >= 0) & (np.abs(drawn.depth - measured) <= tolerance)
+def interpolated(image: F32, x: F32, y: F32) -> F32:
+    """(N,) values of ``image`` (H, W) between its pixels, at columns x (N,) and rows y (N,) that
+    count from pixel centres; nan outside of it and beside a nan."""
+    h, w = image.shape
+    row, column = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
+    inside = (row >= 0) & (column >= 0) & (row < h - 1) & (column < w - 1)
+    row, column = np.where(inside, row, 0), np.where(inside, column, 0)
+    u, v = x - column, y - row
+    above = (1 - u) * image[row, column] + u * image[row, column + 1]
+    below = (1 - u) * image[row + 1, column] + u * image[row + 1, column + 1]
+    return np.where(inside, (1 - v) * above + v * below, np.nan).astype(np.float32)
 
 
 def _distinct(values: I32) -> I32:
@@ -154,6 +194,33 @@ class _Known:
         if len(self.recent) == 0:
             return old
         return overlaid(old, rasterize(self.recent, camera, backend), len(self.memory))
+
+    def at_centres(self, drawn: SurfelBuffers, measured: F32, camera: Camera) -> tuple[F32, F32]:
+        """For every pixel, the measured depth at the centre of the surfel drawn there and that
+        centre's own depth, both (H, W) f32; 0 where there is no surfel or nothing (nan) measured.
+
+        Where disks overlap the nearest shows, so as soon as they tilt, what is drawn leans to the
+        front. Their centres do not.
+        """
+        shown = drawn.index >= 0
+        index = drawn.index[shown]
+        old = index < len(self.memory)
+        position = np.empty((len(index), 3), np.float32)
+        position[old] = self.memory.position[index[old]]
+        position[~old] = self.recent.position[index[~old] - len(self.memory)]
+        w2c = camera.w2c.astype(np.float32)
+        local = position @ w2c[:3, :3].T + w2c[:3, 3]
+        depth = np.maximum(local[:, 2], 1e-6)
+        K = camera.K
+        x = (K[0, 0] * local[:, 0] / depth + K[0, 2] - 0.5).astype(np.float32)
+        y = (K[1, 1] * local[:, 1] / depth + K[1, 2] - 0.5).astype(np.float32)
+        # Inverse depth is linear on planes. A disk's centre may lie outside of the image.
+        inverse = interpolated((1 / measured).astype(np.float32), x, y)
+        with np.errstate(divide="ignore"):
+            there = np.nan_to_num(1 / inverse, nan=0, posinf=0)
+        both = np.zeros((2, *drawn.index.shape), np.float32)
+        both[:, shown] = np.stack([there, np.where(there > 0, depth, 0)])
+        return both[0], both[1]
 
     def has_coarse(self, seen: I32, camera: Camera, grid: tuple[int, int], limit: float) -> bool:
         """Whether a seen surfel has more than ``limit`` times a sample's radius."""

@@ -45,6 +45,8 @@ class Plan:
     """Points per frame to compare."""
     noises: tuple[float, ...] = (0.0, 0.02, 0.05)
     """Standard deviations of the relative depth error to compare."""
+    bend_depth: bool = False
+    """Whether association allows for depth errors that are smooth over the frame."""
     places: int = 10
     """Jumps, sweeps and test views a walk."""
 
@@ -104,7 +106,9 @@ def evaluate(plan: Plan, on_progress: OnProgress = silent) -> Report:
     batches = compare_batches(asked)
     on_progress(Progress("association", 3, 4))
     first_world = walks[: len(walks) // len(plan.seeds)]
-    association = judge_association(first_world, plan.points, plan.noises, plan.places)
+    association = judge_association(
+        first_world, plan.points, plan.noises, plan.places, bend_depth=plan.bend_depth
+    )
     return Report(plan, tuple(strategies), tuple(settings), tuple(batches), tuple(association))
 
 

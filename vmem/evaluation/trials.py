@@ -97,12 +97,15 @@ def record(world: World, walk: Walk) -> Recorded:
     return Recorded(world, walk, tuple(look(world, camera) for camera in cameras))
 
 
-def remember(recorded: Recorded, points_per_frame: int, noise: float = 0.0) -> list[MemorySnapshot]:
+def remember(
+    recorded: Recorded, points_per_frame: int, noise: float = 0.0, *, bend_depth: bool = False
+) -> list[MemorySnapshot]:
     """The memory after the first view and after every step.
 
     noise: standard deviation of the relative depth error, smooth over the frame, new in each.
+    bend_depth: see AssociationConfig.
     """
-    config = replace(AssociationConfig(), points_per_frame=points_per_frame)
+    config = AssociationConfig(points_per_frame=points_per_frame, bend_depth=bend_depth)
     memory = ViewMemory()
     snapshots = []
     rng = np.random.default_rng(0)
@@ -204,7 +207,12 @@ def _kinds(asked: Sequence[Query]) -> list[str]:
 
 
 def judge_association(
-    walks: Sequence[Recorded], points: Sequence[int], noises: Sequence[float], n: int = 10
+    walks: Sequence[Recorded],
+    points: Sequence[int],
+    noises: Sequence[float],
+    n: int = 10,
+    *,
+    bend_depth: bool = False,
 ) -> list[AssociationRow]:
     """Remember every walk in every way and look at its memory from ``n`` places nearby."""
     tests = [_test_views(recorded, i, n) for i, recorded in enumerate(walks)]
@@ -213,7 +221,7 @@ def judge_association(
         for noise in noises:
             numbers = []
             for recorded, views in zip(walks, tests, strict=True):
-                memory = remember(recorded, points_per_frame, noise)[-1]
+                memory = remember(recorded, points_per_frame, noise, bend_depth=bend_depth)[-1]
                 size = (len(memory.surfels), len(memory.link_surfel))
                 numbers += [(*size, *_quality(memory, *view)) for view in views]
             means = np.mean(numbers, axis=0)

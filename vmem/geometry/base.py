@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class PointMaps:
     """points (T, H, W, 3) f32 world · depth (T, H, W) f32 z-depth · confidence (T, H, W) f32.
 
-    A pixel without usable geometry (sky, failure) has confidence 0.
+    Confidence is 0 in a pixel without usable geometry (sky, failure) and 1 where it is as good as
+    the estimator's best; association widens its tolerance in between.
     """
 
     points: F32
