@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
@@ -21,10 +22,8 @@ def ensure_kernel_cache() -> None:
     beside = Path(__file__).parent / "__pycache__"
     if any(_writable(folder) for folder in (given, beside, _user_cache()) if folder):
         return
-    try:
+    with suppress(OSError):  # nothing can be written anywhere: numba's own message says so
         os.environ[VARIABLE] = str(_private_folder())
-    except OSError:
-        pass  # nothing can be written anywhere: numba's own message says so
 
 
 def _user_cache() -> Path:

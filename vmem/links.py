@@ -18,6 +18,8 @@ from vmem.raster import SurfelBuffers
 from vmem.views import F32
 
 I32 = NDArray[np.int32]
+
+
 class LinkError(VMemError, ValueError):
     """A link to a surfel or a view that does not exist, or a drawing of another memory."""
 
@@ -133,7 +135,7 @@ def _check_log(n_surfels: int, n_views: int, link_surfel: I32, link_view: I32) -
     for what, link, n in (("surfel", link_surfel, n_surfels), ("view", link_view, n_views)):
         if not np.issubdtype(link.dtype, np.integer):
             raise LinkError(f"links must be whole numbers, got {link.dtype} for their {what}s")
-        if len(link) and not (0 <= link.min() and link.max() < n):
+        if len(link) and not (link.min() >= 0 and link.max() < n):
             wrong = link[(link < 0) | (link >= n)][0]
             raise LinkError(f"a link names {what} {wrong}, but there are {n}")
 

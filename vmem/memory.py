@@ -78,7 +78,7 @@ class MemorySnapshot:
 
     @cached_property
     def blocks(self) -> Blocks:
-        """Bounds of blocks of surfels, for the rasterizer. Raises SurfelError for what is no disk."""
+        """Bounds of blocks of surfels, for the rasterizer. SurfelError for what is no disk."""
         return Blocks.of(self.surfels.validated())
 
     @cached_property

@@ -121,7 +121,8 @@ def _nearer_side(points: F32, depth: F32, axis: int) -> F32:
         forward = np.diff(points, axis=axis, append=np.take(points, [-1], axis=axis))
         jump = np.abs(np.diff(depth, axis=axis, append=np.take(depth, [-1], axis=axis)))
     backward = np.roll(forward, 1, axis=axis)
-    jump[np.isnan(jump)] = np.inf  # beside missing depth the other neighbour serves
+    # Beside missing depth the other neighbour serves.
+    jump[~(np.isfinite(jump) & np.isfinite(forward).all(axis=-1))] = np.inf
     last = [slice(None)] * 2
     last[axis] = slice(-1, None)
     jump[tuple(last)] = np.inf
@@ -201,9 +202,9 @@ def surfels_from_pointmap(
     cell = np.ix_(rows, columns)
     position = points[cell]
     normal = normals_from_points(position, depth[cell], camera.position)
-    radius = disk_radius(
-        depth[cell], view_cosine(position, normal, camera), camera, grid, radius_scale
-    )
+    with np.errstate(invalid="ignore", over="ignore"):  # missing depth may be infinite
+        cosine = view_cosine(position, normal, camera)
+        radius = disk_radius(depth[cell], cosine, camera, grid, radius_scale)
     return Surfels(
         np.ascontiguousarray(position.reshape(-1, 3), np.float32),
         np.ascontiguousarray(normal.reshape(-1, 3)),

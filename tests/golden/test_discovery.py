@@ -23,7 +23,14 @@ MODULES = {
 
 def collected(folder: Path, module: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--collect-only", str(Path(__file__).parent / module)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "--collect-only",
+            str(Path(__file__).parent / module),
+        ],
         env=os.environ | {"VMEM_GOLDEN": str(folder)},
         capture_output=True,
         text=True,

@@ -48,7 +48,8 @@ class PointMaps:
             raise PointMapError(
                 f"frame {frame}, row {row}, column {column}: point "
                 f"{self.points[frame, row, column].tolist()}, depth "
-                f"{self.depth[frame, row, column]}; give {int(wrong.sum())} such pixels confidence 0"
+                f"{self.depth[frame, row, column]}; give {int(wrong.sum())} such pixels "
+                "confidence 0"
             )
         return self
 

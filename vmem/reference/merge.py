@@ -29,7 +29,7 @@ class Merge:
 
 
 def merge_threshold(existing: F32, new: F32) -> np.float32:
-    """Mean plus half the standard deviation of all radii, in f32; NaN if any radius is; 0 of none."""
+    """Mean plus half the standard deviation of all radii, in f32; NaN if one is; 0 of none."""
     radius = np.concatenate([existing, new])
     if not len(radius):
         return np.float32(0)
