@@ -46,7 +46,7 @@ SHARES = (0.25, 0.5)
 
 def kernel_cache() -> tuple[Path, bool]:
     """The folder where this engine's compiled kernels are kept, and whether they are there."""
-    folder = Path(_draw_blocks.stats.cache_path)
+    folder = Path(str(_draw_blocks.stats.cache_path))
     return folder, any(folder.glob(f"cpu.{_draw_blocks.__name__}*.nbc"))
 
 
