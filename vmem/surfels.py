@@ -139,17 +139,17 @@ def normals_from_points(points: F32, depth: F32, eye: NDArray) -> F32:
     """
     with np.errstate(invalid="ignore", over="ignore"):
         to_eye = _unit(eye.astype(np.float32) - points, np.array([0, 0, -1], np.float32))
-        # Units first: the product of two short tangents is shorter than float32 can hold.
-        across, down = (_unit(_nearer_side(points, depth, axis), np.float32(0)) for axis in (1, 0))
+        # float64: the product of two short tangents is shorter than float32 can hold.
+        across, down = (_nearer_side(points, depth, axis).astype(np.float64) for axis in (1, 0))
         normal = _unit(np.cross(across, down), to_eye)
         facing = np.sum(normal * to_eye, axis=-1, keepdims=True)
     return np.where(facing < 0, -normal, normal)
 
 
-def _unit(vectors: F32, otherwise: NDArray[np.float32] | np.float32) -> F32:
+def _unit(vectors: NDArray[np.floating], otherwise: F32) -> F32:
     """Vectors (..., 3) over their length; ``otherwise`` where that is nothing, or not finite."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    some = (length > 1e-12) & (length < np.inf)
+    some = (length > 1e-30) & (length < np.inf)
     return np.where(some, vectors / np.where(some, length, 1), otherwise).astype(np.float32)
 
 
