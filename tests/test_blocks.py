@@ -12,7 +12,7 @@ from vmem.cameras import Camera, default_K
 from vmem.raster import Blocks, cpu, overlaid, rasterize
 from vmem.raster.blocks import BLOCK, extended, truncated, visible_blocks
 from vmem.raster.rasterize import ENGINES, NEAR, RasterError
-from vmem.surfels import Surfels
+from vmem.surfels import SurfelError, Surfels
 
 seeds = st.integers(0, 2**31)
 
@@ -171,26 +171,45 @@ def test_values_that_are_no_disk_are_not_drawn_and_hide_nothing(field, bad):
     surfels = disks(((0, 0, 1), TOWARD, 0.2), ((0, 0, 2), TOWARD, 9))
     arrays = {name: getattr(surfels, name).copy() for name in ("position", "normal", "radius")}
     arrays[field][0] = bad
-    index = rasterize(Surfels(**arrays, color=surfels.color), CAMERA).index
+    bad_ones = Surfels(**arrays, color=surfels.color)
+    index = rasterize(bad_ones, CAMERA, blocks=Blocks.of(bad_ones)).index
     assert (index == 1).all()
+    with pytest.raises(SurfelError, match=f"surfel 0 has a {field}"):
+        rasterize(bad_ones, CAMERA)
 
 
 @pytest.mark.parametrize("radius", [0.0, -1.0])
 def test_disks_without_extent_are_not_drawn(radius):
     surfels = disks(((0, 0, 1), TOWARD, radius), ((0, 0, 2), TOWARD, 9))
-    assert (rasterize(surfels, CAMERA).index == 1).all()
-    assert (rasterize(surfels[:1], CAMERA).index == -1).all()
+    assert (rasterize(surfels, CAMERA, blocks=Blocks.of(surfels)).index == 1).all()
+    first = surfels[:1]
+    assert (rasterize(first, CAMERA, blocks=Blocks.of(first)).index == -1).all()
+
+
+def test_a_radius_of_nothing_leaves_a_surfel_out_and_less_is_refused():
+    assert (rasterize(disks(((0, 0, 1), TOWARD, 0.0)), CAMERA).index == -1).all()
+    with pytest.raises(SurfelError, match=r"surfel 0 has a radius .* leave such"):
+        rasterize(disks(((0, 0, 1), TOWARD, -0.1)), CAMERA)
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+@pytest.mark.parametrize("length", [0.0, 0.1, 0.99, 1.01, 5.0])
+def test_normals_of_another_length_are_refused(engine, length):
+    surfels = disks(((0, 0, 1), TOWARD, 0.2))
+    surfels.normal[:] *= np.float32(length)
+    with pytest.raises(SurfelError, match="not of unit length"):
+        rasterize(surfels, CAMERA, engine)
 
 
 def test_numbers_beyond_float32_are_not_drawn():
     surfels = disks(((1e30, 0, 1e30), TOWARD, 1e20), ((0, 0, 2), TOWARD, 9))
-    assert (rasterize(surfels, CAMERA).index == 1).all()
+    assert (rasterize(surfels, CAMERA, blocks=Blocks.of(surfels)).index == 1).all()
     wall = tiled_wall(256, 1.0, 0.005)
     position = wall.position.copy()
     position[::3] *= np.float32(1e30)
     huge = Surfels(position, wall.normal, wall.radius, wall.color)
     assert len(visible_blocks(Blocks.of(huge), CAMERA, NEAR)) >= cpu.BLOCKS_TO_HIDE
-    index = rasterize(huge, CAMERA).index
+    index = rasterize(huge, CAMERA, blocks=Blocks.of(huge)).index
     assert (index[index >= 0] % 3 != 0).all()
     assert (index >= 0).any()
 

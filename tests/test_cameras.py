@@ -23,6 +23,7 @@ from vmem.cameras import (
     FloatArray,
     MoveError,
     apply_move,
+    checked_camera,
     default_K,
     interpolate_poses,
     invert_pose,
@@ -193,8 +194,19 @@ def with_K(row: int, column: int, value: float) -> Cameras:
         (with_pose(1, 3, math.inf), "camera 2.*finite"),
         (with_K(0, 0, 0.0), "camera 2.*focal"),
         (with_K(1, 1, -5.0), "camera 2.*focal"),
-        (with_K(0, 2, math.nan), "camera 2.*focal"),
+        (with_pose(0, 3, 1e300), "camera 2.*beyond"),
+        (with_K(0, 2, math.nan), "camera 2.*finite"),
+        (with_K(0, 2, 1e30), "camera 2.*principal point"),
+        (with_K(0, 0, 1e300), "camera 2.*focal"),
+        (with_K(1, 1, 1e-300), "camera 2.*focal"),
+        (with_K(0, 1, 0.5), "camera 2.*skew"),
+        (with_K(2, 0, 0.5), "camera 2.*skew"),
+        (with_K(2, 2, 0.0), "camera 2.*skew"),
         (Cameras(np.eye(4)[None], default_K(HW)[None], (0, 4)), "must be positive"),
+        (Cameras(np.eye(4)[None], default_K(HW)[None], (3.5, 4)), "whole"),  # pyright: ignore
+        (Cameras(np.eye(4)[None], default_K(HW)[None], (3, 4, 5)), "whole"),  # pyright: ignore
+        (Cameras(np.eye(4)[None], default_K(HW)[None], None), "whole"),  # pyright: ignore
+        (Cameras([["a"]], default_K(HW)[None], HW), "numbers"),  # pyright: ignore
         (Cameras(np.zeros((0, 4, 4)), np.zeros((0, 3, 3)), HW), "N > 0"),
         (Cameras(np.eye(4)[None], default_K(HW)[None].repeat(2, 0), HW), "expected c2w"),
     ],
@@ -202,6 +214,23 @@ def with_K(row: int, column: int, value: float) -> Cameras:
 def test_impossible_cameras_are_refused(cameras, message):
     with pytest.raises(CameraError, match=message):
         cameras.validated()
+
+
+@pytest.mark.parametrize("hw", [(0, 5), (-3, 5), (2.5, 5)])
+def test_images_without_pixels_are_no_size_to_change_to(hw):
+    camera = Camera(np.eye(4), default_K(HW), HW)
+    with pytest.raises(CameraError, match="image size"):
+        camera.resized(hw)
+    with pytest.raises(CameraError, match="image size"):
+        Camera(np.eye(4), default_K(HW), hw).resized(HW)
+    with pytest.raises(CameraError, match="3, 3"):
+        Camera(np.eye(4), np.eye(4), HW).resized(HW)
+
+
+def test_whole_numbers_and_lists_will_do():
+    camera = Camera(np.eye(4, dtype=int).tolist(), np.diag([9, 9, 1]), HW)  # pyright: ignore
+    checked = checked_camera(camera)
+    assert (checked.c2w.dtype, checked.K.dtype, checked.hw) == (np.float64, np.float64, HW)
 
 
 def test_possible_cameras_pass_unchanged():

@@ -223,6 +223,24 @@ def test_a_camera_inside_a_disk_sees_what_lies_before_it():
     assert (assert_drawn_as_cast(inside, CAMERA).index == 1).all()
 
 
+@given(st.integers(0, 2**31))
+def test_the_order_of_insertion_does_not_show(seed):
+    """Only which of several disks at one depth, to float32, is named: the first, always."""
+    rng = np.random.default_rng(seed)
+    surfels, camera = random_surfels(rng, 400, 2.0, 1.0), random_camera(rng)
+    drawn = rasterize(surfels, camera, "cpu")
+    order = rng.permutation(len(surfels))
+    again = rasterize(surfels[order], camera, "cpu")
+    np.testing.assert_array_equal(again.index >= 0, drawn.index >= 0)
+    np.testing.assert_allclose(again.depth, drawn.depth, rtol=1e-5)
+    named = np.where(again.index >= 0, order[again.index], -1)
+    other = named != drawn.index
+    assert other.mean() <= 1e-2
+    twice = rasterize(Surfels.concatenate([surfels, surfels[order]]), camera, "cpu")
+    np.testing.assert_array_equal(twice.index[~other], drawn.index[~other])
+    np.testing.assert_array_equal(rasterize(surfels, camera, "cpu").index, drawn.index)
+
+
 # --- threads ---------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from gpu_engine import DIFFERENT, needs_engine
 from test_raster import CAMERA, TOWARD, disks, random_camera, random_surfels
 
 from vmem.cameras import Camera, default_K
+from vmem.doctor import report
 from vmem.raster import choice, gpu, gpu_adapter, rasterize
 from vmem.raster.gpu import GpuEngine, GpuUnavailable
 from vmem.raster.rasterize import NEAR
@@ -127,6 +128,33 @@ def test_hardware_that_disagrees_is_refused(undecided, monkeypatch, engine, faul
     name, why = choice.choose_engine()
     assert name == "cpu"
     assert "self-test" in why
+
+
+@pytest.mark.parametrize("error", [KeyError("adapter_type"), MemoryError("out of it")])
+def test_drivers_that_fail_in_ways_of_their_own_leave_the_cpu(undecided, monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(gpu, "request_adapter", lambda: Adapter("DiscreteGPU"))
+    monkeypatch.setattr(gpu, "shared_engine", fail)
+    name, why = choice.choose_engine()
+    assert name == "cpu"
+    assert why == f"gpu refused: {type(error).__name__}: {error}"
+    surfels = disks(((0, 0, 2), TOWARD, 1))
+    assert rasterize(surfels, CAMERA).index[16, 20] == 0
+
+
+def test_doctor_shows_the_reason(undecided, monkeypatch):
+    monkeypatch.setattr(gpu, "request_adapter", lambda: Adapter("CPU"))
+    assert "auto     means cpu here (gpu refused: TestGPU is a software adapter)" in report()
+
+
+def test_an_override_that_means_nothing_is_said(undecided, monkeypatch, caplog):
+    monkeypatch.setenv(choice.OVERRIDE, "GPU!")
+    monkeypatch.setattr(gpu, "request_adapter", lambda: Adapter("CPU"))
+    with caplog.at_level(logging.WARNING, "vmem.raster.choice"):
+        assert choice.choose_engine()[0] == "cpu"
+    assert "VMEM_RASTERIZER=GPU! means nothing" in caplog.text
 
 
 def test_the_self_test_looks_at_something(engine):

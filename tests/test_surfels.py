@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from fakes import HALF, box_colour, box_depth
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -128,6 +128,31 @@ def test_missing_depth_does_not_spread():
     assert angles(normal[known], np.array([0, 0, -1.0])).max() < 2e-3
 
 
+@given(st.integers(0, 2**31), st.floats(0, 0.9), st.sampled_from([0.0, 1e-3, 1e3, 1e12]))
+def test_no_normal_is_dead_whatever_the_map_holds(seed, missing, scale):
+    """Nothing, NaN, infinities and coinciding points anywhere: all normals are unit vectors."""
+    rng = np.random.default_rng(seed)
+    hw = tuple(int(side) for side in rng.integers(1, 12, 2))
+    camera = Camera(np.eye(4), default_K(hw), hw)
+    depth = (scale * rng.uniform(0.5, 3, hw)).astype(np.float32)
+    gone = rng.random(hw) < missing
+    depth[gone] = rng.choice([0, np.nan, np.inf, -np.inf], gone.sum())
+    with np.errstate(invalid="ignore"):
+        points = unproject(depth, camera)
+    normal = normals_from_points(points, depth, np.zeros(3))
+    assert np.isfinite(normal).all()
+    np.testing.assert_allclose(np.linalg.norm(normal, axis=-1), 1, atol=1e-4)
+
+
+def test_small_scenes_have_normals_too():
+    camera = camera_at(5)
+    expected = tilted_normal(camera, 0.4, 1.0)
+    depth = plane_depth(camera, expected, 2.0)
+    points = (1e-6 * (unproject(depth, camera) - camera.position)).astype(np.float32)
+    normal = normals_from_points(points, 1e-6 * depth, np.zeros(3))
+    assert angles(normal, expected).max() < 5e-3
+
+
 # --- grids and radii -------------------------------------------------------------------------
 
 
@@ -190,6 +215,27 @@ def test_a_flat_wall_has_no_holes(side):
     drawn = rasterize(surfels, camera)
     assert (drawn.index >= 0).all()
     np.testing.assert_allclose(drawn.depth, depth, rtol=0.01)
+
+
+@given(
+    st.tuples(st.integers(2, 90), st.integers(2, 90)),
+    st.sampled_from([20, 50, 200, 1000, 9216]),
+    st.sampled_from([0.7, 1.0, 1.4]),
+)
+@example((224, 7), 1000, 1.0)
+@example((208, 50), 200, 1.0)
+@example((169, 111), 200, 1.0)
+@example((288, 512), 9216, 0.8)
+@example((576, 288), 9216, 1.0)
+def test_no_gaps_between_rounded_rows_or_at_the_borders(hw, points, stretch):
+    """Steps between samples may be uneven, and focal lengths differ by axis."""
+    K = default_K(hw)
+    K[1, 1] *= stretch
+    camera = Camera(np.eye(4), K, hw)
+    depth = np.full(hw, 2, np.float32)
+    rgb, grid = np.zeros((*hw, 3), np.uint8), grid_size(hw, points)
+    surfels = surfels_from_pointmap(unproject(depth, camera), depth, rgb, camera, grid)
+    assert (rasterize(surfels, camera, "cpu").index >= 0).all()
 
 
 # --- the arrays ------------------------------------------------------------------------------

@@ -175,8 +175,12 @@ def paint_view(
 ) -> U8:
     """(H, W, 3) u8: what ``buffers`` saw, in surfel colours (S, 3) u8.
 
-    Gently shaded by slant; with ``shade`` 0 the colours stay as they are.
+    Gently shaded by slant; with ``shade`` 0 the colours stay as they are. ValueError for colours of
+    fewer surfels than were drawn.
     """
+    shown = int(buffers.index.max(initial=-1))
+    if color.ndim != 2 or color.shape[1] != 3 or shown >= len(color):
+        raise ValueError(f"surfel {shown} was drawn, but colours are {color.shape}")
     h, w = buffers.index.shape
     image = np.empty((h, w, 3), np.uint8)
     color = np.ascontiguousarray(color)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from viewer.heatmap import paint_view
 from viewer.inject import is_connected
 from viewer.link import Link
-from vmem.cameras import Camera, FloatArray
+from vmem.cameras import Camera, FloatArray, check_pose
 from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
 from vmem.views import F32, U8
@@ -200,9 +200,10 @@ class SurfelStream:
             c2w[:3, :3] = vtf.SO3(np.asarray(camera.wxyz)).as_matrix()
             c2w[:3, 3] = camera.position
             eye = (float(camera.fov), c2w, (int(camera.image_width), int(camera.image_height)))
+            check_pose(c2w)
         except Exception:
             return self._eye
-        if np.isfinite(c2w).all() and 0.01 < eye[0] < 3.1 and min(eye[2]) > 1:
+        if 0.01 < eye[0] < 3.1 and min(eye[2]) > 1:
             self._eye = eye
         return self._eye
 
@@ -272,4 +273,7 @@ class SurfelStream:
         if not self._reported and not self._closed.is_set():
             self._reported = True
             log.error("while streaming", exc_info=error)
-            self._on_failed(error)
+            try:
+                self._on_failed(error)
+            except Exception:  # not in a render function: see there
+                log.exception("while telling of it")

@@ -8,6 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from vmem.kernel_cache import ensure_kernel_cache
+
+ensure_kernel_cache()
+
 __version__ = "0.1.0"
 
 _HOME = {

@@ -14,6 +14,7 @@ This is the only module in which axes flip.
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ DEFAULT_FOV = math.radians(54.0)
 """Field of view along the shorter image side (the reference's 0.94247... rad)."""
 
 _FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+LARGEST = 1e15
+"""Bound on coordinates, focal lengths and their inverses: float32 still holds its square."""
 
 
 class CameraError(VMemError, ValueError):
@@ -62,7 +67,10 @@ class Camera:
         return 2 * math.atan(h / 2 / self.K[1, 1]), 2 * math.atan(w / 2 / self.K[0, 0])
 
     def resized(self, hw: tuple[int, int]) -> Camera:
-        """The same camera taking an image of another size: rows of ``K`` scale with the sides."""
+        """The same camera taking an image of another size: rows of ``K`` scale with the sides.
+
+        CameraError for sizes that are no sizes, or a ``K`` that is not (3, 3).
+        """
         return Camera(self.c2w, _resize_K(self.K, self.hw, hw), hw)
 
     def moved_to(self, c2w: ArrayLike) -> Camera:
@@ -106,32 +114,74 @@ class Cameras(Sequence[Camera]):
         return Cameras(self.c2w, _resize_K(self.K, self.hw, hw), hw)
 
     def validated(self) -> Cameras:
-        """Self, or CameraError that says which camera is wrong and how."""
-        n = len(self.c2w)
-        if self.c2w.shape != (n, 4, 4) or self.K.shape != (n, 3, 3) or n == 0:
+        """Self, as f64 arrays, or CameraError that says which camera is wrong and how."""
+        try:
+            c2w, K = np.asarray(self.c2w, np.float64), np.asarray(self.K, np.float64)
+        except (TypeError, ValueError) as error:
+            raise CameraError(f"c2w and K must be arrays of numbers: {error}") from error
+        n = len(c2w) if c2w.ndim else 0
+        if c2w.shape != (n, 4, 4) or K.shape != (n, 3, 3) or n == 0:
             raise CameraError(
-                f"expected c2w (N, 4, 4) and K (N, 3, 3) with N > 0, "
-                f"got {self.c2w.shape} and {self.K.shape}"
+                f"expected c2w (N, 4, 4) and K (N, 3, 3) with N > 0, got {c2w.shape} and {K.shape}"
             )
-        if min(self.hw) < 1:
-            raise CameraError(f"image size (height, width) must be positive, got {self.hw}")
+        hw = checked_size(self.hw)
         for i in range(n):
-            check_pose(self.c2w[i], f"camera {i}")
-            fx, fy = self.K[i, 0, 0], self.K[i, 1, 1]
-            if not (np.isfinite(self.K[i]).all() and fx > 0 and fy > 0):
-                raise CameraError(f"camera {i}: focal lengths must be positive, got {fx}, {fy}")
-        return self
+            check_pose(c2w[i], f"camera {i}")
+            check_intrinsics(K[i], f"camera {i}")
+        same = c2w is self.c2w and K is self.K and hw == self.hw
+        return self if same else Cameras(c2w, K, hw)
 
 
 def check_pose(c2w: FloatArray, name: str = "pose") -> None:
     """CameraError unless ``c2w`` (4, 4) is finite and rigid (rotation within 1e-4)."""
     if c2w.shape != (4, 4) or not np.isfinite(c2w).all():
         raise CameraError(f"{name}: c2w must be a finite 4x4 matrix")
+    if np.abs(c2w).max() > LARGEST:
+        raise CameraError(f"{name}: a camera at {c2w[:3, 3].tolist()} is beyond {LARGEST:g} units")
     R = c2w[:3, :3]
     if np.abs(R @ R.T - np.eye(3)).max() > 1e-4 or np.linalg.det(R) < 0:
         raise CameraError(f"{name}: the upper left 3x3 of c2w must be a rotation")
     if not np.allclose(c2w[3], (0, 0, 0, 1)):
         raise CameraError(f"{name}: the last row of c2w must be 0 0 0 1")
+
+
+def check_intrinsics(K: FloatArray, name: str = "intrinsics") -> None:
+    """CameraError unless ``K`` (3, 3) is a pinhole's, without skew, and within float32's reach."""
+    if not np.isfinite(K).all():
+        raise CameraError(f"{name}: K must be finite, got {K.tolist()}")
+    focal, centre = K[[0, 1], [0, 1]], K[:2, 2]
+    if not ((focal > 1 / LARGEST).all() and (focal < LARGEST).all()):
+        raise CameraError(
+            f"{name}: focal lengths must be positive, in pixels; got {focal[0]}, {focal[1]}"
+        )
+    if not (np.abs(centre) < LARGEST).all():
+        raise CameraError(f"{name}: no image has its principal point at {centre.tolist()}")
+    if K[0, 1] or K[1, 0] or not np.allclose(K[2], (0, 0, 1)):
+        raise CameraError(
+            f"{name}: K must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], without skew; "
+            f"got {K.tolist()}"
+        )
+
+
+def checked_camera(camera: Camera) -> Camera:
+    """The same camera as f64 arrays, or CameraError that says what is wrong with it."""
+    try:
+        c2w, K = (np.asarray(array, np.float64)[None] for array in (camera.c2w, camera.K))
+    except (TypeError, ValueError) as error:
+        raise CameraError(f"c2w and K must be arrays of numbers: {error}") from error
+    return Cameras(c2w, K, camera.hw).validated()[0]
+
+
+def checked_size(hw: object) -> tuple[int, int]:
+    """``hw`` as two whole numbers above zero; CameraError if it is anything else."""
+    try:
+        height, width = hw  # pyright: ignore[reportGeneralTypeIssues]
+        size = operator.index(height), operator.index(width)
+    except (TypeError, ValueError) as error:
+        raise CameraError(f"image size must be (height, width), whole, got {hw!r}") from error
+    if min(size) < 1:
+        raise CameraError(f"image size (height, width) must be positive, got {hw}")
+    return size
 
 
 def default_K(hw: tuple[int, int], fov: float = DEFAULT_FOV) -> FloatArray:
@@ -141,6 +191,9 @@ def default_K(hw: tuple[int, int], fov: float = DEFAULT_FOV) -> FloatArray:
 
 
 def _resize_K(K: FloatArray, old: tuple[int, int], new: tuple[int, int]) -> FloatArray:
+    old, new = checked_size(old), checked_size(new)
+    if K.shape[-2:] != (3, 3):
+        raise CameraError(f"K must be (3, 3), got {K.shape}")
     return K * np.array([[new[1] / old[1]], [new[0] / old[0]], [1.0]])
 
 

@@ -90,16 +90,19 @@ def _files() -> list[str]:
         rows = [f"ok       {len(samples())} sample scenes"]
     except VMemError as error:
         rows = [f"missing  {error}"]
-    cache = Path(__file__).parent / "raster" / "__pycache__"
-    compiled = any(cache.glob("cpu._draw_disks*.nbc")) if cache.is_dir() else False
-    rows.append(
-        "ok       compiled kernels are cached"
-        if compiled
-        else "note     kernels are not compiled yet: the first start takes some seconds more"
-    )
+    rows.append(_kernels())
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     rows.append(f"{'ok      ' if free > 1 else 'low     '} {free:.1f} GB free in this folder")
     return rows
+
+
+def _kernels() -> str:
+    from vmem.raster.cpu import kernel_cache
+
+    folder, compiled = kernel_cache()
+    if compiled:
+        return f"ok       compiled kernels are cached in {folder}"
+    return "note     kernels are not compiled yet: the first start takes some seconds more"
 
 
 def _backends() -> list[str]:

@@ -13,10 +13,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from vmem.errors import VMemError
 from vmem.raster import SurfelBuffers
 from vmem.views import F32
 
 I32 = NDArray[np.int32]
+
+
+class LinkError(VMemError, ValueError):
+    """A link to a surfel or a view that does not exist, or a drawing of another memory."""
+
+
 SHORT_VIEWS = 1 << 16
 """Up to this many views a link takes two bytes here."""
 
@@ -46,7 +53,13 @@ def extended(
     index: LinkIndex, n_surfels: int, n_views: int, link_surfel: I32, link_view: I32
 ) -> LinkIndex:
     """``index`` and further links (L,), (L,) at the end of each surfel's row; now of ``n_surfels``
-    and ``n_views``. One pass that copies the old index, once a step."""
+    and ``n_views``. One pass that copies the old index, once a step.
+
+    Raises LinkError for links to what is not there, and if surfels have become fewer.
+    """
+    _check_log(n_surfels, n_views, link_surfel, link_view)
+    if n_surfels < len(index.start) - 1:
+        raise LinkError(f"an index of {len(index.start) - 1} surfels cannot shrink to {n_surfels}")
     short = n_views <= SHORT_VIEWS
     old = index.views if short else index.views.astype(np.int32, copy=False)
     start = np.empty(n_surfels + 1, np.int64)
@@ -72,8 +85,14 @@ class Tally:
 
 
 def tally(buffers: Sequence[SurfelBuffers], index: LinkIndex, n_views: int) -> Tally:
-    """Sum pixels by surfel, then surfels by view; only visible surfels are touched."""
+    """Sum pixels by surfel, then surfels by view; only visible surfels are touched.
+
+    Raises LinkError for drawings that show surfels, or links that name views, beyond the memory's.
+    """
     n_surfels = len(index.start) - 1
+    most = max((int(buffer.index.max(initial=-1)) for buffer in buffers), default=-1)
+    if most >= n_surfels:
+        raise LinkError(f"a drawing shows surfel {most} of a memory of {n_surfels}: draw it anew")
     weight = np.zeros(n_surfels, np.float32)
     pixels = np.zeros(n_surfels, np.float32)
     visible = np.empty(min(n_surfels, sum(buffer.index.size for buffer in buffers)), np.int32)
@@ -82,8 +101,26 @@ def tally(buffers: Sequence[SurfelBuffers], index: LinkIndex, n_views: int) -> T
         n = _sum_pixels(buffer.index, buffer.cosine, buffer.depth, weight, pixels, visible, n)
     visible = visible[:n]
     found = Tally(weight, pixels, np.zeros(n_views), np.zeros(n_views), visible)
-    _sum_surfels(visible, index.start, index.views, weight, pixels, found.votes, found.pixels)
+    known = _sum_surfels(
+        visible, index.start, index.views, weight, pixels, found.votes, found.pixels
+    )
+    if not known:
+        raise LinkError(f"a surfel was seen by a view beyond the {n_views} of this memory")
     return found
+
+
+def _check_log(n_surfels: int, n_views: int, link_surfel: I32, link_view: I32) -> None:
+    """LinkError unless every link names one of so many surfels and views. Kernels do not look."""
+    if link_surfel.ndim != 1 or link_surfel.shape != link_view.shape:
+        raise LinkError(
+            f"links need as many views as surfels, got {link_surfel.shape} and {link_view.shape}"
+        )
+    for what, link, n in (("surfel", link_surfel, n_surfels), ("view", link_view, n_views)):
+        if not np.issubdtype(link.dtype, np.integer):
+            raise LinkError(f"links must be whole numbers, got {link.dtype} for their {what}s")
+        if len(link) and not (link.min() >= 0 and link.max() < n):
+            wrong = link[(link < 0) | (link >= n)][0]
+            raise LinkError(f"a link names {what} {wrong}, but there are {n}")
 
 
 @njit(cache=True, nogil=True)
@@ -128,6 +165,9 @@ def _sum_surfels(visible, start, views, weight, pixels, votes, seen):
     for k in range(visible.shape[0]):
         s = visible[k]
         for link in range(start[s], start[s + 1]):
-            view = views[link]
+            view = np.int32(views[link])
+            if view >= votes.shape[0]:
+                return False
             votes[view] += weight[s]
             seen[view] += pixels[s]
+    return True

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vmem.association import Association, AssociationConfig, associate
 from vmem.cameras import Cameras, FloatArray
 from vmem.errors import VMemError
-from vmem.geometry.base import PointMaps
+from vmem.geometry.base import PointMapError, PointMaps
 from vmem.links import LinkIndex
 from vmem.links import extended as extended_links
 from vmem.raster.blocks import Blocks, truncated
@@ -79,8 +79,8 @@ class MemorySnapshot:
 
     @cached_property
     def blocks(self) -> Blocks:
-        """Bounds of blocks of surfels, for the rasterizer."""
-        return Blocks.of(self.surfels)
+        """Bounds of blocks of surfels, for the rasterizer. SurfelError for what is no disk."""
+        return Blocks.of(self.surfels.validated())
 
     @cached_property
     def seen_by(self) -> LinkIndex:
@@ -128,7 +128,12 @@ def make_record(
     """Work out what T new frames add to ``memory``, without touching it.
 
     Frames are associated one after the other, each also with what the ones before it spawned.
+    Raises CameraError for impossible cameras, PointMapError for maps that do not fit them.
     """
+    cameras = cameras.validated()
+    maps.validated((len(frames), *cameras.hw))
+    if frames.rgb.shape != (len(cameras), *cameras.hw, 3):
+        raise PointMapError(f"{len(cameras)} cameras of {cameras.hw}, frames {frames.rgb.shape}")
     step = len(memory.steps)
     spawned = Surfels.empty()
     link_surfel: list[I32] = []
@@ -195,7 +200,8 @@ class ViewMemory:
     def append(self, record: StepRecord) -> None:
         """Add one step. The snapshot changes in one assignment, at the very end.
 
-        Raises SurfelError for new surfels that no disk can be.
+        Raises SurfelError for new surfels that no disk can be, LinkError for links to what is not
+        there; the memory is as it was then.
         """
         record.surfels.validated()
         now = self._snapshot
@@ -204,6 +210,9 @@ class ViewMemory:
             len(now.views) + len(record.views),
             surfels + len(record.surfels),
             links + len(record.link_surfel),
+        )
+        seen_by = extended_links(
+            now.seen_by, end.n_surfels, end.n_views, record.link_surfel, record.link_view
         )
         grown = MemorySnapshot(
             Surfels(
@@ -219,9 +228,7 @@ class ViewMemory:
             (*now.retrievals, record.retrieval),
         )
         vars(grown)["blocks"] = extended_blocks(now.blocks, grown.surfels)
-        vars(grown)["seen_by"] = extended_links(
-            now.seen_by, end.n_surfels, end.n_views, record.link_surfel, record.link_view
-        )
+        vars(grown)["seen_by"] = seen_by
         self._snapshot = grown
 
     def truncate(self, step: int) -> None:

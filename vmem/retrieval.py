@@ -99,15 +99,18 @@ def retrieve(
     """Choose at most ``k`` views of ``memory`` as context for all ``targets`` together.
 
     Every target is drawn at query size and their votes add up. Raises RetrievalError for an unknown
-    strategy, an empty memory or k < 1, CameraError for impossible cameras.
+    strategy, an empty memory or k < 1, CameraError for impossible cameras, SurfelError or LinkError
+    for a memory that was put together wrongly by hand.
     """
     if strategy not in STRATEGIES:
         raise RetrievalError(f"unknown strategy {strategy!r}: use one of {', '.join(STRATEGIES)}")
-    if k < 1:
-        raise RetrievalError(f"k, the number of views to choose, must be at least 1, got {k}")
+    if not isinstance(k, int | np.integer) or k < 1:
+        raise RetrievalError(
+            f"k, the number of views to choose, must be whole and at least 1, got {k}"
+        )
     if not memory.views:
         raise RetrievalError("this memory holds no views yet: nothing can be retrieved")
-    targets.validated()
+    targets = targets.validated()
 
     n_views = len(memory.views)
     buffers = tuple(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+
+from vmem.reference.surfels import ReferenceConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,18 @@ class Pack:
     def config(self) -> dict[str, Any]:
         """What the pack was made with."""
         return self.manifest["config"]
+
+    def meaning(self, name: str) -> str:
+        """What the manifest says about a tensor, or ""."""
+        return self.manifest["tensors"].get(name, {}).get("meaning", "")
+
+    def reference_config(self) -> ReferenceConfig:
+        """The settings named in ``config``, the published ones for the rest."""
+        given = {**self.config, **self.config.get("surfel", {})}
+        if "normal_threshold" in given:
+            given["merge_normal_threshold"] = given["normal_threshold"]
+        known = {field.name for field in fields(ReferenceConfig)}
+        return ReferenceConfig(**{name: given[name] for name in known & set(given)})
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.tensors[name]

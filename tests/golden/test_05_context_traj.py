@@ -16,13 +16,7 @@ TOLERANCE = 1e-5
 
 @pytest.fixture
 def config(pack) -> ReferenceConfig:
-    surfel, given = pack.config["surfel"], pack.config
-    return ReferenceConfig(
-        **surfel,
-        context_num_frames=given["context_num_frames"],
-        target_num_frames=given["target_num_frames"],
-        translation_distance_weight=given["translation_distance_weight"],
-    )
+    return pack.reference_config()
 
 
 @pytest.mark.parametrize(

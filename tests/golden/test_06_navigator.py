@@ -51,8 +51,7 @@ def test_commands(pack):
 
 def test_command_words(pack):
     """A string of words: ``w s`` are one step, ``a d`` four degrees."""
-    meaning = pack.manifest["tensors"]["navigate.poses"]["meaning"]
-    words = re.search(r"navigate\(list\('(\w+)'\)\)", meaning)
+    words = re.search(r"navigate\(list\('(\w+)'\)\)", pack.meaning("navigate.poses"))
     if words is None:
         pytest.skip("the manifest does not say which words were given")
     amounts = {"w": 1, "s": 1, "a": 4, "d": 4}

@@ -14,8 +14,10 @@ PACKS = "10_undo"
 
 def memory_before(pack) -> ReferenceMemory:
     """A memory of as many frames as the manifest says, its surfels numbered by their radius."""
-    n = int(re.search(r"(\d+) frames", pack.config["note"])[1])
     before = pack["before.timesteps"]
+    said = re.search(r"(\d+) frames", pack.config.get("note", ""))
+    # Else as many as the surfels know: in a full memory every frame has seen something.
+    n = int(said[1]) if said else int(before.max()) + 1
     memory = ReferenceMemory(np.eye(4))
     memory.c2w = np.tile(np.eye(4, dtype=np.float32), (n, 1, 1))
     memory.depths = [np.ones((2, 2), np.float32)] * n

@@ -290,3 +290,11 @@ def test_provenance_tints_what_was_invented_and_leaves_the_photo_alone() -> None
 def test_a_frame_of_unknown_provenance_is_left_as_it_is() -> None:
     rgb = np.full((2, 2, 3), 7, np.uint8)
     assert_array_equal(paint_provenance(rgb, None), rgb)
+
+
+@pytest.mark.parametrize("color", [np.zeros((3, 3), np.uint8), np.zeros((9, 4), np.uint8)])
+def test_colours_of_other_surfels_are_refused(color):
+    index = np.array([[0, 3]], np.int32)
+    buffers = SurfelBuffers(index, np.ones((1, 2), np.float32), np.ones((1, 2), np.float32))
+    with pytest.raises(ValueError, match="surfel 3 was drawn"):
+        paint_view(buffers, color)

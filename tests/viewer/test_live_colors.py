@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from viewer.heatmap import paint_surfels
 from viewer.scene import SceneOptions
 from viewer.workspace import Settings, Source, Workspace
 from vmem.cameras import MOVES, Cameras, apply_move
+from vmem.memory import MemorySnapshot
 
 
 @pytest.fixture
@@ -69,6 +71,35 @@ def test_colours_wait_for_the_page_and_only_the_last_are_sent(
     until(lambda: client.display._link.outstanding == 1)
     assert_array_equal(shown(server)[1], colors(client))
     assert (shown(server)[1] != before).any()
+
+
+def test_a_slow_retrieval_is_asked_for_the_latest_place_only(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, gate = threading.Event(), threading.Event()
+    asked: list[np.ndarray] = []
+    retrieve = MemorySnapshot.retrieve
+
+    def slow(memory: MemorySnapshot, targets: Cameras, *rest: Any) -> Any:
+        asked.append(targets.c2w[-1])
+        entered.set()
+        assert gate.wait(30)
+        return retrieve(memory, targets, *rest)
+
+    monkeypatch.setattr(MemorySnapshot, "retrieve", slow)
+    assert client.ghost is not None
+    client.post(client.set_eye, "eyes")
+    start = client.ghost.camera.c2w
+    places = [apply_move(start, MOVES["d"], amount=0.1 * i) for i in range(1, 41)]
+    client.post(client.dragged, places[0])
+    until(entered.is_set)
+    for place in places[1:]:  # nobody who moves the ghost waits for the retrieval
+        client.post(client.dragged, place)
+    gate.set()
+    until(lambda: len(asked) > 1 and client.retrieval is not None)
+    until(lambda: np.allclose(client.retrieval.targets.c2w[-1], places[-1]))  # pyright: ignore
+    assert len(asked) == 2
+    assert_array_equal(asked[-1], client.ghost.camera.c2w)
 
 
 def test_the_summary_tells_what_was_dropped(client: Client) -> None:

@@ -251,6 +251,57 @@ def test_a_camera_that_cannot_be_is_not_followed(stream: SurfelStream, screen: S
     assert stream.alive
 
 
+def test_nothing_that_is_shown_or_looked_from_ends_it(
+    stream: SurfelStream, screen: Screen, errors: list[Exception]
+) -> None:
+    def fails(error: Exception) -> None:
+        errors.append(error)
+        raise RuntimeError("nobody listens")
+
+    stream._on_failed = fails
+    empty = MemorySnapshot.empty()
+    nan = replace(wall().surfels, position=np.full((21 * 21, 3), np.nan, np.float32))
+    shown = [
+        (empty, in_grey(0, 0)),
+        (wall(), in_grey(9, 3)),  # colours of another memory
+        (wall(), in_grey(9)[:, :2]),
+        (replace(empty, surfels=nan), in_grey(9)),
+        (empty, in_grey(9)),
+    ]
+    eyes = [
+        {"wxyz": np.full(4, np.nan)},
+        {"wxyz": np.array([2.0, 0, 0, 1])},
+        {"wxyz": np.zeros(4)},
+        {"position": np.full(3, np.inf)},
+        {"position": np.full(3, 1e300)},
+        {"fov": np.nan},
+        {"fov": 0.0},
+        {"fov": 9.0},
+        {"image_width": 0},
+        {"image_width": 10**9, "image_height": 2},
+        {"image_height": np.nan},
+        {"image_height": None},
+    ]
+    for memory, color in shown:
+        for eye in eyes:
+            screen.camera = FakeCamera()
+            vars(screen.camera).update(eye)
+            stream.show(memory, color)
+            fov, c2w, _ = stream._look()
+            for size in (stream.picture_size("high"), stream.picture_size("low_move"), (1, 1)):
+                tab = SimpleNamespace(viewer_width=size[0], viewer_height=size[1])
+                picture, depth = stream.render_fn(SimpleNamespace(fov=fov, c2w=c2w), tab)
+                assert picture.dtype == np.uint8
+                assert np.isfinite(depth).all()
+    tab = SimpleNamespace(viewer_width=0, viewer_height=0)
+    stream.render_fn(SimpleNamespace(fov=np.nan, c2w=np.full((4, 4), np.nan)), tab)
+    assert len(errors) == 1
+    assert stream.alive
+    screen.camera = FakeCamera()
+    stream.show(wall(), in_grey(44))
+    until(lambda: screen.shows(44, WINDOW[0]))
+
+
 def test_a_page_that_lags_gets_fewer_pictures(
     stream: SurfelStream, screen: Screen, link: FakeLink
 ) -> None:

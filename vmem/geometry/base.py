@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from vmem.cameras import Camera, Cameras
+from vmem.errors import VMemError
 from vmem.views import F32, U8, Frames
 
 if TYPE_CHECKING:
     from vmem.memory import MemorySnapshot
+
+
+class PointMapError(VMemError, ValueError):
+    """Point maps of the wrong size, or that are sure of what cannot be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +30,29 @@ class PointMaps:
     points: F32
     depth: F32
     confidence: F32
+
+    def validated(self, shape: tuple[int, ...]) -> PointMaps:
+        """Self, or PointMapError that says what is wrong; ``shape``: (T, H, W) of the frames.
+
+        Where confidence is 0 (or not a number) anything may stand.
+        """
+        shapes = (self.points.shape, self.depth.shape, self.confidence.shape)
+        if shapes != ((*shape, 3), shape, shape):
+            raise PointMapError(
+                f"frames of (T, H, W) = {shape} need points (T, H, W, 3), depth and confidence "
+                f"(T, H, W); got {shapes}"
+            )
+        fine = np.isfinite(self.points).all(axis=-1) & (self.depth > 0) & (self.depth < np.inf)
+        wrong = (self.confidence > 0) & ~fine
+        if wrong.any():
+            frame, row, column = (int(at[0]) for at in np.nonzero(wrong))
+            raise PointMapError(
+                f"frame {frame}, row {row}, column {column}: point "
+                f"{self.points[frame, row, column].tolist()}, depth "
+                f"{self.depth[frame, row, column]}; give {int(wrong.sum())} such pixels "
+                "confidence 0"
+            )
+        return self
 
 
 class GeometryEstimator(Protocol):

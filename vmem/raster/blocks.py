@@ -81,7 +81,7 @@ def visible_blocks(blocks: Blocks, camera: Camera, near: float) -> NDArray[np.in
     fx, fy, cx, cy = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]]
     # Inward normals of the image's four sides in the camera frame; z is the way ahead.
     sides = np.array([[fx, 0, cx], [-fx, 0, w - cx], [0, fy, cy], [0, -fy, h - cy]])
-    sides /= np.linalg.norm(sides, axis=1, keepdims=True)
+    sides = sides / np.linalg.norm(sides, axis=1, keepdims=True)
     visible = np.empty(len(blocks), np.int32)
     nearest = np.empty(len(blocks), np.float32)
     n = _visible(

@@ -88,6 +88,8 @@ def _decide() -> tuple[str, str]:
     wanted = os.environ.get(OVERRIDE, "")
     if wanted in ("cpu", "gpu"):
         return wanted, f"as {OVERRIDE} says"
+    if wanted:
+        log.warning("%s=%s means nothing: use cpu or gpu", OVERRIDE, wanted)
     try:
         info = gpu.request_adapter().info
         if info["adapter_type"] == "CPU":
@@ -96,6 +98,9 @@ def _decide() -> tuple[str, str]:
         share = disagreement(engine)
     except gpu.GpuUnavailable as error:
         return "cpu", f"gpu refused: {error}"
+    except Exception as error:  # drivers fail in ways of their own; there is always the CPU
+        log.exception("while trying the GPU")
+        return "cpu", f"gpu refused: {type(error).__name__}: {error}"
     if not share <= TOLERATED:
         return "cpu", (
             f"gpu refused: {engine.adapter} draws {share:.2%} of the self-test otherwise than the "

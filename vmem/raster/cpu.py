@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numba import njit
@@ -41,6 +42,12 @@ WIDE = 8
 """Columns from which on a row's own span is worked out, at the price of a root a row."""
 SHARES = (0.25, 0.5)
 """Shares of the visible blocks, nearest first, after which hidden ones are looked for."""
+
+
+def kernel_cache() -> tuple[Path, bool]:
+    """The folder where this engine's compiled kernels are kept, and whether they are there."""
+    folder = Path(str(_draw_blocks.stats.cache_path))
+    return folder, any(folder.glob(f"cpu.{_draw_blocks.__name__}*.nbc"))
 
 
 def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> NDArray[np.int32]:

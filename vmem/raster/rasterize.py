@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vmem.cameras import Camera, Cameras
+from vmem.cameras import Camera, checked_camera
 from vmem.errors import VMemError
 from vmem.raster import cpu, gpu
 from vmem.raster.blocks import Blocks
@@ -47,15 +47,16 @@ def rasterize(
     The nearest disk wins; disks seen from behind are culled; among equal depths the lowest index
     wins. ``blocks`` are those of ``surfels``, if the caller keeps them (MemorySnapshot does); else
     they are made here, at a cost that grows with all surfels. No surfels, or none in sight: empty
-    buffers. Surfels that are no disks (not finite, radius not positive) are not drawn. Raises
-    CameraError for a camera that cannot be, RasterError for an unknown ``backend`` or blocks of
-    another number of surfels, GpuUnavailable if "gpu" is asked for by name and cannot draw. Source:
-    paper, section 3.2 (surfel rendering); the intersection is in docs/architecture.md.
+    buffers; a radius of 0 leaves a surfel out. Raises CameraError for a camera that cannot be,
+    SurfelError for surfels that are no disks (with ``blocks``, as a memory keeps them, nobody looks
+    again: what is not finite is then not drawn), RasterError for an unknown ``backend`` or blocks
+    of another number of surfels, GpuUnavailable if "gpu" is asked for by name and cannot draw.
+    Source: paper, section 3.2 (surfel rendering); the intersection is in docs/architecture.md.
     """
     name = resolve_engine(backend)
-    Cameras(camera.c2w[None], camera.K[None], camera.hw).validated()
+    camera = checked_camera(camera)
     if blocks is None:
-        blocks = Blocks.of(surfels)
+        blocks = Blocks.of(surfels.validated(gaps=True))
     elif blocks.n_surfels != len(surfels):
         raise RasterError(
             f"these blocks bound {blocks.n_surfels} surfels, but {len(surfels)} are to be drawn"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vmem.reference.arithmetic import dot
 from vmem.reference.octree import Octree
 from vmem.reference.surfels import Disks
+from vmem.surfels import SurfelError
 from vmem.views import F32
 
 
@@ -28,17 +29,24 @@ class Merge:
 
 
 def merge_threshold(existing: F32, new: F32) -> np.float32:
-    """Mean plus half the standard deviation of all radii, in f32; NaN if any radius is."""
+    """Mean plus half the standard deviation of all radii, in f32; NaN if one is; 0 of none."""
     radius = np.concatenate([existing, new])
-    return np.mean(radius) + np.float32(0.5) * np.std(radius)
+    if not len(radius):
+        return np.float32(0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.mean(radius) + np.float32(0.5) * np.std(radius)
 
 
 def merge_reference(existing: Disks, new: Disks, normal_threshold: float = 0.6) -> Merge:
     """Seek, for each new disk, the first existing one in octree order that is near enough and whose
     normal agrees. New disks do not merge with each other; nothing is averaged.
 
-    ``existing`` may be empty: then all are kept. The benchmarks' baseline for merging.
+    ``existing`` may be empty: then all are kept. The benchmarks' baseline for merging. Raises
+    SurfelError for a position that is not finite.
     """
+    for disks in (existing, new):
+        if not np.isfinite(disks.position).all():
+            raise SurfelError("disks to merge need finite positions: leave the others out")
     threshold = merge_threshold(existing.radius, new.radius)
     credited = np.full(len(new), -1, np.int32)
     if len(existing):
