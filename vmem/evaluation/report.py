@@ -33,8 +33,6 @@ Part = Literal["strategies", "settings", "batches", "association"]
 class Plan:
     """What is evaluated."""
 
-    only: tuple[Part, ...] = ("strategies", "settings", "batches", "association")
-    """Tables to make."""
     seeds: tuple[int, ...] = (1, 2)
     """Worlds; each gets three walks. Association is judged in the first one."""
     side: int = 288
@@ -53,6 +51,8 @@ class Plan:
     """Standard deviations of the relative depth error to compare."""
     places: int = 10
     """Jumps, sweeps and test views a walk."""
+    only: tuple[Part, ...] = ("strategies", "settings", "batches", "association")
+    """Tables to make."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ TRUTH_SIDE = 48
 """Pixels along the longer side of the exact target views."""
 DRAWN_SIDE = 96
 """The same for holes and leaks."""
+TRUTH = "(truth)"
 NOISE_GRID = 9
 """Depth errors vary smoothly: random numbers on so many nodes a side, interpolated."""
 
@@ -109,7 +110,7 @@ def remember(recorded: Recorded, points_per_frame: int, noise: float = 0.0) -> l
     config = replace(AssociationConfig(), points_per_frame=points_per_frame)
     memory = ViewMemory()
     snapshots = []
-    for views, maps in _reconstructed(recorded, noise):
+    for views, maps in reconstructed(recorded, noise):
         cameras = Cameras.stack([view.camera for view in views])
         frames = Frames(np.stack([view.rgb for view in views]))
         memory.append(make_record(memory.snapshot(), frames, cameras, maps, None, config))
@@ -129,7 +130,7 @@ def remember_as_published(
             ),
             maps,
         )
-        for step, (seen, maps) in enumerate(_reconstructed(recorded, noise))
+        for step, (seen, maps) in enumerate(reconstructed(recorded, noise))
     )
     return published_memory(steps, points_per_frame)
 
@@ -141,9 +142,7 @@ MERGES: dict[str, Callable[[Recorded, int, float], MemorySnapshot]] = {
 """Ways to fill a memory, from points per frame and noise."""
 
 
-def _reconstructed(
-    recorded: Recorded, noise: float
-) -> Iterator[tuple[tuple[Look, ...], PointMaps]]:
+def reconstructed(recorded: Recorded, noise: float) -> Iterator[tuple[tuple[Look, ...], PointMaps]]:
     """The looks of the first view and of every step, each with maps of noisy depth."""
     rng = np.random.default_rng(0)
     start = 0
@@ -192,17 +191,18 @@ def compare_strategies(
 ) -> list[StrategyRow]:
     """Every strategy of vmem.selection and, as a ceiling, the greedy choice by truth itself."""
     rows = []
+    names = (*STRATEGIES, TRUTH)
     kinds = _kinds(asked)
     for kind in kinds:
         some = [query for query in asked if query.kind == kind]
         for k in ks:
-            for name in STRATEGIES:
-                orders = [retrieve(q.memory, q.targets, k, name).order for q in some]
+            for name in names:
+                if name == TRUTH:
+                    orders = [metrics.best_order(q.truth.visible, k) for q in some]
+                else:
+                    orders = [retrieve(q.memory, q.targets, k, name).order for q in some]
                 rows.append(_strategy_row(kind, k, name, some, orders))
-                total = len(kinds) * len(ks) * (len(STRATEGIES) + 1)
-                on_progress(Progress("strategies", len(rows), total))
-            ceiling = [metrics.best_order(q.truth.visible, k) for q in some]
-            rows.append(_strategy_row(kind, k, "(truth)", some, ceiling))
+                on_progress(Progress("strategies", len(rows), len(kinds) * len(ks) * len(names)))
     return rows
 
 
