@@ -301,14 +301,14 @@ def test_the_report_holds_a_row_for_everything_planned():
 @pytest.mark.parametrize("part", ["strategies", "settings", "batches", "association"])
 def test_parts_are_made_alone(part):
     stages: list[Progress] = []
-    plan = replace(TINY, only=(part,), seeds=(1, 2), turns=1, out=0.2)
+    alone = part == "association"
+    plan = replace(TINY, only=(part,), seeds=(1, 2) if alone else (1,))
     report = evaluate(plan, stages.append)
     assert [name for name in report.to_json() if name != "plan" and getattr(report, name)] == [part]
     last = {one.stage: one for one in stages}
     # Association is judged in the first world alone: the other one's walks are left out.
-    alone = part == "association"
     assert set(last) == {"walk", part} | (set() if alone else {"queries"})
-    assert last["walk"].total == (3 if alone else 6)
+    assert last["walk"].total == 3
     assert all(one.done == one.total for one in last.values())
 
 
