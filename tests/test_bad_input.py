@@ -230,3 +230,17 @@ def test_merging_nothing_into_nothing_keeps_nothing():
     with np.errstate(all="raise"):
         merged = merge_reference(Disks.empty(), Disks.empty())
     assert len(merged.kept) == 0
+
+
+@pytest.mark.parametrize("name", ["points", "depth", "confidence", "rgb"])
+def test_association_names_a_map_of_another_size(name):
+    h, w = HW
+    maps = {
+        "points": np.zeros((h, w, 3), np.float32),
+        "depth": np.ones(HW, np.float32),
+        "confidence": np.ones(HW, np.float32),
+        "rgb": np.zeros((h, w, 3), np.uint8),
+    }
+    maps[name] = maps[name][1:]
+    with pytest.raises(PointMapError, match=name):
+        associate(Surfels.empty(), *maps.values(), CAMERA, AssociationConfig())

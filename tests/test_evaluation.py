@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -244,7 +245,8 @@ def test_comparisons_hold_every_strategy_and_stay_below_the_truth(recorded):
 
 
 def test_exact_depth_remembers_better_than_noise(recorded):
-    exact, noisy = trials.judge_association([recorded], (2304,), (0.0, 0.1), n=3)
+    rows = trials.judge_association([recorded], (2304,), (0.0, 0.1), n=3)
+    exact, noisy = (row for row in rows if row.merge == "association")
     assert (exact.points_per_frame, exact.noise) == (2304, 0.0)
     assert exact.surfels < noisy.surfels
     assert exact.leaks < noisy.leaks
@@ -253,8 +255,9 @@ def test_exact_depth_remembers_better_than_noise(recorded):
 
 
 def test_smooth_errors_that_are_seen_through_fill_memory_less(recorded):
-    (plain,) = trials.judge_association([recorded], (2304,), (0.05,), n=3)
-    (bent,) = trials.judge_association([recorded], (2304,), (0.05,), n=3, bend_depth=True)
+    rows = trials.judge_association([recorded], (2304,), (0.05,), n=3)
+    by_merge = {row.merge: row for row in rows}
+    plain, bent = by_merge["association"], by_merge["association, bent"]
     assert bent.surfels < 0.5 * plain.surfels
     assert bent.leaks < plain.leaks
     assert bent.holes < 0.03
@@ -281,6 +284,7 @@ def test_the_report_holds_a_row_for_everything_planned():
     report = evaluate(TINY, lambda progress: stages.append(progress.stage))
     assert list(dict.fromkeys(stages)) == [
         "walk",
+        "queries",
         "strategies",
         "settings",
         "batches",
@@ -292,7 +296,9 @@ def test_the_report_holds_a_row_for_everything_planned():
     }
     assert sum(row.queries for row in report.strategies) % len(names) == 0
     assert len(report.batches) == len(kinds) * 2 * len(trials.WAYS)
-    assert [row.points_per_frame for row in report.association] == [576]
+    assert [(row.merge, row.points_per_frame) for row in report.association] == [
+        (merge, 576) for merge in trials.MERGES
+    ]
     assert json.loads(json.dumps(report.to_json()))["plan"]["side"] == 48
     text = tables(report)
     assert len(report.settings) == len(kinds) * len(trials.SETTINGS)
@@ -301,12 +307,27 @@ def test_the_report_holds_a_row_for_everything_planned():
     assert sum(line.startswith("| ") for line in text.splitlines()) == rows
 
 
+@pytest.mark.parametrize("part", ["strategies", "settings", "batches", "association"])
+def test_parts_are_made_alone(part):
+    stages: list[Progress] = []
+    alone = part == "association"
+    plan = replace(TINY, only=(part,), seeds=(1, 2) if alone else (1,))
+    report = evaluate(plan, stages.append)
+    assert [name for name in report.to_json() if name != "plan" and getattr(report, name)] == [part]
+    last = {one.stage: one for one in stages}
+    # Association is judged in the first world alone: the other one's walks are left out.
+    assert set(last) == {"walk", part} | (set() if alone else {"queries"})
+    assert last["walk"].total == 3
+    assert all(one.done == one.total for one in last.values())
+
+
 def test_tables_by_example():
-    row = trials.AssociationRow(2304, 0.02, 12345.6, 99.5, 0.01, 0.5, 0.25, 1.0)
+    row = trials.AssociationRow("reference", 2304, 0.02, 12345.6, 99.5, 0.01, 0.5, 0.25, 1.0)
     assert table([row]).splitlines() == [
-        "| points per frame | noise | surfels | links | holes | leaks | share error | top8 |",
-        "|---|---|---|---|---|---|---|---|",
-        "| 2304 | 0.020 | 12,346 | 99.500 | 0.010 | 0.500 | 0.250 | 1.000 |",
+        "| merge | points per frame | noise | surfels | links "
+        "| holes | leaks | share error | top8 |",
+        "|---|---|---|---|---|---|---|---|---|",
+        "| reference | 2304 | 0.020 | 12,346 | 99.500 | 0.010 | 0.500 | 0.250 | 1.000 |",
     ]
 
 
@@ -330,3 +351,14 @@ def test_the_command_passes_its_plan_on_and_prints(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["evaluation"])
     assert command.main() == 0
     assert "| next | votes, last target | 0.500 | 0.250 |" in capsys.readouterr().out
+
+
+def test_an_interrupt_ends_quietly(monkeypatch, capsys):
+    def interrupted(plan: Plan, on_progress: OnProgress) -> Report:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "evaluate", interrupted)
+    monkeypatch.setattr("sys.argv", ["evaluation", "--only", "association", "batches"])
+    assert command.main() == 130
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "interrupted\n")

@@ -60,6 +60,15 @@ def test_the_engine_imports_torch_only_where_it_is_used():
         assert not at_top & {"torch", "diffusers", "transformers"}, path
 
 
+def test_only_the_strategy_and_the_judges_know_the_published_code():
+    knowing = {
+        path.relative_to(ROOT / "vmem").parts[0]
+        for path in sources("vmem")
+        if "vmem.reference" in path.read_text(encoding="utf-8")
+    }
+    assert knowing == {"reference", "evaluation", "selection.py"}
+
+
 def loaded_after(statement: str) -> set[str]:
     """Top-level packages in a fresh interpreter that has run one statement."""
     code = (

@@ -111,6 +111,15 @@ def test_a_nan_radius_switches_merging_off():
     assert len(merge_reference(scene, broken).kept) == len(grid.merge(broken).kept) == 20
 
 
+def test_points_without_extent():
+    point = np.ones((3, 3), np.float32)
+    scene = Disks(point, point, np.zeros(3, np.float32))
+    grid = HashGridMerge()
+    grid.append(scene)
+    expected = merge_reference(scene, scene)
+    np.testing.assert_array_equal(grid.merge(scene).credited, expected.credited)
+
+
 @pytest.mark.parametrize("n", [1, 7, 8, 129, 1000, 32_769, 100_003, 300_000])
 def test_mean_and_std_are_numpys_to_the_bit(n):
     values = np.random.default_rng(n).lognormal(size=n).astype(np.float32)

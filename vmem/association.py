@@ -15,9 +15,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras import Camera
+from vmem.cameras import Camera, checked_camera
 from vmem.depth_bend import STRAIGHT, Bend, bend
 from vmem.depth_fit import IDENTITY, DepthFit, fitted
+from vmem.geometry.base import PointMapError
 from vmem.parallel import read_only, run_sliced, thread_count
 from vmem.raster import Blocks, SurfelBuffers, overlaid, rasterize
 from vmem.raster.blocks import BLOCK, visible_blocks
@@ -95,7 +96,18 @@ def associate(
 
     ``blocks`` are memory's own, if they are kept. ``recent`` surfels, which the same step spawned
     before, count as known and are numbered after memory's.
+
+    Raises CameraError, and PointMapError for maps of another size than the camera's.
     """
+    camera = checked_camera(camera)
+    for name, array, rest in (
+        ("points", points, (3,)),
+        ("depth", depth, ()),
+        ("confidence", confidence, ()),
+        ("rgb", rgb, (3,)),
+    ):
+        if array.shape != (*camera.hw, *rest):
+            raise PointMapError(f"{name} must be {(*camera.hw, *rest)}, got {array.shape}")
     grid = grid_size(camera.hw, config.points_per_frame)
     known = _Known(memory, blocks or Blocks.of(memory), recent or Surfels.empty())
     # Twice the samples' resolution, so that small surfels are not missed between samples.

@@ -22,13 +22,17 @@ class Arguments:
 
 
 def main() -> int:
-    """Evaluate and print; progress goes to stderr."""
+    """Evaluate and print; progress goes to stderr. 130 if interrupted: nothing is printed then."""
     arguments = tyro.cli(Arguments, prog="python -m vmem.evaluation")
 
     def show(progress: Progress) -> None:
         print(f"{progress.stage} {progress.done}/{progress.total}", file=sys.stderr, flush=True)
 
-    report = evaluate(arguments.plan, show)
+    try:
+        report = evaluate(arguments.plan, show)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     print(json.dumps(report.to_json()) if arguments.json else tables(report))
     return 0
 

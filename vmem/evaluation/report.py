@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Literal
 
+from vmem.evaluation.published import PUBLISHED_POINTS
 from vmem.evaluation.trials import (
     AssociationRow,
     BatchRow,
@@ -24,6 +26,8 @@ from vmem.generation.world import make_world
 from vmem.progress import OnProgress, Progress, silent
 from vmem.surfels import POINTS_PER_FRAME
 
+Part = Literal["strategies", "settings", "batches", "association"]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -41,19 +45,19 @@ class Plan:
     """Scene units of each leg of the walk out, home and out."""
     ks: tuple[int, ...] = (4, 8)
     """Numbers of views to choose."""
-    points: tuple[int, ...] = (2304, 5184, 9216)
-    """Points per frame to compare."""
+    points: tuple[int, ...] = (PUBLISHED_POINTS, 2304, 5184, 9216)
+    """Points per frame to compare; the first are the published ones."""
     noises: tuple[float, ...] = (0.0, 0.02, 0.05)
     """Standard deviations of the relative depth error to compare."""
-    bend_depth: bool = False
-    """Whether association allows for depth errors that are smooth over the frame."""
     places: int = 10
     """Jumps, sweeps and test views a walk."""
+    only: tuple[Part, ...] = ("strategies", "settings", "batches", "association")
+    """Tables to make."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Rows of the four tables."""
+    """Rows of the four tables; none of a table that was not planned."""
 
     plan: Plan
     strategies: tuple[StrategyRow, ...]
@@ -67,10 +71,11 @@ class Report:
 
 
 def recordings(plan: Plan, on_progress: OnProgress = silent) -> list[Recorded]:
-    """Every walk of every world, seen exactly."""
+    """Every walk of every world that the plan needs, seen exactly."""
     hw = (plan.side, plan.side)
+    seeds = plan.seeds[:1] if set(plan.only) <= {"association"} else plan.seeds
     found = []
-    for seed in plan.seeds:
+    for seed in seeds:
         world = make_world(seed)
         walks = (
             there_and_back(world, hw, plan.turns),
@@ -79,36 +84,41 @@ def recordings(plan: Plan, on_progress: OnProgress = silent) -> list[Recorded]:
         )
         for walk in walks:
             found.append(record(world, walk))
-            on_progress(Progress("walk", len(found), len(walks) * len(plan.seeds)))
+            on_progress(Progress("walk", len(found), len(walks) * len(seeds)))
     return found
 
 
 def questions(
-    plan: Plan, walks: Sequence[Recorded], points_per_frame: int = POINTS_PER_FRAME
+    plan: Plan,
+    walks: Sequence[Recorded],
+    points_per_frame: int = POINTS_PER_FRAME,
+    on_progress: OnProgress = silent,
 ) -> list[Query]:
     """The queries to the memories of all walks, of exact depth."""
-    return [
-        query
-        for i, one in enumerate(walks)
-        for query in queries(one, remember(one, points_per_frame), seed=i, n=plan.places)
-    ]
+    found: list[Query] = []
+    for i, one in enumerate(walks):
+        found += queries(one, remember(one, points_per_frame), seed=i, n=plan.places)
+        on_progress(Progress("queries", i + 1, len(walks)))
+    return found
 
 
 def evaluate(plan: Plan, on_progress: OnProgress = silent) -> Report:
-    """All of it; minutes."""
+    """All that is planned; minutes."""
     walks = recordings(plan, on_progress)
-    on_progress(Progress("strategies", 0, 4))
-    asked = questions(plan, walks)
-    strategies = compare_strategies(asked, plan.ks)
-    on_progress(Progress("settings", 1, 4))
-    settings = compare_settings(asked)
-    on_progress(Progress("batches", 2, 4))
-    batches = compare_batches(asked)
-    on_progress(Progress("association", 3, 4))
-    first_world = walks[: len(walks) // len(plan.seeds)]
-    association = judge_association(
-        first_world, plan.points, plan.noises, plan.places, bend_depth=plan.bend_depth
-    )
+    strategies, settings, batches, association = [], [], [], []
+    if set(plan.only) - {"association"}:
+        asked = questions(plan, walks, on_progress=on_progress)
+        if "strategies" in plan.only:
+            strategies = compare_strategies(asked, plan.ks, on_progress)
+        if "settings" in plan.only:
+            settings = compare_settings(asked, on_progress=on_progress)
+        if "batches" in plan.only:
+            batches = compare_batches(asked, on_progress=on_progress)
+    if "association" in plan.only:
+        first_world = [one for one in walks if one.world is walks[0].world]
+        association = judge_association(
+            first_world, plan.points, plan.noises, plan.places, on_progress
+        )
     return Report(plan, tuple(strategies), tuple(settings), tuple(batches), tuple(association))
 
 

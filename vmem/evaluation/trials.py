@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import cv2
 import numpy as np
@@ -11,20 +12,23 @@ import numpy as np
 from vmem.association import AssociationConfig
 from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets, unproject
 from vmem.evaluation import metrics
+from vmem.evaluation.published import published_memory
 from vmem.evaluation.truth import Look, Truth, look, looks, truth
 from vmem.evaluation.walks import Walk, jumps
 from vmem.generation.world import World
 from vmem.geometry.base import PointMaps
 from vmem.memory import MemorySnapshot, ViewMemory, make_record
+from vmem.progress import OnProgress, Progress, silent
 from vmem.raster import rasterize
 from vmem.retrieval import retrieve
 from vmem.selection import STRATEGIES, SelectionConfig
-from vmem.views import F32, Frames
+from vmem.views import F32, Frames, View
 
 TRUTH_SIDE = 48
 """Pixels along the longer side of the exact target views."""
 DRAWN_SIDE = 96
 """The same for holes and leaks."""
+TRUTH = "(truth)"
 NOISE_GRID = 9
 """Depth errors vary smoothly: random numbers on so many nodes a side, interpolated."""
 
@@ -71,6 +75,7 @@ class StrategyRow:
 class AssociationRow:
     """One way of remembering: means over walks and test views."""
 
+    merge: str
     points_per_frame: int
     noise: float
     surfels: float
@@ -108,17 +113,49 @@ def remember(
     config = AssociationConfig(points_per_frame=points_per_frame, bend_depth=bend_depth)
     memory = ViewMemory()
     snapshots = []
+    for views, maps in reconstructed(recorded, noise):
+        cameras = Cameras.stack([view.camera for view in views])
+        frames = Frames(np.stack([view.rgb for view in views]))
+        memory.append(make_record(memory.snapshot(), frames, cameras, maps, None, config))
+        snapshots.append(memory.snapshot())
+    return snapshots
+
+
+def remember_as_published(
+    recorded: Recorded, points_per_frame: int, noise: float = 0.0
+) -> MemorySnapshot:
+    """The memory after the last step, of the same depth but filled by the published merge."""
+    steps = (
+        (
+            tuple(
+                View(look.rgb, look.camera, step, maps.depth[i], maps.confidence[i])
+                for i, look in enumerate(seen)
+            ),
+            maps,
+        )
+        for step, (seen, maps) in enumerate(reconstructed(recorded, noise))
+    )
+    return published_memory(steps, points_per_frame)
+
+
+MERGES: dict[str, Callable[[Recorded, int, float], MemorySnapshot]] = {
+    "association": lambda recorded, points, noise: remember(recorded, points, noise)[-1],
+    "association, bent": lambda recorded, points, noise: remember(
+        recorded, points, noise, bend_depth=True
+    )[-1],
+    "reference": remember_as_published,
+}
+"""Ways to fill a memory, from points per frame and noise."""
+
+
+def reconstructed(recorded: Recorded, noise: float) -> Iterator[tuple[tuple[Look, ...], PointMaps]]:
+    """The looks of the first view and of every step, each with maps of noisy depth."""
     rng = np.random.default_rng(0)
     start = 0
     for n in (1, *(len(step) for step in recorded.walk.steps)):
         views = recorded.looks[start : start + n]
         start += n
-        cameras = Cameras.stack([view.camera for view in views])
-        frames = Frames(np.stack([view.rgb for view in views]))
-        maps = _maps(views, noise, rng)
-        memory.append(make_record(memory.snapshot(), frames, cameras, maps, None, config))
-        snapshots.append(memory.snapshot())
-    return snapshots
+        yield views, _maps(views, noise, rng)
 
 
 def _maps(views: Sequence[Look], noise: float, rng: np.random.Generator) -> PointMaps:
@@ -155,17 +192,23 @@ def _query(kind: str, recorded: Recorded, memory: MemorySnapshot, targets: Camer
     return Query(kind, memory, targets, truth(seen, recorded.looks[: len(memory.views)]))
 
 
-def compare_strategies(asked: Sequence[Query], ks: Sequence[int] = (4, 8)) -> list[StrategyRow]:
+def compare_strategies(
+    asked: Sequence[Query], ks: Sequence[int] = (4, 8), on_progress: OnProgress = silent
+) -> list[StrategyRow]:
     """Every strategy of vmem.selection and, as a ceiling, the greedy choice by truth itself."""
     rows = []
-    for kind in _kinds(asked):
+    names = (*STRATEGIES, TRUTH)
+    kinds = _kinds(asked)
+    for kind in kinds:
         some = [query for query in asked if query.kind == kind]
         for k in ks:
-            for name in STRATEGIES:
-                orders = [retrieve(q.memory, q.targets, k, name).order for q in some]
+            for name in names:
+                if name == TRUTH:
+                    orders = [metrics.best_order(q.truth.visible, k) for q in some]
+                else:
+                    orders = [retrieve(q.memory, q.targets, k, name).order for q in some]
                 rows.append(_strategy_row(kind, k, name, some, orders))
-            ceiling = [metrics.best_order(q.truth.visible, k) for q in some]
-            rows.append(_strategy_row(kind, k, "(truth)", some, ceiling))
+                on_progress(Progress("strategies", len(rows), len(kinds) * len(ks) * len(names)))
     return rows
 
 
@@ -179,14 +222,18 @@ SETTINGS: dict[str, SelectionConfig] = {
 """What ``coverage`` could be set to."""
 
 
-def compare_settings(asked: Sequence[Query], k: int = 4) -> list[StrategyRow]:
+def compare_settings(
+    asked: Sequence[Query], k: int = 4, on_progress: OnProgress = silent
+) -> list[StrategyRow]:
     """``coverage`` with other settings."""
     rows = []
-    for kind in _kinds(asked):
+    kinds = _kinds(asked)
+    for kind in kinds:
         some = [query for query in asked if query.kind == kind]
         for name, config in SETTINGS.items():
             orders = [retrieve(q.memory, q.targets, k, "coverage", config).order for q in some]
             rows.append(_strategy_row(kind, k, name, some, orders))
+            on_progress(Progress("settings", len(rows), len(kinds) * len(SETTINGS)))
     return rows
 
 
@@ -211,21 +258,21 @@ def judge_association(
     points: Sequence[int],
     noises: Sequence[float],
     n: int = 10,
-    *,
-    bend_depth: bool = False,
+    on_progress: OnProgress = silent,
 ) -> list[AssociationRow]:
     """Remember every walk in every way and look at its memory from ``n`` places nearby."""
     tests = [_test_views(recorded, i, n) for i, recorded in enumerate(walks)]
+    ways = list(product(points, noises, MERGES))
     rows = []
-    for points_per_frame in points:
-        for noise in noises:
-            numbers = []
-            for recorded, views in zip(walks, tests, strict=True):
-                memory = remember(recorded, points_per_frame, noise, bend_depth=bend_depth)[-1]
-                size = (len(memory.surfels), len(memory.link_surfel))
-                numbers += [(*size, *_quality(memory, *view)) for view in views]
-            means = np.mean(numbers, axis=0)
-            rows.append(AssociationRow(points_per_frame, noise, *means.tolist()))
+    for points_per_frame, noise, merge in ways:
+        numbers = []
+        for recorded, views in zip(walks, tests, strict=True):
+            memory = MERGES[merge](recorded, points_per_frame, noise)
+            size = (len(memory.surfels), len(memory.link_surfel))
+            numbers += [(*size, *_quality(memory, *view)) for view in views]
+        means = np.mean(numbers, axis=0)
+        rows.append(AssociationRow(merge, points_per_frame, noise, *means.tolist()))
+        on_progress(Progress("association", len(rows), len(ways)))
     return rows
 
 
@@ -275,11 +322,15 @@ def mean_camera(targets: Cameras) -> Camera:
 
 
 def compare_batches(
-    asked: Sequence[Query], strategies: Sequence[str] = ("votes", "coverage"), k: int = 4
+    asked: Sequence[Query],
+    strategies: Sequence[str] = ("votes", "coverage"),
+    k: int = 4,
+    on_progress: OnProgress = silent,
 ) -> list[BatchRow]:
     """Retrieve for all targets of a step in different ways; the truth is over all of them."""
     rows = []
-    for kind in _kinds(asked):
+    kinds = _kinds(asked)
+    for kind in kinds:
         some = [query for query in asked if query.kind == kind]
         for name in strategies:
             for way, asked_for in WAYS.items():
@@ -292,4 +343,6 @@ def compare_batches(
                     ]
                 )
                 rows.append(BatchRow(kind, f"{name}, {way}", covered, worst))
+                total = len(kinds) * len(strategies) * len(WAYS)
+                on_progress(Progress("batches", len(rows), total))
     return rows

@@ -82,7 +82,7 @@ class HashGridMerge:
         found = np.full(len(new), -1, np.int32)
         if not self._n or not len(new) or not threshold >= 0:
             return found
-        if not threshold <= self._cell <= 8 * threshold:
+        if not self._cell or not threshold <= self._cell <= 8 * threshold:
             self._cell = max(CELL * float(threshold), 1e-30)
             self._lay_out()
         half = np.max(self._high - self._low) / np.float32(2)
