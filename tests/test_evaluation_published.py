@@ -117,10 +117,7 @@ def test_published_memories_answer_as_ours_do(recorded):
     """Same views, same truth: only what fills the memory differs."""
     tests = trials.judge_association([recorded], (400, 1600), (0.0,), n=2)
     assert [(row.merge, row.points_per_frame) for row in tests] == [
-        ("association", 400),
-        ("reference", 400),
-        ("association", 1600),
-        ("reference", 1600),
+        (merge, points) for points in (400, 1600) for merge in trials.MERGES
     ]
     by_merge = {(row.merge, row.points_per_frame): row for row in tests}
     for row in tests:

@@ -78,14 +78,15 @@ def as_surfels(disks: Disks) -> Surfels:
 
     Published normals point away from the camera that made the disk, ours towards it; each side
     skips what is seen from behind, so the same disks show. Zero normals (the last row and column of
-    every map) and NaN ones keep their place among the surfels, but get radius 0, which is never
-    drawn: the published code skips them when it draws. In merging, which is over by then, they had
-    their own radii, five times a frontal disk's.
+    every map) and NaN ones keep their place among the surfels, but get some normal and a radius
+    that meets no pixel: the published code skips them when it draws. In merging, which is over by
+    then, they had their own radii, five times a frontal disk's.
     """
     length = np.linalg.norm(disks.normal, axis=1)
     proper = length >= 1e-12  # False for NaN
     normal = np.zeros_like(disks.normal)
+    normal[:, 2] = 1
     normal[proper] = -disks.normal[proper] / length[proper, None]
-    radius = np.where(proper, disks.radius, 0).astype(np.float32)
+    radius = np.where(proper, disks.radius, 1e-30).astype(np.float32)
     color = np.zeros((len(disks), 3), np.uint8)
     return Surfels(disks.position.copy(), normal, radius, color)
