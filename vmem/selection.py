@@ -219,7 +219,7 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
         _sum_by_view(surface, start, views, worth, gains)
         view = _best_gain(evidence, gains, chosen, config)
         _seen_by_view(surface, start, views, view, covered)
-        adds = float(new[covered].sum())
+        adds = min(1.0, float(new[covered].sum()))  # a sample's estimate
         reasons[view] = (
             f"chosen: adds {100 * adds:.0f} % of the visible surface"
             if adds >= config.min_gain

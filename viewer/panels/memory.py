@@ -112,8 +112,8 @@ class MemoryPanel:
             f"{100 * retrieval.coverage[view]:.0f} %",
             html.escape(retrieval.reasons[view]),
         )
-        body = "".join(f"<td style='{CELL}'>{cell}</td>" for cell in cells)
-        return f"<tr style='color:{color}'>{body}</tr>"
+        body = "".join(f"<td style='{CELL};white-space:nowrap'>{cell}</td>" for cell in cells[:-1])
+        return f"<tr style='color:{color}'>{body}<td style='{CELL}'>{cells[-1]}</td></tr>"
 
     def _picture(self, index: int, view: View) -> str:
         """Data URL of a view's thumbnail; kept as long as the index means the same view."""
