@@ -230,6 +230,17 @@ def test_channels_last_weights_give_the_same(net):
     close(other(*given), net(*given))
 
 
+@pytest.mark.slow
+def test_steps_compile_once_and_whole(net):
+    """No graph break, and no second compilation when another sequence was prepared."""
+    x, t, y, d = inputs(4)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    close(compiled(x, t, prepared=net.prepare(y, d, HW)), net(x, t, y, d))
+    with torch.compiler.set_stance("fail_on_recompile"):
+        other = net.prepare(-y, -d, HW)
+        close(compiled(-x, t.flip(0), prepared=other), net(-x, t.flip(0), -y, -d))
+
+
 def test_parameters_want_no_gradients(net):
     assert not any(p.requires_grad for p in net.parameters())
     assert not net.training
@@ -274,6 +285,8 @@ def test_another_size_than_prepared_is_refused(net):
     prepared = net.prepare(y, d, (8, 8))
     with pytest.raises(NetworkError, match=r"must be \(4, 11, 8, 8\) as prepared"):
         net(x, t, prepared=prepared)
+    with pytest.raises(NetworkError, match="sequences of 4 frames, asked for 2"):
+        net(x[..., :8], t, num_frames=2, prepared=prepared)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ MAX_HEADS = 65535
 class GroupNorm32(nn.GroupNorm):
     """Group norm over 32 groups, computed in float32 whatever the dtype of the map.
 
-    The native half-precision kernel rounds mean and deviation to half, which shifts whole groups.
+    Half-precision kernels of older torch releases round mean and deviation to half, which shifts
+    whole groups.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:

@@ -243,18 +243,19 @@ class MultiviewUNet(nn.Module):
                 raise NetworkError("the network needs crossattn and dense, or prepared")
             prepared = self.prepare(crossattn, dense, (h, w), num_frames)
         batch, n = prepared.batch, prepared.num_frames
+        if num_frames not in (None, n):
+            raise NetworkError(f"prepared for sequences of {n} frames, asked for {num_frames}")
         expected = (batch, c.in_channels, *prepared.hw)
         self._check(x.shape == expected, f"x must be {expected} as prepared", x)
         self._check(t.shape == (batch,), f"t must be ({batch},), one index a frame", t)
 
-        dtype = self._weight.dtype
-        emb = self.time_embed(time_embedding(t, c.model_channels).to(dtype))
+        emb = self.time_embed(time_embedding(t, c.model_channels).to(self._weight))
         crosses = iter(prepared.cross)
 
         def through(block: Iterable[nn.Module], z: Tensor) -> Tensor:
             return _through(block, z, emb, prepared.dense, crosses, n)
 
-        z = x.to(dtype)
+        z = x.to(self._weight.dtype)
         skips: list[Tensor] = []
         for block in self.input_blocks:
             z = through(cast(nn.ModuleList, block), z)
