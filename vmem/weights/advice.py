@@ -10,7 +10,6 @@ from vmem.errors import VMemError
 from vmem.weights.catalogue import HUB, Source, command_for
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class CheckpointError(VMemError):
@@ -100,7 +99,8 @@ def explain(error: Exception, source: Source, cache: Path) -> CheckpointError:
             f"check HF_ENDPOINT, proxy and firewall, open {source.page} in a browser, then {again}",
             kind="network",
         )
-    if isinstance(error, OSError) and error.errno in NO_ROOM | NOT_ALLOWED:
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
+        # The HTTP client wraps what the system says of the network: this is about a file.
         return cannot_write(cache, error, "HF_HOME")
     return CheckpointError(
         f"{named} did not come through from {_endpoint()} ({_short(error)})",

@@ -1,9 +1,10 @@
 """The released files the program can use, and where people find them.
 
-Names are those of the published code. Commits could not be looked up when this table was written,
-so every ``revision`` is None: the branch ``main``, as it was when the file was first downloaded, for
+Names are those of the published code. Commits could not be looked up when this was written, so
+every ``revision`` is None: the branch ``main``, as it was when the file was first downloaded, for
 the hub's cache remembers that commit and `find` stays with it. Put a commit here to pin a file for
-all. Of CLIP's file names, all are tried that its publishers have used, in turn.
+all. Nor could it be seen which of CLIP's usual file names its repository has: they are tried in
+turn.
 """
 
 from __future__ import annotations
@@ -91,7 +92,10 @@ def vae_layouts(repo: str) -> tuple[Layout, ...]:
 
 
 _CLIP = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
-CLIP = (Source(_CLIP, "model.safetensors"), Source(_CLIP, "config.json"))
+CLIP = tuple(
+    (Source(_CLIP, name), Source(_CLIP, "config.json"))
+    for name in ("model.safetensors", "pytorch_model.bin")
+)
 OPEN_CLIP = (
     (Source(_CLIP, "open_clip_model.safetensors"),),
     (Source(_CLIP, "open_clip_pytorch_model.bin"),),
@@ -120,7 +124,7 @@ PARTS = {
             "CLIP ViT-H-14, which describes the photo",
             632_076_800,
             "VMEM_CLIP",
-            (CLIP, *OPEN_CLIP),
+            (*CLIP, *OPEN_CLIP),
         ),
     )
 }

@@ -2,8 +2,8 @@
 
 The library's own download (2.4) removes what has arrived when it fails or is stopped. So the bytes
 are fetched here, by the library's HTTP session (proxies, token, offline switch and endpoint are
-its), into the cache's own folder under a name that stays; a complete and checked file is then handed
-to the library, which links it as if it had downloaded it.
+its), into the cache's own folder under a name that stays; a complete and checked file is then
+handed to the library, which links it as if it had downloaded it.
 """
 
 from __future__ import annotations
@@ -85,10 +85,10 @@ def _blobs(source: Source) -> Path:
 
 
 def _download(source: Source, on_progress: OnProgress, cancel: CancelToken) -> Path:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     url = hf_hub_url(source.repo, source.path, revision=source.revision)
-    known = get_hf_file_metadata(url)
+    known = get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     etag = _etag(known, source)
     blobs = _blobs(source)
     blobs.mkdir(parents=True, exist_ok=True)

@@ -226,46 +226,53 @@ def load_strict(
 
     Build the module under ``torch.device("meta")`` and give a `MappedState`: then tensors are cast
     to ``dtype`` (None: the module's own) and moved to ``device`` (None: the CPU) one at a time, and
-    what has been copied is let go. Without a cast on the CPU the weights stay mapped. Names that are
-    one parameter in the module stay one. ``what`` names the network in messages. The module changes
-    only if all is well. Raises CheckpointError, Cancelled; ValueError for a module with buffers that
-    are in no checkpoint and were left on the meta device.
+    what has been copied is let go. Without a cast on the CPU the weights stay mapped. Names that
+    are one parameter in the module stay one, and one of them in the file is enough. ``what`` names
+    the network in messages. The module changes only if all is well. Raises CheckpointError,
+    Cancelled; ValueError for a module whose buffers are in no checkpoint and were left on meta.
     """
     import torch
 
     slots = module.state_dict(keep_vars=True)
     _same_names(slots, state, what)
-    unmade = [name for name, tensor in module.named_buffers() if tensor.is_meta]
-    if unmade := [name for name in unmade if name not in slots]:
+    buffers = module.named_buffers()
+    if unmade := [name for name, held in buffers if held.is_meta and name not in slots]:
         raise ValueError(f"{what}: no checkpoint holds the buffers {unmade[:3]}; make them real")
+    firsts = _firsts(slots, state)
     made: dict[int, Tensor] = {}
     ready: dict[str, Tensor] = {}
-    firsts: dict[int, str] = {}
     target = torch.device("cpu" if device is None else device)
-    for count, (name, slot) in enumerate(slots.items()):
+    for name, slot in slots.items():
         if cancel is not None:
             cancel.check()
-        source = state[name]
+        first = firsts[id(slot)]
+        if name in state and name != first:
+            _same_values(state, first, name, what)
         if id(slot) in made:
-            _same_values(state[firsts[id(slot)]], source, firsts[id(slot)], name, what)
             ready[name] = made[id(slot)]
             continue
+        source = state[first]
         wanted = (dtype or slot.dtype) if slot.is_floating_point() else slot.dtype
         tensor = source.detach().to(device=target, dtype=wanted)
-        _finite(tensor, source, name, what)
+        _finite(tensor, source, first, what)
         if isinstance(state, MappedState) and tensor.data_ptr() != source.data_ptr():
-            state.release(name)
+            state.release(first)
         if isinstance(slot, torch.nn.Parameter):
             tensor = torch.nn.Parameter(tensor, requires_grad=slot.requires_grad)
         made[id(slot)] = ready[name] = tensor
-        firsts[id(slot)] = name
-        on_progress(Progress(f"loading {what}", count + 1, len(slots)))
+        on_progress(Progress(f"loading {what}", len(made), len(firsts)))
     module.load_state_dict(ready, strict=True, assign=True)
     module.to(target)
 
 
+def _firsts(slots: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[int, str]:
+    """The first name in the file of every tensor of the module, by the tensor's identity."""
+    return {id(slot): name for name, slot in reversed(list(slots.items())) if name in state}
+
+
 def _same_names(slots: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> None:
-    missing = [name for name in slots if name not in state]
+    there = _firsts(slots, state)
+    missing = [name for name, slot in slots.items() if id(slot) not in there]
     extra = [name for name in state if name not in slots]
     shapes = [
         f"{name} is {list(state[name].shape)} where {list(slot.shape)} is expected"
@@ -310,9 +317,10 @@ def _finite(tensor: Tensor, source: Tensor, name: str, what: str) -> None:
     )
 
 
-def _same_values(one: Tensor, other: Tensor, first: str, name: str, what: str) -> None:
+def _same_values(state: Mapping[str, Tensor], first: str, name: str, what: str) -> None:
     import torch
 
+    one, other = state[first], state[name]
     if one.data_ptr() != other.data_ptr() and not torch.equal(one, other):
         raise CheckpointError(
             f"{first} and {name} are one tensor in {what} but differ in the file",

@@ -91,9 +91,9 @@ class MappedState(Mapping[str, "Tensor"]):
     Tensors may be written to; the file does not change. ``metadata`` holds the file's own strings.
     """
 
-    def __init__(self, path: Path, again: str = "get the file again") -> None:
+    def __init__(self, path: Path | str, again: str = "get the file again") -> None:
+        self.path = path = Path(path)
         header = read_header(path, again)
-        self.path = path
         self.metadata = header.metadata
         self._entries = header.entries
         try:

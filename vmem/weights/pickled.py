@@ -8,7 +8,9 @@ given, so that no class of another package is ever looked up.
 
 from __future__ import annotations
 
+import collections
 import pickle
+import pickletools
 import re
 import zipfile
 from pathlib import Path
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NESTS = ("model", "state_dict")
+OLD_FORMAT_PICKLES = 4
 INERT_ROOTS = {"argparse", "omegaconf", "pathlib", "typing", "numpy"}
 INERT_NAMES = {"collections.defaultdict"} | {
     f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "str", "tuple")
@@ -84,7 +87,9 @@ def _load(path: Path, again: str) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise _refuse(path, error, again) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a reader on broken input fails in any way at all
         first = str(error).strip().splitlines()
         raise damaged(path, first[0][:160] if first else type(error).__name__, again) from error
 
@@ -107,9 +112,11 @@ def _harmless(name: str) -> bool:
 
 def _refuse(path: Path, error: pickle.UnpicklingError, again: str) -> CheckpointError:
     text = str(error)
+    if not zipfile.is_zipfile(path) and _ends_within_a_pickle(path):
+        return damaged(path, "it ends too early", again)
     named = re.search(r"GLOBAL (\S+)", text)
-    if named is None and not re.search("reduce|Can only|allowed|Unsupported (class|operand)", text):
-        return damaged(path, "it is no complete pickle", again)
+    if named is None and not re.search("reduce|Can only|allowed", text):
+        return damaged(path, "it is no proper pickle", again)
     what = named.group(1) if named else "objects of its own"
     return CheckpointError(
         f"{path} is more than weights: it wants {what}, and to give it that could run any code; "
@@ -117,6 +124,18 @@ def _refuse(path: Path, error: pickle.UnpicklingError, again: str) -> Checkpoint
         f"do not load it elsewhere either unless you trust who made it; {again}",
         kind="refused",
     )
+
+
+def _ends_within_a_pickle(path: Path) -> bool:
+    """Whether the pickles before the numbers in torch's older format are cut off; runs nothing."""
+    with path.open("rb") as file:
+        try:
+            for _ in range(OLD_FORMAT_PICKLES):
+                if file.peek(1):
+                    collections.deque(pickletools.genops(file), maxlen=0)
+        except Exception:  # as above
+            return True
+    return False
 
 
 def _meta(whole: dict) -> dict[str, str]:
