@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from fake_hub import FakeHub, serving
 from fakes import box_backend, open_box
 from hypothesis import settings
 
@@ -54,3 +55,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path) -> Iterator[FakeHub]:
+    """An empty hub and an empty cache for huggingface_hub, which gives up soon.
+
+    The library reads its environment when it is imported, so its constants are set instead.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.utils import close_session
+
+    from vmem.weights import hub as downloads
+
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(FakeHub()) as made:
+        template = f"{made.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "ENDPOINT", made.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(downloads, "RETRIES", 1)
+        close_session()
+        yield made
+        close_session()
