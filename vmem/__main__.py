@@ -1,4 +1,4 @@
-"""The command line: ``python -m vmem walk | doctor``."""
+"""The command line: ``python -m vmem walk | weights | doctor``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import tyro
 from tqdm import tqdm
 
 from vmem.errors import VMemError
+from vmem.weights.command import Weights
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Doctor:
 
 Command = (
     Annotated[Walk, tyro.conf.subcommand("walk")]
+    | Annotated[Weights, tyro.conf.subcommand("weights")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
@@ -104,14 +106,14 @@ def main() -> int:
     """Run one command; 0, or 1 with one clear line on stderr."""
     command = tyro.cli(Command, prog="python -m vmem", description=__doc__)
     try:
-        command.run()
+        code = command.run()
     except VMemError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped: nothing was written", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":
