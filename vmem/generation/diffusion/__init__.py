@@ -1,1 +1,5 @@
-"""The released model: multi-view latent diffusion. Importing any module in here loads torch."""
+"""VMem's multi-view diffusion: network, schedule, conditioning, sampling, codecs.
+
+The only package of the engine, with ``vmem.checkpoints``, that imports torch at module level;
+nothing outside imports it before a generator of this kind is asked for.
+"""

@@ -1,19 +1,14 @@
-"""What the generator's tensors must look like, checked where they enter a network or leave it."""
+"""Stacks of maps (N, C, H, W), checked where they enter a codec."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from vmem.errors import VMemError
 
 
-class BadTensorError(VMemError):
+class BadTensorError(VMemError, ValueError):
     """A tensor of the wrong shape or type; the message has got, expected and remedy."""
-
-
-class NotFiniteError(VMemError):
-    """NaN or infinity in a tensor; the message names the tensor, the frames and a remedy."""
 
 
 def require_maps(x: Tensor, what: str, channels: int, multiple: int = 1) -> None:
@@ -35,15 +30,4 @@ def require_maps(x: Tensor, what: str, channels: int, multiple: int = 1) -> None
         raise BadTensorError(
             f"{what}: {got}, expected height and width divisible by {multiple}. "
             f"Crop or resize it, to {down[0]} x {down[1]} for example."
-        )
-
-
-def require_finite(x: Tensor, what: str, remedy: str) -> None:
-    """Refuse NaN and infinity in (N, ...); names the frames. Raises NotFiniteError."""
-    bad = ~torch.isfinite(x).flatten(1).all(dim=1)
-    if bad.any():
-        frames = torch.nonzero(bad).flatten().tolist()
-        raise NotFiniteError(
-            f"{what}: got NaN or infinity in frame {', '.join(map(str, frames))} of {len(x)}, "
-            f"expected finite numbers. {remedy}"
         )

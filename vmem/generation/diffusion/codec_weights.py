@@ -147,7 +147,7 @@ def clip_state(state: State) -> dict[str, Tensor]:
     for name, tensor in _below(state, prefix):
         names = clip_keys(name)
         if name == "proj":
-            tensor = tensor.T
+            tensor = tensor.T.contiguous()
         converted |= zip(names, tensor.chunk(len(names)), strict=True)
     return converted
 

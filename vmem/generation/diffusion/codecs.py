@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from vmem.errors import VMemError
-from vmem.generation.diffusion.checks import require_finite, require_maps
+from vmem.generation.diffusion.checks import require_maps
 from vmem.generation.diffusion.clip_preprocess import clip_pixels
 from vmem.generation.diffusion.codec_weights import (
     CLIP_CONFIG,
@@ -30,6 +30,7 @@ from vmem.generation.diffusion.codec_weights import (
     settle,
     vae_state,
 )
+from vmem.generation.diffusion.finite import check_finite
 from vmem.views import U8
 
 VALUES_PER_PIXEL = 1100
@@ -50,7 +51,7 @@ def frames_from_images(images: Tensor) -> U8:
     that frames survive the way to images and back. Raises BadTensorError, NotFiniteError.
     """
     require_maps(images, "images to show", 3)
-    require_finite(images, "images to show", _OVERFLOW)
+    check_finite(images, "images to show")
     levels = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
@@ -62,11 +63,6 @@ def frames_at_once(hw: tuple[int, int], budget: int, dtype: torch.dtype) -> int:
     """
     frame = hw[0] * hw[1] * VALUES_PER_PIXEL * dtype.itemsize
     return max(budget // frame, 1)
-
-
-_OVERFLOW = (
-    "If it comes from the network or the decoder, its type overflowed: use bfloat16 or float32."
-)
 
 
 class ImageCodec:
@@ -90,7 +86,8 @@ class ImageCodec:
         bounds memory and changes the result a little; None: no tiles. Raises VMemError for a chunk
         below 1 or a tile that is not a multiple of four latents.
         """
-        self.vae = settle(vae, device, dtype)
+        # Any: diffusers types its results as unions of what the arguments may ask for.
+        self.vae: Any = settle(vae, device, dtype)
         self.device = torch.device(device)
         self.dtype = dtype
         self.chunk = chunk
@@ -134,13 +131,13 @@ class ImageCodec:
         and NotFiniteError, for the images or, named so, for the latents.
         """
         require_maps(images, "images to encode", 3, self.factor)
-        require_finite(images, "images to encode", "Check where the image came from.")
+        check_finite(images, "images to encode")
         parts = [
             self.vae.encode(part.to(self.device, self.dtype)).latent_dist.mean * LATENT_SCALE
             for part in images.split(self.chunk)
         ]
         latents = torch.cat([part.to(device, dtype) for part in parts])
-        require_finite(latents, "latents of images", _OVERFLOW)
+        check_finite(latents, "latents of images")
         return latents
 
     @torch.inference_mode()
@@ -157,13 +154,13 @@ class ImageCodec:
         latents or, named so, for the images.
         """
         require_maps(latents, "latents to decode", self.channels)
-        require_finite(latents, "latents to decode", _OVERFLOW)
+        check_finite(latents, "latents to decode")
         parts = [
             self.vae.decode(part.to(self.device, self.dtype) / LATENT_SCALE).sample
             for part in latents.split(self.chunk)
         ]
         images = torch.cat([part.to(device, dtype) for part in parts])
-        require_finite(images, "images decoded from latents", _OVERFLOW)
+        check_finite(images, "images decoded from latents")
         return images
 
 
@@ -217,13 +214,13 @@ class ImageEmbedder:
         Raises BadTensorError and NotFiniteError, for the images or, named so, for the embeddings.
         """
         require_maps(images, "images for CLIP", 3)
-        require_finite(images, "images for CLIP", "Check where the image came from.")
+        check_finite(images, "images for CLIP")
         parts = [
             self.embed_pixels(clip_pixels(part.to(self.device), self.size)).to(device, dtype)
             for part in images.split(self.chunk)
         ]
         embeddings = torch.cat(parts)
-        require_finite(embeddings, "embeddings of images", _OVERFLOW)
+        check_finite(embeddings, "embeddings of images")
         return embeddings
 
     @torch.inference_mode()

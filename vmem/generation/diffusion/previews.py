@@ -94,7 +94,7 @@ class TinyPreview:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         """Computes on ``device`` in ``dtype``."""
-        self.vae = settle(vae, device, dtype)
+        self.vae: Any = settle(vae, device, dtype)
         self.device = torch.device(device)
         self.dtype = dtype
 
