@@ -201,6 +201,10 @@ def test_embeddings_are_not_normalised():
 def test_what_is_no_clip_is_refused():
     with pytest.raises(WrongWeightsError, match="CLIP: got 1 tensors"):
         clip_state({"text_model.embeddings.weight": torch.zeros(1)})
+    cut = open_clip_state()
+    cut["visual.transformer.resblocks.0.attn.in_proj_bias"] = torch.zeros(2)
+    with pytest.raises(WrongWeightsError, match=r"in_proj_bias of shape \(2,\)"):
+        clip_state(cut)
     with pytest.raises(CheckpointError, match="CLIP"):
         ImageEmbedder.from_state(tiny_tower().state_dict(), {**CLIP, "num_hidden_layers": 3})
 
@@ -246,6 +250,12 @@ def test_the_blur_keeps_brightness_and_grows_with_the_factor():
 def test_wrong_images_are_refused(shape, message):
     with pytest.raises(BadTensorError, match=message):
         tiny_codec().encode(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("frames", [np.zeros((8, 8, 3), np.uint8), np.zeros((1, 8, 8, 3))])
+def test_wrong_frames_are_refused(frames):
+    with pytest.raises(BadTensorError, match=r"expected \(N, H, W, 3\) uint8"):
+        images_from_frames(frames)
 
 
 def test_wrong_latents_bytes_and_sizes_are_refused():

@@ -112,7 +112,8 @@ def empty_clip(config: Mapping[str, Any] = CLIP_CONFIG) -> CLIPVisionModelWithPr
     CLIP, whose projection stands outside ``vision_config``.
     """
     known = dict(config.get("vision_config", config))
-    known["projection_dim"] = config.get("projection_dim", known.get("projection_dim"))
+    if "projection_dim" in config:
+        known["projection_dim"] = config["projection_dim"]
     with torch.device("meta"):
         tower = CLIPVisionModelWithProjection(CLIPVisionConfig(**known))
     # Not in any file, so nothing would ever give it values.
@@ -148,6 +149,11 @@ def clip_state(state: State) -> dict[str, Tensor]:
         names = clip_keys(name)
         if name == "proj":
             tensor = tensor.T.contiguous()
+        if tensor.ndim == 0 or len(tensor) % len(names):
+            raise WrongWeightsError(
+                f"CLIP: got {prefix}{name} of shape {tuple(tensor.shape)}, expected rows for "
+                f"{len(names)} tensors. The file is damaged or another model's; fetch it again."
+            )
         converted |= zip(names, tensor.chunk(len(names)), strict=True)
     return converted
 

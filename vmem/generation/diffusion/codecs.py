@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from vmem.errors import VMemError
-from vmem.generation.diffusion.checks import require_maps
+from vmem.generation.diffusion.checks import BadTensorError, require_maps
 from vmem.generation.diffusion.clip_preprocess import clip_pixels
 from vmem.generation.diffusion.codec_weights import (
     CLIP_CONFIG,
@@ -35,12 +35,20 @@ from vmem.views import U8
 
 VALUES_PER_PIXEL = 1100
 """Numbers that decoding holds at its peak for every pixel of the image, with Stable Diffusion's
-channels: 976 by torch's allocator on a CPU at 192 px, and room for the convolutions' workspace.
-Encoding holds 644."""
+channels: 962 by torch's allocator on a CPU at 576 px, and room for the convolutions' workspace.
+Encoding holds 644 at 192 px."""
 
 
 def images_from_frames(frames: U8) -> Tensor:
-    """(N, 3, H, W) f32 in [-1, 1] on the CPU, from frames (N, H, W, 3) u8: 0 is -1, 255 is 1."""
+    """(N, 3, H, W) f32 in [-1, 1] on the CPU, from frames (N, H, W, 3) u8: 0 is -1, 255 is 1.
+
+    Raises BadTensorError.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise BadTensorError(
+            f"frames: got {frames.shape} {frames.dtype}, expected (N, H, W, 3) uint8. "
+            "Add the frame axis or drop alpha."
+        )
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2) / 127.5 - 1
 
 
