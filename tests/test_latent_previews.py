@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ def test_the_tiny_autoencoder_decodes_latents_as_they_are(tmp_path):
     preview = TinyPreview.from_state(state, config)
     latents = latents_of(2, 3, 4)
     with torch.inference_mode():
-        expected = frames_from_images(tiny_taesd(4).decode(latents).sample)
+        decoded: Any = tiny_taesd(4).decode(latents)
+    expected = frames_from_images(decoded.sample)
     np.testing.assert_array_equal(preview(latents, (24, 32)), expected)
 
 
