@@ -57,7 +57,9 @@ def golden_folder() -> Path:
 def load_pack(manifest_path: Path) -> Pack:
     """Read a manifest and the tensors beside it, and check that they belong together."""
     manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
-    tensors = load_file(manifest_path.with_name(manifest["file"]))
+    tensors = load_file(
+        manifest_path.with_name(manifest.get("file", f"{manifest_path.stem}.safetensors"))
+    )
     for name, described in manifest["tensors"].items():
         assert list(np.shape(tensors[name])) == described["shape"], name
     return Pack(manifest, tensors)

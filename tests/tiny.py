@@ -1,0 +1,173 @@
+"""The released model's companions in miniature: random weights, real layouts, real files.
+
+A VAE of 8 pixels a latent and a CLIP tower of 32-dimensional embeddings, built in milliseconds, and
+written to disk as the released ones are.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from vmem.generation.diffusion.codecs import ImageCodec, ImageEmbedder
+
+VAE: dict[str, Any] = {
+    "block_out_channels": (8, 8, 16, 16),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 1,
+    "latent_channels": 4,
+    "norm_num_groups": 4,
+    "sample_size": 64,
+    "scaling_factor": 0.18215,
+}
+CLIP: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "projection_dim": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-5,
+}
+TAESD: dict[str, Any] = {
+    "encoder_block_out_channels": (8, 8, 8, 8),
+    "decoder_block_out_channels": (8, 8, 8, 8),
+    "num_encoder_blocks": (1, 1, 1, 1),
+    "num_decoder_blocks": (1, 1, 1, 1),
+}
+
+
+def tiny_vae(seed: int = 0) -> AutoencoderKL:
+    """An autoencoder with random weights, the same for the same seed."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return AutoencoderKL(**VAE).eval()
+
+
+def tiny_tower(seed: int = 0) -> CLIPVisionModelWithProjection:
+    """An image tower with random weights, the same for the same seed."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP)).eval()
+
+
+def tiny_taesd(seed: int = 0) -> AutoencoderTiny:
+    """A tiny autoencoder with random weights, the same for the same seed."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return AutoencoderTiny(**TAESD).eval()
+
+
+def tiny_codec(seed: int = 0, **options: Any) -> ImageCodec:
+    """Images to latents of 1/8 of the size and back; options as for ImageCodec."""
+    return ImageCodec(tiny_vae(seed), **options)
+
+
+def tiny_embedder(seed: int = 0, **options: Any) -> ImageEmbedder:
+    """Images to embeddings (N, 32); options as for ImageEmbedder."""
+    return ImageEmbedder(tiny_tower(seed), **options)
+
+
+def write_vae(folder: Path, seed: int = 0, *, old: bool = False, prefix: str = "") -> Path:
+    """A diffusers folder (config.json, safetensors); returns the weights' path.
+
+    ``old`` names the attention's parts as older files do, ``prefix`` stands before every name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {prefix + name: tensor for name, tensor in tiny_vae(seed).state_dict().items()}
+    if old:
+        state = {_old_name(name): tensor for name, tensor in state.items()}
+    config = {"_class_name": "AutoencoderKL", "_diffusers_version": "0.8.0", **VAE}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    path = folder / "diffusion_pytorch_model.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+    return path
+
+
+def _old_name(name: str) -> str:
+    for new, old in (
+        ("to_q", "query"),
+        ("to_k", "key"),
+        ("to_v", "value"),
+        ("to_out.0", "proj_attn"),
+    ):
+        name = name.replace(f".{new}.", f".{old}.")
+    return name
+
+
+def write_taesd(folder: Path, seed: int = 0) -> Path:
+    """A diffusers folder of the tiny autoencoder; returns the weights' path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(TAESD), encoding="utf-8")
+    path = folder / "diffusion_pytorch_model.safetensors"
+    save_file(tiny_taesd(seed).state_dict(), path)
+    return path
+
+
+def write_clip(folder: Path, seed: int = 0) -> Path:
+    """A Hugging Face folder of a whole CLIP (the text tower a token); returns the weights' path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # As in the released config.json: the vision part repeats a default that is not the model's.
+    vision = CLIP | {"projection_dim": 512, "model_type": "clip_vision_model"}
+    config = {"model_type": "clip", "projection_dim": CLIP["projection_dim"]}
+    config |= {"text_config": {}, "vision_config": vision}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    state = tiny_tower(seed).state_dict()
+    state["vision_model.embeddings.position_ids"] = torch.arange(5)[None]
+    state["text_model.final_layer_norm.weight"] = torch.ones(32)
+    state["text_projection.weight"] = torch.eye(32)
+    state["logit_scale"] = torch.tensor(2.0)
+    path = folder / "model.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+    return path
+
+
+def write_open_clip(path: Path, seed: int = 0) -> Path:
+    """The same weights as ``write_clip`` of that seed in an open_clip file, text keys included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(open_clip_state(seed), path)
+    return path
+
+
+def open_clip_state(seed: int = 0) -> dict[str, Tensor]:
+    """``tiny_tower(seed)`` in open_clip's names, written down from its module tree."""
+    tower = tiny_tower(seed).state_dict()
+    vision = "vision_model."
+    state = {
+        "class_embedding": tower[f"{vision}embeddings.class_embedding"],
+        "positional_embedding": tower[f"{vision}embeddings.position_embedding.weight"],
+        "conv1.weight": tower[f"{vision}embeddings.patch_embedding.weight"],
+        "proj": tower["visual_projection.weight"].T.contiguous(),
+    }
+    for part in ("weight", "bias"):
+        state[f"ln_pre.{part}"] = tower[f"{vision}pre_layrnorm.{part}"]
+        state[f"ln_post.{part}"] = tower[f"{vision}post_layernorm.{part}"]
+        for i in range(CLIP["num_hidden_layers"]):
+            new, old = f"transformer.resblocks.{i}.", f"{vision}encoder.layers.{i}."
+            qkv = [tower[f"{old}self_attn.{which}_proj.{part}"] for which in "qkv"]
+            state[f"{new}attn.in_proj_{part}"] = torch.cat(qkv)
+            state[f"{new}attn.out_proj.{part}"] = tower[f"{old}self_attn.out_proj.{part}"]
+            state[f"{new}mlp.c_fc.{part}"] = tower[f"{old}mlp.fc1.{part}"]
+            state[f"{new}mlp.c_proj.{part}"] = tower[f"{old}mlp.fc2.{part}"]
+            for norm in "12":
+                state[f"{new}ln_{norm}.{part}"] = tower[f"{old}layer_norm{norm}.{part}"]
+    text = {
+        "positional_embedding": torch.zeros(7, 32),
+        "transformer.resblocks.0.ln_1.weight": torch.ones(32),
+        "token_embedding.weight": torch.zeros(11, 32),
+        "ln_final.weight": torch.ones(32),
+        "text_projection": torch.eye(32),
+        "logit_scale": torch.tensor(2.0),
+    }
+    return {f"visual.{name}": tensor for name, tensor in state.items()} | text
