@@ -1,0 +1,30 @@
+"""The network computes what the published one does."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
+
+PACKS = "02_vmem_tiny"
+TOLERANCE = 1e-4
+
+
+def test_tiny_network(pack):
+    net = MultiviewUNet(UNetConfig.from_dict(pack.config["params"]))
+    weights = {
+        name[2:]: torch.from_numpy(value).float()
+        for name, value in pack.tensors.items()
+        if name.startswith("w.")
+    }
+    net.load_state_dict(weights, strict=True)
+    assert pack.config["cases"]
+    for i, case in enumerate(pack.config["cases"]):
+        x, t, crossattn, dense, out = (
+            torch.from_numpy(pack[f"case{i}.{name}"])
+            for name in ("x", "t", "crossattn", "dense_y", "out")
+        )
+        got = net(x, t, crossattn, dense, num_frames=case["T"])
+        np.testing.assert_allclose(got, out, rtol=0, atol=TOLERANCE)
+        print(f"case{i}: {(got - out).abs().max():.2e}")

@@ -1,0 +1,190 @@
+"""The parts of the multi-view UNet that know nothing of views (VMem, section 3; SEVA).
+
+Feature maps are (n, channels, h, w), tokens (n, length, channels), both in the dtype of the weights;
+channels-last maps and tokens share one memory layout, so going from one to the other copies nothing.
+Names of submodules are those of the released checkpoint.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# What attention over an unchanging context leaves to do at every denoising step: a vector to add
+# (n, 1, channels), or keys and values, each (n, heads, length, head channels).
+Cross = Tensor | tuple[Tensor, Tensor]
+
+# CUDA kernels put the heads on a grid axis that ends here.
+MAX_HEADS = 65535
+
+
+class GroupNorm32(nn.GroupNorm):
+    """Group norm over 32 groups, computed in float32 whatever the dtype of the map.
+
+    The native half-precision kernel rounds mean and deviation to half, which shifts whole groups.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__(32, channels, eps)
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight, bias = self.weight.float(), self.bias.float()
+        return F.group_norm(input.float(), 32, weight, bias, self.eps).to(input.dtype)
+
+
+class ResBlock(nn.Module):
+    """Two convolutions around a residual, shifted by time and modulated by the rays of each pixel.
+
+    The modulation acts on the input channels, before the first convolution (SEVA, "dense" rays).
+    """
+
+    def __init__(self, channels: int, out_channels: int, emb_channels: int, dense: int) -> None:
+        super().__init__()
+        self.in_layers = nn.Sequential(
+            GroupNorm32(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+        )
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb_channels, out_channels))
+        self.dense_emb_layers = nn.Sequential(nn.Conv2d(dense, 2 * channels, 1))
+        self.out_layers = nn.Sequential(
+            GroupNorm32(out_channels),
+            nn.SiLU(),
+            nn.Identity(),  # the checkpoint counts a dropout here
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+        )
+        same = channels == out_channels
+        self.skip_connection = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
+
+    def forward(self, x: Tensor, emb: Tensor, dense: Tensor) -> Tensor:
+        """x (n, channels, h, w), emb (n, emb_channels), dense (m, 6, h, w) -> (n, out, h, w).
+
+        m divides n: the same m maps serve every m consecutive rows of x.
+        """
+        norm, silu, conv = self.in_layers
+        scale, shift = self.dense_emb_layers(dense).chunk(2, 1)
+        h = silu(norm(x)).unflatten(0, (-1, dense.shape[0]))
+        h = conv((h * (1 + scale) + shift).flatten(0, 1))
+        h = self.out_layers(h + self.emb_layers(emb)[..., None, None])
+        return self.skip_connection(x) + h
+
+
+class Downsample(nn.Module):
+    """Halves height and width."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) -> (n, channels, h/2, w/2)."""
+        return self.op(x)
+
+
+class Upsample(nn.Module):
+    """Doubles height and width."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) -> (n, channels, 2h, 2w)."""
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Attention(nn.Module):
+    """Projections of multi-head attention; channel = head * head_channels + i."""
+
+    def __init__(self, channels: int, context_channels: int, head_channels: int) -> None:
+        super().__init__()
+        self.head_channels = head_channels
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(context_channels, channels, bias=False)
+        self.to_v = nn.Linear(context_channels, channels, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(channels, channels))
+
+    def heads(self, x: Tensor) -> Tensor:
+        """(n, length, channels) -> (n, heads, length, head_channels), a view."""
+        return x.unflatten(-1, (-1, self.head_channels)).transpose(1, 2)
+
+
+class SelfAttention(Attention):
+    """Attention of tokens among themselves; torch chooses the kernel."""
+
+    def __init__(self, channels: int, head_channels: int) -> None:
+        super().__init__(channels, channels, head_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Every token with all of its row: (n, length, channels) -> the same."""
+        q, k, v = (self.heads(to(x)) for to in (self.to_q, self.to_k, self.to_v))
+        y = F.scaled_dot_product_attention(q, k, v)
+        return self.to_out(y.transpose(1, 2).flatten(2))
+
+    def over_frames(self, x: Tensor, num_frames: int) -> Tensor:
+        """Every token with its own place in the other frames of its sequence.
+
+        (sequences * num_frames, length, channels) -> the same. Places count as heads, so that no
+        token moves in memory.
+        """
+        per_call = max(1, MAX_HEADS * self.head_channels // x.shape[-1])
+        q, k, v = (to(x).split(per_call, 1) for to in (self.to_q, self.to_k, self.to_v))
+        parts = []
+        for part in zip(q, k, v, strict=True):
+            rows = [self.heads(p.unflatten(0, (-1, num_frames)).flatten(2)) for p in part]
+            y = F.scaled_dot_product_attention(*rows).transpose(1, 2)
+            parts.append(y.reshape(part[0].shape))
+        return self.to_out(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
+
+
+class CrossAttention(Attention):
+    """Attention of tokens to a context that stays the same over all denoising steps."""
+
+    def prepare(self, context: Tensor) -> Cross:
+        """What ``forward`` needs of a context (n, length, context_channels).
+
+        Softmax over one token is 1, so that a context of length 1 gives every query the same.
+        """
+        values = self.to_v(context)
+        if context.shape[1] == 1:
+            return self.to_out(values)
+        return self.heads(self.to_k(context)), self.heads(values)
+
+    def forward(self, x: Tensor, cross: Cross) -> Tensor:
+        """What to add to x (n, length, channels): (n, length or 1, channels).
+
+        ``cross`` has m rows, m divides n: row i serves n/m consecutive rows of x.
+        """
+        if isinstance(cross, Tensor):
+            return cross.repeat_interleave(x.shape[0] // cross.shape[0], 0)
+        k, v = (t.repeat_interleave(x.shape[0] // t.shape[0], 0) for t in cross)
+        y = F.scaled_dot_product_attention(self.heads(self.to_q(x)), k, v)
+        return self.to_out(y.transpose(1, 2).flatten(2))
+
+
+class GatedLinear(nn.Module):
+    """Linear layer whose output is gated by the exact GELU of its second half."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(channels, 2 * out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., channels) -> (..., out_channels)."""
+        value, gate = self.proj(x).chunk(2, -1)
+        return value * F.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    """Gated expansion to four times the channels and back."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            GatedLinear(channels, 4 * channels),
+            nn.Identity(),  # the checkpoint counts a dropout here
+            nn.Linear(4 * channels, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., channels) -> the same."""
+        return self.net(x)
