@@ -10,7 +10,7 @@ import torch
 from conftest import golden_folder, load_pack
 
 from vmem.generation.diffusion.conditioning import condition
-from vmem.generation.diffusion.guidance import Guider, GuidedDenoiser, guidance_scale
+from vmem.generation.diffusion.guidance import GuidedDenoiser, Guider, guidance_scale
 from vmem.generation.diffusion.sampler import euler
 from vmem.generation.diffusion.schedule import sigmas
 from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig

@@ -31,18 +31,15 @@ _CLOSE_DISTANCE = 1e-5
 class Network(Protocol):
     """The multi-view UNet, as far as sampling knows it."""
 
-    def __call__(
-        self,
-        x: Tensor,
-        t: Tensor,
-        crossattn: Tensor,
-        dense: Tensor,
-        num_frames: int,
-        **prepared: Any,
-    ) -> Tensor:
-        """(B*N, 4, h, w) from x (B*N, 11, h, w), levels t (B*N,) i64, crossattn (B*N, 1, D) and
-        dense (B*N, 6, h, w), for B sequences of N = ``num_frames`` frames. A network with a method
-        ``prepare`` is called with its result as ``prepared=``."""
+    def prepare(
+        self, crossattn: Tensor, dense: Tensor, hw: tuple[int, int], num_frames: int
+    ) -> Any:
+        """What stays the same over all steps, for B sequences of N = ``num_frames`` frames:
+        crossattn (B*N, 1, D), dense (B*N, 6, h, w), latents of size ``hw``."""
+        ...
+
+    def __call__(self, x: Tensor, t: Tensor, *, prepared: Any) -> Tensor:
+        """(B*N, 4, h, w) in x's dtype, from x (B*N, 11, h, w) and levels t (B*N,) i64."""
         ...
 
 
@@ -87,9 +84,9 @@ def _close(c2w: FloatArray, K: np.ndarray, known: np.ndarray) -> np.ndarray:
 class GuidedDenoiser:
     """Estimates the clean latents of one sequence: ``denoise(x, sigma) -> D``, both (N, 4, h, w).
 
-    network · conditioned: both sides of guidance · scale (N,): its strength per frame · dtype of
-    the network's weights; everything outside the network is f32 · batched: both sides in one pass
-    of the network, or one after the other in half the memory.
+    network · conditioned: both sides of guidance · scale (N,): its strength per frame · batched:
+    both sides in one pass of the network, or one after the other in half the memory. Everything
+    outside the network is f32.
     """
 
     def __init__(
@@ -98,27 +95,20 @@ class GuidedDenoiser:
         conditioned: Conditioned,
         scale: Tensor,
         *,
-        dtype: torch.dtype = torch.float32,
         batched: bool = True,
     ) -> None:
         self._network = network
         self._scale = scale[:, None, None, None]
-        self._dtype = dtype
-        self._num_frames = len(scale)
         self._table = sigma_table()
         sides = (conditioned.uc, conditioned.c)
         parts = [_joined(sides)] if batched else list(sides)
-        self._passes = [(part, self._fixed(part)) for part in parts]
-
-    def _fixed(self, part: Conditioning) -> dict[str, Any]:
-        """What the network gets at every step, worked out ahead where the network can do so."""
-        crossattn, dense = part.crossattn.to(self._dtype), part.dense.to(self._dtype)
-        fixed: dict[str, Any] = {"crossattn": crossattn, "dense": dense}
-        prepare = getattr(self._network, "prepare", None)
-        if prepare is not None:
-            hw = tuple(part.replace.shape[-2:])
-            fixed["prepared"] = prepare(crossattn, dense, hw, self._num_frames)
-        return fixed | {"num_frames": self._num_frames}
+        self._passes = [
+            (
+                part,
+                network.prepare(part.crossattn, part.dense, _hw(part), num_frames=len(scale)),
+            )
+            for part in parts
+        ]
 
     def both(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Estimates (N, 4, h, w) f32 without and with the content of the context.
@@ -130,12 +120,12 @@ class GuidedDenoiser:
         s = self._table[level]
         c_in = 1 / torch.sqrt(s**2 + 1)
         estimates = []
-        for part, fixed in self._passes:
+        for part, prepared in self._passes:
             clean, known = part.replace[:, :4], part.replace[:, 4:]
             seen = x.repeat(len(clean) // len(x), 1, 1, 1) * (1 - known) + clean * known
             t = torch.full((len(seen),), int(level), device=x.device)
-            given = torch.cat([seen * c_in, part.concat], dim=1).to(self._dtype)
-            estimates.append(self._network(given, t, **fixed).float() * -s + seen)
+            given = torch.cat([seen * c_in, part.concat], dim=1)
+            estimates.append(self._network(given, t, prepared=prepared) * -s + seen)
         without, with_context = torch.cat(estimates).chunk(2)
         return without, with_context
 
@@ -143,6 +133,10 @@ class GuidedDenoiser:
         """The guided estimate (N, 4, h, w) f32 of the clean latents; arguments as in ``both``."""
         without, with_context = self.both(x, sigma)
         return without + self._scale * (with_context - without)
+
+
+def _hw(part: Conditioning) -> tuple[int, int]:
+    return part.dense.shape[-2], part.dense.shape[-1]
 
 
 def _joined(sides: tuple[Conditioning, Conditioning]) -> Conditioning:
