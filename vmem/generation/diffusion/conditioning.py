@@ -85,8 +85,8 @@ def network_cameras(cameras: Cameras) -> tuple[FloatArray, FloatArray]:
 def default_K_normalized(
     fov: float | Sequence[float] = DEFAULT_FOV, aspect: float = 1.0
 ) -> FloatArray:
-    """(n, 3, 3) f64 normalised intrinsics; ``fov`` in radians along the shorter side of an image
-    ``aspect`` (width over height) wide, one or several."""
+    """(n, 3, 3) f64 normalised intrinsics as published, ``fov`` one or several, in radians along the
+    longer side of an image ``aspect`` (width over height) wide."""
     f = 0.5 / np.tan(np.atleast_1d(np.asarray(fov, np.float64)) / 2)
     K = np.tile(np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 1.0]]), (len(f), 1, 1))
     K[:, 0, 0] = f / min(aspect, 1.0)
@@ -128,21 +128,14 @@ def fill_slots(
 def centred(c2w: FloatArray, rule: Rule = "reference") -> FloatArray:
     """Poses (N, 4, 4) moved so that the mean of their positions, outliers left out, is the origin.
 
-    ``reference`` measures from the lower median, against the 97 % quantile of all distances, which
-    for fewer than 32 cameras contains the outlier itself and so rejects nothing. ``repaired``
-    measures from the true median, against the median distance.
+    ``reference`` looks for outliers from the lower median of each coordinate, against the 97 %
+    quantile of all distances, which for fewer than 32 cameras contains the outlier itself and so
+    rejects nothing. ``repaired`` looks from the camera that is nearest to all others, against the
+    median distance of those that stand elsewhere.
     """
     t = c2w[:, :3, 3]
-    if rule == "reference":
-        middle = np.sort(t, axis=0)[(len(t) - 1) // 2]
-        distance = np.linalg.norm(t - middle, axis=1)
-        limit = min(_OUTLIER * float(np.quantile(distance, 0.97)), _FAR_AWAY)
-    else:
-        distance = np.linalg.norm(t - np.median(t, axis=0), axis=1)
-        limit = _OUTLIER * max(float(np.median(distance)), _SAME_PLACE)
-    near = distance <= limit
     out = c2w.copy()
-    out[:, :3, 3] -= t[near if near.any() else slice(None)].mean(axis=0)
+    out[:, :3, 3] -= t[_near(t, rule)].mean(axis=0)
     return out
 
 
@@ -152,15 +145,31 @@ def world_scale(
     """What centred poses (N, 4, 4) are multiplied by.
 
     ``reference`` brings the first camera to ``camera_scale`` from the origin, and a little farther;
-    where it stands near the middle by chance, the others fly far away. ``repaired`` brings the
-    median camera there: no single camera decides, and scenes of other units give the same world.
+    where it stands near the middle by chance, the others fly far away. ``repaired`` brings the root
+    mean square of all distances there, outliers left out: no single camera decides, and scenes in
+    other units give the same world. Cameras within 1e-5 of each other count as standing together.
     """
-    distance = np.linalg.norm(c2w_centred[:, :3, 3], axis=1)
+    t = c2w_centred[:, :3, 3]
+    distance = np.linalg.norm(t, axis=1)
     if rule == "reference":
         first = float(distance[0])
         return camera_scale if first <= _SAME_PLACE else camera_scale / first + 0.01
-    typical = float(np.median(distance))
+    typical = float(np.sqrt(np.mean(distance[_near(t, rule)] ** 2)))
     return camera_scale if typical <= _SAME_PLACE else camera_scale / typical
+
+
+def _near(t: FloatArray, rule: Rule) -> NDArray[np.bool_]:
+    """Which of the positions (N, 3) are not outliers; never none of them."""
+    if rule == "reference":
+        distance = np.linalg.norm(t - np.sort(t, axis=0)[(len(t) - 1) // 2], axis=1)
+        limit = min(_OUTLIER * float(np.quantile(distance, 0.97)), _FAR_AWAY)
+        near = distance <= limit
+        return near if near.any() else np.ones_like(near)
+    between = np.linalg.norm(t[:, None] - t[None], axis=-1)
+    distance = between[between.sum(axis=1).argmin()]
+    elsewhere = distance[distance > _SAME_PLACE]
+    limit = _OUTLIER * float(np.median(elsewhere)) if len(elsewhere) else _SAME_PLACE
+    return distance <= limit
 
 
 def normalised_K(K: FloatArray, hw: tuple[int, int], rule: Rule = "reference") -> FloatArray:

@@ -28,15 +28,15 @@ class ScheduleError(VMemError, ValueError):
 
 
 @cache
-def alphas_cumprod() -> NDArray[np.float64]:
+def alphas_cumprod() -> NDArray[np.floating]:
     """(1000,) f64 share of the signal's variance left after each level of noise."""
     low, high = _BETA_RANGE
-    betas = np.linspace(math.sqrt(low), math.sqrt(high), LEVELS) ** 2
-    return np.cumprod(1 - betas)
+    roots = np.linspace(math.sqrt(low), math.sqrt(high), LEVELS)
+    return np.cumprod(1 - roots**2)
 
 
 @cache
-def _table() -> NDArray[np.float64]:
+def _table() -> NDArray[np.floating]:
     kept = alphas_cumprod()
     return np.sqrt((1 - kept) / kept) * math.exp(_LOG_SNR_SHIFT)
 
@@ -57,7 +57,7 @@ def sigmas(n: int) -> Tensor:
     return _descending(indices if n < LEVELS else np.arange(LEVELS)[::-1])
 
 
-def spread_sigmas(n: int, *, lowest: float, rho: float) -> Tensor:
+def spread_sigmas(n: int, *, lowest: float = 0.1, rho: float = 7.0) -> Tensor:
     """(n + 1,) f32 descending noise levels for few steps, from the highest to ``lowest``, then 0.
 
     They stand at equal distances in sigma^(1/rho), each moved to the nearest level that the network
@@ -67,8 +67,7 @@ def spread_sigmas(n: int, *, lowest: float, rho: float) -> Tensor:
     """
     _check(n)
     table = _table()
-    ends = np.array([table[-1], lowest]) ** (1 / rho)
-    wanted = np.linspace(*ends, n) ** rho
+    wanted = np.linspace(table[-1] ** (1 / rho), lowest ** (1 / rho), n) ** rho
     indices = np.abs(np.log(table)[None] - np.log(wanted)[:, None]).argmin(axis=1)
     if len(set(indices.tolist())) < n:
         raise ScheduleError(f"{n} steps down to sigma {lowest} do not have {n} distinct levels")

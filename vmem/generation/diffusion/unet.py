@@ -183,9 +183,7 @@ class MultiviewUNet(nn.Module):
             f"crossattn must be (frames, tokens, {c.context_dim})",
             crossattn,
         )
-        self._check(
-            batch > 0 and batch % n == 0, f"frames must come in sequences of {n}", crossattn
-        )
+        self._check(batch > 0 and batch % n == 0, f"frames must come in sequences of {n}", crossattn)
         self._check(
             dense.ndim == 4
             and dense.shape[0] in (batch, n)
