@@ -197,7 +197,7 @@ def _inside(K: FloatArray) -> bool:
 
 
 def plucker(
-    w2c: FloatArray,
+    w2c: NDArray[np.floating],
     K: FloatArray,
     hw: tuple[int, int],
     source: int = 0,
