@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from fakes import box_backend, open_box
 from hypothesis import settings
@@ -34,3 +36,14 @@ def walk() -> MemorySnapshot:
     for word in "wwaaedds":
         session.move(word)
     return session.snapshot()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """torch on one thread: small networks gain nothing from more and wait long on busy cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
@@ -11,6 +12,7 @@ PACKS = "02_vmem_tiny"
 TOLERANCE = 1e-4
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_tiny_network(pack):
     net = MultiviewUNet(UNetConfig.from_dict(pack.config["params"]))
     weights = {
@@ -27,4 +29,3 @@ def test_tiny_network(pack):
         )
         got = net(x, t, crossattn, dense, num_frames=case["T"])
         np.testing.assert_allclose(got, out, rtol=0, atol=TOLERANCE)
-        print(f"case{i}: {(got - out).abs().max():.2e}")

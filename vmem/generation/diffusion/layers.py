@@ -1,15 +1,14 @@
 """The parts of the multi-view UNet that know nothing of views (VMem, section 3; SEVA).
 
-Feature maps are (n, channels, h, w), tokens (n, length, channels), both in the dtype of the weights;
-channels-last maps and tokens share one memory layout, so going from one to the other copies nothing.
-Names of submodules are those of the released checkpoint.
+Feature maps are (n, channels, h, w), tokens (n, length, channels), both in the dtype of the
+weights. Names of submodules are those of the released checkpoint.
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 # What attention over an unchanging context leaves to do at every denoising step: a vector to add
 # (n, 1, channels), or keys and values, each (n, heads, length, head channels).
@@ -22,7 +21,8 @@ MAX_HEADS = 65535
 class GroupNorm32(nn.GroupNorm):
     """Group norm over 32 groups, computed in float32 whatever the dtype of the map.
 
-    The native half-precision kernel rounds mean and deviation to half, which shifts whole groups.
+    Half-precision kernels of older torch releases round mean and deviation to half, which shifts
+    whole groups.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
@@ -30,7 +30,7 @@ class GroupNorm32(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         weight, bias = self.weight.float(), self.bias.float()
-        return F.group_norm(input.float(), 32, weight, bias, self.eps).to(input.dtype)
+        return functional.group_norm(input.float(), 32, weight, bias, self.eps).to(input.dtype)
 
 
 class ResBlock(nn.Module):
@@ -89,7 +89,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, h, w) -> (n, channels, 2h, 2w)."""
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return self.conv(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class Attention(nn.Module):
@@ -108,6 +108,11 @@ class Attention(nn.Module):
         return x.unflatten(-1, (-1, self.head_channels)).transpose(1, 2)
 
 
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Heads (n, heads, length, head_channels) -> tokens (n, length, channels)."""
+    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
 class SelfAttention(Attention):
     """Attention of tokens among themselves; torch chooses the kernel."""
 
@@ -117,8 +122,7 @@ class SelfAttention(Attention):
     def forward(self, x: Tensor) -> Tensor:
         """Every token with all of its row: (n, length, channels) -> the same."""
         q, k, v = (self.heads(to(x)) for to in (self.to_q, self.to_k, self.to_v))
-        y = F.scaled_dot_product_attention(q, k, v)
-        return self.to_out(y.transpose(1, 2).flatten(2))
+        return self.to_out(_attend(q, k, v))
 
     def over_frames(self, x: Tensor, num_frames: int) -> Tensor:
         """Every token with its own place in the other frames of its sequence.
@@ -130,9 +134,8 @@ class SelfAttention(Attention):
         q, k, v = (to(x).split(per_call, 1) for to in (self.to_q, self.to_k, self.to_v))
         parts = []
         for part in zip(q, k, v, strict=True):
-            rows = [self.heads(p.unflatten(0, (-1, num_frames)).flatten(2)) for p in part]
-            y = F.scaled_dot_product_attention(*rows).transpose(1, 2)
-            parts.append(y.reshape(part[0].shape))
+            rows = (self.heads(p.unflatten(0, (-1, num_frames)).flatten(2)) for p in part)
+            parts.append(_attend(*rows).reshape(part[0].shape))
         return self.to_out(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
 
 
@@ -157,8 +160,7 @@ class CrossAttention(Attention):
         if isinstance(cross, Tensor):
             return cross.repeat_interleave(x.shape[0] // cross.shape[0], 0)
         k, v = (t.repeat_interleave(x.shape[0] // t.shape[0], 0) for t in cross)
-        y = F.scaled_dot_product_attention(self.heads(self.to_q(x)), k, v)
-        return self.to_out(y.transpose(1, 2).flatten(2))
+        return self.to_out(_attend(self.heads(self.to_q(x)), k, v))
 
 
 class GatedLinear(nn.Module):
@@ -171,7 +173,7 @@ class GatedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., channels) -> (..., out_channels)."""
         value, gate = self.proj(x).chunk(2, -1)
-        return value * F.gelu(gate)
+        return value * functional.gelu(gate)
 
 
 class FeedForward(nn.Module):

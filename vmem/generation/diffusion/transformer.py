@@ -18,7 +18,7 @@ from vmem.generation.diffusion.layers import (
     SelfAttention,
 )
 
-# For each depth of a transformer: what the spatial and what the time-mixing block need of a context.
+# For each depth: what the spatial and what the time-mixing block need of a context.
 TransformerCross = tuple[tuple[Cross, Cross], ...]
 
 
@@ -102,7 +102,8 @@ class MultiviewTransformer(nn.Module):
     def forward(self, x: Tensor, cross: TransformerCross, num_frames: int) -> Tensor:
         """x (sequences * num_frames, channels, h, w) -> the same."""
         h, w = x.shape[-2:]
-        z = self.proj_in(self.norm(x).flatten(2).transpose(1, 2))
+        # Contiguous, as channels-last maps are: one product, where strides would make one a frame.
+        z = self.proj_in(self.norm(x).flatten(2).transpose(1, 2).contiguous())
         for (spatial, mixing), (spatial_cross, mixing_cross) in zip(
             self._blocks(), cross, strict=True
         ):

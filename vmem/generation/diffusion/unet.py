@@ -1,8 +1,8 @@
 """The multi-view UNet that denoises all frames of a sequence at once (VMem, section 3; SEVA).
 
-Written for inference: parameters need no gradients and there is no dropout. Precision is that of the
-weights, without autocast: convert the network (``net.to(torch.bfloat16)``) and it computes in that
-dtype, norms in float32. ``net.to(memory_format=torch.channels_last)`` is worth its while.
+Written for inference: parameters need no gradients and there is no dropout. Precision is that of
+the weights, without autocast: ``net.to(torch.bfloat16)`` computes in that dtype, norms in float32.
+After ``net.to(memory_format=torch.channels_last)`` maps and tokens share one memory layout.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vmem.errors import VMemError
 from vmem.generation.diffusion.layers import Downsample, GroupNorm32, ResBlock, Upsample
@@ -71,7 +71,11 @@ class UNetConfig:
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise NetworkError(f"a network has no {', '.join(sorted(unknown))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**given)
 
     @property
     def stride(self) -> int:
@@ -99,7 +103,7 @@ def time_embedding(t: Tensor, channels: int) -> Tensor:
     half = channels // 2
     k = torch.arange(half, dtype=torch.float32, device=t.device)
     angles = t.float()[:, None] * torch.exp(-math.log(10000) * k / half)
-    return F.pad(torch.cat([angles.cos(), angles.sin()], 1), (0, channels % 2))
+    return functional.pad(torch.cat([angles.cos(), angles.sin()], 1), (0, channels % 2))
 
 
 class MultiviewUNet(nn.Module):
@@ -172,9 +176,10 @@ class MultiviewUNet(nn.Module):
         """What does not change between denoising steps, computed once.
 
         crossattn (sequences * num_frames, tokens, context_dim): image embedding of each frame.
-        dense: ray maps (sequences * num_frames, 6, H, W) of any size, or (num_frames, 6, H, W) where
-        all sequences share them; equal halves are found and kept once. hw: size of the latents.
-        num_frames: by default the configuration's. Raises NetworkError where sizes do not fit.
+        dense: ray maps (sequences * num_frames, 6, H, W) of any size, or (num_frames, 6, H, W)
+        where all sequences share them; what is equal in all is found and kept once. hw: size of the
+        latents. num_frames: by default the configuration's. Raises NetworkError where sizes do not
+        fit.
         """
         c, n = self.config, num_frames or self.config.num_frames
         batch, (h, w) = crossattn.shape[0], hw
@@ -183,7 +188,9 @@ class MultiviewUNet(nn.Module):
             f"crossattn must be (frames, tokens, {c.context_dim})",
             crossattn,
         )
-        self._check(batch > 0 and batch % n == 0, f"frames must come in sequences of {n}", crossattn)
+        self._check(
+            batch > 0 and batch % n == 0, f"frames must come in sequences of {n}", crossattn
+        )
         self._check(
             dense.ndim == 4
             and dense.shape[0] in (batch, n)
@@ -192,11 +199,8 @@ class MultiviewUNet(nn.Module):
             dense,
         )
         self._check_size(hw)
-        like = self.time_embed[0].weight
-        maps = dense.to(like.device, torch.float32)
-        first = maps[:n]
-        if batch > n == maps.shape[0] or all(torch.equal(first, p) for p in maps[n:].split(n)):
-            maps = first
+        like = self._weight
+        maps = _shared(dense.to(like.device, torch.float32), n)
         sizes = [(h // 2**level, w // 2**level) for level in range(len(c.channel_mult))]
         context = crossattn.to(like)
         return Prepared(
@@ -239,18 +243,19 @@ class MultiviewUNet(nn.Module):
                 raise NetworkError("the network needs crossattn and dense, or prepared")
             prepared = self.prepare(crossattn, dense, (h, w), num_frames)
         batch, n = prepared.batch, prepared.num_frames
+        if num_frames not in (None, n):
+            raise NetworkError(f"prepared for sequences of {n} frames, asked for {num_frames}")
         expected = (batch, c.in_channels, *prepared.hw)
         self._check(x.shape == expected, f"x must be {expected} as prepared", x)
         self._check(t.shape == (batch,), f"t must be ({batch},), one index a frame", t)
 
-        dtype = self.time_embed[0].weight.dtype
-        emb = self.time_embed(time_embedding(t, c.model_channels).to(dtype))
+        emb = self.time_embed(time_embedding(t, c.model_channels).to(self._weight))
         crosses = iter(prepared.cross)
 
         def through(block: Iterable[nn.Module], z: Tensor) -> Tensor:
             return _through(block, z, emb, prepared.dense, crosses, n)
 
-        z = x.to(dtype)
+        z = x.to(self._weight.dtype)
         skips: list[Tensor] = []
         for block in self.input_blocks:
             z = through(cast(nn.ModuleList, block), z)
@@ -259,6 +264,11 @@ class MultiviewUNet(nn.Module):
         for block in self.output_blocks:
             z = through(cast(nn.ModuleList, block), torch.cat([z, skips.pop()], 1))
         return self.out(z).to(x.dtype)
+
+    @property
+    def _weight(self) -> Tensor:
+        """A weight, for device and dtype of them all."""
+        return cast(nn.Linear, self.time_embed[0]).weight
 
     def _check_size(self, hw: tuple[int, int]) -> None:
         stride = self.config.stride
@@ -278,9 +288,16 @@ def _block(*layers: nn.Module) -> nn.ModuleList:
     return nn.ModuleList(layers)
 
 
+def _shared(maps: Tensor, num_frames: int) -> Tensor:
+    """The maps of one sequence where all sequences have the same, otherwise all."""
+    sequences = maps.unflatten(0, (-1, num_frames))
+    same = len(sequences) == 1 or bool((sequences == sequences[:1]).all())
+    return sequences[0] if same else maps
+
+
 def _resized(maps: Tensor, hw: tuple[int, int]) -> Tensor:
     """Bilinear, corners on corners."""
-    return F.interpolate(maps, hw, mode="bilinear", align_corners=True)
+    return functional.interpolate(maps, hw, mode="bilinear", align_corners=True)
 
 
 def _through(
