@@ -52,7 +52,7 @@ class Subject:
 
 def run() -> Iterator[dict[str, object]]:
     """For each subject and solver: distance from 50 Euler steps, and from the exact solution."""
-    for subject in (gaussian(), *golden()):
+    for subject in chain([gaussian()], golden()):
         published = euler(subject.denoise, lambda s=subject: s.z0, sigmas(50), noise=False)
         yield from rows(subject, "euler_50_no_noise", published, published)
         for name, sample in runs().items():

@@ -250,6 +250,28 @@ def test_three_conditions_may_be_met_by_three_context_views():
     assert guidance_scale(made).tolist() == pytest.approx([1.2, 1.2, 1.2])
 
 
+@given(
+    st.lists(st.tuples(st.floats(-180, 180), st.floats(-1, 1)), min_size=2, max_size=8),
+    st.sampled_from(["multiview", "multiview_temporal"]),
+    st.data(),
+)
+def test_guidance_lies_between_its_ends_and_is_least_at_the_context(where, guider, data):
+    n_context = data.draw(st.integers(1, len(where) - 1))
+    poses = [turned(*place) for place in where]
+    got = guidance_scale(sequence(poses, n_context), guider)
+    assert got[:n_context].tolist() == pytest.approx([1.2] * n_context)
+    assert float(got.min()) >= 1.2 - 1e-6
+    assert float(got.max()) <= 2.0 + 1e-6
+
+
+@given(st.permutations(range(1, 6)))
+def test_multiview_guidance_does_not_depend_on_the_order_of_targets(order):
+    poses = [turned(0)] + [turned(7 * i, 0.1 * (i > 3)) for i in range(1, 6)]
+    straight = guidance_scale(sequence(poses))
+    mixed = guidance_scale(sequence([poses[0], *(poses[i] for i in order)]))
+    assert mixed[1:].tolist() == straight[list(order)].tolist()
+
+
 def test_temporal_guidance_grows_away_from_the_context():
     made = sequence([turned(0), turned(30), turned(60), turned(90)])
     got = guidance_scale(made, "multiview_temporal", cfg=2.2, cfg_min=1.0).tolist()

@@ -85,8 +85,8 @@ def network_cameras(cameras: Cameras) -> tuple[FloatArray, FloatArray]:
 def default_K_normalized(
     fov: float | Sequence[float] = DEFAULT_FOV, aspect: float = 1.0
 ) -> FloatArray:
-    """(n, 3, 3) f64 normalised intrinsics as published, ``fov`` one or several, in radians along the
-    longer side of an image ``aspect`` (width over height) wide."""
+    """(n, 3, 3) f64 normalised intrinsics as published: ``fov``, one or several, in radians along
+    the longer side of an image ``aspect`` (width over height) wide."""
     f = 0.5 / np.tan(np.atleast_1d(np.asarray(fov, np.float64)) / 2)
     K = np.tile(np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 1.0]]), (len(f), 1, 1))
     K[:, 0, 0] = f / min(aspect, 1.0)
