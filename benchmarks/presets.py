@@ -63,7 +63,7 @@ def rows(subject: Subject, name: str, z: Tensor, published: Tensor) -> Iterator[
     """Both distances of one run's latents."""
     for what, other in (("from_50", published), ("from_exact", subject.exact)):
         value = subject.distance(z, other)
-        yield metric("presets", f"{subject.name}.{name}.{what}", value, "of std")
+        yield metric("presets", f"presets.{subject.name}.{name}.{what}", value, "of std")
 
 
 def runs() -> dict[str, Callable[[Subject], Tensor]]:
