@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standins import PATIENCE, Diary, until
 
-from viewer.worker import Event, Job, Meter, Worker
+from viewer.meter import Meter
+from viewer.worker import Event, Job, Worker
 from vmem.errors import VMemError
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 
@@ -304,7 +305,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("viewer.worker.time", clock)
+    monkeypatch.setattr("viewer.meter.time", clock)
     return clock
 
 
