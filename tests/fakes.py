@@ -105,7 +105,7 @@ class FormingGenerator:
     """
 
     STEPS = 5
-    SMALL = (12, 12)
+    SMALL = (36, 36)
 
     def __init__(self, on_step: OnFrame = lambda i, cancel: None) -> None:
         self.on_step = on_step

@@ -339,7 +339,7 @@ def _readable(text: str) -> str:
         lambda found: f"<a href='{found[0]}' target='_blank' rel='noopener'>{found[0]}</a>",
         html.escape(text),
     )
-    return f"<div style='white-space:pre-wrap;overflow-wrap:anywhere'>{linked}</div>"
+    return f"<div style='font-size:13px;white-space:pre-wrap;overflow-wrap:anywhere'>{linked}</div>"
 
 
 def _nothing() -> None:
