@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import viser
@@ -310,14 +311,15 @@ class Display:
         with self._modal(title):
             self._handle.gui.add_html(_readable(text))
 
-    def _modal(self, title: str) -> viser.GuiModalHandle:
-        """A window with a button that closes it; Esc does so too."""
+    @contextmanager
+    def _modal(self, title: str) -> Iterator[None]:
+        """To fill a window with; a button closes it, and Esc does so too."""
         client, gui = self._client, self._handle.gui
         modal = gui.add_modal(title)
+        self._close_modal = modal.close
         with modal:
             gui.add_button("Close (Esc)").on_click(lambda _: client.post(self.close_modal))
-        self._close_modal = modal.close
-        return modal
+            yield
 
     def close_modal(self) -> bool:
         """True if one was open."""

@@ -311,6 +311,45 @@ def test_a_page_that_lags_gets_the_latest_frames_only(
     watched.steps.allow()
 
 
+def test_colours_and_forming_frames_go_together_behind_one_mark(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    display = watched.client.display
+    watched.rests()
+    sent: list[str] = []
+    monkeypatch.setattr(display.scene, "show_heat", lambda retrieval: sent.append("heat"))
+    monkeypatch.setattr(
+        display.scene, "show_forming", lambda camera, frames: sent.append("forming")
+    )
+    monkeypatch.setattr(display._link, "mark", lambda: sent.append("mark"))
+
+    def both() -> None:
+        display._heat_due = display._forming_due = True
+        display._forming = (watched.session.camera, FRAMES)
+
+    watched.client.post(both)
+    until(lambda: "mark" in sent)
+    watched.shows()
+    assert sent == ["heat", "forming", "mark"]
+
+
+def test_a_page_that_is_reloaded_in_the_middle_sees_the_rest_forming(
+    watched: Watched, server: viser.ViserServer
+) -> None:
+    watched.forms("w", 1)
+    workspace = watched.client.workspace
+    watched.client.leave()
+    server.scene.reset()
+    server.gui.reset()
+    again = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
+    until(lambda: len(pictures(server)) == 8)
+    watched.steps.allow()
+    until(lambda: len(pictures(server)) == 4)
+    watched.steps.allow(FormingGenerator.STEPS)
+    until(lambda: len(pictures(server)) == 8 and not workspace.worker.busy)
+    again.leave()
+
+
 # --- the sampler ---------------------------------------------------------------------------------
 
 

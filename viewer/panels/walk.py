@@ -90,7 +90,8 @@ class WalkPanel:
         h, w = left.shape[:2]
         right = _empty(left)
         if heat is not None:
-            right = cv2.resize(heat, (w, h), interpolation=cv2.INTER_NEAREST)
+            resized = cv2.resize(heat, (w, h), interpolation=cv2.INTER_NEAREST)
+            right = np.asarray(resized, np.uint8)
         self._show_beside(left, right)
 
     def show_forming(self, frame: U8) -> None:
