@@ -218,8 +218,7 @@ class _Walk:
 def run(config: ViewerConfig) -> None:
     """Start the viewer and serve until interrupted."""
     check(config)
-    # Kernels are the same for all backends that take a photo; the preview is the quickest of them.
-    warm_up("world" if resolve(config.backend)[0] == "world" else "preview")
+    warm_up(resolve(config.backend)[0])
     app = App(config)
     print(app.line, flush=True)
     if config.open:

@@ -314,8 +314,6 @@ class Client(Actor):
             settings = self.workspace.settings
             self.set_strides(settings.step_size, settings.turn_degrees)
             self.display.step_back(self.ghost.camera)
-            title = "" if self.workspace.source is None else self.workspace.source.title
-            self.display.show_origin(title, session, self.workspace.notes)
         elif self.ghost is not None and not self.workspace.worker.busy:
             # While more steps wait, the ghost is ahead of the walk, and stays there.
             before = self.ghost.camera

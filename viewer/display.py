@@ -93,6 +93,10 @@ class Display:
         self.scene.show_ghost(ghost)
         self.history.show(session)
         self.show_newest()
+        workspace = self._client.workspace
+        title = "" if workspace.source is None else workspace.source.title
+        self.session.show(title, described(session.backend), workspace.notes)
+        self.show_backends()
         self.walk.show_place(
             f"step {len(memory.steps) - 1} · {len(memory.views)} views · "
             f"{len(memory.surfels)} surfels · {described(session.backend)}"
@@ -130,11 +134,6 @@ class Display:
             self.scene.end_forming()
         elif event.progress is not None and event.progress.frames is not None and event.target:
             self._forming, self._forming_due = (event.target, event.progress.frames), True
-
-    def show_origin(self, title: str, session: Session, notes: tuple[str, ...]) -> None:
-        """What a walk that has just been opened is made from, and by what."""
-        self.session.show(title, session.backend.label, notes)
-        self.show_backends()
 
     def show_backends(self) -> None:
         """What the next walk is made with, and whether a sampler can be chosen."""

@@ -100,7 +100,9 @@ class Meter:
         """What each stage is expected to take: seconds if a job has been seen, else shares."""
         stages = {*self._spent, *([] if self._stage is None else [self._stage])}
         if not self._known:
-            return dict(next((guess for guess in GUESSES if stages <= guess.keys()), {}))
+            stages &= {stage for guess in GUESSES for stage in guess}
+            fitting = [guess for guess in GUESSES if stages and stages <= guess.keys()]
+            return dict(fitting[0]) if fitting else {}
         plan = {stage: seconds for stage, (seconds, _) in self._known.items()}
         stage, total = self._last.stage, self._last.total
         seconds, units = self._known.get(stage, (0.0, 1))

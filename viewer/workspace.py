@@ -194,7 +194,11 @@ class Workspace:
         generator: Any = session.backend.generator
         settings = getattr(generator, "settings", None)
         if settings is not None and settings.preset != self.settings.preset:
-            generator.settings = replace(settings, preset=self.settings.preset)
+            before, now = settings.preset, self.settings.preset
+            generator.settings = replace(settings, preset=now)
+            # A label that names the sampler, which it does in brackets, must not name the old one.
+            label = session.backend.label.replace(f"({before})", f"({now})")
+            session.backend = replace(session.backend, label=label)
 
     def _config(self) -> SessionConfig:
         """The session's settings as they stand; its seed never changes once it is open."""
@@ -216,7 +220,9 @@ def samples_with(backend: Backend) -> str | None:
 def described(backend: Backend) -> str:
     """The backend's own label, with the sampler that it has now."""
     preset = samples_with(backend)
-    return backend.label if preset is None else f"{backend.label} · sampler: {preset}"
+    if preset is None or f"({preset})" in backend.label:
+        return backend.label
+    return f"{backend.label} · sampler: {preset}"
 
 
 def _nobody(event: Event) -> None:

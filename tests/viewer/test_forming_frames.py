@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,111 +14,19 @@ import viser
 from fakes import FormingGenerator, box_photo, forming_backend, open_box
 from numpy.testing import assert_array_equal
 from PIL import Image
-from standins import FakeHandle, labelled, nodes, until
+from standins import FakeHandle, assert_same, labelled, others, pictures, until
 
 import viewer.link
 from viewer.client import Client
-from viewer.scene import SceneView
 from viewer.standing import BILLBOARD_PIXELS, thumbnail
 from viewer.workspace import PRESETS, Settings, Source, Workspace
 from vmem.cameras import MOVES, Camera, apply_move
 from vmem.errors import VMemError
-from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, Progress
 from vmem.session import Session
 from vmem.views import U8
 
 FRAMES = np.random.default_rng(1).integers(0, 255, (4, 12, 12, 3), np.uint8)
-
-
-def pictures(server: viser.ViserServer) -> dict[str, tuple[U8, np.ndarray, np.ndarray]]:
-    """(image, position, wxyz) of the billboards that are to be seen."""
-    return {
-        name: (handle.image.copy(), np.array(handle.position), np.array(handle.wxyz))
-        for name, handle in nodes(server, "/billboards/").items()
-        if handle.visible
-    }
-
-
-def assert_same(one: dict[str, tuple], other: dict[str, tuple]) -> None:
-    assert one.keys() == other.keys()
-    for name in one:
-        for before, after in zip(one[name], other[name], strict=True):
-            assert_array_equal(before, after)
-
-
-def others(server: viser.ViserServer) -> dict[str, tuple[bool, bytes, bytes]]:
-    """Visibility and pose of everything but the billboards."""
-    return {
-        name: (handle.visible, np.array(handle.position).tobytes(), bytes(handle.wxyz))
-        for name, handle in nodes(server, "/").items()
-        if not name.startswith("/billboards")
-    }
-
-
-# --- the scene -----------------------------------------------------------------------------------
-
-
-def test_forming_frames_stand_where_the_true_ones_will(
-    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
-) -> None:
-    view.show_memory(walk.at_step(3), None)
-    before = pictures(server)
-    around = others(server)
-    after = walk.at_step(4)
-    view.show_forming(after.views[-1].camera, FRAMES)
-    forming = pictures(server)
-    assert list(forming) == [f"/billboards/{2 * row}" for row in range(4)], "no heat maps yet"
-    for frame, (image, _, _) in zip(FRAMES, forming.values(), strict=True):
-        assert_array_equal(image, thumbnail(frame, BILLBOARD_PIXELS))
-    assert others(server) == around
-    assert any((forming[name][1] != before[name][1]).any() for name in forming)
-    view.end_forming()
-    view.show_memory(after, None)
-    true = pictures(server)
-    assert len(true) == 8
-    for name, (_, position, wxyz) in forming.items():
-        assert_array_equal(true[name][1], position)
-        assert_array_equal(true[name][2], wxyz)
-
-
-def test_when_nothing_comes_of_them_the_earlier_billboards_are_back(
-    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
-) -> None:
-    view.show_memory(walk.at_step(3), None)
-    before = pictures(server)
-    view.show_forming(walk.at_step(4).views[-1].camera, FRAMES)
-    view.end_forming()
-    view.show_billboards()
-    assert_same(pictures(server), before)
-
-
-def test_the_first_step_has_forming_frames_and_then_none(
-    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
-) -> None:
-    view.show_memory(walk.at_step(0), None)
-    view.show_forming(walk.views[4].camera, FRAMES)
-    assert len(pictures(server)) == 4
-    view.end_forming()
-    view.show_billboards()
-    assert not pictures(server)
-
-
-def test_an_eye_at_a_camera_sees_no_forming_frames(
-    view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
-) -> None:
-    view.show_memory(walk.at_step(3), None)
-    view.immerse(True)
-    view.show_forming(walk.at_step(4).views[-1].camera, FRAMES)
-    assert not pictures(server)
-    view.immerse(False)
-    assert len(pictures(server)) == 4, "stepping back shows them"
-    view.options.billboards = False
-    view.show_options()
-    assert not pictures(server)
-
-
-# --- a browser -----------------------------------------------------------------------------------
 
 
 class Steps:
@@ -373,6 +282,19 @@ def test_a_preset_counts_from_the_next_step_on_and_is_shown(
     assert watched.generator.used == ["balanced", "fast"]
     where = watched.client.display.walk._where.content
     assert where.endswith("forming: a test's own scene out of noise · sampler: fast")
+    assert "sampler: fast" in watched.client.display.session._about.content
+
+
+def test_a_label_that_names_the_sampler_never_names_an_old_one(watched: Watched) -> None:
+    session = watched.session
+    session.backend = replace(session.backend, label="vmem: released diffusion (balanced); layout")
+    watched.client.post(watched.client.set_preset, "reference")
+    watched.steps.allow(FormingGenerator.STEPS)
+    watched.client.post(watched.client.move, "w")
+    until(lambda: len(watched.session.snapshot().steps) == 3)
+    watched.rests()
+    where = watched.client.display.walk._where.content
+    assert where.endswith("vmem: released diffusion (reference); layout")
 
 
 def test_where_nothing_samples_there_is_no_sampler_to_choose(

@@ -101,6 +101,14 @@ def test_a_first_job_without_its_weights_to_load_is_half_done_half_way(clock: Cl
     assert 0.3 < fraction < 0.6, "what was passed over no longer counts"
 
 
+def test_a_stage_that_nobody_expects_takes_nothing_from_the_bar(clock: Clock) -> None:
+    meter = Meter()
+    meter.start()
+    meter.update(Progress("retrieve", 0, 1))
+    assert meter.update(Progress("waiting for another walk", 1, 1))[0] < 0.1
+    assert meter.update(Progress("denoise", 20, 20))[0] > 0.6
+
+
 def test_a_stage_tells_its_own_pace_without_the_first_unit(clock: Clock) -> None:
     meter = Meter()
     meter.start()

@@ -28,7 +28,7 @@ class SettingsPanel:
             "Frame size",
             tuple(str(side) for side in sorted({*SIZES, settings.size})),
             initial_value=str(settings.size),
-            hint="pixels, square",
+            hint="pixels, square; the vmem backend has a size of its own",
         )
         seed = gui.add_number("Seed", settings.seed, min=0, max=2**32 - 1, step=1)
         again = gui.add_button("Begin this walk again", icon=viser.Icon.REFRESH)
