@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,6 +89,66 @@ class BoxGeometry:
         depth = np.stack([box_depth(camera) for camera in cameras])
         points = np.stack([unproject(d, camera) for d, camera in zip(depth, cameras, strict=True)])
         return PointMaps(points, depth, np.ones_like(depth))
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """As much of a sampling generator's settings as the viewer knows."""
+
+    preset: str = "reference"
+
+
+class FormingGenerator:
+    """Makes the box's frames out of noise, step by step, and shows them as they form.
+
+    ``on_step(i, cancel)`` is called before every one of STEPS steps.
+    """
+
+    STEPS = 5
+    SMALL = (36, 36)
+
+    def __init__(self, on_step: OnFrame = lambda i, cancel: None) -> None:
+        self.on_step = on_step
+        self.settings = SamplerSettings()
+        self.used: list[str] = []
+        """The preset of every step."""
+
+    def generate(
+        self,
+        context: Context,
+        targets: Cameras,
+        *,
+        seed: int,
+        on_progress: OnProgress,
+        cancel: CancelToken,
+    ) -> Frames:
+        """As BoxGenerator, reporting the stages of a diffusion model."""
+        if not self.used:
+            on_progress(Progress("weights", 2, 2))
+        self.used.append(self.settings.preset)
+        on_progress(Progress("encode", 1, 1))
+        made = BoxGenerator().generate(
+            context, targets, seed=seed, on_progress=lambda _: None, cancel=cancel
+        )
+        for i in range(self.STEPS):
+            self.on_step(i, cancel)
+            cancel.check()
+            forming = self.forming(made.rgb, (i + 1) / self.STEPS)
+            on_progress(Progress("denoise", i + 1, self.STEPS, forming))
+        on_progress(Progress("decode", 1, 1))
+        return made
+
+    def forming(self, rgb: U8, share: float) -> U8:
+        """(T, *SMALL, 3) u8 frames (T, H, W, 3), ``share`` of them and the rest noise."""
+        small = np.stack([cv2.resize(frame, self.SMALL[::-1]) for frame in rgb])
+        noise = np.random.default_rng(0).integers(0, 255, small.shape)
+        return (share * small + (1 - share) * noise).astype(np.uint8)
+
+
+def forming_backend(on_step: OnFrame = lambda i, cancel: None) -> Backend:
+    """The box by a generator that shows its frames as they form."""
+    label = "forming: a test's own scene out of noise"
+    return Backend("forming", label, FormingGenerator(on_step), BoxGeometry())
 
 
 def box_backend(on_frame: OnFrame = lambda i, cancel: None) -> Backend:

@@ -12,7 +12,7 @@ import webbrowser
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import tyro
@@ -51,6 +51,8 @@ class ViewerConfig:
     """The photo to walk into; a sample if none is given."""
     backend: str = "auto"
     """What makes the frames: auto, preview, world (exact procedural scene) or vmem."""
+    preset: Literal["reference", "balanced", "fast"] = "balanced"
+    """Sampler of the vmem backend: reference (50 steps, as published), balanced or fast."""
     host: str = "127.0.0.1"
     """Address to serve on. Other machines can connect only if you name one of its interfaces,
     and then a token is required and printed."""
@@ -79,7 +81,10 @@ class App:
         name, why = resolve(config.backend)
         self._source = check(config)
         self._settings = Settings(
-            backend="auto" if name == "world" else name, seed=config.seed, size=config.size
+            backend="auto" if name == "world" else name,
+            preset=config.preset,
+            seed=config.seed,
+            size=config.size,
         )
         self._keep = config.keep
         self._walks: dict[str, _Walk] = {}

@@ -20,7 +20,9 @@ from viewer.keyboard import Keyboard, KeyEvent
 from viewer.picking import nearest_view, pick_surfel
 from viewer.worker import Event
 from viewer.workspace import Source, Workspace
+from vmem.backends import resolve
 from vmem.cameras import Cameras, FloatArray
+from vmem.errors import VMemError
 from vmem.retrieval import Retrieval
 from vmem.selection import STRATEGIES
 from vmem.session import Session
@@ -89,7 +91,7 @@ class Client(Actor):
 
     def cancel(self) -> None:
         """Close the help, stop playing, or stop the running job and forget the waiting ones."""
-        if self.display.close_help():
+        if self.display.close_modal():
             return
         if self._playing is not None:
             self.play()
@@ -219,18 +221,27 @@ class Client(Actor):
         self.workspace.settings.keymap = keymap
 
     def set_next(self, backend: str, size: int, seed: int) -> None:
-        """What the next walk is made with."""
+        """What the next walk is made with; a backend that cannot run here is explained."""
         settings = self.workspace.settings
-        settings.backend, settings.size, settings.seed = backend, size, seed
+        settings.size, settings.seed = size, seed
+        if backend == settings.backend:
+            return
+        try:
+            resolve(backend)
+            settings.backend = backend
+        except VMemError as error:
+            self.display.explain(f"The {backend} backend cannot run here", str(error))
+        self.display.show_backends()
+
+    def set_preset(self, preset: str) -> None:
+        """How the vmem backend samples, from the next step on."""
+        self.workspace.settings.preset = preset
 
     def set_shown(self, frustums: bool, billboards: bool, provenance: bool) -> None:
         """What stands in the scene."""
         options = self.workspace.settings.scene
-        options.frustums, options.billboards, options.provenance = (
-            frustums,
-            billboards,
-            provenance,
-        )
+        options.frustums, options.billboards = frustums, billboards
+        options.provenance = provenance
         self.display.show_options()
 
     def set_renderer(self, drawn_by: str, server_above: int) -> None:
@@ -273,7 +284,7 @@ class Client(Actor):
             self._ghost_moved = True
 
     def _job_changed(self, event: Event) -> None:
-        self.display.walk.show_event(event)
+        self.display.show_event(event)
         if event.kind == "finished":
             if isinstance(event.result, bytes):
                 self.handle.send_file_download("walk.zip", event.result)
@@ -282,7 +293,7 @@ class Client(Actor):
         elif event.kind in ("failed", "cancelled"):
             if event.kind == "failed":
                 self.workspace.worker.cancel()
-                self.display.notify(f"{event.label} failed", event.message, "red")
+                self.display.explain(f"{event.label} failed", event.message)
             self.show_session()
 
     def failed(self, error: Exception) -> None:
@@ -303,8 +314,6 @@ class Client(Actor):
             settings = self.workspace.settings
             self.set_strides(settings.step_size, settings.turn_degrees)
             self.display.step_back(self.ghost.camera)
-            title = "" if self.workspace.source is None else self.workspace.source.title
-            self.display.session.show(title, session.backend.label, self.workspace.notes)
         elif self.ghost is not None and not self.workspace.worker.busy:
             # While more steps wait, the ghost is ahead of the walk, and stays there.
             before = self.ghost.camera

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import html
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import viser
@@ -19,11 +22,12 @@ from viewer.panels.walk import WalkPanel
 from viewer.scene import SceneView
 from viewer.stream import SurfelStream
 from viewer.surfel_cloud import inject_patch
-from viewer.workspace import Settings
+from viewer.worker import Event
+from viewer.workspace import Settings, described, samples_with
 from vmem.cameras import Camera
 from vmem.retrieval import Retrieval
 from vmem.session import Session
-from vmem.views import View
+from vmem.views import U8, View
 
 if TYPE_CHECKING:
     from viewer.client import Client
@@ -32,6 +36,10 @@ TABLE_TIME = 0.25
 """Seconds between updates of what is costly to send: the table and the target picture."""
 HEAT_TIME = 0.04
 """Seconds between recolourings of the surfels; more where the link is slower."""
+FORMING_TIME = 0.1
+"""The same, between pictures of the frames that are being made."""
+SHORT = 120
+"""Characters of a message that can be read before a note goes away."""
 
 
 class Display:
@@ -42,12 +50,15 @@ class Display:
         self._handle = handle
         self._settings = settings
         self._standing = False
-        self._close_help: Callable[[], None] | None = None
+        self._close_modal: Callable[[], None] | None = None
         self._retrieval: Retrieval | None = None
         self._retrieval_ms = 0.0
         self._heat_due = self._table_due = False
         self._heat_shown = self._table_shown = 0.0
         self._dropped = 0
+        self._forming: tuple[Camera, U8] | None = None
+        self._forming_due = False
+        self._forming_shown = 0.0
         self._stream: SurfelStream | None = None
         # Answered: wake the client, for whom colours may be waiting.
         self._link = Link(handle.gui, lambda: client.post(_nothing))
@@ -64,7 +75,7 @@ class Display:
         with tabs.add_tab("Session"):
             self.session = SessionPanel(client, handle.gui)
         with tabs.add_tab("Settings"):
-            SettingsPanel(client, handle.gui)
+            self.settings = SettingsPanel(client, handle.gui)
         self.scene = SceneView(
             handle.scene,
             settings.scene,
@@ -82,14 +93,24 @@ class Display:
         self.scene.show_ghost(ghost)
         self.history.show(session)
         self.show_newest()
+        workspace = self._client.workspace
+        title = "" if workspace.source is None else workspace.source.title
+        self.session.show(title, described(session.backend), workspace.notes)
+        self.show_backends()
         self.walk.show_place(
             f"step {len(memory.steps) - 1} · {len(memory.views)} views · "
-            f"{len(memory.surfels)} surfels · {session.backend.label}"
+            f"{len(memory.surfels)} surfels · {described(session.backend)}"
         )
 
     def show_newest(self) -> None:
-        """The newest frame, beside what memory knew of it before it was made."""
+        """The newest frame, beside what memory knew of it before it was made.
+
+        While a step is being made, its last frame as it forms.
+        """
         memory = self.scene.memory
+        if self._forming is not None:
+            self.walk.show_forming(self._forming[1][-1])
+            return
         if not memory.views:
             return
         retrieval = memory.retrievals[-1]
@@ -100,6 +121,25 @@ class Display:
             color = paint_surfels("weight" if mode == "image" else mode, before, retrieval).color
             heat = paint_view(retrieval.buffers[-1], color)
         self.walk.show_frame(self.scene.frame_picture(memory.views[-1]), heat)
+
+    def show_event(self, event: Event) -> None:
+        """What a job reports, with the frames of its step as they form.
+
+        The pictures follow in ``settle``. Once the job is over they are forgotten, and
+        ``show_session`` brings back what memory has.
+        """
+        self.walk.show_event(event)
+        if event.kind != "progress":
+            self._forming, self._forming_due = None, False
+            self.scene.end_forming()
+        elif event.progress is not None and event.progress.frames is not None and event.target:
+            self._forming, self._forming_due = (event.target, event.progress.frames), True
+
+    def show_backends(self) -> None:
+        """What the next walk is made with, and whether a sampler can be chosen."""
+        session = self._client.workspace.session
+        samples = session is not None and samples_with(session.backend) is not None
+        self.settings.show(self._settings, samples)
 
     def show_options(self) -> None:
         """Apply what is switched on and off."""
@@ -127,22 +167,39 @@ class Display:
             self._heat_due = True
 
     def settle(self, now: float) -> float | None:
-        """Send of colours and table what is due and the link has room for; the latest only.
+        """Send of colours, forming frames and table what is due and the link has room for; the
+        latest only.
 
         ``now`` is time.perf_counter(). Returns the seconds after which there is more to do.
         """
         waits: list[float] = []
+        streamed = self.scene.streamed
+        # A stream keeps one picture on its way while another is drawn: that is no backlog.
+        crowded = self._link.outstanding > streamed
+        sent = False
         if self._heat_due:
             wait = self._heat_shown + HEAT_TIME - now
-            if not self.scene.streamed and self._link.outstanding:
+            if not streamed and crowded:
                 wait = max(wait, self._link.patience)
             if wait <= 0:
                 self.scene.show_heat(self._retrieval)
-                if not self.scene.streamed:
-                    self._link.mark()
+                sent = not streamed
                 self._heat_shown, self._heat_due = now, False
             else:
                 waits.append(wait)
+        if self._forming_due and self._forming is not None:
+            wait = self._forming_shown + FORMING_TIME - now
+            if crowded:
+                wait = max(wait, self._link.patience)
+            if wait <= 0:
+                self.scene.show_forming(*self._forming)
+                self.show_newest()
+                sent = True
+                self._forming_shown, self._forming_due = now, False
+            else:
+                waits.append(wait)
+        if sent:
+            self._link.mark()
         if self._table_due:
             wait = self._table_shown + TABLE_TIME - now
             if wait <= 0:
@@ -240,26 +297,50 @@ class Display:
 
     def open_help(self) -> None:
         """The list of keys; once is enough."""
-        if self._close_help is not None:
-            return
-        client, gui = self._client, self._handle.gui
-        modal = gui.add_modal("Keys and mouse")
-        with modal:
-            gui.add_button("Close (Esc)").on_click(lambda _: client.post(self.close_help))
-            gui.add_markdown(help_markdown(self._settings.keymap))
-        self._close_help = modal.close
+        if self._close_modal is None:
+            with self._modal("Keys and mouse"):
+                self._handle.gui.add_markdown(help_markdown(self._settings.keymap))
 
-    def close_help(self) -> bool:
-        """True if it was open."""
-        if self._close_help is None:
+    def explain(self, title: str, text: str) -> None:
+        """Bad news: a note if it is short, else a window with all of it, until it is closed."""
+        if len(text) <= SHORT and "\n" not in text:
+            self.notify(title, text, "red")
+            return
+        self.close_modal()
+        with self._modal(title):
+            self._handle.gui.add_html(_readable(text))
+
+    @contextmanager
+    def _modal(self, title: str) -> Iterator[None]:
+        """To fill a window with; a button closes it, and Esc does so too."""
+        client, gui = self._client, self._handle.gui
+        modal = gui.add_modal(title)
+        self._close_modal = modal.close
+        with modal:
+            gui.add_button("Close (Esc)").on_click(lambda _: client.post(self.close_modal))
+            yield
+
+    def close_modal(self) -> bool:
+        """True if one was open."""
+        if self._close_modal is None:
             return False
-        self._close_help()
-        self._close_help = None
+        self._close_modal()
+        self._close_modal = None
         return True
 
     def notify(self, title: str, body: str, color: str | None = None) -> None:
         """A note that goes away by itself."""
         self._handle.add_notification(title, body, auto_close_seconds=6.0, color=color)  # pyright: ignore
+
+
+def _readable(text: str) -> str:
+    """HTML of a plain text: its lines as they are, its addresses to click on."""
+    linked = re.sub(
+        r"https?://[^\s&<>]*[^\s&<>.,:;)]",
+        lambda found: f"<a href='{found[0]}' target='_blank' rel='noopener'>{found[0]}</a>",
+        html.escape(text),
+    )
+    return f"<div style='font-size:13px;white-space:pre-wrap;overflow-wrap:anywhere'>{linked}</div>"
 
 
 def _nothing() -> None:

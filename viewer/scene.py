@@ -9,44 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import viser
-import viser.transforms as vtf
-from numpy.typing import NDArray
 
 from viewer.heatmap import LIVE_MODES, paint_provenance, paint_surfels, paint_view
+from viewer.standing import AMBER, Billboards, Frustums, pose_wxyz
 from viewer.stream import SurfelStream
 from viewer.surfel_cloud import SurfelCloud
-from vmem.cameras import Camera, FloatArray
+from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
 from vmem.views import U8, View
 
-AMBER = (255, 176, 46)
 SKY = (86, 180, 233)
-QUIET = (92, 98, 110)
-FAINT = (66, 70, 80)
-
-THUMBNAIL = 56
-FRUSTUM_SCALE = 0.03
 GHOST_SCALE = 0.045
-BILLBOARD_WIDTH = 0.1
 SCREEN_DISTANCE = 0.1
 """Scene units from a camera to the screen that shows its frame to an eye at its place."""
-
-
-def pose_wxyz(c2w: FloatArray) -> NDArray[np.floating]:
-    """Quaternion (4,) wxyz of a pose (4, 4)."""
-    return vtf.SO3.from_matrix(c2w[:3, :3]).wxyz
-
-
-def thumbnail(rgb: U8, side: int = THUMBNAIL) -> U8:
-    """The frame scaled so that its longer side is ``side`` pixels."""
-    h, w = rgb.shape[:2]
-    scale = side / max(h, w)
-    size = (max(1, round(w * scale)), max(1, round(h * scale)))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @dataclass
@@ -85,13 +63,14 @@ class SceneView:
         self._cloud = SurfelCloud(scene, "/surfels")
         self._stream: SurfelStream | None = None
         self._color: U8 = np.zeros((0, 3), np.uint8)
-        self._frustums = _Frustums(scene, on_view_clicked)
-        self._billboards = _Billboards(scene)
+        self._frustums = Frustums(scene, on_view_clicked)
+        self._billboards = Billboards(scene)
         self._ghost: viser.CameraFrustumHandle | None = None
         self._path: viser.LineSegmentsHandle | None = None
         self._rays: viser.LineSegmentsHandle | None = None
         self._screen: viser.ImageHandle | None = None
         self._immersed = False
+        self._forming: tuple[Camera, U8] | None = None
         self._shown = MemorySnapshot.empty()
         scene.set_up_direction("-y")
 
@@ -239,11 +218,31 @@ class SceneView:
                 aid.visible = not self._immersed
         self.show_billboards()
 
+    def show_forming(self, camera: Camera, frames: U8) -> None:
+        """Show the frames of a step that is being made, (T, H', W', 3), where they will stand.
+
+        camera: the step's last. They take the place of the newest step's until ``end_forming``.
+        """
+        self._forming = (camera, frames)
+        self.show_billboards()
+
+    def end_forming(self) -> None:
+        """The step is over: the next ``show_billboards`` is of the memory again."""
+        self._forming = None
+
     def show_billboards(self) -> None:
-        """The newest step's frames at their cameras, each beside what memory knew of it."""
+        """The newest step's frames at their cameras, each beside what memory knew of it.
+
+        While a step is being made, its forming frames instead.
+        """
         memory = self._shown
         retrieval = memory.retrievals[-1] if memory.retrievals else None
-        if retrieval is None or not self.options.billboards or self._immersed:
+        shown = self.options.billboards and not self._immersed
+        if shown and self._forming is not None:
+            camera, frames = self._forming
+            self._billboards.show(camera, [(frame, None) for frame in frames])
+            return
+        if retrieval is None or not shown:
             self._billboards.hide()
             return
         first = memory.steps[-2].n_views
@@ -286,98 +285,3 @@ def _shared_steps(a: MemorySnapshot, b: MemorySnapshot) -> int:
             break
         shared += 1
     return shared
-
-
-class _Frustums:
-    """One frustum a view, with its thumbnail; colours are sent only where they change."""
-
-    def __init__(self, scene: viser.SceneApi, on_clicked: Callable[[int], None]) -> None:
-        self._scene = scene
-        self._on_clicked = on_clicked
-        self.handles: list[viser.CameraFrustumHandle] = []
-        self._colors: list[tuple[int, int, int]] = []
-
-    def add(self, view: View, visible: bool) -> None:
-        camera, index = view.camera, len(self.handles)
-        handle = self._scene.add_camera_frustum(
-            f"/views/{index}",
-            camera.fov[0],
-            camera.hw[1] / camera.hw[0],
-            scale=FRUSTUM_SCALE,
-            thickness=1.2,
-            thickness_units="screen",
-            color=QUIET,
-            image=thumbnail(view.rgb),
-            format="jpeg",
-            wxyz=pose_wxyz(camera.c2w),
-            position=camera.position,
-            visible=visible,
-        )
-        handle.on_click(lambda _: self._on_clicked(index))
-        self.handles.append(handle)
-        self._colors.append(QUIET)
-
-    def truncate(self, n: int) -> None:
-        for handle in self.handles[n:]:
-            handle.remove()
-        del self.handles[n:], self._colors[n:]
-
-    @property
-    def visible(self) -> bool:
-        return all(handle.visible for handle in self.handles)
-
-    @visible.setter
-    def visible(self, visible: bool) -> None:
-        for handle in self.handles:
-            handle.visible = visible
-
-    def light(self, chosen: set[int], share: np.ndarray) -> None:
-        """Amber for chosen views, pale for voted ones, faint for the rest."""
-        for view, handle in enumerate(self.handles[: len(share)]):
-            color = AMBER if view in chosen else QUIET if share[view] > 0 else FAINT
-            if color != self._colors[view]:
-                handle.color = color
-                self._colors[view] = color
-
-
-class _Billboards:
-    """The newest step's frames left of the newest camera, each beside its heat map."""
-
-    GAP = 0.008
-    LEFT, AHEAD = -0.24, 0.22
-
-    def __init__(self, scene: viser.SceneApi) -> None:
-        self._scene = scene
-        self._handles: list[viser.ImageHandle] = []
-
-    def show(self, camera: Camera, pairs: list[tuple[U8, U8]]) -> None:
-        """Stand (frame, heat map) pairs as rows, oldest on top, facing as ``camera`` does."""
-        width = BILLBOARD_WIDTH
-        height = width * camera.hw[0] / camera.hw[1]
-        self._make(2 * len(pairs), width, height)
-        for row, pair in enumerate(pairs):
-            y = (row - (len(pairs) - 1) / 2 - 0.5) * (height + self.GAP)
-            for column, image in enumerate(pair):
-                x = self.LEFT - (1 - column) * (width + self.GAP)
-                handle = self._handles[2 * row + column]
-                handle.image = thumbnail(image, 256)
-                handle.wxyz = pose_wxyz(camera.c2w)
-                handle.position = (camera.c2w @ [x, y, self.AHEAD, 1.0])[:3]
-                handle.render_width, handle.render_height = width, height
-                handle.visible = True
-
-    def _make(self, n: int, width: float, height: float) -> None:
-        """Have at least ``n`` billboards; hide those beyond."""
-        blank = np.zeros((8, 8, 3), np.uint8)
-        for i in range(len(self._handles), n):
-            self._handles.append(
-                self._scene.add_image(
-                    f"/billboards/{i}", blank, width, height, format="jpeg", jpeg_quality=85
-                )
-            )
-        for handle in self._handles[n:]:
-            handle.visible = False
-
-    def hide(self) -> None:
-        for handle in self._handles:
-            handle.visible = False

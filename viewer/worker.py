@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from viewer.meter import Meter
+from vmem.cameras import Camera
 from vmem.errors import VMemError
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 
@@ -23,8 +24,9 @@ class Event:
 
     kind: "started", "progress", "finished", "failed" or "cancelled" · label of the job · progress
     and fraction (0..1, never falling) and eta (seconds, all waiting jobs included; None until a job
-    of its kind has finished) while it runs · result when finished · message when failed · waiting:
-    jobs still queued behind it.
+    of its kind has finished) while it runs · stage_left: seconds left of the stage by its own pace,
+    None before that shows · result when finished · message when failed · waiting: jobs still queued
+    behind it · target: the camera that the job walks to, if it does.
     """
 
     kind: str
@@ -35,6 +37,8 @@ class Event:
     eta: float | None = None
     result: object = None
     message: str = ""
+    stage_left: float | None = None
+    target: Camera | None = None
 
 
 class Worker:
@@ -42,7 +46,7 @@ class Worker:
 
     def __init__(self, listener: Callable[[Event], None]) -> None:
         self.listener = listener
-        self._jobs: deque[tuple[str, Job]] = deque()
+        self._jobs: deque[tuple[str, Job, Camera | None]] = deque()
         self._changed = threading.Condition()  # reentrant
         self._token: CancelToken | None = None
         self._closed = False
@@ -61,10 +65,13 @@ class Worker:
         """Jobs queued behind the running one."""
         return len(self._jobs)
 
-    def submit(self, label: str, job: Job) -> None:
-        """Queue a job. The label's first word is its kind: jobs of a kind take alike long."""
+    def submit(self, label: str, job: Job, target: Camera | None = None) -> None:
+        """Queue a job. The label's first word is its kind: jobs of a kind take alike long.
+
+        target: the camera that it walks to, for those who listen.
+        """
         with self._changed:
-            self._jobs.append((label, job))
+            self._jobs.append((label, job, target))
             self._changed.notify()
 
     def cancel(self) -> int:
@@ -92,22 +99,23 @@ class Worker:
                 self._changed.wait_for(lambda: bool(self._jobs) or self._closed)
                 if self._closed:
                     return
-                label, job = self._jobs.popleft()
+                label, job, target = self._jobs.popleft()
                 self._token = token = CancelToken()
-            event = self._do(label, job, token)
+            event = self._do(label, job, target, token)
             with self._changed:
                 self._token = None
-            self._tell(event)
+            self._tell(replace(event, target=target))
 
-    def _do(self, label: str, job: Job, token: CancelToken) -> Event:
-        self._tell(Event("started", label, self.waiting))
+    def _do(self, label: str, job: Job, target: Camera | None, token: CancelToken) -> Event:
+        self._tell(Event("started", label, self.waiting, target=target))
         meter = self._meter_of(label)
         meter.start()
 
         def on_progress(progress: Progress) -> None:
             fraction, left = meter.update(progress)
             eta = None if left is None else left + self._time_of_waiting()
-            self._tell(Event("progress", label, self.waiting, progress, fraction, eta))
+            event = Event("progress", label, self.waiting, progress, fraction, eta)
+            self._tell(replace(event, stage_left=meter.stage_left(), target=target))
 
         try:
             result = job(on_progress, token)
@@ -128,7 +136,7 @@ class Worker:
     def _time_of_waiting(self) -> float:
         """Seconds that the waiting jobs will take, as far as jobs of their kinds are known."""
         with self._changed:
-            labels = [label for label, _ in self._jobs]
+            labels = [label for label, _, _ in self._jobs]
         return sum(self._meter_of(label).typical or 0.0 for label in labels)
 
     def _tell(self, event: Event) -> None:
@@ -136,56 +144,3 @@ class Worker:
             self.listener(event)
         except Exception:
             log.exception("the listener failed at %r of job %r", event.kind, event.label)
-
-
-class Meter:
-    """Stage reports in, one fraction and an estimate out, by how long stages took last time."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, float] = {}
-        self._spent: dict[str, float] = {}
-        self._stage: str | None = None
-        self._stage_began = 0.0
-        self._fraction = 0.0
-
-    @property
-    def typical(self) -> float | None:
-        """Seconds that the last finished job took; None before the first."""
-        return sum(self._known.values()) if self._known else None
-
-    def start(self) -> None:
-        """A job begins."""
-        self._spent = {}
-        self._stage = None
-        self._stage_began = time.perf_counter()
-        self._fraction = 0.0
-
-    def update(self, progress: Progress) -> tuple[float, float | None]:
-        """(fraction done, seconds left or None if unknown) after a report.
-
-        The fraction is of the stage in the first job, of the whole job later; it never falls.
-        """
-        now = time.perf_counter()
-        if progress.stage != self._stage:
-            self._close_stage(now)
-            self._stage = progress.stage
-        within = min(1.0, progress.done / max(1, progress.total))
-        if not self._known:
-            self._fraction = max(self._fraction, within)
-            return self._fraction, None
-        done = sum(self._known.get(stage, 0.0) for stage in self._spent)
-        done += within * self._known.get(progress.stage, 0.0)
-        whole = sum(self._known.values())
-        self._fraction = max(self._fraction, min(1.0, done / max(whole, 1e-9)))
-        return self._fraction, max(0.0, whole - done)
-
-    def finish(self) -> None:
-        """The job ended well: remember its stages."""
-        self._close_stage(time.perf_counter())
-        if self._spent:
-            self._known = self._spent
-
-    def _close_stage(self, now: float) -> None:
-        if self._stage is not None:
-            self._spent[self._stage] = now - self._stage_began
-        self._stage_began = now

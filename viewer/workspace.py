@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from viewer.scene import SceneOptions
 from viewer.worker import Event, Job, Worker
-from vmem.backends import create_backend, resolve
+from vmem.backends import Backend, create_backend, resolve
 from vmem.cameras import FloatArray, path_targets
 from vmem.export import export_walk
 from vmem.photos import load_photo
@@ -24,6 +25,12 @@ from vmem.views import U8
 MAX_WAITING = 12
 """Steps that may wait behind the running one; further key presses are refused, not piled up. A
 flight (see viewer.ghost) is let in whole."""
+
+BACKENDS = ("auto", "preview", "vmem")
+"""Backends that walk into a photo."""
+PRESETS = ("reference", "balanced", "fast")
+"""Samplers of the vmem backend, by name; what they are is in vmem.generation.diffusion.presets,
+which costs the import of torch."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Settings:
     """What one person has chosen. Changed by the panels, read everywhere."""
 
     backend: str = "auto"
+    preset: str = "balanced"
+    """Sampler of the vmem backend, one of PRESETS; it may change from step to step."""
     seed: int = 0
     size: int = 288
     strategy: str = DEFAULT_STRATEGY
@@ -78,11 +87,12 @@ class Workspace:
     def open(self, source: Source) -> None:
         """Start a new walk; the present one stays until the new one is ready."""
         settings = self.settings
-        name, _ = resolve("world" if source.photo is None else settings.backend)
-        if source.photo is not None and name == "world":
-            name = resolve("auto")[0]
+        wanted = "world" if source.photo is None else settings.backend
 
         def job(on_progress: OnProgress, cancel: CancelToken) -> Session:
+            name, _ = resolve(wanted)
+            if source.photo is not None and name == "world":
+                name = resolve("auto")[0]
             on_progress(Progress("photo", 0, 1))
             photo: U8 | None = None
             notes: tuple[str, ...] = ()
@@ -96,6 +106,7 @@ class Workspace:
                 photo, backend=backend, seed=settings.seed, config=self._config()
             )
             cancel.check()
+            self._apply_preset(session)
             self.session, self.source, self.notes = session, source, notes
             return session
 
@@ -113,14 +124,17 @@ class Workspace:
         """
         if self.session is None or self.is_full:
             return False
+        camera = self.session.camera
         for start, stop in pairwise(way):
-            self.worker.submit(f"step {label}", self._step_job(self.session, start, stop, label))
+            job = self._step_job(self.session, start, stop, label)
+            self.worker.submit(f"step {label}", job, camera.moved_to(stop))
         return True
 
     def _step_job(self, session: Session, start: FloatArray, stop: FloatArray, label: str) -> Job:
         def job(on_progress: OnProgress, cancel: CancelToken) -> StepResult:
             self._check_present(session)
             session.config = self._config()
+            self._apply_preset(session)
             begin = session.camera.moved_to(start)
             targets = path_targets(begin, stop, session.config.target_views)
             return session.step(targets, label=label, on_progress=on_progress, cancel=cancel)
@@ -174,6 +188,18 @@ class Workspace:
         if session is not self.session:
             raise Cancelled("it belonged to the walk before this one")
 
+    def _apply_preset(self, session: Session) -> None:
+        """Have the session's generator sample as chosen, if it samples; from its next step on."""
+        # Any: of all generators only one that samples has settings.
+        generator: Any = session.backend.generator
+        settings = getattr(generator, "settings", None)
+        if settings is not None and settings.preset != self.settings.preset:
+            before, now = settings.preset, self.settings.preset
+            generator.settings = replace(settings, preset=now)
+            # A label that names the sampler, which it does in brackets, must not name the old one.
+            label = session.backend.label.replace(f"({before})", f"({now})")
+            session.backend = replace(session.backend, label=label)
+
     def _config(self) -> SessionConfig:
         """The session's settings as they stand; its seed never changes once it is open."""
         settings = self.settings
@@ -184,6 +210,19 @@ class Workspace:
             context_views=settings.context_views,
             strategy=settings.strategy,
         )
+
+
+def samples_with(backend: Backend) -> str | None:
+    """The sampler preset that a backend's generator is set to; None for one that has none."""
+    return getattr(getattr(backend.generator, "settings", None), "preset", None)
+
+
+def described(backend: Backend) -> str:
+    """The backend's own label, with the sampler that it has now."""
+    preset = samples_with(backend)
+    if preset is None or f"({preset})" in backend.label:
+        return backend.label
+    return f"{backend.label} · sampler: {preset}"
 
 
 def _nobody(event: Event) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Cancelled(Exception):
@@ -34,11 +37,16 @@ class CancelToken:
 
 @dataclass(frozen=True)
 class Progress:
-    """One report: ``stage`` is a plain word, ``done`` of ``total`` units of that stage."""
+    """One report: ``stage`` is a plain word, ``done`` of ``total`` units of that stage.
+
+    frames: (T, H', W', 3) u8 small pictures of the frames as they form, in the order of the
+    targets, or None; never changed once reported, and no part of what makes two reports equal.
+    """
 
     stage: str
     done: int
     total: int
+    frames: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
 OnProgress = Callable[[Progress], None]

@@ -228,3 +228,28 @@ def shown(server: viser.ViserServer) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((0, 3)), np.zeros((0, 3))
     points = np.concatenate([chunk.points for chunk in chunks])
     return points, np.concatenate([chunk.colors for chunk in chunks])
+
+
+def pictures(server: viser.ViserServer) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(image, position, wxyz) of the billboards that are to be seen."""
+    return {
+        name: (handle.image.copy(), np.array(handle.position), np.array(handle.wxyz))
+        for name, handle in nodes(server, "/billboards/").items()
+        if handle.visible
+    }
+
+
+def assert_same(one: dict[str, tuple], other: dict[str, tuple]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        for before, after in zip(one[name], other[name], strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+def others(server: viser.ViserServer) -> dict[str, tuple[bool, bytes, bytes]]:
+    """Visibility and pose of everything but the billboards."""
+    return {
+        name: (handle.visible, np.array(handle.position).tobytes(), bytes(handle.wxyz))
+        for name, handle in nodes(server, "/").items()
+        if not name.startswith("/billboards")
+    }

@@ -145,6 +145,16 @@ def test_the_walk_panel_asks(
             "generate 3/4, about 1.3 s left, 1 more waiting",
         ),
         (Event("progress", "open", 0, Progress("photo", 0, 1), 0.0), True, "photo"),
+        (
+            Event("progress", "step w", 0, Progress("denoise", 7, 50), 0.1, stage_left=83.4),
+            True,
+            "denoising 7/50, about 83 s left of this",
+        ),
+        (
+            Event("progress", "step w", 0, Progress("weights", 10**9, 4 * 10**9), 0.1, 127.0),
+            True,
+            "loading the weights 25 %, about 2 min 7 s left",
+        ),
         (Event("finished", "step w", 0, fraction=1.0), False, "ready"),
         (Event("failed", "open", 0, message="that is no photo"), False, "that is no photo"),
         (Event("cancelled", "step w", 0), False, "nothing was changed"),

@@ -12,12 +12,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
 
-from viewer.scene import (
-    SceneOptions,
-    SceneView,
-    pose_wxyz,
-    thumbnail,
-)
+from viewer.scene import SceneOptions, SceneView
+from viewer.standing import pose_wxyz, thumbnail
 from vmem.memory import MemorySnapshot
 
 

@@ -10,7 +10,8 @@ from numpy.testing import assert_array_equal
 from standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
 
 from viewer.heatmap import MODES, paint_surfels
-from viewer.scene import AMBER, FAINT, QUIET, SceneView
+from viewer.scene import SceneView
+from viewer.standing import AMBER, FAINT, QUIET
 from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval

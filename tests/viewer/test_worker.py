@@ -7,11 +7,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from standins import PATIENCE, Diary, until
 
-from viewer.worker import Event, Job, Meter, Worker
+from viewer.worker import Event, Job, Worker
 from vmem.errors import VMemError
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 
@@ -289,61 +287,6 @@ def test_a_job_that_ends_badly_teaches_nothing_about_time(worker: Worker, diary:
     worker.submit("step a", reporting(("generate", 2)))
     diary.wait_for("finished")
     assert {event.eta for event in diary.of("progress")} == {None}
-
-
-class Clock:
-    """Time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("viewer.worker.time", clock)
-    return clock
-
-
-def test_a_meter_weighs_stages_by_what_they_took_last_time(clock: Clock) -> None:
-    meter = Meter()
-    assert meter.typical is None
-    meter.start()
-    for stage, seconds in (("retrieve", 1.0), ("generate", 6.0), ("geometry", 3.0)):
-        assert meter.update(Progress(stage, 0, 1))[1] is None
-        clock.now += seconds
-    meter.finish()
-    assert meter.typical == pytest.approx(10.0)
-
-    meter.start()
-    assert meter.update(Progress("retrieve", 0, 1)) == pytest.approx((0.0, 10.0))
-    assert meter.update(Progress("generate", 0, 4)) == pytest.approx((0.1, 9.0))
-    assert meter.update(Progress("generate", 2, 4)) == pytest.approx((0.4, 6.0))
-    assert meter.update(Progress("geometry", 0, 1)) == pytest.approx((0.7, 3.0))
-
-
-reports = st.lists(
-    st.tuples(st.sampled_from(["retrieve", "generate", "geometry"]), st.integers(0, 5)),
-    max_size=20,
-)
-
-
-@given(st.lists(reports, min_size=1, max_size=4))
-def test_the_fraction_never_falls_and_stays_a_fraction(jobs: list[list[tuple[str, int]]]) -> None:
-    """Whatever a job reports: stages unknown, repeated, done beyond their total."""
-    meter = Meter()
-    for job in jobs:
-        meter.start()
-        last = 0.0
-        for stage, done in job:
-            fraction, left = meter.update(Progress(stage, done, 4))
-            assert last <= fraction <= 1.0
-            assert left is None or left >= 0.0
-            last = fraction
-        meter.finish()
 
 
 def test_the_fraction_never_falls_when_a_first_job_goes_from_stage_to_stage(

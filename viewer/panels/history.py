@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import viser
 
-from viewer.scene import thumbnail
+from viewer.standing import thumbnail
 from vmem.history import Node
 from vmem.session import Session
 

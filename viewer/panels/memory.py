@@ -12,7 +12,7 @@ import viser
 from PIL import Image
 
 from viewer.heatmap import MODES, Painted
-from viewer.scene import thumbnail
+from viewer.standing import thumbnail
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
 from vmem.selection import STRATEGIES

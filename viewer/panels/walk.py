@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import viser
+from PIL import Image, ImageDraw, ImageFont
 
 from viewer.controls import MOVE_NAMES
 from viewer.heatmap import BACKGROUND
-from viewer.scene import thumbnail
+from viewer.standing import AMBER, thumbnail
 from viewer.worker import Event
+from vmem.progress import Progress
 from vmem.views import U8
 
 if TYPE_CHECKING:
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
 
 PICTURE = 288
 """Side of the frame shown in the panel, in pixels."""
+COUNTABLE = 999
+"""Units of a stage up to which their number says something."""
+STAGES = {
+    "retrieve": "asking the memory",
+    "weights": "loading the weights",
+    "encode": "encoding the remembered views",
+    "denoise": "denoising",
+    "decode": "decoding the frames",
+    "geometry": "estimating depth",
+    "memory": "taking the frames into memory",
+}
+"""Stages in plain words; those that are not here speak for themselves."""
 MOVE_ROWS = (("a", "w", "d"), ("q", "s", "e"), ("r", "f"), ("t", "g"))
 
 
@@ -74,11 +88,23 @@ class WalkPanel:
         """The newest frame, and beside it what memory knew of it."""
         left = thumbnail(frame, PICTURE)
         h, w = left.shape[:2]
-        right = np.empty_like(left)
-        right[:] = BACKGROUND
+        right = _empty(left)
         if heat is not None:
-            right = cv2.resize(heat, (w, h), interpolation=cv2.INTER_NEAREST)
-        gap = np.full((h, 4, 3), BACKGROUND, np.uint8)
+            resized = cv2.resize(heat, (w, h), interpolation=cv2.INTER_NEAREST)
+            right = np.asarray(resized, np.uint8)
+        self._show_beside(left, right)
+
+    def show_forming(self, frame: U8) -> None:
+        """The last frame of the step that is being made, as far as it has formed."""
+        left = thumbnail(frame, PICTURE)
+        note = Image.fromarray(_empty(left))
+        middle = (note.width / 2, note.height / 2)
+        font = ImageFont.load_default(22)
+        ImageDraw.Draw(note).text(middle, "forming…", fill=AMBER, font=font, anchor="mm")
+        self._show_beside(left, np.asarray(note))
+
+    def _show_beside(self, left: U8, right: U8) -> None:
+        gap = np.full((len(left), 4, 3), BACKGROUND, np.uint8)
         self._picture.image = np.concatenate([left, gap, right], axis=1)
 
     def show_place(self, text: str) -> None:
@@ -93,13 +119,39 @@ class WalkPanel:
         self._stage.content = _describe(event)
 
 
+def _empty(picture: U8) -> U8:
+    """Background of a picture's size."""
+    return np.broadcast_to(BACKGROUND, picture.shape).copy()
+
+
+def _count(stage: Progress) -> str:
+    """How far a stage is: of few units their count, of many (bytes) the percentage."""
+    if stage.total <= 1:
+        return ""
+    if stage.total > COUNTABLE:
+        return f" {100 * stage.done / stage.total:.0f} %"
+    return f" {stage.done}/{stage.total}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
 def _describe(event: Event) -> str:
     more = f", {event.waiting} more waiting" if event.waiting else ""
     if event.kind == "progress" and event.progress is not None:
         stage = event.progress
-        count = f" {stage.done}/{stage.total}" if stage.total > 1 else ""
-        left = "" if event.eta is None else f", about {event.eta:.1f} s left"
-        return f"**{event.label}**: {stage.stage}{count}{left}{more}"
+        left = ""
+        if event.eta is not None:
+            left = f", about {_duration(event.eta)} left"
+        elif event.stage_left is not None:
+            left = f", about {_duration(event.stage_left)} left of this"
+        word = STAGES.get(stage.stage, stage.stage)
+        return f"**{event.label}**: {word}{_count(stage)}{left}{more}"
     if event.kind == "started":
         return f"**{event.label}**…{more}"
     if event.kind == "failed":
