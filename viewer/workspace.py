@@ -84,14 +84,14 @@ class Workspace:
 
         def job(on_progress: OnProgress, cancel: CancelToken) -> Session:
             on_progress(Progress("photo", 0, 1))
+            backend = create_backend(name, seed=settings.seed, size=settings.size)
             photo: U8 | None = None
             notes: tuple[str, ...] = ()
             if source.photo is not None:
-                loaded = load_photo(source.photo, settings.size)
+                loaded = load_photo(source.photo, backend.frame_size or settings.size)
                 photo, notes = loaded.rgb, loaded.notes
             cancel.check()
             on_progress(Progress("scene (slow the first time)", 0, 1))
-            backend = create_backend(name, seed=settings.seed, size=settings.size)
             session = Session.open(
                 photo, backend=backend, seed=settings.seed, config=self._config()
             )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Cancelled(Exception):
@@ -34,11 +37,15 @@ class CancelToken:
 
 @dataclass(frozen=True)
 class Progress:
-    """One report: ``stage`` is a plain word, ``done`` of ``total`` units of that stage."""
+    """One report: ``stage`` is a plain word, ``done`` of ``total`` units of that stage.
+
+    frames (T, H', W', 3) u8: small pictures of what is being made, as it looks now, or None.
+    """
 
     stage: str
     done: int
     total: int
+    frames: NDArray[np.uint8] | None = field(default=None, compare=False)
 
 
 OnProgress = Callable[[Progress], None]
