@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
+from typing import Any
 
 import torch
 
@@ -29,7 +29,7 @@ def pick_device(asked: str) -> torch.device:
         if cuda:
             return torch.device("cuda", torch.cuda.current_device())
         if mps:
-            return torch.device("mps")
+            return torch.device("mps", 0)
         build = "" if torch.version.cuda else " (this torch is a CPU build)"
         raise DeviceError(f"{NO_GPU}{build}")
     device = torch.device(asked)
@@ -41,7 +41,7 @@ def pick_device(asked: str) -> torch.device:
         return torch.device("cuda", index)
     if device.type == "mps" and not mps:
         raise DeviceError("torch finds no Apple GPU (mps)")
-    return device
+    return torch.device("mps", 0) if device.type == "mps" else device
 
 
 def free_memory(device: torch.device) -> int:
@@ -72,15 +72,26 @@ def placed(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
 
     The tensors at home are kept, so that coming back copies nothing.
     """
-    tensors = list(chain(module.parameters(), module.buffers()))
-    home = [(tensor, tensor.data) for tensor in tensors if tensor.device != device]
+    moved: dict[int, torch.Tensor] = {}
+    home: list[tuple[dict[str, Any], str, Any]] = []
     try:
-        for tensor, data in home:
-            tensor.data = data.to(device)
+        for part in module.modules():
+            for tensors in (part._parameters, part._buffers):
+                held: dict[str, Any] = tensors
+                for name, tensor in list(held.items()):
+                    if tensor is None or tensor.device == device:
+                        continue
+                    if id(tensor) not in moved:
+                        copy = tensor.detach().to(device)
+                        if isinstance(tensor, torch.nn.Parameter):
+                            copy = torch.nn.Parameter(copy, requires_grad=False)
+                        moved[id(tensor)] = copy
+                    home.append((held, name, tensor))
+                    held[name] = moved[id(tensor)]
         yield
     finally:
-        for tensor, data in home:
-            tensor.data = data
+        for held, name, tensor in home:
+            held[name] = tensor
 
 
 def is_out_of_memory(error: BaseException) -> bool:

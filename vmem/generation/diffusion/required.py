@@ -116,7 +116,7 @@ def refusal(settings: DiffusionSettings) -> str | None:
         todo.append(
             f"use a machine with an NVIDIA GPU ({least} GiB of its memory free, or more) and\n"
             "     torch's CUDA build: https://pytorch.org/get-started/locally\n"
-            "     Without one: VMEM_DEVICE=cpu runs it on the CPU, slowly (many minutes a step), with\n"
+            "     Without one: VMEM_DEVICE=cpu runs it on the CPU, in many minutes a step, with\n"
             f"     {_HOST_GIGABYTES} GB of memory for the weights alone"
         )
     if weights:
