@@ -102,6 +102,13 @@ class Workspace:
         self.worker.submit(f"open {source.title}", job)
 
     @property
+    def context_views(self) -> int:
+        """How many views the next step will be shown: as chosen, or as many as the generator takes
+        beside the step's targets."""
+        wanted, session = self.settings.context_views, self.session
+        return wanted if session is None else session.room(session.config.target_views, wanted)
+
+    @property
     def is_full(self) -> bool:
         """True while so many steps wait that no more are taken."""
         return self.worker.waiting >= MAX_WAITING

@@ -144,10 +144,11 @@ class Session:
         chosen = self.config.association
         return replace(chosen, fit_depth=True) if self.backend.estimated_depth else chosen
 
-    def room(self, n_targets: int) -> int:
-        """How many views the generator can be shown beside so many targets: K, or fewer where its
-        slots are fewer. Raises ConfigError if there is room for none."""
-        wanted, slots = self.config.context_views, self.backend.slots
+    def room(self, n_targets: int, wanted: int | None = None) -> int:
+        """How many views the generator can be shown beside so many targets: those ``wanted`` (by
+        default K), or fewer where its slots are fewer. Raises ConfigError if there is room for
+        none."""
+        wanted, slots = wanted or self.config.context_views, self.backend.slots
         if slots is None:
             return wanted
         if n_targets >= slots:

@@ -219,14 +219,14 @@ def sample(
 
         def denoise(x: Tensor, sigma: Tensor) -> Tensor:
             cancel.check()
-            if networks.compiled and tuple(shape) not in networks.warm:
-                on_progress(Progress("compile (first step)", 0, 1))
-                estimate = guided(x, sigma)
-                networks.warm.add(tuple(shape))
-                return estimate
-            return guided(x, sigma)
+            estimate = guided(x, sigma)
+            networks.warm.add(tuple(shape))
+            return estimate
 
-        on_progress(Progress("denoise", 0, sampler.steps))
+        if networks.compiled and tuple(shape) not in networks.warm:
+            on_progress(Progress("compile (first step)", 0, 1))
+        else:
+            on_progress(Progress("denoise", 0, sampler.steps))
         draw = noise_stream(seed, (shape[0], 4, h, w), networks.device)
         return sampler.sample(denoise, draw, hook)[fresh]
 
