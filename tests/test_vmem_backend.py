@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from fakes import box_photo
 from PIL import Image
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from viewer.workspace import Settings, Source, Workspace
 from vmem.backends import Backend, BackendError, create_backend, resolve
 from vmem.cameras import Cameras
 from vmem.checkpoints import CheckpointError
@@ -544,6 +546,25 @@ def test_the_backend_says_what_it_is():
     assert isinstance(made, Backend)
     assert (made.frame_size, made.slots, made.estimated_depth) == (SIZE, 8, True)
     assert "not CUT3R" in made.label
+
+
+# --- the viewer ---
+
+
+def test_the_viewer_opens_photos_at_the_models_size(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(box_photo((100, 140))).save(path)
+    workspace = Workspace(Settings(backend="vmem", size=288, context_views=12))
+    ended = threading.Event()
+    workspace.listen(lambda event: ended.set() if event.kind in ("finished", "failed") else None)
+    try:
+        workspace.open(Source("photo", path))
+        assert ended.wait(60)
+        assert workspace.session is not None
+        assert workspace.session.camera.hw == (SIZE, SIZE)
+        assert workspace.context_views == 4  # of the 12 asked for, beside 4 targets in 8 slots
+    finally:
+        workspace.close()
 
 
 # --- the command line ------------------------------------------------------------------------
