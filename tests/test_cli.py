@@ -138,7 +138,7 @@ REFUSED = [
     (["PHOTO", "--size", "7"], "nearest valid size is 64"),
     (["PHOTO", "--size", "100"], "multiple of 8"),
     (["PHOTO", "--backend", "magic"], "unknown backend 'magic': use one of auto"),
-    (["PHOTO", "--backend", "vmem"], "the vmem backend cannot run"),
+    (["PHOTO", "--preset", "fast", "--backend", "magic", "--device", "tpu"], "unknown device"),
     (["PHOTO", "--backend", "world"], "takes no photo"),
     (["--backend", "preview"], "needs a photo"),
     (["notes.txt"], "not an image"),

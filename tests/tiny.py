@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from vmem.generation.diffusion.codecs import ImageCodec, ImageEmbedder
+from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
 
 VAE: dict[str, Any] = {
     "block_out_channels": (8, 8, 16, 16),
@@ -39,6 +40,16 @@ CLIP: dict[str, Any] = {
     "patch_size": 14,
     "hidden_act": "gelu",
     "layer_norm_eps": 1e-5,
+}
+UNET: dict[str, Any] = {
+    "model_channels": 32,
+    "num_res_blocks": 1,
+    "attention_resolutions": [2, 1],
+    "channel_mult": [1, 1],
+    "num_head_channels": 16,
+    "transformer_depth": [1, 1],
+    "context_dim": 32,
+    "unflatten_names": ["middle_ds2", "output_ds2"],
 }
 TAESD: dict[str, Any] = {
     "encoder_block_out_channels": (8, 8, 8, 8),
@@ -171,3 +182,20 @@ def open_clip_state(seed: int = 0) -> dict[str, Tensor]:
         "logit_scale": torch.tensor(2.0),
     }
     return {f"visual.{name}": tensor for name, tensor in state.items()} | text
+
+
+def tiny_unet(seed: int = 0) -> MultiviewUNet:
+    """A multi-view network of two levels with random weights, the same for the same seed."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return MultiviewUNet(UNetConfig.from_dict(UNET))
+
+
+def write_unet(folder: Path, seed: int = 0, change: dict[str, Tensor] | None = None) -> Path:
+    """vmem_weights.pth with wrapped names, and the config.json that says it is a tiny one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(UNET), encoding="utf-8")
+    state = tiny_unet(seed).state_dict() | (change or {})
+    path = folder / "vmem_weights.pth"
+    torch.save({f"module.{name}": tensor for name, tensor in state.items()}, path)
+    return path

@@ -182,7 +182,7 @@ class Client(Actor):
             return
         memory = session.snapshot()
         targets = Cameras.stack([self.ghost.camera])
-        k = self.workspace.settings.context_views
+        k = self.workspace.context_views
         answers = [memory.retrieve(targets, k, strategy) for strategy in STRATEGIES]
         self.display.memory.show_comparison(memory, answers)
 
@@ -391,7 +391,7 @@ class Client(Actor):
         settings = self.workspace.settings
         began = time.perf_counter()
         self.retrieval = memory.retrieve(
-            Cameras.stack([self.ghost.camera]), settings.context_views, settings.strategy
+            Cameras.stack([self.ghost.camera]), self.workspace.context_views, settings.strategy
         )
         ms = 1e3 * (time.perf_counter() - began)
         self.display.show_retrieval(self.ghost.camera, self.retrieval, ms)

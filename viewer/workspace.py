@@ -94,14 +94,14 @@ class Workspace:
             if source.photo is not None and name == "world":
                 name = resolve("auto")[0]
             on_progress(Progress("photo", 0, 1))
+            backend = create_backend(name, seed=settings.seed, size=settings.size)
             photo: U8 | None = None
             notes: tuple[str, ...] = ()
             if source.photo is not None:
-                loaded = load_photo(source.photo, settings.size)
+                loaded = load_photo(source.photo, backend.frame_size or settings.size)
                 photo, notes = loaded.rgb, loaded.notes
             cancel.check()
             on_progress(Progress("scene (slow the first time)", 0, 1))
-            backend = create_backend(name, seed=settings.seed, size=settings.size)
             session = Session.open(
                 photo, backend=backend, seed=settings.seed, config=self._config()
             )
@@ -111,6 +111,13 @@ class Workspace:
             return session
 
         self.worker.submit(f"open {source.title}", job)
+
+    @property
+    def context_views(self) -> int:
+        """How many views the next step will be shown: as chosen, or as many as the generator takes
+        beside the step's targets."""
+        wanted, session = self.settings.context_views, self.session
+        return wanted if session is None else session.room(session.config.target_views, wanted)
 
     @property
     def is_full(self) -> bool:

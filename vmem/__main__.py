@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
@@ -29,8 +29,14 @@ class Walk:
     """auto, preview, world or vmem."""
     seed: int = 0
     """Fixes everything that is invented."""
-    size: int = 288
-    """Side of the square frames, in pixels."""
+    size: int | None = None
+    """Side of the square frames, in pixels: 288, or 576 with vmem, if not given."""
+    preset: Literal["reference", "balanced", "fast"] | None = None
+    """vmem: the sampler; 50, 20 or 10 evaluations of the network a step."""
+    memory: Literal["auto", "24gb", "16gb", "12gb"] | None = None
+    """vmem: what stays on the GPU."""
+    device: str | None = None
+    """vmem: auto, cuda, cuda:N, mps, or cpu (minutes a frame)."""
     out: Path = Path("out")
     """Folder for frames/, transforms.json, retrieval.json, surfels.ply and walk.mp4."""
     json: bool = False
@@ -41,17 +47,25 @@ class Walk:
         from vmem.backends import create_backend, resolve
         from vmem.cameras import parse_moves
         from vmem.export import check_writable, export_walk
+        from vmem.generation.diffusion.settings import DiffusionSettings
         from vmem.photos import check_size, load_photo
         from vmem.session import Session, SessionConfig
 
         begin = time.perf_counter()
         words = parse_moves(self.moves)
         config = SessionConfig(seed=self.seed)
-        check_size(self.size)
-        name, why = resolve(self.backend)
-        photo = None if self.photo is None else load_photo(self.photo, self.size)
+        size = 288 if self.size is None else self.size
+        check_size(size)
+        asked = {name: getattr(self, name) for name in ("preset", "memory", "device")}
+        diffusion = DiffusionSettings.from_environment()
+        diffusion = replace(diffusion, **{k: v for k, v in asked.items() if v is not None})
+        name, why = resolve(self.backend, diffusion)
+        if name == "vmem" and self.size is not None:
+            diffusion = replace(diffusion, size=self.size)
+        photo_size = diffusion.size if name == "vmem" else size
+        photo = None if self.photo is None else load_photo(self.photo, photo_size)
         check_writable(self.out)
-        backend = create_backend(name, seed=self.seed, size=self.size)
+        backend = create_backend(name, seed=self.seed, size=size, diffusion=diffusion)
         rgb = None if photo is None else photo.rgb
         session = Session.open(rgb, backend=backend, seed=self.seed, config=config)
         for word in tqdm(words, desc=f"walking ({name})", unit="step", disable=None):

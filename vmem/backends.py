@@ -10,6 +10,7 @@ import numpy as np
 from vmem.cameras import Camera
 from vmem.errors import VMemError
 from vmem.generation.base import Generator
+from vmem.generation.diffusion.settings import DiffusionSettings
 from vmem.geometry.base import GeometryEstimator
 from vmem.views import U8, Frames, Provenance
 
@@ -23,13 +24,19 @@ class BackendError(VMemError, RuntimeError):
 @dataclass(frozen=True, eq=False)
 class Backend:
     """name · label: one line for people, honest about what makes the frames · generator, geometry ·
-    own_scene: the first view of a backend that renders its own scene and takes no photo."""
+    own_scene: the first view of a backend that renders its own scene and takes no photo ·
+    frame_size: side of the square frames in pixels where the backend makes no others · slots: how
+    many context views and targets a step can have together, None for any number ·
+    estimated_depth: the geometry knows the depth of new frames up to a scale at best."""
 
     name: str
     label: str
     generator: Generator
     geometry: GeometryEstimator
     own_scene: Callable[[], tuple[Frames, Camera]] | None = None
+    frame_size: int | None = None
+    slots: int | None = None
+    estimated_depth: bool = False
 
     def first_view(self, photo: U8 | None) -> tuple[Frames, Camera]:
         """The first frame and its camera. Raises BackendError where photo and backend don't fit."""
@@ -42,6 +49,13 @@ class Backend:
             return self.own_scene()
         if photo is None:
             raise BackendError(f"the {self.name} backend needs a photo to start from")
+        side = self.frame_size
+        if side is not None and photo.shape[:2] != (side, side):
+            raise BackendError(
+                f"the {self.name} backend makes frames of {side} by {side} pixels and needs a "
+                f"photo of that size, got {photo.shape[1]} by {photo.shape[0]}: give the photo's "
+                f"path, or load_photo(path, {side}).rgb"
+            )
         whole = np.ones((1, *photo.shape[:2]))
         frames = Frames(
             rgb=photo[None],
@@ -51,7 +65,7 @@ class Backend:
         return frames, self.geometry.place(photo)
 
 
-def _preview(seed: int, size: int) -> Backend:
+def _preview(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
     from vmem.generation.preview import PreviewGenerator
     from vmem.geometry.layout import LayoutEstimator
 
@@ -63,7 +77,7 @@ def _preview(seed: int, size: int) -> Backend:
     )
 
 
-def _world(seed: int, size: int) -> Backend:
+def _world(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
     from vmem.generation.world import WorldGenerator, WorldGeometry, make_world, start_camera
 
     world = make_world(seed)
@@ -82,25 +96,54 @@ def _world(seed: int, size: int) -> Backend:
     )
 
 
-NO_VMEM = "the released model is not part of this version yet"
+def _vmem(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
+    from vmem.generation.diffusion.required import slots
+    from vmem.generation.diffusion.vmem import DiffusionGenerator
+    from vmem.geometry.layout import LayoutEstimator
+
+    return Backend(
+        "vmem",
+        f"vmem: the released multi-view diffusion ({diffusion.preset}); "
+        "geometry from the room layout of each frame, not CUT3R",
+        DiffusionGenerator(diffusion),
+        LayoutEstimator(),
+        frame_size=diffusion.size,
+        slots=slots(),
+        estimated_depth=True,
+    )
 
 
-def resolve(name: str) -> tuple[str, str]:
-    """The backend that ``name`` means here, and why, as one clause. Raises BackendError."""
+def resolve(name: str, diffusion: DiffusionSettings | None = None) -> tuple[str, str]:
+    """The backend that ``name`` means here, and why, as one clause.
+
+    ``diffusion``: for the vmem backend; by default from the environment. Raises BackendError, for
+    vmem with one screen on what is missing, and DiffusionSettingsError.
+    """
     if name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}: use one of {', '.join(BACKENDS)}")
-    if name == "vmem":
-        raise BackendError(
-            f"the vmem backend cannot run: {NO_VMEM}. "
-            "Use --backend preview; `python -m vmem doctor` tells what this machine has."
-        )
-    return ("preview", NO_VMEM) if name == "auto" else (name, "asked for")
+    if name in ("preview", "world"):
+        return name, "asked for"
+    from vmem.generation.diffusion.required import refusal, where, why_not
+
+    settings = diffusion or DiffusionSettings.from_environment()
+    if name == "auto":
+        reason = why_not(settings)
+        return ("vmem", where(settings)) if reason is None else ("preview", reason)
+    screen = refusal(settings)
+    if screen is not None:
+        raise BackendError(screen)
+    return "vmem", where(settings)
 
 
-def create_backend(name: str, *, seed: int = 0, size: int = 288) -> Backend:
+def create_backend(
+    name: str, *, seed: int = 0, size: int = 288, diffusion: DiffusionSettings | None = None
+) -> Backend:
     """Build a backend; frames will be ``size`` pixels square where it renders its own scene.
 
-    Raises BackendError for one that is unknown or cannot run here.
+    ``diffusion``: how the vmem backend works (its frames have a size of their own); by default from
+    the environment. Its networks are loaded by the first step. Raises BackendError for a backend
+    that is unknown or cannot run here, DiffusionSettingsError.
     """
-    builders = {"preview": _preview, "world": _world}
-    return builders[resolve(name)[0]](seed, size)
+    diffusion = diffusion or DiffusionSettings.from_environment()
+    builders = {"preview": _preview, "world": _world, "vmem": _vmem}
+    return builders[resolve(name, diffusion)[0]](seed, size, diffusion)

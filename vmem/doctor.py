@@ -8,7 +8,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from vmem.backends import NO_VMEM, resolve
+from vmem.backends import resolve
 from vmem.errors import VMemError
 from vmem.parallel import thread_count
 
@@ -21,9 +21,14 @@ PACKAGES = (
     "trimesh",
     "torch",
     "diffusers",
+    "transformers",
+    "safetensors",
     "einops",
     "huggingface_hub",
 )
+
+EXTRAS = ("transformers", "safetensors")
+"""Packages that only the vmem backend needs."""
 
 
 def report() -> str:
@@ -34,6 +39,7 @@ def report() -> str:
         "gpu": _gpu(),
         "rasterizer": _rasterizer(),
         "files": _files(),
+        "weights": _weights(),
         "backends": _backends(),
     }
     lines: list[str] = []
@@ -55,7 +61,8 @@ def _packages() -> list[str]:
         try:
             rows.append(f"ok       {name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
-            rows.append(f"missing  {name}: run `pip install -c constraints.txt -e .` again")
+            where = '".[gpu]"' if name in EXTRAS else "."
+            rows.append(f"missing  {name}: run `pip install -c constraints.txt -e {where}` again")
     return rows
 
 
@@ -105,11 +112,25 @@ def _kernels() -> str:
     return "note     kernels are not compiled yet: the first start takes some seconds more"
 
 
+def _weights() -> list[str]:
+    from vmem.checkpoints import status
+
+    return [row.row for row in status()]
+
+
 def _backends() -> list[str]:
-    name, why = resolve("auto")
-    return [
+    rows = [
         "ok       preview: runs anywhere; depth warping and mirrored continuation, no diffusion",
         "ok       world: runs anywhere; exact renders of a procedural scene",
-        f"no       vmem: {NO_VMEM}",
-        f"auto     means {name} here ({why})",
     ]
+    try:
+        rows.append(f"ok       vmem: {resolve('vmem')[1]}")
+    except VMemError as error:
+        first, *others = str(error).splitlines()
+        rows += [f"no       {first}", *(f"         {line}" for line in others[:-1])]
+    try:
+        name, why = resolve("auto")
+        rows.append(f"auto     means {name} here ({why})")
+    except VMemError as error:
+        rows.append(f"no       {error}")
+    return rows

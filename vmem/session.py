@@ -46,7 +46,8 @@ class SessionConfig:
     seed: int = 0
     """Fixes everything that is random or invented."""
     context_views: int = 4
-    """K: how many retrieved views the generator sees."""
+    """K: how many retrieved views the generator sees, fewer where a network has no room for so many
+    beside the targets."""
     target_views: int = 4
     """Frames that one step makes on its way to the target."""
     strategy: str = DEFAULT_STRATEGY
@@ -82,6 +83,12 @@ class Session:
 
     def __init__(self, backend: Backend, opening: Frames, camera: Camera, config: SessionConfig):
         """Use Session.open; this takes the first view as it is."""
+        if backend.slots is not None and config.target_views >= backend.slots:
+            raise ConfigError(
+                f"target_views must be below {backend.slots} with the {backend.name} backend, "
+                f"whose network takes {backend.slots} views and targets together, got "
+                f"{config.target_views}"
+            )
         self.backend = backend
         self.config = config
         self._memory = ViewMemory()
@@ -91,7 +98,7 @@ class Session:
         with self._stage("open"):
             maps = backend.geometry.estimate(opening, cameras, self.snapshot())
             _check_maps(maps, cameras, config.association.min_confidence)
-            record = make_record(self.snapshot(), opening, cameras, maps, None, config.association)
+            record = make_record(self.snapshot(), opening, cameras, maps, None, self.association)
             self._memory.append(record)
         self.history = History(record, "photo")
 
@@ -107,15 +114,16 @@ class Session:
     ) -> Session:
         """Open a photo, or with None the scene of a backend that renders its own.
 
-        photo: a file's path or bytes, loaded as a square of ``size`` pixels, or (H, W, 3) u8 as it
-        is · backend: a name of vmem.backends.BACKENDS, or one that was made before · ``seed``
-        overrides the config's. Raises PhotoError, BackendError, ConfigError.
+        photo: a file's path or bytes, loaded as a square of ``size`` pixels (or of the only size
+        that the backend makes), or (H, W, 3) u8 as it is · backend: a name of
+        vmem.backends.BACKENDS, or one that was made before · ``seed`` overrides the config's.
+        Raises PhotoError, BackendError, ConfigError.
         """
         config = replace(config or SessionConfig(), seed=seed)
         if isinstance(backend, str):
             backend = create_backend(backend, seed=seed, size=size)
         if isinstance(photo, str | Path | bytes):
-            photo = load_photo(photo, size).rgb
+            photo = load_photo(photo, backend.frame_size or size).rgb
         frames, camera = backend.first_view(photo)
         return cls(backend, frames, camera, config)
 
@@ -130,10 +138,30 @@ class Session:
         """Where the walk stands: the newest view's camera."""
         return self.snapshot().views[-1].camera
 
+    @property
+    def association(self) -> AssociationConfig:
+        """How new views enter memory: as configured, but estimated depth is always fitted to it."""
+        chosen = self.config.association
+        return replace(chosen, fit_depth=True) if self.backend.estimated_depth else chosen
+
+    def room(self, n_targets: int, wanted: int | None = None) -> int:
+        """How many views the generator can be shown beside so many targets: those ``wanted`` (by
+        default K), or fewer where its slots are fewer. Raises ConfigError if there is room for
+        none."""
+        wanted, slots = wanted or self.config.context_views, self.backend.slots
+        if slots is None:
+            return wanted
+        if n_targets >= slots:
+            raise ConfigError(
+                f"{n_targets} targets at once leave no slot for a context view: the "
+                f"{self.backend.name} backend takes {slots} together"
+            )
+        return min(wanted, slots - n_targets)
+
     def retrieve(self, targets: Cameras, strategy: str | None = None) -> Retrieval:
-        """What memory would offer for these targets."""
+        """What memory would offer for these targets, as many views as the generator can take."""
         return self.snapshot().retrieve(
-            targets, self.config.context_views, strategy or self.config.strategy
+            targets, self.room(len(targets)), strategy or self.config.strategy
         )
 
     def export(self, kind: str, path: str | Path) -> None:
@@ -204,9 +232,7 @@ class Session:
             cancel.check()
             on_progress(Progress("memory", 0, 1))
             with self._stage("associate"):
-                record = make_record(
-                    before, frames, targets, maps, retrieval, self.config.association
-                )
+                record = make_record(before, frames, targets, maps, retrieval, self.association)
             cancel.check()
             with self._stage("commit"):
                 self._memory.append(record)

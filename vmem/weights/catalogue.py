@@ -55,7 +55,9 @@ class Part:
     """One of the networks.
 
     name: the word used on the command line · title: what it is · parameters: how many numbers it
-    has · variable: the environment variable that names a local copy · layouts: the places to try.
+    has · variable: the environment variable that names a local copy · layouts: the places to try ·
+    download: about how many bytes come, in float32 (not looked up: see above) · extra: the program
+    does well without it, and `weights` does not list it.
     """
 
     name: str
@@ -63,10 +65,14 @@ class Part:
     parameters: int
     variable: str
     layouts: tuple[Layout, ...]
+    download: int
+    extra: bool = False
 
     @property
     def command(self) -> str:
         """What to type to download it."""
+        if self.extra:
+            return f"hf download {self.layouts[0][0].repo}"
         return f"python -m vmem weights download {self.name}"
 
 
@@ -110,14 +116,23 @@ PARTS = {
             1_263_968_004,
             "VMEM_UNET",
             ((VMEM_UNET,),),
+            5_060_000_000,
         ),
-        Part("cut3r", "CUT3R, which estimates geometry", 793_307_858, "VMEM_CUT3R", ((CUT3R,),)),
+        Part(
+            "cut3r",
+            "CUT3R, which estimates geometry",
+            793_307_858,
+            "VMEM_CUT3R",
+            ((CUT3R,),),
+            3_170_000_000,
+        ),
         Part(
             "vae",
             "the image autoencoder of Stable Diffusion 2.1",
             83_653_863,
             "VMEM_VAE",
             tuple(layout for repo in VAE_MIRRORS for layout in vae_layouts(repo)),
+            335_000_000,
         ),
         Part(
             "clip",
@@ -125,9 +140,27 @@ PARTS = {
             632_076_800,
             "VMEM_CLIP",
             (*CLIP, *OPEN_CLIP),
+            # The text tower comes with it: 986 M parameters in all.
+            3_940_000_000,
         ),
     )
 }
+
+_TAESD = "madebyollin/taesd"
+TAESD = Part(
+    "taesd",
+    "the tiny autoencoder, for sharper previews",
+    2_445_063,
+    "VMEM_TAESD",
+    (
+        (
+            Source(_TAESD, "diffusion_pytorch_model.safetensors"),
+            Source(_TAESD, "config.json"),
+        ),
+    ),
+    9_800_000,
+    extra=True,
+)
 
 
 def command_for(source: Source) -> str:

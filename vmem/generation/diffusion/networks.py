@@ -1,0 +1,259 @@
+"""The networks of the released model, loaded once in a process and lent to one job at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vmem.checkpoints import (
+    PARTS,
+    CheckpointError,
+    Files,
+    as_safetensors,
+    fetch_part,
+    find_part,
+    load_strict,
+    read_state,
+    without_module,
+)
+from vmem.generation.diffusion.codec_weights import CLIP_CONFIG, VAE_CONFIG
+from vmem.generation.diffusion.codecs import ImageCodec, ImageEmbedder
+from vmem.generation.diffusion.devices import (
+    free_unused,
+    memory_preset,
+    pick_device,
+    pick_dtype,
+    placed,
+)
+from vmem.generation.diffusion.memory_presets import MemoryPreset
+from vmem.generation.diffusion.previews import LatentPreview, TinyPreview, linear_preview
+from vmem.generation.diffusion.required import REQUIRED, network_config
+from vmem.generation.diffusion.settings import DiffusionSettings
+from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
+from vmem.progress import CancelToken, OnProgress, Progress
+from vmem.weights.catalogue import TAESD
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """unet, codec (VAE), embedder (CLIP) and preview, ready for use on ``device`` in ``dtype``.
+
+    Where the memory preset says so they wait on the CPU: use them within `placed`. warm: sizes (N,
+    h, w) that a compiled unet has been compiled for.
+    """
+
+    unet: MultiviewUNet
+    codec: ImageCodec
+    embedder: ImageEmbedder
+    preview: LatentPreview
+    device: torch.device
+    dtype: torch.dtype
+    memory: MemoryPreset
+    compiled: bool = False
+    warm: set[tuple[int, ...]] = field(default_factory=set)
+
+    @property
+    def line(self) -> str:
+        """What runs where, for people."""
+        kind = str(self.dtype).removeprefix("torch.")
+        return f"{self.device}, {kind}, memory preset {self.memory.name}: {self.memory.label}"
+
+
+_busy = threading.Lock()
+_loaded: dict[tuple[Any, ...], Networks] = {}
+
+
+@contextmanager
+def borrowed(
+    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+) -> Iterator[Networks]:
+    """The networks for the block alone, loaded first where they are not: all walks share them.
+
+    Networks of other files, devices or memory presets are let go. Raises CheckpointError,
+    DeviceError, NotEnoughMemoryError, Cancelled (also while waiting for another walk).
+    """
+    while not _busy.acquire(timeout=0.05):
+        on_progress(Progress("waiting for another walk", 0, 1))
+        cancel.check()
+    try:
+        files = {name: find_part(PARTS[name]) for name in REQUIRED}
+        key = (settings.device, settings.memory, settings.compile, *map(_stamp, files.values()))
+        if key not in _loaded:
+            _let_go()
+            networks = load_networks(settings, on_progress, cancel)
+            # Not kept where a file was fetched just now: its stamp is another one.
+            if None not in files.values():
+                _loaded[key] = networks
+        else:
+            networks = _loaded[key]
+        yield networks
+    finally:
+        _busy.release()
+
+
+def forget_networks() -> None:
+    """Let the loaded networks go, once no job uses them."""
+    with _busy:
+        _let_go()
+
+
+def _let_go() -> None:
+    devices = {networks.device for networks in _loaded.values()}
+    _loaded.clear()
+    for device in devices:
+        free_unused(device)
+
+
+def _stamp(files: Files | None) -> tuple[Any, ...]:
+    """What changes when files are replaced."""
+    return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files or ())
+
+
+def load_networks(
+    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+) -> Networks:
+    """Find or fetch the released files and load them, with progress in stage "weights".
+
+    Raises CheckpointError, WrongWeightsError, DeviceError, NotEnoughMemoryError, Cancelled.
+    """
+    device = pick_device(settings.device)
+    dtype, memory = pick_dtype(device), memory_preset(settings, device)
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+
+    def downloading(progress: Progress) -> None:
+        on_progress(Progress("weights", progress.done, progress.total))
+
+    files = {
+        name: fetch_part(PARTS[name], on_progress=downloading, cancel=cancel) for name in REQUIRED
+    }
+    sizes = {name: paths[0].stat().st_size for name, paths in files.items()}
+    total, before = sum(sizes.values()), 0
+    shares = {}
+    for name, size in sizes.items():
+        shares[name] = _share(on_progress, before, size, total)
+        before += size
+
+    on_progress(Progress("weights", 0, total))
+    home = device if memory.network_stays else torch.device("cpu")
+    unet = _unet(files["vmem"], home, dtype, shares["vmem"], cancel)
+    cancel.check()
+    home = device if memory.codecs_stay else torch.device("cpu")
+    options: dict[str, Any] = {"device": home, "dtype": dtype}
+    state, config = _read(files["vae"], VAE_CONFIG, shares["vae"], cancel)
+    codec = ImageCodec.from_state(state, config, chunk=memory.decode, **options)
+    on_progress(Progress("weights", sizes["vmem"] + sizes["vae"], total))
+    cancel.check()
+    state, config = _read(files["clip"], CLIP_CONFIG, shares["clip"], cancel)
+    embedder = ImageEmbedder.from_state(state, config, **options)
+    _check_width(unet.config, embedder)
+    # They compute where they are put while in use, not where they wait.
+    codec.device = embedder.device = device
+    if device.type == "cuda":
+        # Named by keyword: torch types no such overload for modules of unknown class.
+        layout: Any = {"memory_format": torch.channels_last}
+        unet.to(**layout)
+        codec.vae.to(**layout)
+    if settings.compile:
+        unet.compile(dynamic=False)
+    with placed(codec.vae, device):
+        preview = _preview(codec, device, dtype)
+    on_progress(Progress("weights", total, total))
+    networks = Networks(unet, codec, embedder, preview, device, dtype, memory, settings.compile)
+    log.info("released model on %s", networks.line)
+    return networks
+
+
+def _unet(
+    files: Files,
+    home: torch.device,
+    dtype: torch.dtype,
+    on_progress: OnProgress,
+    cancel: CancelToken,
+) -> MultiviewUNet:
+    values = network_config(files)
+    with torch.device("meta"):
+        unet = MultiviewUNet(UNetConfig.from_dict(values))
+    first, second = _halves(on_progress)
+    path = as_safetensors(files[0], without_module, on_progress=first, cancel=cancel)
+    state, _ = read_state(path)
+    load_strict(
+        unet,
+        state,
+        what="the VMem network",
+        dtype=dtype,
+        device=home,
+        on_progress=second,
+        cancel=cancel,
+    )
+    return unet
+
+
+def _read(files: Files, default: Any, on_progress: OnProgress, cancel: CancelToken) -> Any:
+    """State and configuration of a part that comes with its config.json, or of known sizes."""
+    path = as_safetensors(files[0], on_progress=on_progress, cancel=cancel)
+    state, _ = read_state(path)
+    return state, read_config(files[1]) if len(files) > 1 else default
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config.json. Raises CheckpointError for anything else."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path} ({error})", "get it again") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} holds no configuration", "get it again")
+    return values
+
+
+def _check_width(config: UNetConfig, embedder: ImageEmbedder) -> None:
+    if embedder.dim != config.context_dim:
+        raise CheckpointError(
+            f"the CLIP tower makes embeddings of {embedder.dim} numbers, the network reads "
+            f"{config.context_dim}",
+            "use the weights of laion/CLIP-ViT-H-14-laion2B-s32B-b79K (VMEM_CLIP)",
+        )
+
+
+def _preview(codec: ImageCodec, device: torch.device, dtype: torch.dtype) -> LatentPreview:
+    files = find_part(TAESD)
+    if files is None:
+        return linear_preview(codec)
+    state, _ = read_state(files[0])
+    config = read_config(files[1]) if len(files) > 1 else None
+    return TinyPreview.from_state(state, config, device=device, dtype=dtype)
+
+
+def _share(on_progress: OnProgress, before: int, size: int, total: int) -> OnProgress:
+    """A listener that turns one part's progress into that of all."""
+
+    def show(progress: Progress) -> None:
+        done = size * progress.done // max(progress.total, 1)
+        on_progress(Progress("weights", before + done, total))
+
+    return show
+
+
+def _halves(on_progress: OnProgress) -> tuple[OnProgress, OnProgress]:
+    """Listeners for the first and the second half of one job."""
+
+    def first(progress: Progress) -> None:
+        on_progress(Progress(progress.stage, progress.done, 2 * progress.total))
+
+    def second(progress: Progress) -> None:
+        done = progress.total + progress.done
+        on_progress(Progress(progress.stage, done, 2 * progress.total))
+
+    return first, second
