@@ -79,10 +79,10 @@ class Subject:
         device: str,
         dtype: torch.dtype,
     ) -> Subject:
-        """With weights and latents drawn at random, laid out as for use."""
+        """With weights and latents drawn at random; channels last on a GPU only."""
         with torch.random.fork_rng(), torch.device(device):
             torch.manual_seed(0)
-            net = _laid_out(MultiviewUNet(config).to(dtype), torch.channels_last)
+            net = _laid_out(MultiviewUNet(config).to(dtype), channels_last=device == "cuda")
             coder = settle(AutoencoderKL(**vae), device, dtype)
             latents = torch.randn(CONTEXT, 4, *hw)
             embeddings = torch.randn(CONTEXT, config.context_dim)
@@ -127,7 +127,8 @@ class Subject:
         return sum(part.numel() * part.element_size() for part in parts)
 
 
-def _laid_out(net: MultiviewUNet, layout: torch.memory_format) -> MultiviewUNet:
+def _laid_out(net: MultiviewUNet, channels_last: bool) -> MultiviewUNet:
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     # Any: torch's overloads leave this argument alone out.
     return cast(Any, net).to(memory_format=layout)
 
@@ -232,9 +233,10 @@ def _modes(subject: Subject) -> dict[str, Mode]:
 
 
 def _ratios(subject: Subject, prefix: str) -> Iterator[dict[str, object]]:
+    on_gpu = subject.device.type == "cuda"
+    other_layout = _laid_out(deepcopy(subject.net), channels_last=not on_gpu)
     # The published weights are laid out plane by plane.
-    planes = _laid_out(deepcopy(subject.net), torch.contiguous_format)
-    plain = PlainNetwork(planes)
+    plain = PlainNetwork(other_layout if on_gpu else subject.net)
     x, sigma = noise_stream(0, (FRAMES, 4, *subject.hw), subject.device)(), sigma_table()[600]
     with torch.no_grad():
         a, b = (subject.denoiser(network).both(x, sigma)[1] for network in (plain, subject.net))
@@ -244,14 +246,17 @@ def _ratios(subject: Subject, prefix: str) -> Iterator[dict[str, object]]:
         "reference": subject.step(plain),
         "prepared": subject.step(Unprepared(subject.net)),
         "attn2": subject.step(GeneralCross(subject.net)),
-        "channels_last": subject.step(planes),
+        "channels_last": subject.step(other_layout),
         "batched": subject.step(batched=False),
     }
     for call in others.values():
         call()
     seconds = _alternating({**others, "ours": ours}, subject.device, rounds=15)
     for name in others:
-        yield _ratio(f"{prefix}.ratio_{name}", seconds[name], seconds["ours"])
+        pair = seconds[name], seconds["ours"]
+        if name == "channels_last" and not on_gpu:
+            pair = pair[::-1]
+        yield _ratio(f"{prefix}.ratio_{name}", *pair)
 
 
 def _ratio(name: str, other: list[float], ours: list[float]) -> dict[str, object]:
