@@ -5,6 +5,8 @@ The golden network on a GPU is in tests/golden/test_02_vmem_network.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -29,10 +31,13 @@ GIB = 2**30
 
 
 @pytest.fixture(autouse=True)
-def exact_float32(monkeypatch) -> None:
+def exact_float32(monkeypatch) -> Iterator[None]:
     """float32 means float32: TensorFloat-32 keeps ten bits, by default in convolutions."""
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    yield
+    torch.set_float32_matmul_precision(before)
 
 
 def network(dtype: torch.dtype = torch.float32, device: str = DEVICE) -> MultiviewUNet:
