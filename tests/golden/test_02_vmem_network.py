@@ -10,10 +10,19 @@ from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
 
 PACKS = "02_vmem_tiny"
 TOLERANCE = 1e-4
+CUDA = pytest.param(
+    "cuda",
+    marks=[
+        pytest.mark.gpu,
+        pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    ],
+)
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_tiny_network(pack):
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_tiny_network(pack, device, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     net = MultiviewUNet(UNetConfig.from_dict(pack.config["params"]))
     weights = {
         name[2:]: torch.from_numpy(value).float()
@@ -21,11 +30,12 @@ def test_tiny_network(pack):
         if name.startswith("w.")
     }
     net.load_state_dict(weights, strict=True)
+    net.to(device)
     assert pack.config["cases"]
     for i, case in enumerate(pack.config["cases"]):
         x, t, crossattn, dense, out = (
-            torch.from_numpy(pack[f"case{i}.{name}"])
+            torch.from_numpy(pack[f"case{i}.{name}"]).to(device)
             for name in ("x", "t", "crossattn", "dense_y", "out")
         )
         got = net(x, t, crossattn, dense, num_frames=case["T"])
-        np.testing.assert_allclose(got, out, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(got.cpu(), out.cpu(), rtol=0, atol=TOLERANCE)
