@@ -31,6 +31,7 @@ from vmem.generation.diffusion.memory_presets import GIB, NotEnoughMemoryError, 
 from vmem.generation.diffusion.memory_presets import PRESETS as MEMORY
 from vmem.generation.diffusion.networks import borrowed, forget_networks
 from vmem.generation.diffusion.presets import PRESETS
+from vmem.generation.diffusion.previews import TinyPreview
 from vmem.generation.diffusion.settings import (
     SAMPLERS,
     DiffusionSettings,
@@ -91,6 +92,24 @@ def frames_of(session: Session) -> np.ndarray:
 
 
 # --- a walk ----------------------------------------------------------------------------------
+
+
+def test_forming_frames_are_shown_by_the_tiny_autoencoder_where_it_is(tmp_path, monkeypatch):
+    settings = DiffusionSettings.from_environment()
+    with borrowed(settings, silent, CancelToken()) as networks:
+        assert not isinstance(networks.preview, TinyPreview)
+    tiny.write_taesd(tmp_path / "taesd")
+    monkeypatch.setenv("VMEM_TAESD", str(tmp_path / "taesd"))
+    forget_networks()
+    try:
+        with borrowed(settings, silent, CancelToken()) as networks:
+            assert isinstance(networks.preview, TinyPreview)
+        shown: list[Progress] = []
+        session = opened()
+        session.move("w", on_progress=shown.append)
+        assert any(progress.frames is not None for progress in shown)
+    finally:
+        forget_networks()
 
 
 def test_a_walk_from_photo_to_memory_and_files(tmp_path):

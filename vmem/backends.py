@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -101,9 +102,11 @@ def _vmem(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
     from vmem.generation.diffusion.vmem import DiffusionGenerator
     from vmem.geometry.layout import LayoutEstimator
 
+    # What a local copy holds is for its owner to know.
+    weights = "weights of VMEM_UNET" if os.environ.get("VMEM_UNET") else "released weights"
     return Backend(
         "vmem",
-        f"vmem: the released multi-view diffusion ({diffusion.preset}); "
+        f"vmem: multi-view diffusion ({diffusion.preset}), {weights}; "
         "geometry from the room layout of each frame, not CUT3R",
         DiffusionGenerator(diffusion),
         LayoutEstimator(),
