@@ -1,4 +1,4 @@
-"""CUT3R: point maps from a stream of views and a state carried from view to view (Wang et al. 2025).
+"""CUT3R: point maps from a stream of views, with a state carried along (Wang et al. 2025).
 
 Written from the published mathematics, for inference only. With ``vmem.generation.diffusion`` the
 only package of the engine that imports torch at module level; nothing outside imports it before

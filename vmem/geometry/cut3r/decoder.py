@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vmem.geometry.cut3r.blocks import DecoderBlock
 from vmem.geometry.cut3r.config import Cut3rConfig

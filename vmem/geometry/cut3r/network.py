@@ -30,7 +30,7 @@ from vmem.geometry.cut3r.rope import image_places, rotation
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """All that the network remembers of B runs, each of ``views`` views; its tensors are not changed.
+    """All that the network remembers of B runs of ``views`` views; nothing changes its tensors.
 
     tokens: (B, state_size, decoder width) · memory: (B, local_mem_size, 2 decoder width), of poses.
     Both have the dtype of the decoders. Everything else follows from the weights.

@@ -1,4 +1,4 @@
-"""The memory of poses: slots that every view writes to, asked what the pose of a new view may be."""
+"""The memory of poses: every view writes to its slots, and asks them for its own pose first."""
 
 from __future__ import annotations
 
