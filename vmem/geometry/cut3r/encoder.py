@@ -60,11 +60,13 @@ class Features:
 def check_images(images: Tensor) -> None:
     """Refuse anything but (N, 3, H, W) in [-1, 1], H and W multiples of 16. Raises Cut3rError."""
     got = f"got {tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
-    wanted = "expected (N, 3, H, W) of a floating type, N >= 1"
-    if images.ndim != 4 or not images.is_floating_point() or images.shape[:2] < (1, 3):
-        raise Cut3rError(f"views for CUT3R: {got}, {wanted}; `prepare` makes such of frames.")
-    h, w = images.shape[2:]
-    if images.shape[1] != 3 or min(h, w) < PATCH or h % PATCH or w % PATCH:
+    if images.ndim != 4 or not images.is_floating_point() or 0 in images.shape:
+        raise Cut3rError(
+            f"views for CUT3R: {got}, expected (N, 3, H, W) of a floating type, none of them 0; "
+            "`prepare` makes such of frames."
+        )
+    _, channels, h, w = images.shape
+    if channels != 3 or h % PATCH or w % PATCH:
         raise Cut3rError(
             f"views for CUT3R: {got}, expected 3 channels and sides that are multiples of {PATCH}; "
             "`prepare` crops frames so."
