@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vmem.geometry.similarity import Similarity
 from vmem.reference.alignment import (
     Records,
     State,
@@ -19,7 +20,7 @@ from vmem.reference.alignment import (
     rates,
     spanning_tree,
 )
-from vmem.reference.registration import Similarity, register_poses
+from vmem.reference.registration import register_poses
 
 PACKS = "08_global_alignment"
 INITIAL = 1e-3

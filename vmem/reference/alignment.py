@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmem.cameras import FloatArray, invert_pose
+from vmem.geometry.similarity import Similarity, nearest_rotation, similarity
 from vmem.reference.registration import (
-    Similarity,
-    nearest_rotation,
+    coded,
     pnp,
     quaternion,
     register_poses,
-    similarity,
     weiszfeld_focal,
 )
 from vmem.views import F32
@@ -142,7 +141,7 @@ def initialised(
         _round_trip(c2w),
         _stored(depth),
         focal.astype(np.float32),
-        np.tile(pair.coded(), (n - 1, 1)),
+        np.tile(coded(pair), (n - 1, 1)),
     )
 
 

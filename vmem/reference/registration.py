@@ -1,13 +1,11 @@
-"""Registration in the published alignment: similarities, focal lengths from points, cameras by PnP.
+"""Registration in the published alignment: focal lengths from points, cameras by PnP.
 
 Source: published code; the numbers in brackets are the sections of its mathematics
-(docs/differences.md): pair transforms (8.2), weighted similarity (8.4), focal length (8.5.4), PnP
+(docs/differences.md): pair transforms (8.2), focal length (8.5.4), PnP
 (8.5.5), registration of camera centres (8.6.1).
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from vmem.cameras import FloatArray, invert_pose
+from vmem.geometry.similarity import Similarity, similarity
 from vmem.views import F32
 
 MIN_CONFIDENCE = 3.0
@@ -22,53 +21,21 @@ MIN_CONFIDENCE = 3.0
 TENTATIVE_FOCALS = 21
 
 
-@dataclass(frozen=True, eq=False)
-class Similarity:
-    """``x -> scale R x + T``: scale, R (3, 3) f64, T (3,) f64."""
-
-    scale: float
-    R: FloatArray
-    T: FloatArray
-
-    def applied(self, points: NDArray[np.floating]) -> F32:
-        """Points (..., 3) moved, f32."""
-        linear = (self.scale * self.R).astype(np.float32)
-        return points.astype(np.float32) @ linear.T + self.T.astype(np.float32)
-
-    def coded(self) -> F32:
-        """(8,) f32: quaternion xyzw, sign(t) log1p|t| of t = T / scale, log scale (8.2)."""
-        t = self.T / self.scale
-        coded = np.sign(t) * np.log1p(np.abs(t))
-        parts = [quaternion(self.R), coded, [np.log(self.scale)]]
-        return np.concatenate(parts).astype(np.float32)
+def coded(transform: Similarity) -> F32:
+    """(8,) f32: quaternion xyzw, sign(t) log1p|t| of t = T / scale, log scale (8.2)."""
+    t = transform.T / transform.scale
+    parts = [
+        quaternion(transform.R),
+        np.sign(t) * np.log1p(np.abs(t)),
+        [np.log(transform.scale)],
+    ]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def quaternion(R: FloatArray) -> FloatArray:
     """(4,) xyzw of a rotation (3, 3), its component of largest magnitude positive."""
     q = Rotation.from_matrix(R).as_quat()
     return q * (1 if q[np.argmax(np.abs(q))] > 0 else -1)
-
-
-def nearest_rotation(matrix: FloatArray) -> FloatArray:
-    """The rotation (3, 3) nearest to a matrix."""
-    U, _, Vt = np.linalg.svd(matrix)
-    return U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt
-
-
-def similarity(
-    x: NDArray[np.floating], y: NDArray[np.floating], weight: NDArray[np.floating] | None = None
-) -> Similarity:
-    """The similarity that brings x (..., 3) nearest to y (..., 3), in float64 (8.4)."""
-    x, y = (a.reshape(-1, 3).astype(np.float64) for a in (x, y))
-    w = np.ones(len(x)) if weight is None else weight.reshape(-1).astype(np.float64)
-    w = w / w.sum()
-    x_mean, y_mean = w @ x, w @ y
-    x, y = x - x_mean, y - y_mean
-    K = (y * w[:, None]).T @ x
-    R = nearest_rotation(K)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = float(np.trace(R.T @ K) / (w @ np.sum(x * x, axis=1)))
-    return Similarity(scale, R, y_mean - scale * R @ x_mean)
 
 
 def weiszfeld_focal(points: F32) -> float:
