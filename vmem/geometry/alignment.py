@@ -2,10 +2,11 @@
 
 A network knows depth up to a scale (and, of one image, a shift). Each new view is fitted to the
 first of these that can tell: the surfels of memory as the view sees them; the views of the same
-step that were fitted before; the known camera motion; and, in an empty memory only, the convention
-that the median depth is 1. Nothing is optimised over all views, and intrinsics are the known ones:
-depth comes from the network, the direction from the camera's ray. A view that nothing can place
-keeps the depth that the caller has, with low confidence, and the report says why.
+step that were fitted before; the known camera motion. In an empty memory one view begins, by motion
+or else by the convention that its median depth is 1. Nothing is optimised over all views, and
+intrinsics are the known ones: depth comes from the network, the direction from the camera's ray. A
+view that nothing can place keeps the depth that the caller has, with low confidence, and the report
+says why.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ from vmem.views import F32
 if TYPE_CHECKING:
     from vmem.memory import MemorySnapshot
 
-Source = Literal["memory", "step", "poses", "median", "fallback"]
-"""What placed a view: surfels, other views of its step, camera motion, the convention that median
-depth is 1; or nothing did."""
+Source = Literal["memory", "step", "poses", "layout", "median", "fallback"]
+"""What placed a view: surfels, other views of its step, camera motion, the caller's own depth (in
+an empty memory, if a shift is wanted), the convention that median depth is 1; or nothing did."""
 
 MIN_OVERLAP = 0.05
 """Share of the image that must show known depth for a fit to it."""
@@ -52,7 +53,7 @@ MAX_RESIDUAL = 0.15
 FILLED = 0.5
 """Confidence of memory's depth where the network did not look."""
 LOW = 0.2
-"""Confidence of fallback depth where it agrees with memory, or there is none."""
+"""Confidence of fallback depth that agrees with memory, or begins it."""
 UNTRUSTED = 0.5 * MIN_CONFIDENCE
 """Confidence of fallback depth elsewhere: too little to link or spawn."""
 
@@ -118,7 +119,9 @@ def align(
 
     ``fallback`` (T, H, W) f32 z-depth is what a view keeps that cannot be placed; without it, what
     memory shows there, or else its median. Where the network did not look, depth is memory's with
-    confidence FILLED, else the fallback's with 0. The cost does not depend on the number of stored
+    confidence FILLED, else the fallback's with 0. Fallback depth of a view that cannot be placed
+    has confidence LOW where memory agrees with it, and in the first view of an empty memory,
+    UNTRUSTED elsewhere. The cost does not depend on the number of stored
     views, but for one vectorised pose distance. Bad predictions and impossible cameras end in a
     fallback, never in an exception; PointMapError for arrays of the wrong shape.
     """
@@ -127,14 +130,13 @@ def align(
     given = framed(predicted.validated(n), hw)
     if fallback is not None and fallback.shape != (n, *hw):
         raise PointMapError(f"fallback depth must be {(n, *hw)}, got {fallback.shape}")
-    job = _Job.of(given, cameras, memory, config)
+    job = _Job.of(given, cameras, memory, fallback, config)
     placed = job.placed(predicted)
     views, depth, confidence = [], np.zeros((n, *hw), np.float32), np.zeros((n, *hw), np.float32)
     for i in range(n):
         view = placed[i] or _unplaced(job, i)
         views.append(view)
-        backup = None if fallback is None else fallback[i]
-        depth[i], confidence[i] = job.maps(i, view, backup)
+        depth[i], confidence[i] = job.maps(i, view)
     points = np.zeros((n, *hw, 3), np.float32)
     for i in np.flatnonzero(job.sound):
         points[i] = unproject(depth[i], cameras[int(i)])
@@ -158,6 +160,7 @@ class _Job:
     given: FramedDepth
     cameras: Cameras
     memory: MemorySnapshot
+    fallback: F32 | None
     config: AlignmentConfig
     grid: tuple[int, int]
     depth: F32
@@ -167,7 +170,11 @@ class _Job:
 
     @staticmethod
     def of(
-        given: FramedDepth, cameras: Cameras, memory: MemorySnapshot, config: AlignmentConfig
+        given: FramedDepth,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        fallback: F32 | None,
+        config: AlignmentConfig,
     ) -> _Job:
         grid = grid_size(cameras.hw, POINTS_PER_FRAME)
         cell = np.ix_(np.arange(len(cameras)), *cell_centres(cameras.hw, grid))
@@ -177,6 +184,7 @@ class _Job:
             given,
             cameras,
             memory,
+            fallback,
             config,
             grid,
             given.depth[cell],
@@ -206,43 +214,44 @@ class _Job:
         while waiting:
             seen = {i: self.from_step(i, out) for i in waiting}
             # Who sees most of what is known comes next.
-            i = max(waiting, key=lambda i: int((seen[i] > 0).sum()))
+            i = max(waiting, key=lambda i: int((seen[i] > 0).any(axis=0).sum()))
             waiting.remove(i)
             out[i] = self.fitted(i, seen[i], "step") or self.by_poses(i, poses)
             if out[i] is None:
-                self.reasons[i] += f"; {poses.reason or 'nor is its camera known to the network'}"
+                self.reasons[i] += f"; {poses.reason or 'nor does its camera tell the scale'}"
         return out
 
     def remembered(self, i: int) -> F32:
-        """Memory's depth (gh, gw) from view i, 0 where it shows nothing."""
+        """Memory's depth (1, gh, gw) from view i, 0 where it shows nothing."""
         camera = self.cameras[i].resized(self.grid)
-        return rasterize(self.memory.surfels, camera, blocks=self.memory.blocks).depth
+        return rasterize(self.memory.surfels, camera, blocks=self.memory.blocks).depth[None]
 
     def from_step(self, i: int, placed: list[ViewAlignment | None]) -> F32:
-        """Depth (gh, gw) from view i of what the views placed so far show, 0 where nothing."""
-        camera = self.cameras[i].resized(self.grid)
-        out = np.full(self.grid, np.inf, np.float32)
+        """Depth (J, gh, gw) from view i of what each of J views placed so far shows, 0 where it
+        shows nothing. Not the nearest of them: of several noisy depths that is too near."""
+        camera, out = self.cameras[i].resized(self.grid), []
         for j, view in enumerate(placed):
-            if view is None:
-                continue
-            depth = view.line.applied(self.depth[j])
-            depth[self.confidence[j] < MIN_CONFIDENCE] = 0
-            shown = _splatted(depth, self.cameras[j].resized(self.grid), camera)
-            out = np.where(shown > 0, np.minimum(out, shown), out)
-        return np.where(np.isfinite(out), out, 0)
+            if view is not None:
+                depth = view.line.applied(self.depth[j])
+                depth[self.confidence[j] < MIN_CONFIDENCE] = 0
+                out.append(_splatted(depth, self.cameras[j].resized(self.grid), camera))
+        return np.array(out, np.float32).reshape(-1, *self.grid)
 
     def fitted(self, i: int, known: F32, source: Source) -> ViewAlignment | None:
-        """View i fitted to depth (gh, gw) known there; None, with a reason, if that cannot be."""
+        """View i fitted to depths (J, gh, gw) known there; None, with a reason, if it cannot be."""
+        where = {"memory": "memory", "layout": "the layout"}.get(source, "the step's other views")
         both = (known > 0) & (self.depth[i] > 0) & (self.confidence[i] >= MIN_CONFIDENCE)
-        overlap = float(both.mean())
-        where = "memory" if source == "memory" else "the step's other views"
+        overlap = float(both.any(axis=0).mean()) if len(both) else 0.0
         reason = ""
-        if overlap < MIN_OVERLAP or both.sum() < 16:
+        if source == "memory" and len(self.memory.surfels) == 0:
+            reason = "memory is empty"
+        elif overlap < MIN_OVERLAP or both.sum() < 16:
             reason = f"no overlap with {where}"
         else:
-            fit = robust_fit(
-                self.depth[i][both], known[both], self.confidence[i][both], self.config.shift
+            mine, sure = (
+                np.broadcast_to(a[i], both.shape)[both] for a in (self.depth, self.confidence)
             )
+            fit = robust_fit(mine, known[both], sure, self.config.shift)
             if not fit.explained:
                 reason = f"predicted depth does not follow {where}"
             elif fit.agreeing < MIN_AGREEING or fit.residual > MAX_RESIDUAL:
@@ -253,28 +262,36 @@ class _Job:
         return None
 
     def by_poses(self, i: int, poses: PoseScale) -> ViewAlignment | None:
-        """View i by the scale that camera motion tells, if it does."""
-        if not np.isfinite(poses.scale[i]):
+        """View i by the scale that camera motion tells, if it does and scale is all it lacks."""
+        if self.config.shift != "none" or not np.isfinite(poses.scale[i]):
             return None
-        line = self.only_scaled(float(poses.scale[i]))
+        line = DepthLine(float(poses.scale[i]))
         return ViewAlignment("poses", line, 0.0, 0.0, self.reasons[i])
 
     def by_convention(self, i: int, reason: str) -> ViewAlignment:
-        """View i with a median depth of 1: the photo of an empty memory."""
+        """View i, the photo of an empty memory, with a median depth of 1; if it lacks a shift too,
+        as near to the caller's depth as it comes, if that is there and alike."""
+        if self.config.shift != "none":
+            if self.fallback is not None:
+                cell = np.ix_(*cell_centres(self.cameras.hw, self.grid))
+                known = self.fallback[i][cell]
+                known = np.where(np.isfinite(known) & (known > 0), known, 0)
+                found = self.fitted(i, known[None].astype(np.float32), "layout")
+                if found is not None:
+                    return found
+            reason = f"{self.reasons[i]}; its shift is unknown, taken as 0"
         sure = self.confidence[i] >= MIN_CONFIDENCE
         median = weighted_median(
             self.depth[i][sure].astype(np.float64), self.confidence[i][sure].astype(np.float64)
         )
-        return ViewAlignment("median", self.only_scaled(1 / median), 0.0, 0.0, reason)
+        return ViewAlignment("median", DepthLine(1 / median), 0.0, 0.0, reason)
 
-    def only_scaled(self, scale: float) -> DepthLine:
-        """Scale alone, for the kind of line that the network needs."""
-        inverse = self.config.shift == "inverse"
-        return DepthLine(1 / scale if inverse else scale, 0.0, inverse)
-
-    def maps(self, i: int, view: ViewAlignment, fallback: F32 | None) -> tuple[F32, F32]:
+    def maps(self, i: int, view: ViewAlignment) -> tuple[F32, F32]:
         """Depth and confidence (H, W) of view i, not cleaned yet."""
         camera, inside = self.cameras[i], self.given.inside
+        fallback = None if self.fallback is None else self.fallback[i]
+        # The photo must give memory something to stand on; what follows must agree with it.
+        begins = len(self.memory.surfels) == 0 and i == 0 and fallback is not None
         shown = np.zeros(camera.hw, np.float32)
         if self.sound[i] and (view.source == "fallback" or not inside.all()):
             blocks = self.memory.blocks
@@ -285,8 +302,7 @@ class _Job:
         fine = np.isfinite(fallback) & (fallback > 0)
         backup = np.where(fine, fallback, 1).astype(np.float32)
         if view.source == "fallback":
-            empty = len(self.memory.surfels) == 0
-            agrees = empty | ((shown > 0) & (np.abs(shown - backup) <= 0.1 * backup))
+            agrees = begins | ((shown > 0) & (np.abs(shown - backup) <= 0.1 * backup))
             confidence = np.where(agrees, LOW, UNTRUSTED) * (fine & self.sound[i])
             return backup, confidence.astype(np.float32)
         depth = view.line.applied(self.given.depth[i])
