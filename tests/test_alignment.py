@@ -188,7 +188,7 @@ def test_a_photo_that_lacks_a_shift_takes_it_from_the_layout(steps, world):
 def test_points_lie_on_known_rays(memory, cameras, truth):
     """A network of another focal length gives its depth; direction is the known camera's."""
     given = predicted(cameras, truth, Spoilt(scale=3.0))
-    wide = replace(given, points_self=given.points_self * np.float32([1.4, 1.4, 1]))
+    wide = replace(given, points_self=given.points_self * np.array([1.4, 1.4, 1], np.float32))
     maps = align(wide, cameras, memory).maps
     for camera, points, depth in zip(cameras, maps.points, maps.depth, strict=True):
         local = points @ camera.w2c[:3, :3].T + camera.w2c[:3, 3]
@@ -320,7 +320,7 @@ def test_nearest_in_pose():
 
 
 def test_confidence_is_monotone_and_bounded():
-    raw = np.float32([np.nan, -3, 1, 1.2, 3, 30, 1e6, np.inf])
+    raw = np.array([np.nan, -3, 1, 1.2, 3, 30, 1e6, np.inf], np.float32)
     mapped = mapped_confidence(raw)
     assert mapped[[0, 1, 2, 7]].tolist() == [0, 0, 0, 0]
     assert mapped[4] == pytest.approx(0.5)

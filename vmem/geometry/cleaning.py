@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera, FloatArray, pose_distance
+from vmem.parallel import read_only, run_sliced, thread_count
 from vmem.views import F32
 
 TOLERANCE = (0.05, 0.1)
@@ -37,24 +39,40 @@ def cleaned(points: F32, confidence: F32, neighbours: list[Neighbour]) -> F32:
     """Confidence (H, W) of world points (H, W, 3), less where they stand in front of what a
     neighbour saw, and saw more surely. Source: the published cleaning, against all views there
     (vmem/reference/alignment.py); here it falls gently."""
-    out = confidence.copy()
+    out = confidence.astype(np.float32)
+    least, most = (np.float32(bound) for bound in TOLERANCE)
     for view in neighbours:
-        rows, columns = np.nonzero(out > 0)
-        w2c = view.camera.w2c.astype(np.float32)
-        local = points[rows, columns] @ w2c[:3, :3].T + w2c[:3, 3]
-        z, K = local[:, 2], view.camera.K
-        front = np.maximum(z, 1e-9)
-        h, w = view.camera.hw
-        # Clipped before the cast: a point beside the camera may fall anywhere.
-        u = np.clip(K[0, 0] * local[:, 0] / front + K[0, 2], -1, w).astype(np.int64)
-        v = np.clip(K[1, 1] * local[:, 1] / front + K[1, 2], -1, h).astype(np.int64)
-        seen = (z > 0) & (u >= 0) & (u < w) & (v >= 0) & (v < h)
-        u, v = np.where(seen, u, 0), np.where(seen, v, 0)
-        there = view.depth[v, u]
-        surer = seen & (there > 0) & (view.confidence[v, u] > out[rows, columns])
-        surer &= np.isfinite(there)
-        ahead = 1 - z[surer] / there[surer]
-        least, most = TOLERANCE
-        left = np.clip((most - ahead) / (most - least), 0, 1)
-        out[rows[surer], columns[surer]] *= left.astype(np.float32)
+        points, depth, sure = read_only(points, view.depth, view.confidence)
+        w2c, K = (a.astype(np.float32) for a in (view.camera.w2c, view.camera.K))
+
+        def part(i: int, start: int, stop: int, depth=depth, sure=sure, w2c=w2c, K=K) -> None:
+            rows = slice(start, stop)
+            _look_through(points[rows], depth, sure, w2c, K, least, most, out[rows])
+
+        run_sliced(part, len(out), thread_count())
     return out
+
+
+@njit(cache=True, nogil=True)
+def _look_through(points, depth, sure, w2c, K, least, most, out):
+    h, w = depth.shape
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            if not out[row, column] > 0:
+                continue
+            x, y, z = points[row, column]
+            ahead = w2c[2, 0] * x + w2c[2, 1] * y + w2c[2, 2] * z + w2c[2, 3]
+            if not ahead > 0:
+                continue
+            across = w2c[0, 0] * x + w2c[0, 1] * y + w2c[0, 2] * z + w2c[0, 3]
+            down = w2c[1, 0] * x + w2c[1, 1] * y + w2c[1, 2] * z + w2c[1, 3]
+            u = K[0, 0] * across / ahead + K[0, 2]
+            v = K[1, 1] * down / ahead + K[1, 2]
+            if not (u >= 0 and u < w and v >= 0 and v < h):
+                continue
+            i, j = int(v), int(u)
+            there = depth[i, j]
+            if not (there > 0 and there < np.inf and sure[i, j] > out[row, column]):
+                continue
+            left = (most - (np.float32(1) - ahead / there)) / (most - least)
+            out[row, column] *= min(max(left, np.float32(0)), np.float32(1))
