@@ -131,13 +131,16 @@ def test_scale_from_camera_motion(steps, world, flaw):
     assert np.median(depth_errors(harmless(result), exact)) < max(0.003, 1.5 * how.noise)
 
 
-@pytest.mark.parametrize(("astray", "allowed"), [(0.002, 0.05), (0.005, 0.12)])
-def test_cameras_a_little_astray(steps, world, astray, allowed):
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("astray", "allowed"), [(0.002, 0.02), (0.005, 0.05)])
+def test_cameras_a_little_astray(steps, world, astray, allowed, seed):
     """Camera motion is as good as the network's cameras are against their baseline, here a third
     of the median depth."""
     walk = walk_cameras(world, "w w w")[3]
     exact = exact_depth(world, walk)
-    given = predicted(walk, exact, Spoilt(scale=2.0, astray=astray), origin=steps[0].c2w[0])
+    given = predicted(
+        walk, exact, Spoilt(scale=2.0, astray=astray, seed=seed), origin=steps[0].c2w[0]
+    )
     result = align(given, walk, EMPTY)
     errors = scale_errors(result.report, 2.0)
     print(f"cameras astray by {astray}: scale errors {np.round(100 * errors, 2)} %")

@@ -42,12 +42,12 @@ def cleaned(points: F32, confidence: F32, neighbours: list[Neighbour]) -> F32:
     out = confidence.astype(np.float32)
     least, most = (np.float32(bound) for bound in TOLERANCE)
     for view in neighbours:
-        points, depth, sure = read_only(points, view.depth, view.confidence)
+        maps = read_only(points, view.depth, view.confidence)
         w2c, K = (a.astype(np.float32) for a in (view.camera.w2c, view.camera.K))
 
-        def part(i: int, start: int, stop: int, depth=depth, sure=sure, w2c=w2c, K=K) -> None:
-            rows = slice(start, stop)
-            _look_through(points[rows], depth, sure, w2c, K, least, most, out[rows])
+        def part(i: int, start: int, stop: int, maps=maps, w2c=w2c, K=K) -> None:
+            rows, (mine, depth, sure) = slice(start, stop), maps
+            _look_through(mine[rows], depth, sure, w2c, K, least, most, out[rows])
 
         run_sliced(part, len(out), thread_count())
     return out

@@ -23,6 +23,10 @@ MIN_SPREAD = 1.2
 """Ratio of far to near depth from which on a scale and a shift can be told apart."""
 SHIFT_GAIN = 0.8
 """A shift is used if it leaves at most this share of the residual."""
+MAX_UNEXPLAINED = 0.7
+"""A fit explains known depth if it leaves at most this share of its own variation."""
+FLAT = 0.06
+"""Residual up to which it need not: noise hides what little a flat wall varies."""
 _ROUNDS = 12
 _PAIRS = 96
 _SAMPLES = 1024
@@ -88,7 +92,7 @@ def robust_fit(measured: F32, known: F32, weight: F32, shift: Shift = "none") ->
         line,
         residual,
         float(w[np.abs(error) <= NEAR].sum() / w.sum()),
-        residual <= max(0.7 * varies, 0.03),
+        residual <= max(MAX_UNEXPLAINED * varies, FLAT),
     )
 
 
