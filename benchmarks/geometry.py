@@ -22,7 +22,9 @@ VIEWS = (5, 50, 200)
 SURFELS = 200_000
 STEP = 4
 """New frames."""
-ROUNDS = 11
+ROUNDS = 7
+SHOWN = 256
+"""Longer side at which the network is shown frames: its cost is the same at any number of views."""
 PARTS = ("network", "align", "merge")
 
 
@@ -45,7 +47,7 @@ def run() -> Iterator[dict[str, object]]:
 
     torch.manual_seed(0)
     network = Network(Cut3r(Cut3rConfig(**TINY)), torch.device("cpu"))
-    estimator = Cut3rEstimator(borrow=lambda on_progress, cancel: nullcontext(network))
+    estimator = Cut3rEstimator(size=SHOWN, borrow=lambda on_progress, cancel: nullcontext(network))
     surfels, walk = house(SURFELS), stroll(max(VIEWS))
     blocks = Blocks.of(surfels)
     seen = [rasterize(surfels, camera, "cpu", blocks) for camera in walk]
