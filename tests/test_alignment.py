@@ -25,6 +25,7 @@ from vmem.geometry.alignment import FILLED, LOW, UNTRUSTED, AlignmentConfig, ali
 from vmem.geometry.base import PointMapError
 from vmem.geometry.cleaning import nearest
 from vmem.geometry.predicted import Predicted, framed, mapped_confidence
+from vmem.geometry.robust_fit import robust_fit
 from vmem.memory import MemorySnapshot, make_record
 from vmem.reference.alignment import Records, align_reference
 from vmem.surfels import MIN_CONFIDENCE
@@ -160,6 +161,16 @@ def test_scale_and_shift(memory, cameras, truth, inverse, noise, outliers, allow
     assert errors.max() < allowed
     assert np.abs(shifts - 0.2).max() < 0.015
     assert np.median(depth_errors(result.maps, truth)) < max(0.003, noise)
+
+
+def test_a_noisy_flat_wall_is_no_contradiction_and_a_constant_is():
+    rng = np.random.default_rng(0)
+    slope = np.linspace(0.94, 1.06, 4000).astype(np.float32)
+    noisy = (slope * np.exp(rng.normal(size=4000) * 0.05)).astype(np.float32)
+    flat, one = np.full_like(slope, 2.0), np.ones_like(slope)
+    assert robust_fit(noisy, slope, one).explained
+    assert robust_fit(flat, one, one).explained
+    assert not robust_fit(flat, slope, one).explained
 
 
 def test_without_a_shift_none_is_found(memory, cameras, truth):

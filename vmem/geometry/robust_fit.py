@@ -26,7 +26,10 @@ SHIFT_GAIN = 0.8
 MAX_UNEXPLAINED = 0.7
 """A fit explains known depth if it leaves at most this share of its own variation."""
 FLAT = 0.06
-"""Residual up to which it need not: noise hides what little a flat wall varies."""
+"""Residual up to which it need not, if the depth given varies as much: noise hides what little
+there is on a flat wall."""
+EVEN = 0.01
+"""Variation of known depth (median deviation of its logarithm) up to which a constant is right."""
 _ROUNDS = 12
 _PAIRS = 96
 _SAMPLES = 1024
@@ -87,12 +90,13 @@ def robust_fit(measured: F32, known: F32, weight: F32, shift: Shift = "none") ->
         left = weighted_median(np.abs(other), w)
         if slope > 0 and left <= SHIFT_GAIN * residual:
             line, error, residual = DepthLine(slope, offset, inverse), other, left
-    varies = weighted_median(np.abs(np.log(y) - weighted_median(np.log(y), w)), w)
+    given, varies = (_variation(np.log(side), w) for side in (x, y))
+    constant = varies > EVEN and given < 0.5 * varies
     return RobustFit(
         line,
         residual,
         float(w[np.abs(error) <= NEAR].sum() / w.sum()),
-        residual <= max(MAX_UNEXPLAINED * varies, FLAT),
+        residual <= MAX_UNEXPLAINED * varies or (residual <= FLAT and not constant),
     )
 
 
@@ -101,6 +105,10 @@ def weighted_median(values: FloatArray, weight: FloatArray) -> float:
     order = np.argsort(values)
     total = np.cumsum(weight[order])
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
+def _variation(values: FloatArray, weight: FloatArray) -> float:
+    return weighted_median(np.abs(values - weighted_median(values, weight)), weight)
 
 
 def _biweight(error: FloatArray, weight: FloatArray) -> FloatArray:
