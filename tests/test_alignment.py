@@ -18,15 +18,15 @@ from tests.predictions import (
     walk_cameras,
 )
 from vmem.association import AssociationConfig
-from vmem.cameras import Cameras, invert_pose, rotation_y
+from vmem.cameras import Camera, Cameras, default_K, invert_pose, rotation_y, unproject
 from vmem.generation.world import make_world
 from vmem.geometry import alignment
 from vmem.geometry.alignment import FILLED, LOW, UNTRUSTED, AlignmentConfig, align
-from vmem.geometry.base import PointMapError
+from vmem.geometry.base import PointMapError, PointMaps
 from vmem.geometry.cleaning import nearest
 from vmem.geometry.predicted import Predicted, framed, mapped_confidence
 from vmem.geometry.robust_fit import robust_fit
-from vmem.memory import MemorySnapshot, make_record
+from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.reference.alignment import Records, align_reference
 from vmem.surfels import MIN_CONFIDENCE
 from vmem.views import Frames
@@ -130,6 +130,24 @@ def test_scale_from_camera_motion(steps, world, flaw):
     print(f"{flaw}: scale errors {np.round(100 * errors, 2)} %")
     assert errors.max() < allowed
     assert np.median(depth_errors(harmless(result), exact)) < max(0.003, 1.5 * how.noise)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_common_points_of_another_unit_with_outliers(steps, world, seed):
+    """The two heads of a network need not agree on a unit, nor on every pixel."""
+    walk = walk_cameras(world, "w w")[2]
+    exact = exact_depth(world, walk)
+    given = predicted(walk, exact, Spoilt(scale=2.0), origin=steps[0].c2w[0])
+    assert given.points_world is not None
+    rng = np.random.default_rng(seed)
+    common = 3 * given.points_world
+    wrong = rng.uniform(size=common.shape[:3]) < 0.2
+    common[wrong] += rng.normal(size=(int(wrong.sum()), 3)).astype(np.float32) + 1
+    result = align(replace(given, points_world=common), walk, EMPTY)
+    assert result.report.views[0].source == "poses"
+    errors = scale_errors(result.report, 2.0)
+    print(f"scale errors {np.round(100 * errors, 2)} %")
+    assert errors.max() < 0.01
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -259,6 +277,25 @@ def test_low_confidence_breaks_the_published_scale_and_not_ours(memory, steps, t
         assert mine < 0.002
         assert theirs > 50 * mine
         assert theirs > 0.05
+
+
+def test_a_loose_likeness_is_no_fit():
+    """Depth that follows memory, but everywhere a third off, or half of it elsewhere."""
+    rng = np.random.default_rng(0)
+    camera = Cameras.stack([Camera(np.eye(4), default_K(HW), HW)])
+    depth = np.broadcast_to(np.geomspace(1, 10, HW[1], dtype=np.float32), (1, *HW))
+    memory = ViewMemory()
+    maps = PointMaps(unproject(depth[0], camera[0])[None], depth, np.ones_like(depth))
+    frames = Frames(np.zeros((1, *HW, 3), np.uint8))
+    memory.append(make_record(memory.snapshot(), frames, camera, maps, None, AssociationConfig()))
+    loose = depth * np.exp(
+        rng.choice([-0.35, 0.35], depth.shape) + rng.normal(size=depth.shape) / 5
+    )
+    result = align(predicted(camera, loose.astype(np.float32), Spoilt()), camera, memory.snapshot())
+    assert result.report.views[0].source == "fallback"
+    assert "contradicts memory" in result.report.views[0].reason
+    result = align(predicted(camera, depth, Spoilt(scale=2.0)), camera, memory.snapshot())
+    assert scale_errors(result.report, 2.0).max() < 0.01
 
 
 def test_a_view_of_nonsense_leaves_the_others_alone(memory, cameras, truth):

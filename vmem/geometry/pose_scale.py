@@ -70,7 +70,7 @@ def scale_from_poses(
     there, true = there[first] - there[second], true[first] - true[second]
     moved, distance = np.linalg.norm(there, axis=1), np.linalg.norm(true, axis=1)
     apart = (moved > 1e-9 * max(depths)) & (distance > 1e-9)
-    if not apart.any() or moved.max() < MIN_BASELINE * float(np.median(depths)):
+    if not apart.any():
         return PoseScale(scales, "the cameras stand too close together to tell scale")
     there, true, moved, distance = (a[apart] for a in (there, true, moved, distance))
     cosine = np.sum(there * true, axis=1) / (moved * distance)
