@@ -504,6 +504,23 @@ def test_some_nan_are_only_their_own(memory, cameras, truth):
     assert scale_errors(result.report, 2.0).max() < 0.002
 
 
+@pytest.mark.parametrize("value", [1e-38, 1e-12, 1e12, 1e38])
+@pytest.mark.parametrize("known", ["memory", "empty"])
+def test_absurd_depth_never_reaches_memory(memory, cameras, frames, truth, value, known):
+    """Disks must be finite and larger than nothing, or the step would fail in memory."""
+    before = memory if known == "memory" else EMPTY
+    given = predicted(cameras, truth, Spoilt(scale=2.0))
+    points, fallback = given.points_self.copy(), fallback_of(truth)
+    points[:, ::5] = value
+    points[2] = value
+    fallback[:, ::7] = value
+    result = align(replace(given, points_self=points), cameras, before, fallback=fallback)
+    maps = harmless(result)
+    record = make_record(before, frames, cameras, maps, None, AssociationConfig())
+    record.surfels.validated()
+    assert scale_errors(result.report, result.report.views[0].line.scale)[[1, 3]].max() < 0.01
+
+
 def turned_around(cameras: Cameras) -> Cameras:
     c2w = cameras.c2w.copy()
     c2w[:, :3, :3] = rotation_y(math.pi) @ c2w[:, :3, :3]
@@ -550,6 +567,17 @@ def test_one_place_is_no_motion(world, memory, steps, turn):
     assert sources(unseen.report) == {"fallback"}
     assert "too close together" in unseen.report.views[0].reason
     assert (unseen.maps.confidence <= UNTRUSTED).mean() > 0.9
+
+
+def test_too_small_a_motion_tells_nothing(world, steps):
+    """A hundredth of the median depth: the network's own error would be all there is."""
+    here = steps[0][0]
+    c2w = np.stack([here.c2w] * 4)
+    c2w[:, 2, 3] += np.linspace(0, 0.01, 4)
+    still = Cameras(c2w, np.stack([here.K] * 4), here.hw)
+    result = align(predicted(still, exact_depth(world, still), Spoilt(scale=2.0)), still, EMPTY)
+    assert result.report.views[0].source == "median"
+    assert "too close together" in result.report.views[0].reason
 
 
 def test_contradicting_motion_is_not_believed(world, steps):

@@ -30,7 +30,7 @@ from vmem.geometry.base import PointMapError, PointMaps
 from vmem.geometry.cleaning import Neighbour, cleaned, nearest
 from vmem.geometry.pose_scale import PoseScale, scale_from_poses
 from vmem.geometry.predicted import FramedDepth, Predicted, framed
-from vmem.geometry.robust_fit import DepthLine, Shift, robust_fit, weighted_median
+from vmem.geometry.robust_fit import REACH, DepthLine, Shift, robust_fit, weighted_median
 from vmem.raster import rasterize
 from vmem.surfels import MIN_CONFIDENCE, POINTS_PER_FRAME, cell_centres, grid_size
 from vmem.views import F32
@@ -299,7 +299,7 @@ class _Job:
         if fallback is None:
             drawn = shown[shown > 0]
             fallback = np.where(shown > 0, shown, np.median(drawn) if len(drawn) else 1.0)
-        fine = np.isfinite(fallback) & (fallback > 0)
+        fine = (fallback > REACH[0]) & (fallback < REACH[1])
         backup = np.where(fine, fallback, 1).astype(np.float32)
         if view.source == "fallback":
             agrees = begins | ((shown > 0) & (np.abs(shown - backup) <= 0.1 * backup))

@@ -17,6 +17,8 @@ from vmem.views import F32
 Shift = Literal["none", "depth", "inverse"]
 """What a network leaves open beside scale: nothing, a shift of depth, or one of inverse depth."""
 
+REACH = (1e-4, 1e6)
+"""Scene units within which depth is believed; disks of points beyond would not be disks."""
 NEAR = 0.1
 """Relative difference up to which a sample agrees with the fit."""
 MIN_SPREAD = 1.2
@@ -47,14 +49,14 @@ class DepthLine:
     inverse: bool = False
 
     def applied(self, depth: F32) -> F32:
-        """Depth (...) f32 fitted; 0 where nothing positive is left, or nothing was given."""
+        """Depth (...) f32 fitted; 0 where that is out of REACH, or nothing was given."""
         given = np.where(depth > 0, depth, 1).astype(np.float64)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             if self.inverse:
                 line = 1 / (self.scale / given + self.shift)
             else:
                 line = self.scale * given + self.shift
-            fine = (depth > 0) & (line > 0) & (line < np.finfo(np.float32).max)
+            fine = (depth > 0) & (line > REACH[0]) & (line < REACH[1])
             return np.where(fine, line, 0).astype(np.float32)
 
 
