@@ -21,7 +21,7 @@ from vmem.association import AssociationConfig
 from vmem.cameras import Camera, Cameras, default_K, invert_pose, rotation_y, unproject
 from vmem.generation.world import make_world
 from vmem.geometry import alignment
-from vmem.geometry.alignment import FILLED, LOW, UNTRUSTED, AlignmentConfig, align
+from vmem.geometry.alignment import LOW, UNTRUSTED, AlignmentConfig, align
 from vmem.geometry.base import PointMapError, PointMaps
 from vmem.geometry.cleaning import nearest
 from vmem.geometry.predicted import Predicted, framed, mapped_confidence
@@ -110,7 +110,7 @@ def harmless(result, hw=HW):
 def test_scale_from_memory(memory, cameras, truth, flaw):
     how, allowed = FLAWS[flaw]
     result = align(predicted(cameras, truth, how), cameras, memory)
-    assert sources(result.report) == {"memory"}
+    assert sources(result.report) == {"views"}
     errors = scale_errors(result.report, SCALES)
     print(f"{flaw}: scale errors {np.round(100 * errors, 2)} %")
     assert errors.max() < allowed
@@ -164,6 +164,37 @@ def test_cameras_a_little_astray(steps, world, astray, allowed, seed):
     errors = scale_errors(result.report, 2.0)
     print(f"cameras astray by {astray}: scale errors {np.round(100 * errors, 2)} %")
     assert errors.max() < allowed
+
+
+def test_scale_does_not_drift_along_a_walk(world):
+    """Every step is aligned with what the ones before left of their noise. Fitted to drawn surfels
+    instead, depth is 8 % too near after four steps, 16 % after five."""
+    steps = walk_cameras(world, "w w a a a a")
+    memory, off = ViewMemory(), np.inf
+    unit = 1 / np.median(exact_depth(world, steps[0]))
+    for k, cameras in enumerate(steps):
+        exact = exact_depth(world, cameras)
+        how = Spoilt(scale=2.0, noise=0.03, outliers=0.1, seed=k) if k else Spoilt()
+        given = replace(predicted(cameras, exact, how), points_world=None)
+        now = memory.snapshot()
+        result = align(given, cameras, now)
+        frames = Frames(np.zeros((*exact.shape, 3), np.uint8))
+        config = AssociationConfig()
+        memory.append(make_record(now, frames, cameras, result.maps, None, config))
+        if k:
+            assert sources(result.report) == {"views"}
+        off = np.median(np.log(result.maps.depth / exact / unit))
+    print(f"depth after the walk off by {off:.2%}")
+    assert abs(off) < 0.015
+
+
+def test_without_near_views_surfels_tell(memory, cameras, truth):
+    """Views that are sure of nothing any more, as after a walk elsewhere and back."""
+    blind = [replace(view, confidence=np.zeros_like(view.confidence)) for view in memory.views]
+    known = replace(memory, views=tuple(blind))
+    result = align(predicted(cameras, truth, Spoilt(scale=SCALES)), cameras, known)
+    assert sources(result.report) == {"surfels"}
+    assert scale_errors(result.report, SCALES).max() < 0.002
 
 
 @pytest.mark.parametrize("inverse", [False, True])
@@ -293,7 +324,7 @@ def test_a_loose_likeness_is_no_fit():
     )
     result = align(predicted(camera, loose.astype(np.float32), Spoilt()), camera, memory.snapshot())
     assert result.report.views[0].source == "fallback"
-    assert "contradicts memory" in result.report.views[0].reason
+    assert "contradicts memory's surfels" in result.report.views[0].reason
     result = align(predicted(camera, depth, Spoilt(scale=2.0)), camera, memory.snapshot())
     assert scale_errors(result.report, 2.0).max() < 0.01
 
@@ -390,11 +421,11 @@ def test_a_crop_fills_the_frame_from_memory(memory, cameras, truth):
     whole = predicted(cameras, truth, Spoilt(scale=2.0))
     result = align(cropped(whole), cameras, memory, fallback=np.full_like(truth, 9.0))
     maps = harmless(result)
-    assert sources(result.report) == {"memory"}
+    assert sources(result.report) == {"views"}
     beyond = np.r_[0 : HW[0] // 8, HW[0] - HW[0] // 8 : HW[0]]
     sure, depth = maps.confidence[:, beyond], maps.depth[:, beyond]
     # Cleaning may have taken some of it back.
-    assert (sure <= FILLED).all()
+    assert (sure <= LOW).all()
     shown = sure > 0
     assert shown.mean() > 0.5
     assert np.median(np.abs(depth[shown] / truth[:, beyond][shown] - 1)) < 0.01
@@ -537,7 +568,7 @@ def test_no_overlap_is_placed_by_camera_motion(world, memory, steps):
     given = predicted(away, exact, Spoilt(scale=2.0), origin=steps[0].c2w[0])
     result = align(given, away, memory)
     assert sources(result.report) <= {"poses", "step"}
-    assert all("no overlap with memory" in view.reason for view in result.report.views)
+    assert all("no overlap with memory's surfels" in view.reason for view in result.report.views)
     assert scale_errors(result.report, 2.0).max() < 0.01
 
 
@@ -552,7 +583,7 @@ def test_one_place_is_no_motion(world, memory, steps, turn):
     exact = exact_depth(world, still)
     given = predicted(still, exact, Spoilt(scale=2.0))
     seen = align(given, still, memory)
-    assert sources(seen.report) == {"memory"}
+    assert sources(seen.report) == {"views"}
     assert scale_errors(seen.report, 2.0).max() < 0.002
 
     began = align(given, still, EMPTY)

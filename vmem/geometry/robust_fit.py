@@ -27,7 +27,7 @@ SHIFT_GAIN = 0.8
 """A shift is used if it leaves at most this share of the residual."""
 MAX_UNEXPLAINED = 0.7
 """A fit explains known depth if it leaves at most this share of its own variation."""
-FLAT = 0.06
+FLAT = 0.12
 """Residual up to which it need not, if the depth given varies as much: noise hides what little
 there is on a flat wall."""
 EVEN = 0.01
