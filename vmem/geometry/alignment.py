@@ -4,9 +4,9 @@ A network knows depth up to a scale (and, of one image, a shift). Each new view 
 first of these that can tell: depth of the stored views nearest in pose; the surfels of memory as
 drawn; the views of the same step that were fitted before; the known camera motion. In an empty
 memory one view begins, by motion or else by the convention that its median depth is 1. Nothing is
-optimised over all views, and intrinsics are the known ones: depth comes from the network, the direction from the camera's ray. A
-view that nothing can place keeps the depth that the caller has, with low confidence, and the report
-says why.
+optimised over all views, and intrinsics are the known ones: depth comes from the network, the
+direction from the camera's ray. A view that nothing can place keeps the depth that the caller has,
+with low confidence, and the report says why.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ WHERE: dict[Source, str] = {
 }
 FITTED_VIEWS = 4
 """Stored views, the nearest in pose, to which a new one is fitted."""
+FITTED_SAMPLES = 8192
+"""Pixels that are fitted at most, evenly spread."""
 MIN_OVERLAP = 0.05
 """Share of the image that must show known depth for a fit to it."""
 MIN_USABLE = 0.05
@@ -274,10 +276,11 @@ class _Job:
         if overlap < MIN_OVERLAP or both.sum() < 16:
             reason = f"no overlap with {where}"
         else:
-            mine, sure = (
-                np.broadcast_to(a[i], both.shape)[both] for a in (self.depth, self.confidence)
-            )
-            fit = robust_fit(mine, known[both], sure, self.config.shift)
+            at = np.flatnonzero(both)
+            at = at[np.linspace(0, len(at) - 1, min(len(at), FITTED_SAMPLES)).astype(int)]
+            pixel = at % self.depth[i].size
+            mine, sure = (a[i].ravel()[pixel] for a in (self.depth, self.confidence))
+            fit = robust_fit(mine, known.ravel()[at], sure, self.config.shift)
             if not fit.explained:
                 reason = f"predicted depth does not follow {where}"
             elif fit.agreeing < MIN_AGREEING or fit.residual > MAX_RESIDUAL:
