@@ -55,9 +55,9 @@ def test_the_viewer_does_not_know_who_starts_it():
 
 
 def test_the_engine_imports_torch_only_where_it_is_used():
-    diffusion = ROOT / "vmem" / "generation" / "diffusion"
+    networks = {ROOT / "vmem" / "generation" / "diffusion", ROOT / "vmem" / "geometry" / "cut3r"}
     for path in sources("vmem"):
-        if diffusion in path.parents:
+        if networks & set(path.parents):
             continue
         at_top = {name for name, top in imported(path) if top}
         assert not at_top & {"torch", "diffusers", "transformers"}, path
@@ -91,6 +91,13 @@ def test_a_session_needs_neither_torch_nor_viser():
     loaded = loaded_after("import vmem.session, vmem.export, vmem.backends, vmem.__main__")
     assert "numba" in loaded
     assert not loaded & {"torch", "viser", "nerfview"}
+
+
+def test_geometry_needs_torch_only_for_its_network():
+    estimators = "vmem.geometry.base, vmem.geometry.layout, vmem.geometry.box_room"
+    assert "torch" not in loaded_after(f"import vmem.geometry, {estimators}")
+    assert "torch" not in loaded_after("import vmem.geometry.cut3r.config")
+    assert "torch" in loaded_after("import vmem.geometry.cut3r.network")
 
 
 def test_public_names_exist():

@@ -1,0 +1,161 @@
+"""Transformer blocks: of the encoder, of the two decoders, and of the head that knows the pose.
+
+Tokens are (n, length, channels) in the dtype of the weights. Names of submodules are those of the
+released checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import TypeVar, cast
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vmem.geometry.cut3r.rope import Rotation
+
+LayerNorm = partial(nn.LayerNorm, eps=1e-6)
+
+_M = TypeVar("_M", bound=nn.Module)
+
+
+def typed(modules: Iterable[nn.Module], kind: type[_M]) -> Iterator[_M]:
+    """The same modules; torch's lists forget what they hold."""
+    return cast(Iterator[_M], iter(modules))
+
+
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, turn_q: Rotation | None, turn_k: Rotation | None
+) -> Tensor:
+    """Heads (n, heads, length, head channels) -> tokens (n, length, channels)."""
+    q = q if turn_q is None else turn_q(q)
+    k = k if turn_k is None else turn_k(k)
+    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
+    """Every token with all of its row."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, turn: Rotation | None) -> Tensor:
+        """(n, length, channels) -> the same."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.proj(_attend(q, k, v, turn, turn))
+
+
+class CrossAttention(nn.Module):
+    """Every token with all tokens of another row."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.projq = nn.Linear(channels, channels)
+        self.projk = nn.Linear(channels, channels)
+        self.projv = nn.Linear(channels, channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def forward(
+        self, x: Tensor, y: Tensor, turn_x: Rotation | None, turn_y: Rotation | None
+    ) -> Tensor:
+        """x (n, length, channels) asks y (n, other length, channels) -> the shape of x."""
+        q, k, v = self._split(self.projq(x)), self._split(self.projk(y)), self._split(self.projv(y))
+        return self.proj(_attend(q, k, v, turn_x, turn_y))
+
+
+class Mlp(nn.Module):
+    """Two layers around the exact GELU."""
+
+    def __init__(self, channels: int, hidden: int, out_channels: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels, hidden)
+        self.fc2 = nn.Linear(hidden, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., channels) -> (..., out_channels)."""
+        return self.fc2(functional.gelu(self.fc1(x)))
+
+
+def feed_forward(channels: int, ratio: float) -> Mlp:
+    """The one at the end of a block."""
+    return Mlp(channels, int(channels * ratio), channels)
+
+
+class EncoderBlock(nn.Module):
+    """Self attention and feed-forward."""
+
+    def __init__(self, channels: int, heads: int, ratio: float) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm(channels)
+        self.attn = SelfAttention(channels, heads)
+        self.norm2 = LayerNorm(channels)
+        self.mlp = feed_forward(channels, ratio)
+
+    def forward(self, x: Tensor, turn: Rotation | None) -> Tensor:
+        """(n, length, channels) -> the same."""
+        x = x + self.attn(self.norm1(x), turn)
+        return x + self.mlp(self.norm2(x))
+
+
+class DecoderBlock(nn.Module):
+    """Self attention, attention to another row of tokens, feed-forward."""
+
+    def __init__(self, channels: int, heads: int, ratio: float) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm(channels)
+        self.attn = SelfAttention(channels, heads)
+        self.cross_attn = CrossAttention(channels, heads)
+        self.norm2 = LayerNorm(channels)
+        self.norm3 = LayerNorm(channels)
+        self.mlp = feed_forward(channels, ratio)
+        self.norm_y = LayerNorm(channels)
+
+    def forward(
+        self,
+        x: Tensor,
+        y: Tensor,
+        turn_x: Rotation | None = None,
+        turn_y: Rotation | None = None,
+    ) -> Tensor:
+        """x (n, length, channels), having looked at y (n, other length, channels)."""
+        x = x + self.attn(self.norm1(x), turn_x)
+        x = x + self.cross_attn(self.norm2(x), self.norm_y(y), turn_x, turn_y)
+        return x + self.mlp(self.norm3(x))
+
+
+class ModulatedNorm(nn.Module):
+    """Layer norm whose outcome another vector shifts and scales."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = LayerNorm(channels)
+        self.mlp = nn.Sequential(nn.SiLU(), nn.Linear(channels, 2 * channels))
+
+    def forward(self, x: Tensor, by: Tensor) -> Tensor:
+        """x (n, length, channels), by (n, 1, channels) -> the shape of x."""
+        shift, scale = self.mlp(by).chunk(2, -1)
+        return self.norm(x) * (1 + scale) + shift
+
+
+class ModulatedBlock(nn.Module):
+    """An encoder block with modulated norms."""
+
+    def __init__(self, channels: int, heads: int, ratio: float) -> None:
+        super().__init__()
+        self.norm1 = ModulatedNorm(channels)
+        self.attn = SelfAttention(channels, heads)
+        self.norm2 = ModulatedNorm(channels)
+        self.mlp = feed_forward(channels, ratio)
+
+    def forward(self, x: Tensor, by: Tensor, turn: Rotation | None) -> Tensor:
+        """x (n, length, channels), by (n, 1, channels) -> the shape of x."""
+        x = x + self.attn(self.norm1(x, by), turn)
+        return x + self.mlp(self.norm2(x, by))
