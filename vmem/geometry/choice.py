@@ -61,10 +61,10 @@ def why_no_cut3r(diffusion: DiffusionSettings) -> str:
     absent = [name for name in PACKAGES if find_spec(name) is None]
     if absent:
         return f"{', '.join(absent)} not installed, `python -m vmem doctor` says more"
-    from vmem.generation.diffusion.devices import memory_preset, pick_device
+    from vmem.generation.diffusion.devices import pick_device
 
     try:
-        memory_preset(diffusion, pick_device(diffusion.device))
+        pick_device(diffusion.device)
     except VMemError as error:
         return f"{error} (VMEM_DEVICE=cpu runs it on the CPU, in seconds to minutes a step)"
     return ""
