@@ -15,7 +15,7 @@ from vmem.cameras import Camera, Cameras, default_K, pixel_rays, unproject
 from vmem.generation.base import Context
 from vmem.geometry.base import PointMaps
 from vmem.memory import MemorySnapshot
-from vmem.progress import CancelToken, OnProgress, Progress
+from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.session import Session, SessionConfig
 from vmem.views import U8, Frames
 
@@ -84,7 +84,15 @@ class BoxGeometry:
         hw = (photo.shape[0], photo.shape[1])
         return Camera(np.eye(4), default_K(hw), hw)
 
-    def estimate(self, frames: Frames, cameras: Cameras, memory: MemorySnapshot) -> PointMaps:
+    def estimate(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> PointMaps:
         """Exact point maps, all of confidence 1."""
         depth = np.stack([box_depth(camera) for camera in cameras])
         points = np.stack([unproject(d, camera) for d, camera in zip(depth, cameras, strict=True)])

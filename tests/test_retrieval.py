@@ -152,8 +152,8 @@ def test_nothing_visible_falls_back_to_the_nearest_poses(walk, strategy):
 class BlindGeometry(BoxGeometry):
     """Trusts nothing that it sees."""
 
-    def estimate(self, frames, cameras, memory):
-        maps = super().estimate(frames, cameras, memory)
+    def estimate(self, frames, cameras, memory, **listening):
+        maps = super().estimate(frames, cameras, memory, **listening)
         return PointMaps(maps.points, maps.depth, np.zeros_like(maps.depth))
 
 

@@ -67,8 +67,8 @@ class BrokenGeometry(BoxGeometry):
     def __init__(self, breaks):
         self.breaks = breaks
 
-    def estimate(self, frames, cameras, memory):
-        return self.breaks(super().estimate(frames, cameras, memory))
+    def estimate(self, frames, cameras, memory, **listening):
+        return self.breaks(super().estimate(frames, cameras, memory, **listening))
 
 
 def fail(good: object) -> Any:

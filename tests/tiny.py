@@ -6,7 +6,9 @@ written to disk as the released ones are.
 
 from __future__ import annotations
 
+import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from vmem.generation.diffusion.codecs import ImageCodec, ImageEmbedder
 from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
+from vmem.geometry.cut3r.config import Cut3rConfig
+from vmem.geometry.cut3r.network import Cut3r
 
 VAE: dict[str, Any] = {
     "block_out_channels": (8, 8, 16, 16),
@@ -198,4 +202,38 @@ def write_unet(folder: Path, seed: int = 0, change: dict[str, Tensor] | None = N
     state = tiny_unet(seed).state_dict() | (change or {})
     path = folder / "vmem_weights.pth"
     torch.save({f"module.{name}": tensor for name, tensor in state.items()}, path)
+    return path
+
+
+CUT3R_TEXT = (
+    "ARCroco3DStereo(ARCroco3DStereoConfig(state_size=20, state_pe='2d', pos_embed='RoPE100', "
+    "rgb_head=True, pose_head=True, patch_embed_cls='ManyAR_PatchEmbed', img_size=(512, 512), "
+    "head_type='dpt', output_mode='pts3d+pose', depth_mode=('exp', -inf, inf), "
+    "conf_mode=('exp', 1, inf), pose_mode=('exp', -inf, inf), enc_embed_dim=48, enc_depth=2, "
+    "enc_num_heads=4, dec_embed_dim=32, dec_depth=3, dec_num_heads=2, state_dec_num_heads=4, "
+    "local_mem_size=6, ray_enc_depth=1, landscape_only=False))"
+)
+"""As released files have it, with small sizes; channels of the dense heads are not part of it."""
+
+
+def tiny_cut3r(seed: int = 0) -> Cut3r:
+    """A point-map network with random weights, the same for the same seed."""
+    config = replace(
+        Cut3rConfig.from_text(CUT3R_TEXT),
+        dpt_layer_dims=(8, 12, 16, 24),
+        dpt_feature_dim=16,
+        dpt_last_dim=8,
+    )
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return Cut3r(config)
+
+
+def write_cut3r(folder: Path, seed: int = 0, change: dict[str, Tensor] | None = None) -> Path:
+    """cut3r_512_dpt_4_64.pth: a state beside training's settings, whose text states its sizes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "cut3r_512_dpt_4_64.pth"
+    settings = argparse.Namespace(model=CUT3R_TEXT, lr=1e-4)
+    state = dict(tiny_cut3r(seed).state_dict()) | (change or {})
+    torch.save({"args": settings, "model": state, "epoch": 3}, path)
     return path

@@ -24,7 +24,7 @@ from viewer.guard import guarded
 from viewer.scene import SceneOptions
 from viewer.warmup import warm_up
 from viewer.workspace import Settings, Source, Workspace
-from vmem.backends import resolve
+from vmem.backends import geometry_of, resolve
 from vmem.errors import VMemError
 from vmem.photos import check_size, load_photo, samples
 from vmem.session import SessionConfig
@@ -51,6 +51,9 @@ class ViewerConfig:
     """The photo to walk into; a sample if none is given."""
     backend: str = "auto"
     """What makes the frames: auto, preview, world (exact procedural scene) or vmem."""
+    geometry: Literal["auto", "layout", "cut3r"] | None = None
+    """Where depth comes from: layout (of the room, from each photo) or cut3r (a network on all
+    frames); VMEM_GEOMETRY if not given, else auto: cut3r with vmem if its weights are here."""
     preset: Literal["reference", "balanced", "fast"] = "balanced"
     """Sampler of the vmem backend: reference (50 steps, as published), balanced or fast."""
     host: str = "127.0.0.1"
@@ -82,6 +85,7 @@ class App:
         self._source = check(config)
         self._settings = Settings(
             backend="auto" if name == "world" else name,
+            geometry=config.geometry,
             preset=config.preset,
             seed=config.seed,
             size=config.size,
@@ -238,6 +242,7 @@ def check(config: ViewerConfig) -> Source:
     Raises ViewerError and the errors of photos, backends and settings.
     """
     backend, _ = resolve(config.backend)
+    geometry_of(backend, config.geometry)
     check_size(config.size)
     SessionConfig(seed=config.seed)
     if backend == "world":

@@ -16,14 +16,14 @@ SIDE = 96
 def warm_up(backend_name: str = "preview") -> None:
     """Take one step through a tiny picture, so that every kernel is compiled or loaded.
 
-    Of the vmem backend nothing is warmed up: its networks are loaded in the first step, with
+    Of the vmem backend and of CUT3R nothing is warmed up: networks are loaded when first used, with
     progress.
     """
     if backend_name == "vmem":
         backend_name = "preview"
     with tqdm(total=3, desc="preparing kernels (slow the first time)", leave=False) as bar:
         photo = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
-        backend = create_backend(backend_name, seed=0, size=SIDE)
+        backend = create_backend(backend_name, seed=0, size=SIDE, geometry="layout")
         bar.update()
         session = Session.open(None if backend.own_scene else photo, backend=backend)
         bar.update()

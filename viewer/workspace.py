@@ -46,6 +46,8 @@ class Settings:
     """What one person has chosen. Changed by the panels, read everywhere."""
 
     backend: str = "auto"
+    geometry: str | None = None
+    """One of vmem.geometry.choice.GEOMETRIES; None for VMEM_GEOMETRY, or auto."""
     preset: str = "balanced"
     """Sampler of the vmem backend, one of PRESETS; it may change from step to step."""
     seed: int = 0
@@ -94,7 +96,9 @@ class Workspace:
             if source.photo is not None and name == "world":
                 name = resolve("auto")[0]
             on_progress(Progress("photo", 0, 1))
-            backend = create_backend(name, seed=settings.seed, size=settings.size)
+            backend = create_backend(
+                name, seed=settings.seed, size=settings.size, geometry=settings.geometry
+            )
             photo: U8 | None = None
             notes: tuple[str, ...] = ()
             if source.photo is not None:
@@ -103,7 +107,12 @@ class Workspace:
             cancel.check()
             on_progress(Progress("scene (slow the first time)", 0, 1))
             session = Session.open(
-                photo, backend=backend, seed=settings.seed, config=self._config()
+                photo,
+                backend=backend,
+                seed=settings.seed,
+                config=self._config(),
+                on_progress=on_progress,
+                cancel=cancel,
             )
             cancel.check()
             self._apply_preset(session)

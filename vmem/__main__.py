@@ -27,6 +27,8 @@ class Walk:
     q e strafe left/right, r f up/down, t g pitch up/down."""
     backend: str = "auto"
     """auto, preview, world or vmem."""
+    geometry: Literal["auto", "layout", "cut3r"] | None = None
+    """Where depth comes from: room layout or the CUT3R network; VMEM_GEOMETRY, else auto."""
     seed: int = 0
     """Fixes everything that is invented."""
     size: int | None = None
@@ -44,7 +46,7 @@ class Walk:
 
     def run(self) -> None:
         """Walk, export, report."""
-        from vmem.backends import create_backend, resolve
+        from vmem.backends import create_backend, geometry_of, resolve
         from vmem.cameras import parse_moves
         from vmem.export import check_writable, export_walk
         from vmem.generation.diffusion.settings import DiffusionSettings
@@ -60,16 +62,20 @@ class Walk:
         diffusion = DiffusionSettings.from_environment()
         diffusion = replace(diffusion, **{k: v for k, v in asked.items() if v is not None})
         name, why = resolve(self.backend, diffusion)
+        geometry, _ = geometry_of(name, self.geometry, diffusion)
         if name == "vmem" and self.size is not None:
             diffusion = replace(diffusion, size=self.size)
         photo_size = diffusion.size if name == "vmem" else size
         photo = None if self.photo is None else load_photo(self.photo, photo_size)
         check_writable(self.out)
-        backend = create_backend(name, seed=self.seed, size=size, diffusion=diffusion)
+        backend = create_backend(
+            name, seed=self.seed, size=size, diffusion=diffusion, geometry=self.geometry
+        )
         rgb = None if photo is None else photo.rgb
         session = Session.open(rgb, backend=backend, seed=self.seed, config=config)
+        records = [session.history.head.record]
         for word in tqdm(words, desc=f"walking ({name})", unit="step", disable=None):
-            session.move(word)
+            records.append(session.move(word).record)
         memory = session.snapshot()
         export_begin = time.perf_counter()
         export_walk(memory, self.out)
@@ -83,6 +89,8 @@ class Walk:
             "seconds": {stage: round(spent, 4) for stage, spent in seconds.items()},
             "backend": name,
             "label": backend.label,
+            "geometry": geometry,
+            "geometry_notes": [record.note for record in records],
             "seed": self.seed,
             "out": str(self.out),
             "notes": [] if photo is None else list(photo.notes),
@@ -93,6 +101,9 @@ class Walk:
         for note in report["notes"]:
             print(f"note: {note}")
         print(f"backend {backend.label} ({why})")
+        for step, note in enumerate(report["geometry_notes"]):
+            if note:
+                print(f"step {step}: {note}")
         print(f"{report['views']} views, {report['surfels']} surfels, {report['links']} links")
         print("seconds: " + "  ".join(f"{k} {v:.2f}" for k, v in seconds.items()))
         print(f"written to {self.out}")

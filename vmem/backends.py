@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,14 @@ from vmem.errors import VMemError
 from vmem.generation.base import Generator
 from vmem.generation.diffusion.settings import DiffusionSettings
 from vmem.geometry.base import GeometryEstimator
+from vmem.geometry.choice import (
+    ALIGNED,
+    ESTIMATORS,
+    LABELS,
+    GeometryError,
+    geometry_asked,
+    resolve_geometry,
+)
 from vmem.views import U8, Frames, Provenance
 
 BACKENDS = ("auto", "preview", "world", "vmem")
@@ -27,7 +35,9 @@ class Backend:
     own_scene: the first view of a backend that renders its own scene and takes no photo ·
     frame_size: side of the square frames in pixels where the backend makes no others · slots: how
     many context views and targets a step can have together, None for any number ·
-    estimated_depth: the geometry knows the depth of new frames up to a scale at best."""
+    estimated_depth: the geometry knows the depth of new frames up to a scale at best ·
+    aligned_depth: it brings that depth to memory's scale itself, and what is left errs smoothly
+    over a frame."""
 
     name: str
     label: str
@@ -37,6 +47,7 @@ class Backend:
     frame_size: int | None = None
     slots: int | None = None
     estimated_depth: bool = False
+    aligned_depth: bool = False
 
     def first_view(self, photo: U8 | None) -> tuple[Frames, Camera]:
         """The first frame and its camera. Raises BackendError where photo and backend don't fit."""
@@ -67,13 +78,12 @@ class Backend:
 
 def _preview(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
     from vmem.generation.preview import PreviewGenerator
-    from vmem.geometry.layout import LayoutEstimator
 
     return Backend(
         "preview",
         "preview: depth warping and mirrored continuation, no diffusion",
         PreviewGenerator(),
-        LayoutEstimator(),
+        ESTIMATORS["layout"](diffusion),
     )
 
 
@@ -99,14 +109,12 @@ def _world(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
 def _vmem(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
     from vmem.generation.diffusion.required import slots
     from vmem.generation.diffusion.vmem import DiffusionGenerator
-    from vmem.geometry.layout import LayoutEstimator
 
     return Backend(
         "vmem",
-        f"vmem: the released multi-view diffusion ({diffusion.preset}); "
-        "geometry from the room layout of each frame, not CUT3R",
+        f"vmem: the released multi-view diffusion ({diffusion.preset})",
         DiffusionGenerator(diffusion),
-        LayoutEstimator(),
+        ESTIMATORS["layout"](diffusion),
         frame_size=diffusion.size,
         slots=slots(),
         estimated_depth=True,
@@ -135,15 +143,46 @@ def resolve(name: str, diffusion: DiffusionSettings | None = None) -> tuple[str,
     return "vmem", where(settings)
 
 
+def geometry_of(
+    backend: str, asked: str | None = None, diffusion: DiffusionSettings | None = None
+) -> tuple[str, str]:
+    """The geometry that ``asked`` (by default VMEM_GEOMETRY, or auto) means with a backend of
+    `resolve`, and why, as one clause. Raises BackendError."""
+    try:
+        return resolve_geometry(
+            asked or geometry_asked(), backend, diffusion or DiffusionSettings.from_environment()
+        )
+    except GeometryError as error:
+        raise BackendError(str(error)) from error
+
+
 def create_backend(
-    name: str, *, seed: int = 0, size: int = 288, diffusion: DiffusionSettings | None = None
+    name: str,
+    *,
+    seed: int = 0,
+    size: int = 288,
+    diffusion: DiffusionSettings | None = None,
+    geometry: str | None = None,
 ) -> Backend:
     """Build a backend; frames will be ``size`` pixels square where it renders its own scene.
 
-    ``diffusion``: how the vmem backend works (its frames have a size of their own); by default from
-    the environment. Its networks are loaded by the first step. Raises BackendError for a backend
-    that is unknown or cannot run here, DiffusionSettingsError.
+    ``diffusion``: how the vmem backend works (its frames have a size of their own), and where CUT3R
+    runs; by default from the environment. Networks are loaded when they are first used. geometry:
+    of vmem.geometry.choice.GEOMETRIES, by default VMEM_GEOMETRY, or auto. Raises BackendError for a
+    backend or geometry that is unknown or cannot run here, DiffusionSettingsError.
     """
     diffusion = diffusion or DiffusionSettings.from_environment()
     builders = {"preview": _preview, "world": _world, "vmem": _vmem}
-    return builders[resolve(name, diffusion)[0]](seed, size, diffusion)
+    resolved = resolve(name, diffusion)[0]
+    chosen, why = geometry_of(resolved, geometry, diffusion)
+    made = builders[resolved](seed, size, diffusion)
+    if chosen not in ESTIMATORS or (chosen == "layout" and resolved != "vmem"):
+        return made
+    aligned = chosen in ALIGNED
+    return replace(
+        made,
+        label=f"{made.label}; {LABELS[chosen]} ({why})",
+        geometry=ESTIMATORS[chosen](diffusion),
+        estimated_depth=not aligned,
+        aligned_depth=aligned,
+    )

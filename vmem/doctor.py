@@ -8,7 +8,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from vmem.backends import resolve
+from vmem.backends import geometry_of, resolve
 from vmem.errors import VMemError
 from vmem.parallel import thread_count
 
@@ -41,6 +41,7 @@ def report() -> str:
         "files": _files(),
         "weights": _weights(),
         "backends": _backends(),
+        "geometry": _geometry(),
     }
     lines: list[str] = []
     for title, rows in sections.items():
@@ -133,4 +134,20 @@ def _backends() -> list[str]:
         rows.append(f"auto     means {name} here ({why})")
     except VMemError as error:
         rows.append(f"no       {error}")
+    return rows
+
+
+def _geometry() -> list[str]:
+    rows = ["ok       layout: runs anywhere; a room's layout for the photo"]
+    try:
+        geometry_of("vmem", "cut3r")
+        rows.append("ok       cut3r: point maps from all frames, aligned with the memory")
+    except VMemError as error:
+        rows.append(f"no       {error}")
+    for backend in ("preview", "vmem"):
+        try:
+            name, why = geometry_of(backend)
+            rows.append(f"auto     means {name} with {backend} here ({why})")
+        except VMemError as error:
+            rows.append(f"no       {backend}: {error}")
     return rows

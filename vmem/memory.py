@@ -33,7 +33,8 @@ class StepRecord:
     """All that one step adds, ready to be appended, and appended again after an undo.
 
     views · surfels spawned · link_surfel, link_view (L,) i32 in the numbering of the memory that
-    the record was made for · the retrieval that led to it (None for the photo).
+    the record was made for · the retrieval that led to it (None for the photo) · note: what the
+    geometry says of the step, one line or "".
     """
 
     views: tuple[View, ...]
@@ -41,6 +42,7 @@ class StepRecord:
     link_surfel: I32
     link_view: I32
     retrieval: Retrieval | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def make_record(
                 provenance=None if frames.provenance is None else frames.provenance[i],
                 age=None if frames.age is None else frames.age[i],
                 latents=None if frames.latents is None else frames.latents[i],
+                geometry_state=maps.state if i == len(cameras) - 1 else None,
             )
         )
     return StepRecord(
@@ -175,6 +178,7 @@ def make_record(
         np.concatenate(link_surfel),
         np.concatenate(link_view),
         retrieval,
+        maps.note,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.retrieval import Retrieval
 from vmem.selection import DEFAULT_STRATEGY, STRATEGIES
 from vmem.views import U8, Frames
+
+log = logging.getLogger(__name__)
 
 
 class SessionBusy(VMemError, RuntimeError):
@@ -81,7 +84,16 @@ class StepResult:
 class Session:
     """One walk. Reading (snapshot, retrieve) is free at any time; changing is one at a time."""
 
-    def __init__(self, backend: Backend, opening: Frames, camera: Camera, config: SessionConfig):
+    def __init__(
+        self,
+        backend: Backend,
+        opening: Frames,
+        camera: Camera,
+        config: SessionConfig,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> None:
         """Use Session.open; this takes the first view as it is."""
         if backend.slots is not None and config.target_views >= backend.slots:
             raise ConfigError(
@@ -96,11 +108,14 @@ class Session:
         self.seconds: dict[str, float] = {}
         cameras = Cameras.stack([camera])
         with self._stage("open"):
-            maps = backend.geometry.estimate(opening, cameras, self.snapshot())
+            maps = backend.geometry.estimate(
+                opening, cameras, self.snapshot(), on_progress=on_progress, cancel=cancel
+            )
             _check_maps(maps, cameras, config.association.min_confidence)
             record = make_record(self.snapshot(), opening, cameras, maps, None, self.association)
             self._memory.append(record)
         self.history = History(record, "photo")
+        _log("photo", record)
 
     @classmethod
     def open(
@@ -111,13 +126,15 @@ class Session:
         seed: int = 0,
         size: int = 288,
         config: SessionConfig | None = None,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
     ) -> Session:
         """Open a photo, or with None the scene of a backend that renders its own.
 
         photo: a file's path or bytes, loaded as a square of ``size`` pixels (or of the only size
         that the backend makes), or (H, W, 3) u8 as it is · backend: a name of
         vmem.backends.BACKENDS, or one that was made before · ``seed`` overrides the config's.
-        Raises PhotoError, BackendError, ConfigError.
+        Raises PhotoError, BackendError, ConfigError, Cancelled, and what the geometry raises.
         """
         config = replace(config or SessionConfig(), seed=seed)
         if isinstance(backend, str):
@@ -125,7 +142,7 @@ class Session:
         if isinstance(photo, str | Path | bytes):
             photo = load_photo(photo, backend.frame_size or size).rgb
         frames, camera = backend.first_view(photo)
-        return cls(backend, frames, camera, config)
+        return cls(backend, frames, camera, config, on_progress=on_progress, cancel=cancel)
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -140,8 +157,11 @@ class Session:
 
     @property
     def association(self) -> AssociationConfig:
-        """How new views enter memory: as configured, but estimated depth is always fitted to it."""
+        """How new views enter memory: as configured, but depth of unknown scale is always fitted to
+        it, and of depth that the geometry has fitted itself, smooth errors are seen through."""
         chosen = self.config.association
+        if self.backend.aligned_depth:
+            return replace(chosen, fit_depth=False, bend_depth=True)
         return replace(chosen, fit_depth=True) if self.backend.estimated_depth else chosen
 
     def room(self, n_targets: int, wanted: int | None = None) -> int:
@@ -227,7 +247,9 @@ class Session:
             cancel.check()
             on_progress(Progress("geometry", 0, 1))
             with self._stage("estimate"):
-                maps = self.backend.geometry.estimate(frames, targets, before)
+                maps = self.backend.geometry.estimate(
+                    frames, targets, before, on_progress=on_progress, cancel=cancel
+                )
                 _check_maps(maps, targets, self.config.association.min_confidence)
             cancel.check()
             on_progress(Progress("memory", 0, 1))
@@ -240,6 +262,7 @@ class Session:
             spent = {
                 stage: total - started.get(stage, 0.0) for stage, total in self.seconds.items()
             }
+        _log(f"step {len(before.steps)} ({label})", record)
         return StepResult(node, record, spent)
 
     def undo(self) -> bool:
@@ -288,6 +311,11 @@ class Session:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def _log(step: str, record: StepRecord) -> None:
+    if record.note:
+        log.info("%s: %s", step, record.note)
 
 
 def _check_frames(frames: Frames, targets: Cameras) -> None:

@@ -53,7 +53,8 @@ class View:
 
     rgb (H, W, 3) u8 · camera at the same (H, W) · step that made it (0: the photo) · depth (H, W)
     f32 and confidence (H, W) f32 as the geometry estimated them · provenance (H, W) u8, age (H, W)
-    f32 and latents as in Frames.
+    f32 and latents as in Frames · geometry_state: what the geometry estimator that made it wants
+    back to go on from here, on the last view of its steps only.
     """
 
     rgb: U8
@@ -64,3 +65,4 @@ class View:
     provenance: U8 | None = None
     age: F32 | None = None
     latents: Any = None
+    geometry_state: Any = None

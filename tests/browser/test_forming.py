@@ -57,7 +57,8 @@ def workspace(
 ) -> Iterator[Workspace]:
     """The walk of a page that has opened the box and gone one step forward."""
     monkeypatch.setattr(
-        "viewer.workspace.create_backend", lambda name, *, seed, size: forming_backend(steps)
+        "viewer.workspace.create_backend",
+        lambda name, *, seed, size, geometry: forming_backend(steps),
     )
     photo = tmp_path / "box.png"
     Image.fromarray(box_photo((SIZE, SIZE))).save(photo)

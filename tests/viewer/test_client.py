@@ -81,7 +81,7 @@ class Browser:
 @pytest.fixture
 def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setattr(
-        "viewer.workspace.create_backend", lambda name, *, seed, size: box_backend()
+        "viewer.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
     )
     workspace = Workspace(Settings(size=64))
     yield workspace

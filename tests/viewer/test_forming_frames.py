@@ -99,7 +99,8 @@ def watched(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Itera
     """A browser that has opened the box and walked one step."""
     steps = Steps()
     monkeypatch.setattr(
-        "viewer.workspace.create_backend", lambda name, *, seed, size: forming_backend(steps)
+        "viewer.workspace.create_backend",
+        lambda name, *, seed, size, geometry: forming_backend(steps),
     )
     photo = io.BytesIO()
     Image.fromarray(box_photo()).save(photo, "PNG")

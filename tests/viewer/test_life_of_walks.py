@@ -38,7 +38,7 @@ def config(photo: Path) -> ViewerConfig:
 @pytest.fixture(autouse=True)
 def quick_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "viewer.workspace.create_backend", lambda name, *, seed, size: box_backend()
+        "viewer.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
     )
 
 

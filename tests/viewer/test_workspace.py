@@ -43,7 +43,7 @@ class Made:
         self.hold = hold
         self.asked: list[tuple[str, int, int]] = []
 
-    def __call__(self, name: str, *, seed: int, size: int) -> Backend:
+    def __call__(self, name: str, *, seed: int, size: int, geometry: str | None) -> Backend:
         self.asked.append((name, seed, size))
         return box_backend(self.hold)
 
@@ -173,7 +173,7 @@ def test_a_cancelled_opening_keeps_the_walk_that_was(
 ) -> None:
     before = walking.session
 
-    def slow(name: str, *, seed: int, size: int) -> Backend:
+    def slow(name: str, *, seed: int, size: int, geometry: str | None) -> Backend:
         walking.worker.cancel()
         return box_backend()
 

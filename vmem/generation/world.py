@@ -122,7 +122,15 @@ class WorldGeometry:
             "leave the photo out, or use --backend preview"
         )
 
-    def estimate(self, frames: Frames, cameras: Cameras, memory: MemorySnapshot) -> PointMaps:
+    def estimate(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> PointMaps:
         """Unprojected depth, of confidence 1, and 0 in the sky. ValueError without depth."""
         if frames.depth is None:
             raise ValueError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from vmem.cameras import Camera, Cameras
 from vmem.errors import VMemError
+from vmem.progress import CancelToken, OnProgress, silent
 from vmem.views import F32, U8, Frames
 
 if TYPE_CHECKING:
@@ -24,12 +25,16 @@ class PointMaps:
     """points (T, H, W, 3) f32 world · depth (T, H, W) f32 z-depth · confidence (T, H, W) f32.
 
     Confidence is 0 in a pixel without usable geometry (sky, failure) and 1 where it is as good as
-    the estimator's best; association widens its tolerance in between.
+    the estimator's best; association widens its tolerance in between. state: what the estimator
+    wants back with the last of these views, None if nothing (see View.geometry_state) · note: one
+    line for the step's log, or "".
     """
 
     points: F32
     depth: F32
     confidence: F32
+    state: Any = None
+    note: str = ""
 
     def validated(self, shape: tuple[int, ...]) -> PointMaps:
         """Self, or PointMapError that says what is wrong; ``shape``: (T, H, W) of the frames.
@@ -65,6 +70,17 @@ class GeometryEstimator(Protocol):
         """
         ...
 
-    def estimate(self, frames: Frames, cameras: Cameras, memory: MemorySnapshot) -> PointMaps:
-        """Point maps of T new frames with known cameras, consistent with ``memory``."""
+    def estimate(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> PointMaps:
+        """Point maps of T new frames with known cameras, consistent with ``memory``.
+
+        Slow ones report views in stage "geometry" and poll ``cancel`` a view; raises Cancelled.
+        """
         ...

@@ -26,6 +26,7 @@ from vmem.geometry.level import LevelGrid, LevelRays, level_rotation
 from vmem.geometry.lines import detect_segments, find_gravity, wall_yaws
 from vmem.geometry.scoring import Scorer
 from vmem.geometry.shape import NEAREST, Limits, Shape, close_tears
+from vmem.progress import CancelToken, OnProgress, silent
 from vmem.views import F32, U8, Frames
 
 if TYPE_CHECKING:
@@ -98,7 +99,15 @@ class LayoutEstimator:
             c2w[:3, :3] = rotation_x(pitch) @ _rotation_z(roll)
         return Camera(c2w, K, (height, width))
 
-    def estimate(self, frames: Frames, cameras: Cameras, memory: MemorySnapshot) -> PointMaps:
+    def estimate(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> PointMaps:
         """See GeometryEstimator. Depth that frames carry is taken as it is, with the confidence
         that they carry, or 1, where it is finite and positive; frames without depth are laid out
         one by one, confidence 0 in the sky. Pixels of confidence 0 still have finite points.

@@ -17,7 +17,7 @@ from vmem.weights.catalogue import CLIP, PARTS, VMEM_UNET
 from vmem.weights.parts import Files, WeightStatus, find_part, status
 
 REQUIRED = ("vmem", "vae", "clip")
-"""The parts that make frames. CUT3R is not used yet."""
+"""The parts that make frames. Without CUT3R their geometry is the room layout."""
 PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
 NUM_FRAMES = 8
 """Slots of the released network: context and targets together."""
@@ -147,11 +147,11 @@ def _row(row: WeightStatus) -> str:
 
 
 def _download(weights: list[WeightStatus]) -> str:
-    unused = gigabytes(PARTS["cut3r"].download)
+    geometry = gigabytes(PARTS["cut3r"].download)
     needed = gigabytes(sum(PARTS[row.part].download for row in weights))
     parts = " and ".join(row.part for row in weights)
     return (
         "download them: python -m vmem weights download all\n"
-        f"     ({needed}, and {unused} of CUT3R, which is not used yet; to leave it out, give\n"
+        f"     ({needed}, and {geometry} of CUT3R for better geometry; to leave it out, give\n"
         f"     {parts} in place of all, one after the other)"
     )

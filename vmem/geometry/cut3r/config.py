@@ -22,6 +22,10 @@ class Cut3rError(VMemError, ValueError):
     """A network that cannot be built so, or an input that it cannot take."""
 
 
+class NotFiniteStateError(Cut3rError):
+    """A view after which the state would hold NaN or infinite numbers."""
+
+
 @dataclass(frozen=True)
 class Cut3rConfig:
     """Sizes of the network; the defaults are the released model's.

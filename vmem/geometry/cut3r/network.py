@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vmem.geometry.cut3r.blocks import DecoderBlock, EncoderBlock, LayerNorm, typed
-from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
+from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError, NotFiniteStateError
 from vmem.geometry.cut3r.decoder import decoder_blocks, decoder_turns, head_levels
 from vmem.geometry.cut3r.encoder import (
     Features,
@@ -116,13 +116,14 @@ class Cut3r(nn.Module):
 
         features: B views of one size, on the network's device · wanted: the outputs to compute,
         of `heads.OUTPUTS`; None for all there are; the new state does not depend on it. Raises
-        Cut3rError for a state or features of another network, or that would give a state of NaN.
+        Cut3rError for a state or features of another network, and NotFiniteStateError for those
+        that would give a state of NaN.
         """
         self._check(state, features)
         self.downstream_head.outputs(wanted)
         after, decoded = self._advance(state, features)
         if not all(bool(torch.isfinite(t).all()) for t in (after.tokens, after.memory)):
-            raise Cut3rError(
+            raise NotFiniteStateError(
                 f"view {state.views}: the state would hold NaN or infinite numbers. If the network "
                 "runs in float16, use bfloat16 or float32; otherwise the checkpoint may be damaged."
             )

@@ -1,0 +1,247 @@
+"""CUT3R as a geometry estimator: new frames through the network, their points tied to memory.
+
+What the network remembers is kept with the last view of each step (`View.geometry_state`), so that
+undo, redo and branches need nothing of it: whatever memory is handed in, its newest view knows how
+to go on. Where that is missing, the stored views pass through the network once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vmem.cameras import Camera, Cameras, FloatArray
+from vmem.generation.diffusion.devices import free_unused, is_out_of_memory
+from vmem.generation.diffusion.memory_presets import NotEnoughMemoryError
+from vmem.generation.diffusion.settings import DiffusionSettings
+from vmem.geometry.alignment import MIN_OVERLAP, Aligned, align
+from vmem.geometry.base import PointMaps
+from vmem.geometry.cut3r.config import NotFiniteStateError
+from vmem.geometry.cut3r.heads import Prediction
+from vmem.geometry.cut3r.loading import Network, borrowed
+from vmem.geometry.cut3r.network import State
+from vmem.geometry.cut3r.preprocess import SIZE, Crop, crop_maps, prepare
+from vmem.geometry.layout import LayoutEstimator
+from vmem.geometry.predicted import Predicted
+from vmem.geometry.robust_fit import robust_fit
+from vmem.progress import CancelToken, OnProgress, Progress, silent
+from vmem.raster import rasterize
+from vmem.surfels import POINTS_PER_FRAME, cell_centres, grid_size
+from vmem.views import F32, U8, Frames, View
+
+if TYPE_CHECKING:
+    from vmem.memory import MemorySnapshot
+
+Borrow = Callable[[OnProgress, CancelToken], AbstractContextManager[Network]]
+
+
+@dataclass(frozen=True, eq=False)
+class KeptState:
+    """What goes with the last view of a step.
+
+    state: on the CPU · seen: how many views of memory it has been shown, those included that it
+    could not take · origin (4, 4): c2w of the first view it took, whose axes are its world's, None
+    before that · stamp: of the network, and the size it was shown views at.
+    """
+
+    state: State
+    seen: int
+    origin: FloatArray | None
+    stamp: tuple[Any, ...]
+
+
+class Cut3rEstimator:
+    """A GeometryEstimator (vmem.geometry.base).
+
+    ``settings``: device and memory preset, shared with the generator · ``size``: longer side at
+    which the network is shown frames · ``borrow``: lends the network; the released one by default.
+    """
+
+    def __init__(
+        self,
+        settings: DiffusionSettings | None = None,
+        *,
+        size: int = SIZE,
+        borrow: Borrow | None = None,
+    ) -> None:
+        self.size = size
+        self._layout = LayoutEstimator()
+        self._borrow = borrow or partial(borrowed, settings or DiffusionSettings())
+
+    def place(self, photo: U8) -> Camera:
+        """See GeometryEstimator: as the layout estimator does."""
+        return self._layout.place(photo)
+
+    def estimate(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> PointMaps:
+        """See GeometryEstimator. Depth that frames carry only serves where the network's cannot.
+
+        The note says how each view was placed. Raises CheckpointError, Cut3rError for frames too
+        narrow for the network, NotEnoughMemoryError, Cancelled.
+        """
+        cancel = cancel or CancelToken()
+        predicted, kept, remarks = self.predict(frames, cameras, memory, on_progress, cancel)
+        cancel.check()
+        aligned = align(predicted, cameras, memory)
+        unplaced = [i for i, v in enumerate(aligned.report.views) if v.source == "fallback"]
+        maps = aligned.maps
+        if unplaced:
+            aligned = self._with_layout(unplaced, aligned, predicted, frames, cameras, memory)
+            maps = aligned.maps
+        return replace(maps, state=kept, note="; ".join([str(aligned.report), *remarks]))
+
+    def predict(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        on_progress: OnProgress,
+        cancel: CancelToken,
+    ) -> tuple[Predicted, KeptState, list[str]]:
+        """What the network says of T new frames, what it remembers then, and remarks for the log.
+
+        One view at a time, so that a state does not depend on how views were grouped into steps.
+        """
+        images, crop = prepare(frames.rgb, self.size, whole_square=True)
+        with self._borrow(on_progress, cancel) as network:
+            try:
+                run = _Run.going_on(network, self.size, memory)
+                past = memory.views[run.seen :]
+                remarks = [f"{len(past)} stored views shown to the network again"] if past else []
+                total, done = len(past) + len(frames), 0
+                on_progress(Progress("geometry", done, total))
+                for view in past:
+                    cancel.check()
+                    self._show_again(run, view)
+                    done += 1
+                    on_progress(Progress("geometry", done, total))
+                said: list[Prediction | None] = []
+                for i, image in enumerate(images):
+                    cancel.check()
+                    said.append(run.show(image, cameras[i].c2w, ("own", "world")))
+                    if said[-1] is None:
+                        remarks.append(f"view {i} would have spoilt the network's state: left out")
+                    done += 1
+                    on_progress(Progress("geometry", done, total))
+                return _as_predicted(said, crop, run.origin), run.kept(), remarks
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                free_unused(network.device)
+                raise NotEnoughMemoryError(
+                    "memory ran out while CUT3R looked at the new frames, nothing was stored: "
+                    "close other programs, choose a tighter preset (VMEM_MEMORY=12gb), or use "
+                    "--geometry layout"
+                ) from error
+
+    def _show_again(self, run: _Run, view: View) -> None:
+        image, _ = prepare(view.rgb[None], self.size, whole_square=True)
+        run.show(image[0], view.camera.c2w, ())
+
+    def _with_layout(
+        self,
+        unplaced: list[int],
+        aligned: Aligned,
+        predicted: Predicted,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+    ) -> Aligned:
+        """Aligned anew with the layout's depth for the views that nothing placed; what the layout
+        does not know (the sky) stays unknown."""
+        some = np.array(unplaced)
+        given = Frames(
+            frames.rgb[some],
+            None if frames.depth is None else frames.depth[some],
+            confidence=None if frames.confidence is None else frames.confidence[some],
+        )
+        layout = self._layout.estimate(given, Cameras.stack([cameras[i] for i in unplaced]), memory)
+        fallback = aligned.maps.depth.copy()
+        for i, depth in zip(unplaced, layout.depth, strict=True):
+            scaled = depth if frames.depth is not None else _as_memory(depth, cameras[i], memory)
+            fallback[i] = scaled
+        again = align(predicted, cameras, memory, fallback=fallback)
+        confidence = again.maps.confidence.copy()
+        confidence[some] = np.where(layout.confidence > 0, confidence[some], 0)
+        return replace(again, maps=replace(again.maps, confidence=confidence))
+
+
+@dataclass(eq=False)
+class _Run:
+    """A state on the device, as it is shown one view after the other."""
+
+    network: Network
+    stamp: tuple[Any, ...]
+    state: State
+    seen: int
+    origin: FloatArray | None
+
+    @staticmethod
+    def going_on(network: Network, size: int, memory: MemorySnapshot) -> _Run:
+        """From the newest stored view that has a state of this network, else from the start."""
+        stamp = (*network.stamp, size)
+        for n in range(len(memory.views), 0, -1):
+            kept = memory.views[n - 1].geometry_state
+            if isinstance(kept, KeptState) and (kept.seen, kept.stamp) == (n, stamp):
+                state = kept.state.to(network.device)
+                return _Run(network, stamp, state, n, kept.origin)
+        return _Run(network, stamp, network.net.start(), 0, None)
+
+    def show(
+        self, image: torch.Tensor, c2w: FloatArray, wanted: tuple[str, ...]
+    ) -> Prediction | None:
+        """What is said of a view (3, H, W); None, and the state as it was, if that would be NaN."""
+        self.seen += 1
+        net = self.network.net
+        features = net.encode(image[None].to(self.network.device))
+        try:
+            self.state, prediction = net.step(self.state, features, wanted)
+        except NotFiniteStateError:
+            return None
+        if self.origin is None:
+            self.origin = c2w
+        return prediction
+
+    def kept(self) -> KeptState:
+        """All of it at rest."""
+        return KeptState(self.state.to("cpu"), self.seen, self.origin, self.stamp)
+
+
+def _as_predicted(
+    said: list[Prediction | None], crop: Crop, origin: FloatArray | None
+) -> Predicted:
+    """Views of which nothing was said are NaN."""
+    maps = np.full((len(said), *crop.hw, 3), np.nan, np.float32)
+    own, world, confidence = maps, maps.copy(), maps[..., 0].copy()
+    for i, prediction in enumerate(said):
+        if prediction is not None:
+            mine = crop_maps(prediction, crop)
+            own[i], confidence[i] = mine.points[0], mine.confidence[0]
+            world[i] = crop_maps(prediction, crop, "world").points[0]
+    (h, w), (left, top, right, bottom) = crop.frame_hw, crop.frame_box
+    window = (max(left / w, 0), max(top / h, 0), min(right / w, 1), min(bottom / h, 1))
+    return Predicted(own, confidence, window, points_world=world, origin=origin)
+
+
+def _as_memory(depth: F32, camera: Camera, memory: MemorySnapshot) -> F32:
+    """A layout's depth (H, W) brought to memory's unit, if memory shows enough there."""
+    grid = grid_size(camera.hw, POINTS_PER_FRAME)
+    shown = rasterize(memory.surfels, camera.resized(grid), blocks=memory.blocks).depth
+    known = shown > 0
+    if known.mean() < MIN_OVERLAP:
+        return depth
+    mine = depth[np.ix_(*cell_centres(camera.hw, grid))][known]
+    return robust_fit(mine, shown[known], np.ones_like(mine)).line.applied(depth)

@@ -1,0 +1,156 @@
+"""The released network, loaded once in a process and lent to one job at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vmem.checkpoints import (
+    PARTS,
+    CheckpointError,
+    Files,
+    as_safetensors,
+    fetch_part,
+    find_part,
+    load_strict,
+    read_state,
+)
+from vmem.generation.diffusion.devices import (
+    free_unused,
+    memory_preset,
+    pick_device,
+    pick_dtype,
+    placed,
+)
+from vmem.generation.diffusion.settings import DiffusionSettings
+from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
+from vmem.geometry.cut3r.network import Cut3r
+from vmem.progress import CancelToken, OnProgress, Progress
+
+log = logging.getLogger(__name__)
+
+CONFIG = "args.model"
+"""Where the released file states its sizes; kept by the conversion to safetensors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """net, to be used on ``device``: within `borrowed` it is there. stamp: what differs between
+    networks whose states do not go together."""
+
+    net: Cut3r
+    device: torch.device
+    stamp: tuple[Any, ...] = ()
+
+
+_busy = threading.Lock()
+_loaded: dict[tuple[Any, ...], Network] = {}
+
+
+@contextmanager
+def borrowed(
+    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+) -> Iterator[Network]:
+    """The network on its device for the block alone, loaded first where it is not.
+
+    Only with the roomiest memory preset of ``settings`` it stays on a GPU between blocks. Raises
+    CheckpointError, Cut3rError, DeviceError, NotEnoughMemoryError, Cancelled (also while waiting).
+    """
+    while not _busy.acquire(timeout=0.05):
+        on_progress(Progress("waiting for another walk", 0, 1))
+        cancel.check()
+    try:
+        files = find_part(PARTS["cut3r"])
+        key = (settings.device, settings.memory, _stamp(files))
+        network = _loaded.get(key)
+        if network is None:
+            _let_go()
+            network = load_network(settings, on_progress, cancel)
+            # Not kept where the file was fetched just now: its stamp is another one.
+            if files is not None:
+                _loaded[key] = network
+        with placed(network.net, network.device):
+            yield network
+    finally:
+        _busy.release()
+
+
+def forget_network() -> None:
+    """Let the loaded network go, once no job uses it."""
+    with _busy:
+        _let_go()
+
+
+def _let_go() -> None:
+    devices = {network.device for network in _loaded.values()}
+    _loaded.clear()
+    for device in devices:
+        free_unused(device)
+
+
+def _stamp(files: Files | None) -> tuple[Any, ...]:
+    """What changes when the file is replaced."""
+    return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files or ())
+
+
+def load_network(
+    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+) -> Network:
+    """Find or fetch the released file and load it, with progress in stage "weights".
+
+    Encoder and decoders have the device's precision, the heads float32: points of bfloat16 would be
+    off by half a percent. Raises as `borrowed` does.
+    """
+    device = pick_device(settings.device)
+    dtype, memory = pick_dtype(device), memory_preset(settings, device)
+
+    def loading(progress: Progress) -> None:
+        on_progress(Progress("weights", progress.done, progress.total))
+
+    files = fetch_part(PARTS["cut3r"], on_progress=loading, cancel=cancel)
+    path = as_safetensors(files[0], on_progress=loading, cancel=cancel)
+    state, meta = read_state(path)
+    if CONFIG not in meta:
+        raise CheckpointError(
+            f"{files[0]} does not say what sizes its network has (no {CONFIG})",
+            "it is another network's file or a copy without its settings; "
+            "`python -m vmem weights status` shows which files belong where",
+        )
+    try:
+        config = with_head_sizes(Cut3rConfig.from_text(meta[CONFIG]), state)
+    except Cut3rError as error:
+        raise CheckpointError(f"{files[0]}: {error}", "get the released file") from error
+    with torch.device("meta"):
+        net = Cut3r(config)
+    stays = memory.network_stays and memory.codecs_stay
+    home = device if stays else torch.device("cpu")
+    load_strict(net, state, what="CUT3R", on_progress=loading, cancel=cancel)
+    for name, child in net.named_children():
+        child.to(home, torch.float32 if name == "downstream_head" else dtype)
+    for parameter in net.parameters(recurse=False):
+        parameter.data = parameter.data.to(home, dtype)
+    log.info("CUT3R on %s, %s", device, str(dtype).removeprefix("torch."))
+    return Network(net, device, (*_stamp(files), str(dtype)))
+
+
+def with_head_sizes(config: Cut3rConfig, state: Mapping[str, Tensor]) -> Cut3rConfig:
+    """``config`` with the channels of the dense heads, which the text does not state, as the state
+    has them; as they are where it has no such heads."""
+    heads = "downstream_head.dpt_self."
+    names = [f"{heads}act_postprocess.{i}.0.weight" for i in range(4)]
+    first, last = f"{heads}head.0.weight", f"{heads}head.2.weight"
+    if not all(name in state and state[name].ndim == 4 for name in (*names, first, last)):
+        return config
+    return replace(
+        config,
+        dpt_layer_dims=tuple(state[name].shape[0] for name in names),
+        dpt_feature_dim=state[first].shape[1],
+        dpt_last_dim=state[last].shape[0],
+    )
