@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from vmem.cameras import Camera, Cameras, unproject
 from vmem.generation.diffusion.settings import DiffusionSettings
-from vmem.geometry.alignment import Aligned, AlignmentConfig
+from vmem.geometry.alignment import Aligned, AlignmentConfig, align
 from vmem.geometry.base import PointMaps
 from vmem.geometry.layout import SKY_DISTANCE, LayoutEstimator
 from vmem.geometry.layout_fallback import align_or_lay_out
 from vmem.geometry.predicted import DOUBT, Predicted, framed
+from vmem.geometry.robust_fit import DepthLine
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.surfels import MIN_CONFIDENCE
 from vmem.views import F32, U8, Frames
@@ -41,6 +42,9 @@ NEAREST = 0.95
 """The quantile of inverse depth that stands for the nearest things."""
 LEAST_SPREAD = 1e-3
 """A frame whose inverse depth varies by a smaller share says nothing."""
+BEND = 2.0
+"""Factor by which a layout may change the range of a photo's depth, in logarithms: a layout that
+sees little but one wall would flatten whatever stands before it."""
 FARTHEST = 30.0
 """Depth, in median depths of the view, from which on nothing is remembered."""
 
@@ -96,7 +100,13 @@ class DepthAnythingEstimator:
         predicted, sky, remarks = as_predicted(np.stack(said))
         config = AlignmentConfig(shift="inverse")
         aligned = align_or_lay_out(predicted, frames.rgb, cameras, memory, config)
-        maps = _with_far(aligned, predicted, sky, cameras)
+        depth = framed(predicted, cameras.hw).depth
+        for i, view in enumerate(aligned.report.views):
+            if view.source == "layout" and _bent(view.line, depth[i]):
+                aligned = align(predicted, cameras, memory, config=config)
+                remarks.append(f"view {i}: its layout fits only if depth is bent: not used")
+                break
+        maps = _with_far(aligned, depth, sky, cameras)
         return replace(maps, note="; ".join([str(aligned.report), *remarks]))
 
     def _network(self, on_progress: OnProgress, cancel: CancelToken) -> Look:
@@ -132,13 +142,24 @@ def as_predicted(inverse: F32) -> tuple[Predicted, NDArray[np.bool_], list[str]]
     return Predicted(points, confidence), sky, remarks
 
 
-def _with_far(
-    aligned: Aligned, predicted: Predicted, sky: NDArray[np.bool_], cameras: Cameras
-) -> PointMaps:
-    """Maps in which sky, and what alignment sent to infinity or beyond FARTHEST, is far away."""
+def _bent(line: DepthLine, depth: F32) -> bool:
+    """Whether a line changes the range of depth (H, W), 0 where there is none, beyond BEND."""
+    given = depth[depth > 0]
+    fitted = line.applied(given)
+    if not (fitted > 0).any():
+        return True
+    before, after = (
+        np.log(np.quantile(d, NEAREST) / np.quantile(d, 1 - NEAREST))
+        for d in (given, fitted[fitted > 0])
+    )
+    return not before / BEND <= after <= before * BEND
+
+
+def _with_far(aligned: Aligned, given: F32, sky: NDArray[np.bool_], cameras: Cameras) -> PointMaps:
+    """Maps in which sky (T, h, w), and what alignment has sent to infinity or beyond FARTHEST, is
+    far away; ``given`` (T, H, W): depth before alignment, 0 where there is none."""
     maps = aligned.maps
     points, depth, confidence = maps.points.copy(), maps.depth.copy(), maps.confidence.copy()
-    given = framed(predicted, cameras.hw).depth
     h, w = cameras.hw
     for i, view in enumerate(aligned.report.views):
         trusted = confidence[i] >= MIN_CONFIDENCE
