@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vmem.cameras import Camera, rotation_x, rotation_y
+from vmem.cameras import Camera, Cameras, pixel_rays, rotation_x, rotation_y
+from vmem.geometry.predicted import Predicted
 from vmem.memory import MemorySnapshot, StepRecord, ViewMemory
 from vmem.raster import Blocks, rasterize
 from vmem.surfels import Surfels
@@ -153,3 +154,27 @@ def memory_of(surfels: Surfels, walk: list[Camera], side: int = 256) -> MemorySn
         )
     )
     return memory.snapshot()
+
+
+def beside(camera: Camera) -> Camera:
+    """A little to the right of another camera."""
+    c2w = camera.c2w.copy()
+    c2w[:3, 3] += 0.05 * c2w[:3, 0]
+    return camera.moved_to(c2w)
+
+
+def spoilt(cameras: Cameras, depth: np.ndarray, rng: np.random.Generator) -> Predicted:
+    """Depth (T, H, W) at half its scale, with noise and a fifth of outliers."""
+    depth = np.where(depth > 0, depth, 5) / 2 * np.exp(0.02 * rng.normal(size=depth.shape))
+    depth *= np.where(rng.uniform(size=depth.shape) < 0.2, 2.5, 1)
+    rays = np.stack([pixel_rays(camera) for camera in cameras])
+    points = (rays * depth[..., None]).astype(np.float32)
+    return Predicted(points, np.full(depth.shape, 8, np.float32))
+
+
+def stored(walk: list[Camera], depths: list[np.ndarray]) -> tuple[View, ...]:
+    """Black views of known depth."""
+    rgb, sure = np.zeros((*HW, 3), np.uint8), np.ones(HW, np.float32)
+    return tuple(
+        View(rgb, camera, 0, depth, sure) for camera, depth in zip(walk, depths, strict=True)
+    )

@@ -7,14 +7,13 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks._scenes import HW, house, metric, milliseconds, stroll
-from vmem.cameras import Camera, Cameras, pixel_rays
+from benchmarks._scenes import beside, house, metric, milliseconds, spoilt, stored, stroll
+from vmem.cameras import Camera, Cameras
 from vmem.geometry.alignment import align
 from vmem.geometry.predicted import Predicted
 from vmem.memory import MemorySnapshot, StepRecord, ViewMemory
 from vmem.raster import Blocks, rasterize
 from vmem.surfels import Surfels
-from vmem.views import View
 
 VIEWS = (5, 50, 200)
 SURFELS = 200_000
@@ -32,10 +31,10 @@ def run() -> Iterator[dict[str, object]]:
     surfels, walk = house(SURFELS), stroll(max(VIEWS))
     blocks = Blocks.of(surfels)
     seen = [rasterize(surfels, camera, "cpu", blocks) for camera in walk]
-    new = Cameras.stack([_beside(walk[i]) for i in range(STEP)])
+    new = Cameras.stack([beside(walk[i]) for i in range(STEP)])
     rng = np.random.default_rng(0)
     depths = [rasterize(surfels, camera, "cpu", blocks).depth for camera in new]
-    given = _spoilt(new, np.stack(depths), rng)
+    given = spoilt(new, np.stack(depths), rng)
     calls = []
     for n in VIEWS:
         shown = np.unique(np.concatenate([one.index[one.index >= 0] for one in seen[:n]]))
@@ -62,26 +61,8 @@ def _times(calls: list[partial]) -> list[tuple[float, float]]:
     return [milliseconds(call, times=1) for call in calls]
 
 
-def _beside(camera: Camera) -> Camera:
-    c2w = camera.c2w.copy()
-    c2w[:3, 3] += 0.05 * c2w[:3, 0]
-    return camera.moved_to(c2w)
-
-
-def _spoilt(cameras: Cameras, depth: np.ndarray, rng: np.random.Generator) -> Predicted:
-    depth = np.where(depth > 0, depth, 5) / 2 * np.exp(0.02 * rng.normal(size=depth.shape))
-    depth *= np.where(rng.uniform(size=depth.shape) < 0.2, 2.5, 1)
-    rays = np.stack([pixel_rays(camera) for camera in cameras])
-    points = (rays * depth[..., None]).astype(np.float32)
-    return Predicted(points, np.full(depth.shape, 8, np.float32))
-
-
 def _memory(surfels: Surfels, walk: list[Camera], depths: list[np.ndarray]) -> MemorySnapshot:
     none = np.zeros(0, np.int32)
-    rgb, sure = np.zeros((*HW, 3), np.uint8), np.ones(HW, np.float32)
-    views = tuple(
-        View(rgb, camera, 0, depth, sure) for camera, depth in zip(walk, depths, strict=True)
-    )
     memory = ViewMemory()
-    memory.append(StepRecord(views, surfels, none, none, None))
+    memory.append(StepRecord(stored(walk, depths), surfels, none, none, None))
     return memory.snapshot()
