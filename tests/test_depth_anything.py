@@ -26,8 +26,8 @@ from vmem.checkpoints import PARTS, CheckpointError, find_part
 from vmem.generation.world import make_world
 from vmem.geometry.alignment import LOW
 from vmem.geometry.base import PointMaps
-from vmem.geometry.depth_anything import DepthAnythingEstimator
-from vmem.geometry.depth_network import (
+from vmem.geometry.depth_anything.estimator import DepthAnythingEstimator
+from vmem.geometry.depth_anything.network import (
     forget_network,
     input_size,
     prepare,
@@ -152,7 +152,8 @@ def test_input_is_that_of_the_published_preprocessor():
         image_std=[0.229, 0.224, 0.225],
     )
     for hw in ((288, 288), (120, 90), (700, 1100)):
-        rgb = cv2.resize(RNG.integers(0, 255, (30, 40, 3), np.uint8), hw[::-1])
+        small = RNG.integers(0, 255, (30, 40, 3), np.uint8)
+        rgb = np.asarray(cv2.resize(small, hw[::-1]), np.uint8)
         expected = process(rgb, return_tensors="pt").pixel_values
         mine = prepare(rgb)
         assert mine.shape == expected.shape

@@ -47,14 +47,16 @@ def resolve_geometry(asked: str, backend: str, diffusion: DiffusionSettings) -> 
     if asked != "auto":
         missing = _WHY_NOT[asked](diffusion)
         if missing:
-            raise GeometryError(f"{asked} cannot run here: {missing}; or use --geometry layout")
+            raise GeometryError(
+                f"{_NAMES[asked]} cannot run here: {missing}; or use --geometry layout"
+            )
         return asked, "asked for"
     reasons = []
     for name in ("cut3r", "depth-anything") if backend == "vmem" else ("depth-anything",):
         missing = _WHY_NOT[name](diffusion)
         if not missing:
             return name, "its weights are here"
-        reasons.append(f"{name}: {missing}")
+        reasons.append(missing if name == "cut3r" else f"{_NAMES[name]}: {missing}")
     return "layout", "; ".join(reasons)
 
 
@@ -78,6 +80,7 @@ def why_no_depth_anything(diffusion: DiffusionSettings) -> str:
     return _absent("depth-anything")
 
 
+_NAMES = {"cut3r": "CUT3R", "depth-anything": "Depth Anything"}
 _WHY_NOT = {"cut3r": why_no_cut3r, "depth-anything": why_no_depth_anything}
 
 
@@ -107,7 +110,7 @@ def _cut3r(diffusion: DiffusionSettings) -> GeometryEstimator:
 
 
 def _depth_anything(diffusion: DiffusionSettings) -> GeometryEstimator:
-    from vmem.geometry.depth_anything import DepthAnythingEstimator
+    from vmem.geometry.depth_anything.estimator import DepthAnythingEstimator
 
     return DepthAnythingEstimator(diffusion)
 

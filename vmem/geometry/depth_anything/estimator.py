@@ -110,7 +110,7 @@ class DepthAnythingEstimator:
         return replace(maps, note="; ".join([str(aligned.report), *remarks]))
 
     def _network(self, on_progress: OnProgress, cancel: CancelToken) -> Look:
-        from vmem.geometry.depth_network import shared_network
+        from vmem.geometry.depth_anything.network import shared_network
 
         return shared_network(self._device, on_progress, cancel)
 
