@@ -99,7 +99,7 @@ class DepthAnythingEstimator:
         on_progress(Progress("geometry", len(frames), len(frames)))
         predicted, sky, remarks = as_predicted(np.stack(said))
         config = AlignmentConfig(shift="inverse")
-        aligned = align_or_lay_out(predicted, frames.rgb, cameras, memory, config)
+        aligned = align_or_lay_out(predicted, frames, cameras, memory, config)
         depth = framed(predicted, cameras.hw).depth
         for i, view in enumerate(aligned.report.views):
             if view.source == "layout" and _bent(view.line, depth[i]):
