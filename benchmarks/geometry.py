@@ -29,9 +29,10 @@ PARTS = ("network", "align", "merge")
 
 
 def run() -> Iterator[dict[str, object]]:
-    """Wall ms of a step of four frames of 512 x 288: ``network`` (tiny and random, from the state
-    that the newest view keeps), ``align`` (alignment and cleaning), ``merge`` (association, and the
-    commit to memory); ``cost`` is all three.
+    """Wall ms of a step of four frames of 512 x 288: ``network`` (tiny and random, on one thread,
+    from the state that the newest view keeps), ``align`` (alignment and cleaning), ``merge``
+    (association, and the commit to memory); ``cost`` is all three, ``cost_cpu`` in CPU time of all
+    threads. Ratios are medians of those within a round.
 
     What a random network says cannot be aligned: in its place stands the surfels' depth at a wrong
     scale, with noise and outliers. ``rest`` is all but the network, whose constant cost would hide
@@ -45,6 +46,8 @@ def run() -> Iterator[dict[str, object]]:
     from vmem.geometry.cut3r.network import Cut3r
     from vmem.progress import CancelToken, silent
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     network = Network(Cut3r(Cut3rConfig(**TINY)), torch.device("cpu"))
     estimator = Cut3rEstimator(size=SHOWN, borrow=lambda on_progress, cancel: nullcontext(network))
@@ -84,7 +87,7 @@ def run() -> Iterator[dict[str, object]]:
         memory.append(record)
         before = memory.snapshot()
         _ = before.blocks
-        times = [time.perf_counter()]
+        times, cpu = [time.perf_counter()], time.process_time()
         _, kept, remarks = estimator.predict(frames, new, before, silent, CancelToken())
         assert not remarks, remarks
         times.append(time.perf_counter())
@@ -92,22 +95,28 @@ def run() -> Iterator[dict[str, object]]:
         times.append(time.perf_counter())
         memory.append(make_record(before, frames, new, maps, None, config))
         times.append(time.perf_counter())
-        return [1e3 * float(spent) for spent in np.diff(times)]
+        cpu = time.process_time() - cpu
+        return [1e3 * float(spent) for spent in (*np.diff(times), cpu)]
 
     records = [with_state(record_of(n)) for n in VIEWS]
     for record in records:
         step(record)
     # One turn of each, so that whatever else slows the machine slows all alike.
     spent = np.array([[step(record) for record in records] for _ in range(ROUNDS)])
-    parts = np.median(spent, axis=0)
-    cost, rest = np.median(spent.sum(axis=-1), axis=0), np.median(spent[..., 1:].sum(-1), axis=0)
+    torch.set_num_threads(threads)
+    whole = {
+        "cost": spent[..., :3].sum(axis=-1),
+        "rest": spent[..., 1:3].sum(axis=-1),
+        "cost_cpu": spent[..., 3],
+    }
+    shown = {name: spent[..., k] for k, name in enumerate(PARTS)} | whole
     for i, n in enumerate(VIEWS):
-        for name, ms in zip((*PARTS, "cost"), (*parts[i], cost[i]), strict=True):
-            yield metric("geometry", f"geometry.{name}.{n}.ms", ms, "ms")
+        for name, ms in shown.items():
+            yield metric("geometry", f"geometry.{name}.{n}.ms", float(np.median(ms[:, i])), "ms")
     for i, n in enumerate(VIEWS[1:], start=1):
-        over = f"{n}_over_{VIEWS[0]}"
-        yield metric("geometry", f"geometry.cost_{over}", cost[i] / cost[0], "ratio")
-        yield metric("geometry", f"geometry.rest_{over}", rest[i] / rest[0], "ratio")
+        for name, ms in whole.items():
+            ratio = float(np.median(ms[:, i] / ms[:, 0]))
+            yield metric("geometry", f"geometry.{name}_{n}_over_{VIEWS[0]}", ratio, "ratio")
 
 
 TINY: dict[str, Any] = {

@@ -18,14 +18,15 @@ from tests.predictions import (
     walk_cameras,
 )
 from vmem.association import AssociationConfig
-from vmem.cameras import Cameras, invert_pose, rotation_y
+from vmem.cameras import Camera, Cameras, default_K, invert_pose, rotation_y, unproject
 from vmem.generation.world import make_world
 from vmem.geometry import alignment
-from vmem.geometry.alignment import FILLED, LOW, UNTRUSTED, AlignmentConfig, align
-from vmem.geometry.base import PointMapError
+from vmem.geometry.alignment import LOW, UNTRUSTED, AlignmentConfig, align
+from vmem.geometry.base import PointMapError, PointMaps
 from vmem.geometry.cleaning import nearest
 from vmem.geometry.predicted import Predicted, framed, mapped_confidence
-from vmem.memory import MemorySnapshot, make_record
+from vmem.geometry.robust_fit import robust_fit
+from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.reference.alignment import Records, align_reference
 from vmem.surfels import MIN_CONFIDENCE
 from vmem.views import Frames
@@ -109,7 +110,7 @@ def harmless(result, hw=HW):
 def test_scale_from_memory(memory, cameras, truth, flaw):
     how, allowed = FLAWS[flaw]
     result = align(predicted(cameras, truth, how), cameras, memory)
-    assert sources(result.report) == {"memory"}
+    assert sources(result.report) == {"views"}
     errors = scale_errors(result.report, SCALES)
     print(f"{flaw}: scale errors {np.round(100 * errors, 2)} %")
     assert errors.max() < allowed
@@ -132,6 +133,24 @@ def test_scale_from_camera_motion(steps, world, flaw):
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_common_points_of_another_unit_with_outliers(steps, world, seed):
+    """The two heads of a network need not agree on a unit, nor on every pixel."""
+    walk = walk_cameras(world, "w w")[2]
+    exact = exact_depth(world, walk)
+    given = predicted(walk, exact, Spoilt(scale=2.0), origin=steps[0].c2w[0])
+    assert given.points_world is not None
+    rng = np.random.default_rng(seed)
+    common = 3 * given.points_world
+    wrong = rng.uniform(size=common.shape[:3]) < 0.2
+    common[wrong] += rng.normal(size=(int(wrong.sum()), 3)).astype(np.float32) + 1
+    result = align(replace(given, points_world=common), walk, EMPTY)
+    assert result.report.views[0].source == "poses"
+    errors = scale_errors(result.report, 2.0)
+    print(f"scale errors {np.round(100 * errors, 2)} %")
+    assert errors.max() < 0.01
+
+
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("astray", "allowed"), [(0.002, 0.02), (0.005, 0.05)])
 def test_cameras_a_little_astray(steps, world, astray, allowed, seed):
     """Camera motion is as good as the network's cameras are against their baseline, here a third
@@ -147,6 +166,37 @@ def test_cameras_a_little_astray(steps, world, astray, allowed, seed):
     assert errors.max() < allowed
 
 
+def test_scale_does_not_drift_along_a_walk(world):
+    """Every step is aligned with what the ones before left of their noise. Fitted to drawn surfels
+    instead, depth is 8 % too near after four steps, 16 % after five."""
+    steps = walk_cameras(world, "w w a a a a")
+    memory, off = ViewMemory(), np.inf
+    unit = 1 / np.median(exact_depth(world, steps[0]))
+    for k, cameras in enumerate(steps):
+        exact = exact_depth(world, cameras)
+        how = Spoilt(scale=2.0, noise=0.03, outliers=0.1, seed=k) if k else Spoilt()
+        given = replace(predicted(cameras, exact, how), points_world=None)
+        now = memory.snapshot()
+        result = align(given, cameras, now)
+        frames = Frames(np.zeros((*exact.shape, 3), np.uint8))
+        config = AssociationConfig()
+        memory.append(make_record(now, frames, cameras, result.maps, None, config))
+        if k:
+            assert sources(result.report) == {"views"}
+        off = np.median(np.log(result.maps.depth / exact / unit))
+    print(f"depth after the walk off by {off:.2%}")
+    assert abs(off) < 0.015
+
+
+def test_without_near_views_surfels_tell(memory, cameras, truth):
+    """Views that are sure of nothing any more, as after a walk elsewhere and back."""
+    blind = [replace(view, confidence=np.zeros_like(view.confidence)) for view in memory.views]
+    known = replace(memory, views=tuple(blind))
+    result = align(predicted(cameras, truth, Spoilt(scale=SCALES)), cameras, known)
+    assert sources(result.report) == {"surfels"}
+    assert scale_errors(result.report, SCALES).max() < 0.002
+
+
 @pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize(("noise", "outliers", "allowed"), [(0, 0, 0.003), (0.02, 0.2, 0.03)])
 def test_scale_and_shift(memory, cameras, truth, inverse, noise, outliers, allowed):
@@ -160,6 +210,16 @@ def test_scale_and_shift(memory, cameras, truth, inverse, noise, outliers, allow
     assert errors.max() < allowed
     assert np.abs(shifts - 0.2).max() < 0.015
     assert np.median(depth_errors(result.maps, truth)) < max(0.003, noise)
+
+
+def test_a_noisy_flat_wall_is_no_contradiction_and_a_constant_is():
+    rng = np.random.default_rng(0)
+    slope = np.linspace(0.94, 1.06, 4000).astype(np.float32)
+    noisy = (slope * np.exp(rng.normal(size=4000) * 0.05)).astype(np.float32)
+    flat, one = np.full_like(slope, 2.0), np.ones_like(slope)
+    assert robust_fit(noisy, slope, one).explained
+    assert robust_fit(flat, one, one).explained
+    assert not robust_fit(flat, slope, one).explained
 
 
 def test_without_a_shift_none_is_found(memory, cameras, truth):
@@ -248,6 +308,25 @@ def test_low_confidence_breaks_the_published_scale_and_not_ours(memory, steps, t
         assert mine < 0.002
         assert theirs > 50 * mine
         assert theirs > 0.05
+
+
+def test_a_loose_likeness_is_no_fit():
+    """Depth that follows memory, but everywhere a third off, or half of it elsewhere."""
+    rng = np.random.default_rng(0)
+    camera = Cameras.stack([Camera(np.eye(4), default_K(HW), HW)])
+    depth = np.broadcast_to(np.geomspace(1, 10, HW[1], dtype=np.float32), (1, *HW))
+    memory = ViewMemory()
+    maps = PointMaps(unproject(depth[0], camera[0])[None], depth, np.ones_like(depth))
+    frames = Frames(np.zeros((1, *HW, 3), np.uint8))
+    memory.append(make_record(memory.snapshot(), frames, camera, maps, None, AssociationConfig()))
+    loose = depth * np.exp(
+        rng.choice([-0.35, 0.35], depth.shape) + rng.normal(size=depth.shape) / 5
+    )
+    result = align(predicted(camera, loose.astype(np.float32), Spoilt()), camera, memory.snapshot())
+    assert result.report.views[0].source == "fallback"
+    assert "contradicts memory's surfels" in result.report.views[0].reason
+    result = align(predicted(camera, depth, Spoilt(scale=2.0)), camera, memory.snapshot())
+    assert scale_errors(result.report, 2.0).max() < 0.01
 
 
 def test_a_view_of_nonsense_leaves_the_others_alone(memory, cameras, truth):
@@ -342,11 +421,11 @@ def test_a_crop_fills_the_frame_from_memory(memory, cameras, truth):
     whole = predicted(cameras, truth, Spoilt(scale=2.0))
     result = align(cropped(whole), cameras, memory, fallback=np.full_like(truth, 9.0))
     maps = harmless(result)
-    assert sources(result.report) == {"memory"}
+    assert sources(result.report) == {"views"}
     beyond = np.r_[0 : HW[0] // 8, HW[0] - HW[0] // 8 : HW[0]]
     sure, depth = maps.confidence[:, beyond], maps.depth[:, beyond]
     # Cleaning may have taken some of it back.
-    assert (sure <= FILLED).all()
+    assert (sure <= LOW).all()
     shown = sure > 0
     assert shown.mean() > 0.5
     assert np.median(np.abs(depth[shown] / truth[:, beyond][shown] - 1)) < 0.01
@@ -456,6 +535,23 @@ def test_some_nan_are_only_their_own(memory, cameras, truth):
     assert scale_errors(result.report, 2.0).max() < 0.002
 
 
+@pytest.mark.parametrize("value", [1e-38, 1e-12, 1e12, 1e38])
+@pytest.mark.parametrize("known", ["memory", "empty"])
+def test_absurd_depth_never_reaches_memory(memory, cameras, frames, truth, value, known):
+    """Disks must be finite and larger than nothing, or the step would fail in memory."""
+    before = memory if known == "memory" else EMPTY
+    given = predicted(cameras, truth, Spoilt(scale=2.0))
+    points, fallback = given.points_self.copy(), fallback_of(truth)
+    points[:, ::5] = value
+    points[2] = value
+    fallback[:, ::7] = value
+    result = align(replace(given, points_self=points), cameras, before, fallback=fallback)
+    maps = harmless(result)
+    record = make_record(before, frames, cameras, maps, None, AssociationConfig())
+    record.surfels.validated()
+    assert scale_errors(result.report, result.report.views[0].line.scale)[[1, 3]].max() < 0.01
+
+
 def turned_around(cameras: Cameras) -> Cameras:
     c2w = cameras.c2w.copy()
     c2w[:, :3, :3] = rotation_y(math.pi) @ c2w[:, :3, :3]
@@ -472,7 +568,7 @@ def test_no_overlap_is_placed_by_camera_motion(world, memory, steps):
     given = predicted(away, exact, Spoilt(scale=2.0), origin=steps[0].c2w[0])
     result = align(given, away, memory)
     assert sources(result.report) <= {"poses", "step"}
-    assert all("no overlap with memory" in view.reason for view in result.report.views)
+    assert all("no overlap with memory's surfels" in view.reason for view in result.report.views)
     assert scale_errors(result.report, 2.0).max() < 0.01
 
 
@@ -487,7 +583,7 @@ def test_one_place_is_no_motion(world, memory, steps, turn):
     exact = exact_depth(world, still)
     given = predicted(still, exact, Spoilt(scale=2.0))
     seen = align(given, still, memory)
-    assert sources(seen.report) == {"memory"}
+    assert sources(seen.report) == {"views"}
     assert scale_errors(seen.report, 2.0).max() < 0.002
 
     began = align(given, still, EMPTY)
@@ -502,6 +598,17 @@ def test_one_place_is_no_motion(world, memory, steps, turn):
     assert sources(unseen.report) == {"fallback"}
     assert "too close together" in unseen.report.views[0].reason
     assert (unseen.maps.confidence <= UNTRUSTED).mean() > 0.9
+
+
+def test_too_small_a_motion_tells_nothing(world, steps):
+    """A hundredth of the median depth: the network's own error would be all there is."""
+    here = steps[0][0]
+    c2w = np.stack([here.c2w] * 4)
+    c2w[:, 2, 3] += np.linspace(0, 0.01, 4)
+    still = Cameras(c2w, np.stack([here.K] * 4), here.hw)
+    result = align(predicted(still, exact_depth(world, still), Spoilt(scale=2.0)), still, EMPTY)
+    assert result.report.views[0].source == "median"
+    assert "too close together" in result.report.views[0].reason
 
 
 def test_contradicting_motion_is_not_believed(world, steps):

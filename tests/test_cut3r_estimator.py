@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,14 +20,13 @@ from numpy.typing import NDArray
 from vmem.backends import Backend
 from vmem.cameras import Camera, Cameras, pixel_rays
 from vmem.geometry.alignment import LOW
-from vmem.geometry.base import PointMaps
 from vmem.geometry.cut3r.config import NotFiniteStateError
 from vmem.geometry.cut3r.estimator import Cut3rEstimator, KeptState
 from vmem.geometry.cut3r.loading import Network
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.geometry.predicted import Predicted
 from vmem.memory import MemorySnapshot
-from vmem.progress import Cancelled, CancelToken, Progress
+from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 from vmem.session import Session
 from vmem.surfels import MIN_CONFIDENCE
 from vmem.views import Frames
@@ -48,8 +46,15 @@ class Told(Cut3rEstimator):
         self.spoil = spoil
         self.shown: list[int] = []
 
-    def predict(self, frames: Frames, cameras: Cameras, *rest: Any) -> Any:
-        predicted, kept, remarks = super().predict(frames, cameras, *rest)
+    def predict(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        on_progress: OnProgress,
+        cancel: CancelToken,
+    ) -> tuple[Predicted, KeptState, list[str]]:
+        predicted, kept, remarks = super().predict(frames, cameras, memory, on_progress, cancel)
         self.shown.append(kept.state.views)
         return self.spoil(predicted, cameras) if self.spoil else predicted, kept, remarks
 
@@ -356,7 +361,6 @@ def test_maps_have_no_state_of_estimators_without_one(session):
     session.move("w")
     assert all(view.geometry_state is None for view in session.snapshot().views)
     assert session.history.head.record.note == ""
-    assert PointMaps(*(np.zeros(0, np.float32),) * 3).note == ""
 
 
 def test_the_first_camera_is_the_layouts():

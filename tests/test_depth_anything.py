@@ -211,7 +211,7 @@ def scene() -> tuple[MemorySnapshot, Frames, Cameras, F32]:
 def test_depth_comes_back_from_scale_shift_and_noise(scene, scale, shift, noise, within):
     memory, frames, cameras, truth = scene
     maps = telling(spoilt(truth, scale, shift, noise)).estimate(frames, cameras, memory)
-    assert maps.note.count("by memory") == 4
+    assert maps.note.count("by views") == 4
     assert wrong(maps, truth) < within
     sure = maps.confidence > 0
     for i, camera in enumerate(cameras):
@@ -291,7 +291,7 @@ def test_nonsense_of_one_view_costs_that_view(scene, say: Callable[..., F32]):
     inverse = spoilt(truth, 2.0, 0.1)
     inverse[2] = say(truth[2].shape)
     maps = telling(inverse).estimate(frames, cameras, memory)
-    assert maps.note.count("by memory") == 3
+    assert maps.note.count("by views") == 3
     assert "view 2 by fallback" in maps.note
     assert maps.confidence[2].max() <= LOW
     assert np.isfinite(maps.depth).all()
@@ -307,7 +307,7 @@ def test_sky_is_far_and_remembered_by_nobody(scene):
     inverse[:, :30] = RNG.uniform(0, 1e-3, inverse[:, :30].shape) * inverse.max()
     inverse[1, 80, 80] = np.nan
     maps = telling(inverse).estimate(frames, cameras, memory)
-    assert maps.note.count("by memory") == 4
+    assert maps.note.count("by views") == 4
     assert not maps.confidence[:, :30].any()
     assert maps.confidence[1, 80, 80] == 0
     for depth, confidence in zip(maps.depth, maps.confidence, strict=True):

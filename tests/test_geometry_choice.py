@@ -15,8 +15,10 @@ from vmem.__main__ import Walk
 from vmem.backends import BackendError, create_backend, geometry_of
 from vmem.checkpoints import CheckpointError, read_state
 from vmem.doctor import report
+from vmem.generation.diffusion.memory_presets import GIB
 from vmem.generation.diffusion.networks import forget_networks
 from vmem.generation.diffusion.settings import DiffusionSettings
+from vmem.geometry.cut3r import loading
 from vmem.geometry.cut3r.config import Cut3rConfig
 from vmem.geometry.cut3r.estimator import Cut3rEstimator
 from vmem.geometry.cut3r.loading import (
@@ -181,6 +183,15 @@ def test_half_precision_is_the_decoders_only(monkeypatch):
     assert wanted.own_points is not None
     off = (said.own_points - wanted.own_points).norm() / wanted.own_points.norm()
     assert 0 < off < 0.05
+
+
+def test_only_with_room_to_spare_the_network_waits_on_the_gpu(monkeypatch):
+    """As the 24gb preset; a GPU too small for the generator may still do for this network."""
+    gpu = torch.device("cuda", 0)
+    free = iter([30 * GIB, 16 * GIB, 4 * GIB])
+    monkeypatch.setattr("vmem.generation.diffusion.devices.free_memory", lambda device: next(free))
+    anywhere = replace(CPU, device="auto")
+    assert [loading._stays(anywhere, gpu) for _ in range(3)] == [True, False, False]
 
 
 def test_a_file_without_settings_is_refused(tmp_path, monkeypatch):

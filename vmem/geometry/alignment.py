@@ -1,12 +1,12 @@
 """Predicted depth brought to known cameras and to the memory, new frames only.
 
 A network knows depth up to a scale (and, of one image, a shift). Each new view is fitted to the
-first of these that can tell: the surfels of memory as the view sees them; the views of the same
-step that were fitted before; the known camera motion. In an empty memory one view begins, by motion
-or else by the convention that its median depth is 1. Nothing is optimised over all views, and
-intrinsics are the known ones: depth comes from the network, the direction from the camera's ray. A
-view that nothing can place keeps the depth that the caller has, with low confidence, and the report
-says why.
+first of these that can tell: depth of the stored views nearest in pose; the surfels of memory as
+drawn; the views of the same step that were fitted before; the known camera motion. In an empty
+memory one view begins, by motion or else by the convention that its median depth is 1. Nothing is
+optimised over all views, and intrinsics are the known ones: depth comes from the network, the
+direction from the camera's ray. A view that nothing can place keeps the depth that the caller has,
+with low confidence, and the report says why.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from vmem.geometry.base import PointMapError, PointMaps
 from vmem.geometry.cleaning import Neighbour, cleaned, nearest
 from vmem.geometry.pose_scale import PoseScale, scale_from_poses
 from vmem.geometry.predicted import FramedDepth, Predicted, framed
-from vmem.geometry.robust_fit import DepthLine, Shift, robust_fit, weighted_median
+from vmem.geometry.robust_fit import REACH, DepthLine, Shift, robust_fit, weighted_median
 from vmem.raster import rasterize
 from vmem.surfels import MIN_CONFIDENCE, POINTS_PER_FRAME, cell_centres, grid_size
 from vmem.views import F32
@@ -38,10 +38,21 @@ from vmem.views import F32
 if TYPE_CHECKING:
     from vmem.memory import MemorySnapshot
 
-Source = Literal["memory", "step", "poses", "layout", "median", "fallback"]
-"""What placed a view: surfels, other views of its step, camera motion, the caller's own depth (in
-an empty memory, if a shift is wanted), the convention that median depth is 1; or nothing did."""
+Source = Literal["views", "surfels", "step", "poses", "layout", "median", "fallback"]
+"""What placed a view: stored views near it, drawn surfels, other views of its step, camera motion,
+the caller's own depth (in an empty memory, if a shift is wanted), the convention that median depth
+is 1; or nothing did."""
 
+WHERE: dict[Source, str] = {
+    "views": "the stored views near it",
+    "surfels": "memory's surfels",
+    "step": "the step's other views",
+    "layout": "the layout",
+}
+FITTED_VIEWS = 4
+"""Stored views, the nearest in pose, to which a new one is fitted."""
+FITTED_SAMPLES = 8192
+"""Pixels that are fitted at most, evenly spread."""
 MIN_OVERLAP = 0.05
 """Share of the image that must show known depth for a fit to it."""
 MIN_USABLE = 0.05
@@ -50,10 +61,9 @@ MIN_AGREEING = 0.4
 """Share of the overlap that a fit must bring within a tenth of what is known."""
 MAX_RESIDUAL = 0.15
 """Median relative difference above which a fit is none."""
-FILLED = 0.5
-"""Confidence of memory's depth where the network did not look."""
 LOW = 0.2
-"""Confidence of fallback depth that agrees with memory, or begins it."""
+"""Confidence of memory's depth where the network did not look, and of fallback depth that agrees
+with memory, or begins it. No later view is fitted to such depth."""
 UNTRUSTED = 0.5 * MIN_CONFIDENCE
 """Confidence of fallback depth elsewhere: too little to link or spawn."""
 
@@ -119,7 +129,7 @@ def align(
 
     ``fallback`` (T, H, W) f32 z-depth is what a view keeps that cannot be placed; without it, what
     memory shows there, or else its median. Where the network did not look, depth is memory's with
-    confidence FILLED, else the fallback's with 0. Fallback depth of a view that cannot be placed
+    confidence LOW, else the fallback's with 0. Fallback depth of a view that cannot be placed
     has confidence LOW where memory agrees with it, and in the first view of an empty memory,
     UNTRUSTED elsewhere. The cost does not depend on the number of stored
     views, but for one vectorised pose distance. Bad predictions and impossible cameras end in a
@@ -202,7 +212,11 @@ class _Job:
             if not usable[i]:
                 self.reasons[i] = self.reasons[i] or "the network is sure of hardly anything"
                 continue
-            out[i] = self.fitted(i, self.remembered(i), "memory")
+            if len(self.memory.surfels) == 0:
+                self.reasons[i] = "memory is empty"
+                continue
+            out[i] = self.fitted(i, self.stored(i), "views")
+            out[i] = out[i] or self.fitted(i, self.drawn(i), "surfels")
         waiting = [i for i in range(n) if usable[i] and out[i] is None]
         if not waiting:
             return out
@@ -221,8 +235,24 @@ class _Job:
                 self.reasons[i] += f"; {poses.reason or 'nor does its camera tell the scale'}"
         return out
 
-    def remembered(self, i: int) -> F32:
-        """Memory's depth (1, gh, gw) from view i, 0 where it shows nothing."""
+    def stored(self, i: int) -> F32:
+        """Depth (J, gh, gw) from view i of what stored views near it saw, 0 where nothing.
+
+        Before the surfels: those are the nearest of all layers that noisy depth has left, and every
+        step fitted to them comes nearer. Single views have no such bias.
+        """
+        camera, out = self.cameras[i].resized(self.grid), []
+        for k in nearest(camera.c2w, self.memory.poses, FITTED_VIEWS):
+            view = self.memory.views[k]
+            grid = grid_size(view.camera.hw, POINTS_PER_FRAME)
+            cell = np.ix_(*cell_centres(view.camera.hw, grid))
+            # Depth of LOW confidence is no network's.
+            depth = np.where(view.confidence[cell] > LOW, view.depth[cell], 0)
+            out.append(_splatted(depth, view.camera.resized(grid), camera))
+        return np.array(out, np.float32).reshape(-1, *self.grid)
+
+    def drawn(self, i: int) -> F32:
+        """Surfels' depth (1, gh, gw) from view i, 0 where there are none."""
         camera = self.cameras[i].resized(self.grid)
         return rasterize(self.memory.surfels, camera, blocks=self.memory.blocks).depth[None]
 
@@ -239,19 +269,18 @@ class _Job:
 
     def fitted(self, i: int, known: F32, source: Source) -> ViewAlignment | None:
         """View i fitted to depths (J, gh, gw) known there; None, with a reason, if it cannot be."""
-        where = {"memory": "memory", "layout": "the layout"}.get(source, "the step's other views")
+        where = WHERE[source]
         both = (known > 0) & (self.depth[i] > 0) & (self.confidence[i] >= MIN_CONFIDENCE)
         overlap = float(both.any(axis=0).mean()) if len(both) else 0.0
         reason = ""
-        if source == "memory" and len(self.memory.surfels) == 0:
-            reason = "memory is empty"
-        elif overlap < MIN_OVERLAP or both.sum() < 16:
+        if overlap < MIN_OVERLAP or both.sum() < 16:
             reason = f"no overlap with {where}"
         else:
-            mine, sure = (
-                np.broadcast_to(a[i], both.shape)[both] for a in (self.depth, self.confidence)
-            )
-            fit = robust_fit(mine, known[both], sure, self.config.shift)
+            at = np.flatnonzero(both)
+            at = at[np.linspace(0, len(at) - 1, min(len(at), FITTED_SAMPLES)).astype(int)]
+            pixel = at % self.depth[i].size
+            mine, sure = (a[i].ravel()[pixel] for a in (self.depth, self.confidence))
+            fit = robust_fit(mine, known.ravel()[at], sure, self.config.shift)
             if not fit.explained:
                 reason = f"predicted depth does not follow {where}"
             elif fit.agreeing < MIN_AGREEING or fit.residual > MAX_RESIDUAL:
@@ -299,7 +328,7 @@ class _Job:
         if fallback is None:
             drawn = shown[shown > 0]
             fallback = np.where(shown > 0, shown, np.median(drawn) if len(drawn) else 1.0)
-        fine = np.isfinite(fallback) & (fallback > 0)
+        fine = (fallback > REACH[0]) & (fallback < REACH[1])
         backup = np.where(fine, fallback, 1).astype(np.float32)
         if view.source == "fallback":
             agrees = begins | ((shown > 0) & (np.abs(shown - backup) <= 0.1 * backup))
@@ -309,7 +338,7 @@ class _Job:
         confidence = self.given.confidence[i] * (depth > 0)
         filled = ~inside & (shown > 0)
         depth = np.where(filled, shown, np.where(depth > 0, depth, backup))
-        return depth, np.where(filled, FILLED, confidence).astype(np.float32)
+        return depth, np.where(filled, LOW, confidence).astype(np.float32)
 
 
 def _camera_error(camera: Camera) -> str:

@@ -66,10 +66,10 @@ def why_no_cut3r(diffusion: DiffusionSettings) -> str:
     absent = _absent("cut3r")
     if absent:
         return absent
-    from vmem.generation.diffusion.devices import memory_preset, pick_device
+    from vmem.generation.diffusion.devices import pick_device
 
     try:
-        memory_preset(diffusion, pick_device(diffusion.device))
+        pick_device(diffusion.device)
     except VMemError as error:
         return f"{error} (VMEM_DEVICE=cpu runs it on the CPU, in seconds to minutes a step)"
     return ""

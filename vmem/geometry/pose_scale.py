@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras import FloatArray
+from vmem.cameras import LARGEST, FloatArray
 from vmem.geometry.predicted import Predicted, mapped_confidence
 from vmem.geometry.robust_fit import weighted_median
 from vmem.geometry.similarity import Similarity, nearest_rotation, similarity
@@ -70,7 +70,7 @@ def scale_from_poses(
     there, true = there[first] - there[second], true[first] - true[second]
     moved, distance = np.linalg.norm(there, axis=1), np.linalg.norm(true, axis=1)
     apart = (moved > 1e-9 * max(depths)) & (distance > 1e-9)
-    if not apart.any() or moved.max() < MIN_BASELINE * float(np.median(depths)):
+    if not apart.any():
         return PoseScale(scales, "the cameras stand too close together to tell scale")
     there, true, moved, distance = (a[apart] for a in (there, true, moved, distance))
     cosine = np.sum(there * true, axis=1) / (moved * distance)
@@ -101,7 +101,7 @@ def motion_of(predicted: Predicted, i: int) -> Similarity | None:
     rows, columns, weight = sure
     own = predicted.points_self[i, rows, columns].astype(np.float64)
     common = predicted.points_world[i, rows, columns].astype(np.float64)
-    fine = np.isfinite(common).all(axis=1)
+    fine = (np.abs(common) < LARGEST).all(axis=1)
     if fine.sum() < 16:
         return None
     own, common, weight = own[fine], common[fine], weight[fine]
@@ -131,7 +131,8 @@ def _trusted(
     """(rows, columns, weight) of at most _SAMPLES pixels with something in them; None if few."""
     points = predicted.points_self[i]
     weight = mapped_confidence(predicted.confidence[i])
-    fine = np.isfinite(points).all(axis=-1) & (points[..., 2] > 0) & (weight > 0)
+    z = points[..., 2]
+    fine = (np.abs(points) < LARGEST).all(axis=-1) & (z > 1 / LARGEST) & (weight > 0)
     rows, columns = np.nonzero(fine)
     if len(rows) < 16:
         return None

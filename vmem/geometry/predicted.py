@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras import FloatArray
+from vmem.cameras import LARGEST, FloatArray
 from vmem.geometry.base import PointMapError
 from vmem.views import F32
 
@@ -86,7 +86,7 @@ def framed(predicted: Predicted, hw: tuple[int, int]) -> FramedDepth:
     """The predicted z-depth on the pixels of frames of ``hw``: interpolated on surfaces, the
     nearest pixel's across edges. Known rays give the direction (vmem/geometry/alignment.py)."""
     z = predicted.points_self[..., 2]
-    fine = np.isfinite(predicted.points_self).all(axis=-1) & (z > 0)
+    fine = np.isfinite(predicted.points_self).all(axis=-1) & (z > 1 / LARGEST) & (z < LARGEST)
     fine &= np.isfinite(predicted.confidence)
     depth = np.where(fine, z, 0).astype(np.float32)
     sure = np.where(fine, mapped_confidence(predicted.confidence), 0).astype(np.float32)

@@ -17,6 +17,8 @@ from vmem.views import F32
 Shift = Literal["none", "depth", "inverse"]
 """What a network leaves open beside scale: nothing, a shift of depth, or one of inverse depth."""
 
+REACH = (1e-4, 1e6)
+"""Scene units within which depth is believed; disks of points beyond would not be disks."""
 NEAR = 0.1
 """Relative difference up to which a sample agrees with the fit."""
 MIN_SPREAD = 1.2
@@ -25,8 +27,11 @@ SHIFT_GAIN = 0.8
 """A shift is used if it leaves at most this share of the residual."""
 MAX_UNEXPLAINED = 0.7
 """A fit explains known depth if it leaves at most this share of its own variation."""
-FLAT = 0.06
-"""Residual up to which it need not: noise hides what little a flat wall varies."""
+FLAT = 0.12
+"""Residual up to which it need not, if the depth given varies as much: noise hides what little
+there is on a flat wall."""
+EVEN = 0.01
+"""Variation of known depth (median deviation of its logarithm) up to which a constant is right."""
 _ROUNDS = 12
 _PAIRS = 96
 _SAMPLES = 1024
@@ -44,14 +49,14 @@ class DepthLine:
     inverse: bool = False
 
     def applied(self, depth: F32) -> F32:
-        """Depth (...) f32 fitted; 0 where nothing positive is left, or nothing was given."""
+        """Depth (...) f32 fitted; 0 where that is out of REACH, or nothing was given."""
         given = np.where(depth > 0, depth, 1).astype(np.float64)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             if self.inverse:
                 line = 1 / (self.scale / given + self.shift)
             else:
                 line = self.scale * given + self.shift
-            fine = (depth > 0) & (line > 0) & (line < np.finfo(np.float32).max)
+            fine = (depth > 0) & (line > REACH[0]) & (line < REACH[1])
             return np.where(fine, line, 0).astype(np.float32)
 
 
@@ -87,12 +92,13 @@ def robust_fit(measured: F32, known: F32, weight: F32, shift: Shift = "none") ->
         left = weighted_median(np.abs(other), w)
         if slope > 0 and left <= SHIFT_GAIN * residual:
             line, error, residual = DepthLine(slope, offset, inverse), other, left
-    varies = weighted_median(np.abs(np.log(y) - weighted_median(np.log(y), w)), w)
+    given, varies = (_variation(np.log(side), w) for side in (x, y))
+    constant = varies > EVEN and given < 0.5 * varies
     return RobustFit(
         line,
         residual,
         float(w[np.abs(error) <= NEAR].sum() / w.sum()),
-        residual <= max(MAX_UNEXPLAINED * varies, FLAT),
+        residual <= MAX_UNEXPLAINED * varies or (residual <= FLAT and not constant),
     )
 
 
@@ -101,6 +107,10 @@ def weighted_median(values: FloatArray, weight: FloatArray) -> float:
     order = np.argsort(values)
     total = np.cumsum(weight[order])
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
+def _variation(values: FloatArray, weight: FloatArray) -> float:
+    return weighted_median(np.abs(values - weighted_median(values, weight)), weight)
 
 
 def _biweight(error: FloatArray, weight: FloatArray) -> FloatArray:

@@ -29,6 +29,7 @@ from vmem.generation.diffusion.devices import (
     pick_dtype,
     placed,
 )
+from vmem.generation.diffusion.memory_presets import NotEnoughMemoryError
 from vmem.generation.diffusion.settings import DiffusionSettings
 from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
 from vmem.geometry.cut3r.network import Cut3r
@@ -61,7 +62,7 @@ def borrowed(
     """The network on its device for the block alone, loaded first where it is not.
 
     Only with the roomiest memory preset of ``settings`` it stays on a GPU between blocks. Raises
-    CheckpointError, Cut3rError, DeviceError, NotEnoughMemoryError, Cancelled (also while waiting).
+    CheckpointError, DeviceError, Cancelled (also while waiting).
     """
     while not _busy.acquire(timeout=0.05):
         on_progress(Progress("waiting for another walk", 0, 1))
@@ -109,7 +110,7 @@ def load_network(
     off by half a percent. Raises as `borrowed` does.
     """
     device = pick_device(settings.device)
-    dtype, memory = pick_dtype(device), memory_preset(settings, device)
+    dtype = pick_dtype(device)
 
     def loading(progress: Progress) -> None:
         on_progress(Progress("weights", progress.done, progress.total))
@@ -129,8 +130,7 @@ def load_network(
         raise CheckpointError(f"{files[0]}: {error}", "get the released file") from error
     with torch.device("meta"):
         net = Cut3r(config)
-    stays = memory.network_stays and memory.codecs_stay
-    home = device if stays else torch.device("cpu")
+    home = device if _stays(settings, device) else torch.device("cpu")
     load_strict(net, state, what="CUT3R", on_progress=loading, cancel=cancel)
     for name, child in net.named_children():
         child.to(home, torch.float32 if name == "downstream_head" else dtype)
@@ -138,6 +138,16 @@ def load_network(
         parameter.data = parameter.data.to(home, dtype)
     log.info("CUT3R on %s, %s", device, str(dtype).removeprefix("torch."))
     return Network(net, device, (*_stamp(files), str(dtype)))
+
+
+def _stays(settings: DiffusionSettings, device: torch.device) -> bool:
+    """Whether there is room beside the generator. A GPU too small for that may still do for this
+    network alone."""
+    try:
+        memory = memory_preset(settings, device)
+    except NotEnoughMemoryError:
+        return False
+    return memory.network_stays and memory.codecs_stay
 
 
 def with_head_sizes(config: Cut3rConfig, state: Mapping[str, Tensor]) -> Cut3rConfig:
