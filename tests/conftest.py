@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +15,10 @@ from vmem.backends import Backend
 from vmem.memory import MemorySnapshot
 from vmem.raster.gpu import GpuEngine
 from vmem.session import Session
+
+# Whatever weights this machine has, a walk of the tests takes none but those that a test names.
+os.environ.pop("HF_HUB_CACHE", None)
+os.environ["HF_HOME"] = os.path.join(tempfile.gettempdir(), "vmem-tests-have-no-hub")
 
 # The same examples on every run, and no test that fails because a machine was slow.
 settings.register_profile("vmem", deadline=None, derandomize=True, max_examples=30)

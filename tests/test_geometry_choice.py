@@ -59,7 +59,8 @@ def here(files, monkeypatch):
     monkeypatch.setenv("VMEM_DEVICE", "cpu")
     monkeypatch.setenv("VMEM_SIZE", str(SIZE))
     monkeypatch.setenv("VMEM_PRESET", "fast")
-    monkeypatch.delenv("VMEM_GEOMETRY", raising=False)
+    for variable in ("VMEM_GEOMETRY", "VMEM_DEPTH_ANYTHING"):
+        monkeypatch.delenv(variable, raising=False)
     yield
     forget_network()
     forget_networks()
@@ -95,6 +96,22 @@ def test_a_walk_by_the_released_model_with_cut3r():
     assert len(memory.surfels) > 0
     assert session.undo()
     assert session.snapshot().views[-1].geometry_state.state.views == 5
+
+
+def test_a_walk_by_the_released_model_with_depth_anything(tmp_path, monkeypatch, no_weights):
+    tiny.write_depth_anything(tmp_path)
+    monkeypatch.setenv("VMEM_DEPTH_ANYTHING", str(tmp_path))
+    config = SessionConfig(target_views=2, context_views=3)
+    session = Session.open(box_photo((SIZE, SIZE)), backend="vmem", config=config)
+    assert session.backend.label.endswith("depth: Depth Anything V2 Small (its weights are here)")
+    assert (session.backend.estimated_depth, session.backend.aligned_depth) == (False, True)
+    for word in "wa":
+        assert session.move(word).record.note.startswith("alignment: view 0 by ")
+    memory = session.snapshot()
+    assert len(memory.views) == 5
+    assert all(np.isfinite(view.depth).all() for view in memory.views)
+    assert session.undo()
+    assert len(session.snapshot().views) == 3
 
 
 def test_a_walk_from_the_command_line_says_how_views_were_placed(tmp_path, capsys, monkeypatch):

@@ -55,7 +55,12 @@ def test_the_viewer_does_not_know_who_starts_it():
 
 
 def test_the_engine_imports_torch_only_where_it_is_used():
-    networks = {ROOT / "vmem" / "generation" / "diffusion", ROOT / "vmem" / "geometry" / "cut3r"}
+    geometry = ROOT / "vmem" / "geometry"
+    networks = {
+        ROOT / "vmem" / "generation" / "diffusion",
+        geometry / "cut3r",
+        geometry / "depth_anything",
+    }
     for path in sources("vmem"):
         if networks & set(path.parents):
             continue

@@ -417,7 +417,8 @@ def test_the_command_tries_the_other_parts_too(hub, tmp_path):
     assert done.returncode == 1
     assert done.stdout == ""
     lines = done.stderr.splitlines()
-    assert len(lines) == 4
-    for line, word in zip(lines, ("vmem", "cut3r", "autoencoder", "CLIP"), strict=True):
+    assert len(lines) == 5
+    words = ("vmem", "cut3r", "autoencoder", "CLIP", "Depth-Anything")
+    for line, word in zip(lines, words, strict=True):
         assert line.startswith("error: ")
         assert word in line

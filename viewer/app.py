@@ -51,9 +51,10 @@ class ViewerConfig:
     """The photo to walk into; a sample if none is given."""
     backend: str = "auto"
     """What makes the frames: auto, preview, world (exact procedural scene) or vmem."""
-    geometry: Literal["auto", "layout", "cut3r"] | None = None
-    """Where depth comes from: layout (of the room, from each photo) or cut3r (a network on all
-    frames); VMEM_GEOMETRY if not given, else auto: cut3r with vmem if its weights are here."""
+    geometry: Literal["auto", "layout", "depth-anything", "cut3r"] | None = None
+    """Where depth comes from: layout (of the room, from each photo), depth-anything (a network on
+    the photo, with vmem on all frames) or cut3r (a network on all frames); VMEM_GEOMETRY if not
+    given, else auto: the best whose weights are here, with preview no cut3r."""
     preset: Literal["reference", "balanced", "fast"] = "balanced"
     """Sampler of the vmem backend: reference (50 steps, as published), balanced or fast."""
     host: str = "127.0.0.1"

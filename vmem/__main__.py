@@ -27,8 +27,10 @@ class Walk:
     q e strafe left/right, r f up/down, t g pitch up/down."""
     backend: str = "auto"
     """auto, preview, world or vmem."""
-    geometry: Literal["auto", "layout", "cut3r"] | None = None
-    """Where depth comes from: room layout or the CUT3R network; VMEM_GEOMETRY, else auto."""
+    geometry: Literal["auto", "layout", "depth-anything", "cut3r"] | None = None
+    """Where depth comes from: room layout, the Depth Anything network on the photo (with vmem on
+    all frames), or CUT3R on all frames; VMEM_GEOMETRY, else auto: the best whose weights are here.
+    """
     seed: int = 0
     """Fixes everything that is invented."""
     size: int | None = None

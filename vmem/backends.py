@@ -181,11 +181,11 @@ def create_backend(
     made = builders[resolved](seed, size, diffusion)
     if chosen not in ESTIMATORS or (chosen == "layout" and resolved != "vmem"):
         return made
-    aligned = chosen in ALIGNED
+    aligned = chosen in ALIGNED[resolved]
     return replace(
         made,
         label=f"{made.label}; {LABELS[chosen]} ({why})",
         geometry=ESTIMATORS[chosen](diffusion),
-        estimated_depth=not aligned,
+        estimated_depth=made.estimated_depth and not aligned,
         aligned_depth=aligned,
     )

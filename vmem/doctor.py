@@ -139,11 +139,15 @@ def _backends() -> list[str]:
 
 def _geometry() -> list[str]:
     rows = ["ok       layout: runs anywhere; a room's layout for the photo"]
-    try:
-        geometry_of("vmem", "cut3r")
-        rows.append("ok       cut3r: point maps from all frames, aligned with the memory")
-    except VMemError as error:
-        rows.append(f"no       {error}")
+    for name, what in (
+        ("depth-anything", "depth of the photo, and of frames whose depth nobody knows"),
+        ("cut3r", "point maps from all frames, aligned with the memory"),
+    ):
+        try:
+            geometry_of("vmem", name)
+            rows.append(f"ok       {name}: {what}")
+        except VMemError as error:
+            rows.append(f"no       {error}")
     for backend in ("preview", "vmem"):
         try:
             name, why = geometry_of(backend)

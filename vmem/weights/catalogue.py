@@ -107,6 +107,8 @@ OPEN_CLIP = (
     (Source(_CLIP, "open_clip_pytorch_model.bin"),),
 )
 
+_DEPTH = "depth-anything/Depth-Anything-V2-Small-hf"
+
 PARTS = {
     part.name: part
     for part in (
@@ -143,6 +145,14 @@ PARTS = {
             # The text tower comes with it: 986 M parameters in all.
             3_940_000_000,
         ),
+        Part(
+            "depth-anything",
+            "Depth Anything V2 Small, a light network for depth",
+            24_785_089,
+            "VMEM_DEPTH_ANYTHING",
+            ((Source(_DEPTH, "model.safetensors"), Source(_DEPTH, "config.json")),),
+            99_200_000,
+        ),
     )
 }
 
@@ -165,7 +175,14 @@ TAESD = Part(
 
 def command_for(source: Source) -> str:
     """The command that downloads a file again: of its part, or of all parts for a file of none."""
-    for part in PARTS.values():
-        if any(source.path == known.path for layout in part.layouts for known in layout):
-            return part.command
+    known = [
+        (file.repo != source.repo, part)
+        for part in PARTS.values()
+        for layout in part.layouts
+        for file in layout
+        if file.path == source.path
+    ]
+    # Parts share some paths; a repository named in place of the usual one is nobody's.
+    if known:
+        return min(known, key=lambda pair: pair[0])[1].command
     return "python -m vmem weights download"

@@ -26,7 +26,9 @@ class Weights:
     action: tyro.conf.Positional[Literal["status", "download"]] = "status"
     """What to do."""
 
-    part: tyro.conf.Positional[Literal["all", "vmem", "cut3r", "vae", "clip"]] = "all"
+    part: tyro.conf.Positional[Literal["all", "vmem", "cut3r", "vae", "clip", "depth-anything"]] = (
+        "all"
+    )
     """Which network's weights."""
 
     json: bool = False

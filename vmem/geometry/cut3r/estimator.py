@@ -20,7 +20,6 @@ from vmem.cameras import Camera, Cameras, FloatArray
 from vmem.generation.diffusion.devices import free_unused, is_out_of_memory
 from vmem.generation.diffusion.memory_presets import NotEnoughMemoryError
 from vmem.generation.diffusion.settings import DiffusionSettings
-from vmem.geometry.alignment import MIN_OVERLAP, Aligned, align
 from vmem.geometry.base import PointMaps
 from vmem.geometry.cut3r.config import NotFiniteStateError
 from vmem.geometry.cut3r.heads import Prediction
@@ -28,12 +27,10 @@ from vmem.geometry.cut3r.loading import Network, borrowed
 from vmem.geometry.cut3r.network import State
 from vmem.geometry.cut3r.preprocess import SIZE, Crop, crop_maps, prepare
 from vmem.geometry.layout import LayoutEstimator
+from vmem.geometry.layout_fallback import align_or_lay_out
 from vmem.geometry.predicted import Predicted
-from vmem.geometry.robust_fit import robust_fit
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.raster import rasterize
-from vmem.surfels import POINTS_PER_FRAME, cell_centres, grid_size
-from vmem.views import F32, U8, Frames, View
+from vmem.views import U8, Frames, View
 
 if TYPE_CHECKING:
     from vmem.memory import MemorySnapshot
@@ -95,13 +92,8 @@ class Cut3rEstimator:
         cancel = cancel or CancelToken()
         predicted, kept, remarks = self.predict(frames, cameras, memory, on_progress, cancel)
         cancel.check()
-        aligned = align(predicted, cameras, memory)
-        unplaced = [i for i, v in enumerate(aligned.report.views) if v.source == "fallback"]
-        maps = aligned.maps
-        if unplaced:
-            aligned = self._with_layout(unplaced, aligned, predicted, frames, cameras, memory)
-            maps = aligned.maps
-        return replace(maps, state=kept, note="; ".join([str(aligned.report), *remarks]))
+        aligned = align_or_lay_out(predicted, frames, cameras, memory)
+        return replace(aligned.maps, state=kept, note="; ".join([str(aligned.report), *remarks]))
 
     def predict(
         self,
@@ -150,33 +142,6 @@ class Cut3rEstimator:
     def _show_again(self, run: _Run, view: View) -> None:
         image, _ = prepare(view.rgb[None], self.size, whole_square=True)
         run.show(image[0], view.camera.c2w, ())
-
-    def _with_layout(
-        self,
-        unplaced: list[int],
-        aligned: Aligned,
-        predicted: Predicted,
-        frames: Frames,
-        cameras: Cameras,
-        memory: MemorySnapshot,
-    ) -> Aligned:
-        """Aligned anew with the layout's depth for the views that nothing placed; what the layout
-        does not know (the sky) stays unknown."""
-        some = np.array(unplaced)
-        given = Frames(
-            frames.rgb[some],
-            None if frames.depth is None else frames.depth[some],
-            confidence=None if frames.confidence is None else frames.confidence[some],
-        )
-        layout = self._layout.estimate(given, Cameras.stack([cameras[i] for i in unplaced]), memory)
-        fallback = aligned.maps.depth.copy()
-        for i, depth in zip(unplaced, layout.depth, strict=True):
-            scaled = depth if frames.depth is not None else _as_memory(depth, cameras[i], memory)
-            fallback[i] = scaled
-        again = align(predicted, cameras, memory, fallback=fallback)
-        confidence = again.maps.confidence.copy()
-        confidence[some] = np.where(layout.confidence > 0, confidence[some], 0)
-        return replace(again, maps=replace(again.maps, confidence=confidence))
 
 
 @dataclass(eq=False)
@@ -234,14 +199,3 @@ def _as_predicted(
     (h, w), (left, top, right, bottom) = crop.frame_hw, crop.frame_box
     window = (max(left / w, 0), max(top / h, 0), min(right / w, 1), min(bottom / h, 1))
     return Predicted(own, confidence, window, points_world=world, origin=origin)
-
-
-def _as_memory(depth: F32, camera: Camera, memory: MemorySnapshot) -> F32:
-    """A layout's depth (H, W) brought to memory's unit, if memory shows enough there."""
-    grid = grid_size(camera.hw, POINTS_PER_FRAME)
-    shown = rasterize(memory.surfels, camera.resized(grid), blocks=memory.blocks).depth
-    known = shown > 0
-    if known.mean() < MIN_OVERLAP:
-        return depth
-    mine = depth[np.ix_(*cell_centres(camera.hw, grid))][known]
-    return robust_fit(mine, shown[known], np.ones_like(mine)).line.applied(depth)

@@ -1,0 +1,175 @@
+"""Depth of single images by Depth Anything V2, tied to memory: the light geometry.
+
+The network says inverse depth up to a scale and a shift, anew for every frame; alignment
+(vmem.geometry.alignment) finds both: from memory, and for the photo from its layout, whose unit is
+the walk's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.cameras import Camera, Cameras, unproject
+from vmem.generation.diffusion.settings import DiffusionSettings
+from vmem.geometry.alignment import Aligned, AlignmentConfig, align
+from vmem.geometry.base import PointMaps
+from vmem.geometry.layout import SKY_DISTANCE, LayoutEstimator
+from vmem.geometry.layout_fallback import align_or_lay_out
+from vmem.geometry.predicted import DOUBT, Predicted, framed
+from vmem.geometry.robust_fit import DepthLine
+from vmem.progress import CancelToken, OnProgress, Progress, silent
+from vmem.surfels import MIN_CONFIDENCE
+from vmem.views import F32, U8, Frames
+
+if TYPE_CHECKING:
+    from vmem.memory import MemorySnapshot
+
+Look = Callable[[U8], F32]
+"""A frame (H, W, 3) u8 to relative inverse depth (h, w) f32, of one size for frames of one size."""
+
+SKY = 0.01
+"""Inverse depth, as a share of the nearest things', up to which a pixel is sky."""
+NOISE = 0.02
+"""Inverse depth, as such a share, at which confidence is one half: an error in inverse depth that
+is alike everywhere is one in depth that grows with it."""
+NEAREST = 0.95
+"""The quantile of inverse depth that stands for the nearest things."""
+LEAST_SPREAD = 1e-3
+"""A frame whose inverse depth varies by a smaller share says nothing."""
+BEND = 2.0
+"""Factor by which a layout may change the range of a photo's depth, in logarithms: a layout that
+sees little but one wall would flatten whatever stands before it."""
+FARTHEST = 30.0
+"""Depth, in median depths of the view, from which on nothing is remembered."""
+
+
+class DepthAnythingEstimator:
+    """A GeometryEstimator (vmem.geometry.base); it keeps no state but the shared network.
+
+    ``settings``: whose device it runs on ("auto" may be the CPU) · ``lend``: what looks at frames;
+    the released network by default, which is fetched and loaded when first needed.
+    """
+
+    def __init__(
+        self,
+        settings: DiffusionSettings | None = None,
+        *,
+        lend: Callable[[OnProgress, CancelToken], Look] | None = None,
+    ) -> None:
+        self._device = (settings or DiffusionSettings()).device
+        self._lend = lend or self._network
+        self._layout = LayoutEstimator()
+
+    def place(self, photo: U8) -> Camera:
+        """See GeometryEstimator: as the layout estimator does."""
+        return self._layout.place(photo)
+
+    def estimate(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> PointMaps:
+        """See GeometryEstimator. Depth that frames carry is taken as it is: who warped them from
+        memory knows better than one look at the result.
+
+        The sky, and what is farther than FARTHEST, has confidence 0 and stands behind all else. The
+        note says how each view was placed. Raises CheckpointError, DeviceError,
+        NotEnoughMemoryError, Cancelled.
+        """
+        if frames.depth is not None:
+            return self._layout.estimate(frames, cameras, memory)
+        cancel = cancel or CancelToken()
+        look = self._lend(on_progress, cancel)
+        said: list[F32] = []
+        for rgb in frames.rgb:
+            cancel.check()
+            on_progress(Progress("geometry", len(said), len(frames)))
+            said.append(look(rgb))
+        cancel.check()
+        on_progress(Progress("geometry", len(frames), len(frames)))
+        predicted, sky, remarks = as_predicted(np.stack(said))
+        config = AlignmentConfig(shift="inverse")
+        aligned = align_or_lay_out(predicted, frames, cameras, memory, config)
+        depth = framed(predicted, cameras.hw).depth
+        for i, view in enumerate(aligned.report.views):
+            if view.source == "layout" and _bent(view.line, depth[i]):
+                aligned = align(predicted, cameras, memory, config=config)
+                remarks.append(f"view {i}: its layout fits only if depth is bent: not used")
+                break
+        maps = _with_far(aligned, depth, sky, cameras)
+        return replace(maps, note="; ".join([str(aligned.report), *remarks]))
+
+    def _network(self, on_progress: OnProgress, cancel: CancelToken) -> Look:
+        from vmem.geometry.depth_anything.network import shared_network
+
+        return shared_network(self._device, on_progress, cancel)
+
+
+def as_predicted(inverse: F32) -> tuple[Predicted, NDArray[np.bool_], list[str]]:
+    """Inverse depth (T, h, w) f32, up to scale and shift, as depth and confidence; where it is sky
+    (T, h, w); and a remark for every frame of which nothing could be used.
+
+    Depth is 1 at the nearest things. Sky and numbers that are not finite have none.
+    """
+    depth = np.zeros_like(inverse, np.float32)
+    confidence = np.ones_like(depth)
+    sky = np.zeros(inverse.shape, bool)
+    remarks: list[str] = []
+    for i, one in enumerate(inverse):
+        finite = np.isfinite(one)
+        low, high = np.quantile(one[finite], (1 - NEAREST, NEAREST)) if finite.any() else (0, 0)
+        if high <= 0 or high - low <= LEAST_SPREAD * high:
+            what = "the same everywhere" if finite.any() else "no finite number"
+            remarks.append(f"view {i}: Depth Anything said {what}")
+            continue
+        share = np.where(finite, one, 0) / high
+        sky[i] = finite & (share <= SKY)
+        solid = finite & ~sky[i]
+        depth[i][solid] = 1 / share[solid]
+        confidence[i][solid] += DOUBT * share[solid] / NOISE
+    points = np.zeros((*depth.shape, 3), np.float32)
+    points[..., 2] = depth
+    return Predicted(points, confidence), sky, remarks
+
+
+def _bent(line: DepthLine, depth: F32) -> bool:
+    """Whether a line changes the range of depth (H, W), 0 where there is none, beyond BEND."""
+    given = depth[depth > 0]
+    fitted = line.applied(given)
+    if not (fitted > 0).any():
+        return True
+    before, after = (
+        np.log(np.quantile(d, NEAREST) / np.quantile(d, 1 - NEAREST))
+        for d in (given, fitted[fitted > 0])
+    )
+    return not before / BEND <= after <= before * BEND
+
+
+def _with_far(aligned: Aligned, given: F32, sky: NDArray[np.bool_], cameras: Cameras) -> PointMaps:
+    """Maps in which sky (T, h, w), and what alignment has sent to infinity or beyond FARTHEST, is
+    far away; ``given`` (T, H, W): depth before alignment, 0 where there is none."""
+    maps = aligned.maps
+    points, depth, confidence = maps.points.copy(), maps.depth.copy(), maps.confidence.copy()
+    h, w = cameras.hw
+    for i, view in enumerate(aligned.report.views):
+        trusted = confidence[i] >= MIN_CONFIDENCE
+        if view.source == "fallback" or not trusted.any():
+            continue
+        shown = cv2.resize(sky[i].astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
+        limit = FARTHEST * np.median(depth[i][trusted])
+        far = shown | ((given[i] > 0) & (view.line.applied(given[i]) <= 0)) | (depth[i] > limit)
+        solid = depth[i][trusted & ~far]
+        if far.any() and len(solid):
+            depth[i][far], confidence[i][far] = SKY_DISTANCE * solid.max(), 0
+            points[i][far] = unproject(depth[i], cameras[i])[far]
+    return replace(maps, points=points, depth=depth, confidence=confidence)

@@ -1,0 +1,191 @@
+"""Depth Anything V2 Small through transformers: a frame in, relative inverse depth out.
+
+Loaded once in a process and shared by all walks; it keeps no state. The preprocessing is that of
+the released preprocessor_config.json, written here because transformers' own needs torchvision.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from vmem.checkpoints import (
+    PARTS,
+    CheckpointError,
+    Files,
+    fetch_part,
+    find_part,
+    load_strict,
+    read_state,
+)
+from vmem.generation.diffusion.devices import (
+    DeviceError,
+    free_unused,
+    is_out_of_memory,
+    pick_device,
+)
+from vmem.generation.diffusion.memory_presets import NotEnoughMemoryError
+from vmem.progress import CancelToken, OnProgress, Progress
+from vmem.views import F32, U8
+
+log = logging.getLogger(__name__)
+
+SIDE = 518
+"""Side that the frame is brought nearest to: 37 patches, as in training."""
+PATCH = 14
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, eq=False)
+class DepthNetwork:
+    """net on ``device``, in float32: it is small, and far things have small inverse depth."""
+
+    net: Any
+    device: torch.device
+
+    def __call__(self, rgb: U8) -> F32:
+        """Inverse depth (h, w) f32 of a frame (H, W, 3) u8, up to a scale and a shift; what the
+        network says, at its own size, possibly not finite. Raises NotEnoughMemoryError."""
+        try:
+            with torch.inference_mode():
+                said = self.net(pixel_values=prepare(rgb).to(self.device)).predicted_depth[0]
+                return said.float().cpu().numpy()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            free_unused(self.device)
+            raise NotEnoughMemoryError(
+                "memory ran out while Depth Anything looked at a frame, nothing was stored: "
+                "close other programs, or use --geometry layout"
+            ) from error
+
+
+def input_size(hw: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) that a frame of ``hw`` is resized to: by the factor that brings one side to SIDE and
+    changes least, then each side to the nearest multiple of PATCH."""
+    by_height, by_width = SIDE / hw[0], SIDE / hw[1]
+    factor = by_width if abs(1 - by_width) < abs(1 - by_height) else by_height
+    h, w = (max(PATCH, round(factor * side / PATCH) * PATCH) for side in hw)
+    return h, w
+
+
+def prepare(rgb: U8) -> Tensor:
+    """The network's input (1, 3, h, w) f32 for a frame (H, W, 3) u8."""
+    image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float()
+    size = input_size((rgb.shape[0], rgb.shape[1]))
+    image = interpolate(image, size, mode="bicubic", align_corners=False, antialias=True)
+    image = image.clamp(0, 255) / 255
+    return (image - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+
+
+_loading = threading.Lock()
+_loaded: dict[tuple[Any, ...], DepthNetwork] = {}
+
+
+def shared_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:
+    """The network on the device a setting means ("auto": a GPU, else the CPU), loaded if need be.
+
+    Raises CheckpointError, DeviceError, Cancelled (also while another walk loads it).
+    """
+    while not _loading.acquire(timeout=0.05):
+        on_progress(Progress("waiting for another walk", 0, 1))
+        cancel.check()
+    try:
+        key = (device, _stamp(find_part(PARTS["depth-anything"])))
+        if key not in _loaded:
+            _loaded.clear()
+            network = load_network(device, on_progress, cancel)
+            # Under the stamp of the files as they are now, if they were fetched.
+            key = (device, _stamp(find_part(PARTS["depth-anything"])))
+            _loaded[key] = network
+        return _loaded[key]
+    finally:
+        _loading.release()
+
+
+def forget_network() -> None:
+    """Let the loaded network go; who uses it keeps it until done."""
+    with _loading:
+        _loaded.clear()
+
+
+def _stamp(files: Files | None) -> tuple[Any, ...]:
+    return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files or ())
+
+
+def load_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:
+    """Find or fetch the released files and load them, with progress in stage "weights".
+
+    Raises CheckpointError, DeviceError, Cancelled.
+    """
+
+    def loading(progress: Progress) -> None:
+        on_progress(Progress("weights", progress.done, progress.total))
+
+    try:
+        place = pick_device(device)
+    except DeviceError:
+        if device != "auto":
+            raise
+        place = torch.device("cpu")
+    files = fetch_part(PARTS["depth-anything"], on_progress=loading, cancel=cancel)
+    net = empty_network(files)
+    names = net.state_dict().keys()
+    state, _ = read_state(files[0])
+    renamed = {todays_name(name, names): tensor for name, tensor in state.items()}
+    load_strict(
+        net, renamed, what="Depth Anything", device=place, on_progress=loading, cancel=cancel
+    )
+    log.info("Depth Anything V2 on %s", place)
+    return DepthNetwork(net.eval().requires_grad_(False), place)
+
+
+def empty_network(files: Files) -> Any:
+    """The network of the config.json beside the weights, on the meta device.
+
+    Raises CheckpointError: without a configuration, for another network's, and for those of metric
+    depth, which mean the opposite by the same output.
+    """
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
+
+    path = files[0].with_name("config.json")
+    again = "get config.json of depth-anything/Depth-Anything-V2-Small-hf and put it there"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict) or values.get("model_type") != "depth_anything":
+            raise ValueError("it is not Depth Anything's")
+        if "metric" in (values.get("depth_estimation_type"), values.get("depth_estimation")):
+            raise ValueError("it is that of a network of metric depth, not of inverse depth")
+        config = DepthAnythingConfig.from_dict(values)
+        with torch.device("meta"):
+            return DepthAnythingForDepthEstimation(config)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"cannot use {path} ({error})", again) from error
+
+
+_RENAMED = (
+    ("attention.attention.query", "attention.q_proj"),
+    ("attention.attention.key", "attention.k_proj"),
+    ("attention.attention.value", "attention.v_proj"),
+    ("attention.output.dense", "attention.o_proj"),
+)
+
+
+def todays_name(name: str, names: Collection[str]) -> str:
+    """What the module with parameters ``names`` calls the tensor that the released file calls
+    ``name``: transformers 5 has renamed the attention's."""
+    if name in names:
+        return name
+    for old, new in _RENAMED:
+        name = name.replace(f".{old}.", f".{new}.")
+    return name
