@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +39,7 @@ from vmem.generation.diffusion.settings import DiffusionSettings
 from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.weights.catalogue import TAESD
+from vmem.weights.lending import Lending, stamp
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,7 @@ class Networks:
         return f"{self.device}, {kind}, memory preset {self.memory.name}: {self.memory.label}"
 
 
-_busy = threading.Lock()
-_loaded: dict[tuple[Any, ...], Networks] = {}
+_lending = Lending["Networks"](lambda networks: networks.device, free_unused)
 
 
 @contextmanager
@@ -82,41 +81,21 @@ def borrowed(
     Networks of other files, devices or memory presets are let go. Raises CheckpointError,
     DeviceError, NotEnoughMemoryError, Cancelled (also while waiting for another walk).
     """
-    while not _busy.acquire(timeout=0.05):
-        on_progress(Progress("waiting for another walk", 0, 1))
-        cancel.check()
-    try:
-        files = {name: find_part(PARTS[name]) for name in REQUIRED}
-        key = (settings.device, settings.memory, settings.compile, *map(_stamp, files.values()))
-        if key not in _loaded:
-            _let_go()
-            networks = load_networks(settings, on_progress, cancel)
-            # Not kept where a file was fetched just now: its stamp is another one.
-            if None not in files.values():
-                _loaded[key] = networks
-        else:
-            networks = _loaded[key]
+
+    def key() -> Hashable:
+        files = (stamp(find_part(PARTS[name])) for name in REQUIRED)
+        return settings.device, settings.memory, settings.compile, *files
+
+    def load() -> Networks:
+        return load_networks(settings, on_progress, cancel)
+
+    with _lending.lent(key, load, on_progress, cancel) as networks:
         yield networks
-    finally:
-        _busy.release()
 
 
 def forget_networks() -> None:
     """Let the loaded networks go, once no job uses them."""
-    with _busy:
-        _let_go()
-
-
-def _let_go() -> None:
-    devices = {networks.device for networks in _loaded.values()}
-    _loaded.clear()
-    for device in devices:
-        free_unused(device)
-
-
-def _stamp(files: Files | None) -> tuple[Any, ...]:
-    """What changes when files are replaced."""
-    return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files or ())
+    _lending.forget()
 
 
 def load_networks(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +14,6 @@ from torch import Tensor
 from vmem.checkpoints import (
     PARTS,
     CheckpointError,
-    Files,
     as_safetensors,
     fetch_part,
     find_part,
@@ -34,6 +32,7 @@ from vmem.generation.diffusion.settings import DiffusionSettings
 from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.progress import CancelToken, OnProgress, Progress
+from vmem.weights.lending import Lending, stamp
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +50,7 @@ class Network:
     stamp: tuple[Any, ...] = ()
 
 
-_busy = threading.Lock()
-_loaded: dict[tuple[Any, ...], Network] = {}
+_lending = Lending["Network"](lambda network: network.device, free_unused)
 
 
 @contextmanager
@@ -64,41 +62,23 @@ def borrowed(
     Only with the roomiest memory preset of ``settings`` it stays on a GPU between blocks. Raises
     CheckpointError, DeviceError, Cancelled (also while waiting).
     """
-    while not _busy.acquire(timeout=0.05):
-        on_progress(Progress("waiting for another walk", 0, 1))
-        cancel.check()
-    try:
-        files = find_part(PARTS["cut3r"])
-        key = (settings.device, settings.memory, _stamp(files))
-        network = _loaded.get(key)
-        if network is None:
-            _let_go()
-            network = load_network(settings, on_progress, cancel)
-            # Not kept where the file was fetched just now: its stamp is another one.
-            if files is not None:
-                _loaded[key] = network
-        with placed(network.net, network.device):
-            yield network
-    finally:
-        _busy.release()
+
+    def key() -> Hashable:
+        return settings.device, settings.memory, stamp(find_part(PARTS["cut3r"]))
+
+    def load() -> Network:
+        return load_network(settings, on_progress, cancel)
+
+    with (
+        _lending.lent(key, load, on_progress, cancel) as network,
+        placed(network.net, network.device),
+    ):
+        yield network
 
 
 def forget_network() -> None:
     """Let the loaded network go, once no job uses it."""
-    with _busy:
-        _let_go()
-
-
-def _let_go() -> None:
-    devices = {network.device for network in _loaded.values()}
-    _loaded.clear()
-    for device in devices:
-        free_unused(device)
-
-
-def _stamp(files: Files | None) -> tuple[Any, ...]:
-    """What changes when the file is replaced."""
-    return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files or ())
+    _lending.forget()
 
 
 def load_network(
@@ -137,7 +117,7 @@ def load_network(
     for parameter in net.parameters(recurse=False):
         parameter.data = parameter.data.to(home, dtype)
     log.info("CUT3R on %s, %s", device, str(dtype).removeprefix("torch."))
-    return Network(net, device, (*_stamp(files), str(dtype)))
+    return Network(net, device, (*stamp(files), str(dtype)))
 
 
 def _stays(settings: DiffusionSettings, device: torch.device) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +35,7 @@ from vmem.generation.diffusion.devices import (
 from vmem.generation.diffusion.memory_presets import NotEnoughMemoryError
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.views import F32, U8
+from vmem.weights.lending import Lending, stamp
 
 log = logging.getLogger(__name__)
 
@@ -88,39 +88,29 @@ def prepare(rgb: U8) -> Tensor:
     return (image - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
-_loading = threading.Lock()
-_loaded: dict[tuple[Any, ...], DepthNetwork] = {}
+_lending = Lending["DepthNetwork"]()
 
 
 def shared_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:
     """The network on the device a setting means ("auto": a GPU, else the CPU), loaded if need be.
 
-    Raises CheckpointError, DeviceError, Cancelled (also while another walk loads it).
+    Several walks may use it at once. Raises CheckpointError, DeviceError, Cancelled (also while
+    another walk loads it).
     """
-    while not _loading.acquire(timeout=0.05):
-        on_progress(Progress("waiting for another walk", 0, 1))
-        cancel.check()
-    try:
-        key = (device, _stamp(find_part(PARTS["depth-anything"])))
-        if key not in _loaded:
-            _loaded.clear()
-            network = load_network(device, on_progress, cancel)
-            # Under the stamp of the files as they are now, if they were fetched.
-            key = (device, _stamp(find_part(PARTS["depth-anything"])))
-            _loaded[key] = network
-        return _loaded[key]
-    finally:
-        _loading.release()
+
+    def key() -> Hashable:
+        return device, stamp(find_part(PARTS["depth-anything"]))
+
+    def load() -> DepthNetwork:
+        return load_network(device, on_progress, cancel)
+
+    with _lending.lent(key, load, on_progress, cancel) as network:
+        return network
 
 
 def forget_network() -> None:
     """Let the loaded network go; who uses it keeps it until done."""
-    with _loading:
-        _loaded.clear()
-
-
-def _stamp(files: Files | None) -> tuple[Any, ...]:
-    return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files or ())
+    _lending.forget()
 
 
 def load_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:
