@@ -36,7 +36,6 @@
   let focusHolder = null; // and its element
   let latest = "pointer"; // which of the two came to a mark last
   let shown = { target: "", x: 0, y: 0 }; // what Python was last told
-  let watched = null;
   let frame = 0;
   let stale = false; // something happened since the last look
   let moved = false; // and the page under the pointer may be another
@@ -99,7 +98,6 @@
   }
 
   function tell(marked, byPointer) {
-    watch(marked);
     const target = markOf(marked);
     if (!target) {
       if (shown.target) send("leave", shown.target, [shown.x, shown.y]);
@@ -135,15 +133,8 @@
     });
   }
 
-  // A tab that closes over the mark changes no child of the page; the mark only ceases to show.
-  const visibility = new IntersectionObserver(lookAgain);
-  function watch(marked) {
-    if (marked === watched) return;
-    if (watched) visibility.unobserve(watched);
-    if (marked) visibility.observe(marked);
-    watched = marked;
-  }
-
+  // A page that moves under a resting mouse sends pointer events by itself in time; a new mark in the
+  // same place, or under a finger, does not.
   const changes = new MutationObserver(() => {
     if (focusHolder && !focusHolder.isConnected) {
       const again = document.querySelector(`[${MARK}="${CSS.escape(focused)}"]`);
@@ -248,7 +239,6 @@
       target.removeEventListener(name, listener, true);
     }
     changes.disconnect();
-    visibility.disconnect();
     cancelAnimationFrame(frame);
     if (window.__vmemPointing === pointing) delete window.__vmemPointing;
   }

@@ -42,7 +42,7 @@ def table(rows: tuple[str, ...] = ROWS) -> str:
         "".join(f"<div {mark(row)} style='{STYLE}'>{row}</div>" for row in rows)
         + f"<div {mark('outer')} style='{STYLE}'>outer <b {mark('cell:3:4')}>inner</b></div>"
         + f"<div {mark('wipe', focusable=False, tracks=True)} style='{STYLE}'></div>"
-        + "<button data-vmem='native:1'>native</button>"
+        + f"<button {mark('native:1')}>native</button>"
         + f"<div data-plain style='{STYLE}'>plain</div>"
     )
 
@@ -169,9 +169,11 @@ def test_a_panel_rendered_anew_says_nothing_unless_another_row_lies_there(hand: 
     assert hand.heard() == []
     hand.render(table((ROWS[1], ROWS[0], *ROWS[2:])))
     assert hand.heard() == ["enter row:0"]
+    hand.at("row:0").evaluate("(element) => element.setAttribute('data-vmem', 'row:9')")
+    assert hand.heard() == ["enter row:9"]
     hand.panel.content = "<div data-plain style='height:300px'>nothing</div>"
-    hand.at("row:0").wait_for(state="detached")
-    assert hand.heard() == ["leave row:0"]
+    hand.at("row:9").wait_for(state="detached")
+    assert hand.heard() == ["leave row:9"]
 
 
 def test_a_panel_that_is_hidden_is_left(hand: Hand) -> None:
@@ -195,7 +197,7 @@ def test_clicks_are_heard_once_whatever_was_clicked(hand: Hand) -> None:
     for target in ("row:2", "native:1", "cell:3:4"):
         hand.at(target).click()
         assert hand.heard() == [f"enter {target}", f"click {target}"]
-    hand.page.locator("[data-plain]").click()
+    hand.over(hand.page.locator("[data-plain]"))
     assert hand.heard() == ["leave cell:3:4"]
     hand.at("row:2").click(button="right")
     assert hand.heard() == ["enter row:2"]
@@ -212,6 +214,23 @@ def test_a_click_survives_a_panel_rendered_anew_and_a_drag_is_none(hand: Hand) -
     hand.over("row:2", 0.9)
     hand.page.mouse.up()
     assert hand.heard() == []
+
+
+def test_a_finger_clicks_where_it_ends_and_scrolls_without(hand: Hand) -> None:
+    box = hand.at("row:2").bounding_box()
+    assert box is not None
+    touch = """([box, kinds]) => {
+      const row = document.querySelector("[data-vmem='row:2']");
+      const place = { clientX: box.x + 9, clientY: box.y + 9 };
+      const init = { ...place, isPrimary: true, bubbles: true, pointerType: "touch" };
+      row.dispatchEvent(new PointerEvent("pointerdown", { ...init, buttons: 1 }));
+      // The row that captured the finger may be gone: the end is then told to the page itself.
+      for (const kind of kinds) document.body.dispatchEvent(new PointerEvent(kind, init));
+    }"""
+    hand.page.evaluate(touch, [box, ["pointercancel"]])
+    assert hand.heard() == ["enter row:2", "leave row:2"]
+    hand.page.evaluate(touch, [box, ["pointerup", "pointercancel"]])
+    assert hand.heard() == ["enter row:2", "click row:2", "leave row:2"]
 
 
 def test_a_press_elsewhere_that_is_dragged_across_lights_nothing(hand: Hand) -> None:
