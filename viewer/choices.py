@@ -47,8 +47,6 @@ SETTINGS: Mapping[str, Callable[[Any], bool]] = {
     "weighting": _or_none(_one_of(WEIGHTINGS)),
     "density": _within(0.01, 1),
     "use_next": _is_bool,
-    "layer": _one_of(LAYERS),
-    "wipe": _within(0, 1),
     "rows": _one_of(ROWS),
     "keymap": _one_of(KEYMAPS),
     "mode": _one_of(("step", "fly")),
@@ -59,6 +57,8 @@ SETTINGS: Mapping[str, Callable[[Any], bool]] = {
 }
 SCENE: Mapping[str, Callable[[Any], bool]] = {
     "heat": _one_of(MODES),
+    "layer": _one_of(LAYERS),
+    "wipe": _within(0, 1),
     "frustums": _is_bool,
     "billboards": _is_bool,
     "provenance": _is_bool,

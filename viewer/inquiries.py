@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from vmem.attribution import union_coverage
+
 from viewer.recording import pack_explanation
 from viewer.worker import Job
-from vmem.attribution import union_coverage
 from vmem.branching import step_both
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
@@ -78,9 +79,7 @@ def making_both(
     """See vmem.branching.step_both; answers BothMade."""
 
     def job(on_progress: OnProgress, cancel: CancelToken) -> BothMade:
-        made = step_both(
-            session, start, targets, queries, on_progress=on_progress, cancel=cancel
-        )
+        made = step_both(session, start, targets, queries, on_progress=on_progress, cancel=cancel)
         return BothMade(*made)
 
     return job

@@ -7,10 +7,11 @@ next frames would draw on) or a past step (what they did draw on, or would with 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from vmem.true_overlap import TrueOverlap
 
 from viewer.heatmap import MODES
 from viewer.inquiries import asking_strategies, making_both, packing
@@ -21,8 +22,6 @@ from vmem.cameras import MOVES, Cameras, apply_move, path_targets
 from vmem.memory import MemorySnapshot
 from vmem.query import RetrievalError
 from vmem.retrieval import Retrieval
-from vmem.selection import STRATEGIES
-from vmem.true_overlap import TrueOverlap
 
 if TYPE_CHECKING:
     from viewer.client import Client
@@ -71,12 +70,22 @@ class Inspector:
 
     def follow_ghost(self) -> None:
         """The ghost has moved: explain what it sees now."""
-        self.step, self._what_if, self._playing = None, False, False
+        if self._playing:
+            self.play_steps()
+        if self.step is not None:
+            self.step, self._what_if = None, False
+            self._client.display.show_subject(None)
         self._due = True
 
-    def ask_again(self) -> None:
-        """Memory or query have changed."""
-        self._due = True
+    def memory_changed(self) -> None:
+        """Memory is another: what was there before is still what is explained, if it is there."""
+        self._due, self._what_if = True, False
+        if self.step is not None and self.step >= len(self._memory.steps):
+            self.step = None
+        self._client.display.show_subject(self.step)
+        if self.asked is not None:
+            self.asked = None
+            self._client.display.show_surfel(None)
 
     def explain(self, step: int | None) -> None:
         """Explain a past step, or with None the ghost; a step that is not there is ignored."""
@@ -84,8 +93,7 @@ class Inspector:
         if step is not None and not 0 < step < len(memory.steps):
             return
         self.step, self._what_if, self._due = step, False, True
-        if step is not None:
-            self._client.display.look_over(memory.retrievals[step])
+        self._client.display.show_subject(step)
 
     def earlier(self) -> None:
         """The step before the one explained; from the ghost, the newest."""
@@ -233,25 +241,25 @@ class Inspector:
 
     def set_layer(self, layer: str) -> None:
         """What the target's eye shows."""
-        self._client.workspace.settings.layer = layer
+        self._client.workspace.settings.scene.layer = layer
         self._client.display.show_target()
 
     def next_layer(self) -> None:
         """The next layer of the target's eye."""
-        self.set_layer(_after(tuple(LAYERS), self._client.workspace.settings.layer))
+        self.set_layer(_after(tuple(LAYERS), self._client.workspace.settings.scene.layer))
 
     def set_wipe(self, share: float) -> None:
         """How much of the frame stands before the layer."""
-        self._client.workspace.settings.wipe = min(1.0, max(0.0, round(share, 3)))
+        self._client.workspace.settings.scene.wipe = min(1.0, max(0.0, round(share, 3)))
         self._client.display.show_target()
 
     def wipe_left(self) -> None:
         """Wipe more of the frame away."""
-        self.set_wipe(self._client.workspace.settings.wipe - WIPE_STEP)
+        self.set_wipe(self._client.workspace.settings.scene.wipe - WIPE_STEP)
 
     def wipe_right(self) -> None:
         """Bring more of the frame back."""
-        self.set_wipe(self._client.workspace.settings.wipe + WIPE_STEP)
+        self.set_wipe(self._client.workspace.settings.scene.wipe + WIPE_STEP)
 
     def set_rows(self, rows: str) -> None:
         """How many views the table lists."""
@@ -305,8 +313,8 @@ class Inspector:
                 goal = apply_move(goal, MOVES["w"], step_size=ghost.step_size)
             targets = path_targets(session.camera, goal, session.config.target_views)
         query = workspace.query(self._memory_of(self.step), targets=len(targets))
-        queries = tuple(_with_strategy(query, strategy) for strategy in (first, second))
-        job = making_both(session, start.id, targets, (queries[0], queries[1]))
+        queries = replace(query, strategy=first), replace(query, strategy=second)
+        job = making_both(session, start.id, targets, queries)
         workspace.worker.submit(f"both {first} and {second}", job, targets[-1])
 
     def export(self) -> None:

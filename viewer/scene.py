@@ -167,7 +167,7 @@ class SceneView:
         self._pointed = self._show_lines("/pointed", self._pointed, target.position, ends, SKY, 4.0)
 
     def show_asked(self, position: np.ndarray | None, views: Sequence[int]) -> None:
-        """Lines from a surfel at ``position`` (3,) to the views that saw it; None takes them away."""
+        """Lines from a surfel at ``position`` (3,) to the views that saw it; None: no lines."""
         start = np.zeros(3) if position is None else position
         ends = [self._shown.views[view].camera.position for view in views]
         self._asked = self._show_lines("/asked", self._asked, start, ends, SKY, 1.5)

@@ -70,10 +70,6 @@ class Settings:
     """The last three as in vmem.query.Query: what if."""
     use_next: bool = True
     """Whether steps are made with what is tried out (pins and bans too), or only shown."""
-    layer: str = "scene"
-    """What the target's eye shows, one of viewer.target_eye.LAYERS."""
-    wipe: float = 1.0
-    """Share of the target's frame that is not wiped away by that layer."""
     rows: str = "8"
     """One of ROWS."""
     keymap: str = "paper"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import viser
+from vmem.explanation import summary
+from vmem.health import warnings
 
 from viewer.heatmap import owner_colors
 from viewer.pointing import mark
 from viewer.thumbnails import Thumbnails
 from viewer.workspace import ROWS
-from vmem.explanation import summary
-from vmem.health import warnings
 from vmem.retrieval import Retrieval
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class ExplainPanel:
 
     def _row(self, retrieval: Retrieval, view: int, pointed: bool, colors: np.ndarray) -> str:
         chosen = bool(retrieval.chosen[view])
-        swatch = "#%02x%02x%02x" % tuple(int(level) for level in colors[view])
+        swatch = "#{:02x}{:02x}{:02x}".format(*colors[view].tolist())
         cells = (
             f"<span style='color:{swatch}'>■</span> {view}",
             self._thumbnails.tag(view, PICTURE),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import viser
+from vmem.explanation import Sighting, SurfelAccount, account
 
 from viewer.pointing import mark
 from viewer.thumbnails import Thumbnails
-from vmem.explanation import Sighting, SurfelAccount, account
 from vmem.memory import MemorySnapshot
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ class TargetPanel:
     """One picture: left the frame, wiped into the layer; right the layer. With its legend."""
 
     def __init__(self, client: Client, gui: viser.GuiApi) -> None:
-        inspector, settings = client.inspector, client.workspace.settings
+        inspector, settings = client.inspector, client.workspace.settings.scene
         blank = np.full((SIDE // 2, SIDE, 3), BACKGROUND, np.uint8)
         self._picture = gui.add_image(blank, label=None, format="png")
         self._layer = gui.add_dropdown(
@@ -52,7 +52,7 @@ class TargetPanel:
 
     def show(self, left: U8, layer: LayerPicture, left_is: str) -> None:
         """left (H, W, 3): the frame as wiped · layer: beside it · left_is: what the left one is."""
-        settings = self._client.workspace.settings
+        settings = self._client.workspace.settings.scene
         if self._layer.value != settings.layer:
             self._layer.value = settings.layer
         if self._wipe.value != settings.wipe:
