@@ -19,7 +19,8 @@ from vmem.explanation import best_left_out, explanation_json, plain_reason, summ
 from vmem.export import export
 from vmem.links import LinkError
 from vmem.memory import MemorySnapshot
-from vmem.retrieval import Retrieval, retrieve
+from vmem.query import Query
+from vmem.retrieval import Retrieval, ask, retrieve
 from vmem.selection import STRATEGIES
 
 OWN_FIELDS = {"step", "c2w", "why", "alone"}
@@ -153,29 +154,51 @@ def test_every_reason_for_leaving_a_view_out_has_plain_words(walk, words, k, str
 
 def test_reasons_by_hand(walk):
     found = retrieve(walk, target("w"), 2, "votes")
-    a, b = sorted(set(range(4)) - set(found.order))[:2]
+    a = min(set(range(4)) - set(found.order))
 
     def why(reason: str, **change) -> str:
         reasons = tuple(reason if view == a else old for view, old in enumerate(found.reasons))
         return plain_reason(replace(found, reasons=reasons, **change), a)
 
     assert why("suppressed: 0.02 rad from view 7").startswith("it stands almost where view 7 does")
-    assert why("banned") == "you banned it"
+    assert why("banned") == "it was banned"
     assert why("a reason of tomorrow") == "a reason of tomorrow"
     votes = np.ones_like(found.votes)
     assert why("beyond K", votes=votes) == "both places went to views with more votes"
     votes[a] = 2
     assert "as many votes, or nearly" in why("beyond K", votes=votes)
     assert why("beyond K", votes=0 * votes) == "both places went to views nearer in pose"
-    assert why("beyond K", strategy="temporal") == "both places went to newer views"
-    assert why("beyond K", strategy="of tomorrow") == "both places went to other views"
-    reasons = tuple(
-        "pinned" if view in found.order else old for view, old in enumerate(found.reasons)
+    assert why("beyond K", query=Query(2, "temporal")) == "both places went to newer views"
+    assert why("beyond K", query=Query(2, "of tomorrow")) == "both places went to other views"
+
+
+def test_wishes_are_told_as_such(walk):
+    free = retrieve(walk, target("wd"), 3)
+    top = best_left_out(free)
+    assert top is not None
+    best, worst = int(np.argmax(free.votes)), int(np.argmin(free.votes))
+    banned = ask(walk, target("wd"), Query(3, banned=(best,)))
+    text = f"left out is **view {best}** (saw {100 * free.coverage[best]:.0f} %"
+    assert text in summary(walk, banned, None)
+    assert summary(walk, banned, None).count("it was banned.") == 1
+    pinned = ask(walk, target("wd"), Query(3, pinned=(worst, top)))
+    assert re.search(rf"view {worst} \([^()]*, pinned\)", summary(walk, pinned, None))
+    crowded = ask(walk, target("wd"), Query(1, pinned=(worst, best)))
+    assert "other pinned views hold all places" in summary(walk, crowded, None)
+    beyond = replace(pinned, reasons=("beyond K",) * len(free.votes))
+    assert "the pinned views and others" in plain_reason(beyond, free.order[0])
+    none = ask(walk, target("wd"), Query(3, banned=tuple(range(len(walk.views)))))
+    assert "from **no view** at all" in summary(walk, none, None)
+    assert told(walk, none, None)["chosen"] == []
+
+
+def test_fewer_surfels_are_explained_as_what_was_asked(walk):
+    whole, thin = (
+        told(walk, ask(walk, target("wd"), Query(3, density=share)), None) for share in (1.0, 0.3)
     )
-    pinned = replace(found, reasons=reasons)
-    assert f"view {found.order[0]} (saw " in summary(walk, pinned, 3)
-    assert summary(walk, pinned, 3).count("pinned)") == 2
-    assert plain_reason(replace(pinned, reasons=("beyond K",) * len(reasons)), b)
+    assert thin["query"]["density"] == 0.3
+    assert thin["memory"]["visible_surfels"] < whole["memory"]["visible_surfels"]
+    assert thin["picture"]["nothing"] == pytest.approx(whole["picture"]["nothing"], abs=0.1)
 
 
 def test_a_summary_says_when_it_was(walk):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vmem.attribution import picture_shares
+from vmem.evidence import BANNED, PINNED_BEYOND
 
 if TYPE_CHECKING:
     from vmem.attribution import PictureShares
@@ -24,8 +25,8 @@ _KNOWN_REASONS = {
     "no visible surfel": "it saw nothing of the picture",
     "its frustum misses the target's": "it looks elsewhere",
     "saw too little of it to be a candidate": "by the published rule it saw too little of it",
-    "banned": "you banned it",
-    "pinned, but beyond K": "you pinned it, but the places are taken by other pinned views",
+    BANNED: "it was banned",
+    PINNED_BEYOND: "it was pinned, but other pinned views hold all places",
 }
 _WENT_TO = {
     "votes": "to views with more votes",
@@ -84,7 +85,7 @@ def _beyond(retrieval: Retrieval, view: int) -> str:
     least = min((retrieval.votes[taken] for taken in retrieval.order), default=0.0)
     if strategy == "votes" and retrieval.votes[view] > least:
         went_to = "to views with as many votes, or nearly, and older or farther apart"
-    if any(retrieval.reasons[taken].startswith("pinned") for taken in retrieval.order):
+    if retrieval.query.pinned:
         went_to = "to the pinned views and others"
     return f"{places} went {went_to}"
 
@@ -109,7 +110,7 @@ def _named(retrieval: Retrieval, view: int, voted: bool, units: bool) -> str:
     if voted:
         told.append(f"saw {percent(float(retrieval.coverage[view]))}{known}")
         told.append(f"{percent(float(retrieval.share[view]))}{of_votes}")
-    if retrieval.reasons[view].startswith("pinned"):
+    if view in retrieval.query.pinned:
         told.append("pinned")
     return f"view {view} ({', '.join(told)})" if told else f"view {view}"
 

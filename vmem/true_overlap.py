@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from vmem.memory import MemorySnapshot
     from vmem.retrieval import Retrieval
 
-TARGET_SIDE, VIEW_SIDE = 48, 96
-"""Pixels along the longer side of exact looks. Views must be finer than targets, for points at
-edges fall between the pixels of both; so shares are within 0.01 of those of full looks."""
+TARGET_SIDE, VIEW_SIDE = 32, 96
+"""Pixels along the longer side of exact looks. Views are finer, for points at edges fall between
+pixels, and that three times, so that the pixels of a target are among those of a view from the same
+place: it shows all of it. Shares are within some 0.01 of those of looks of 256 pixels."""
 KEPT_LOOKS = 256
 """Looks kept, the latest used: enough for all that strategies choose, in some 28 MB."""
 
