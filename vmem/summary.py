@@ -38,8 +38,7 @@ _WENT_TO = {
 
 
 def summary(memory: MemorySnapshot, retrieval: Retrieval, step: int | None) -> str:
-    """Three sentences of Markdown on what led to ``step``, or, with None, would lead on
-    from here.
+    """Three sentences of Markdown on what led to ``step``, or, with None, would lead on from here.
 
     ``memory`` may have grown since. Raises LinkError for a retrieval of another, longer memory.
     """
