@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from vmem.attribution import union_coverage
-
 from viewer.recording import pack_explanation
 from viewer.worker import Job
+from vmem.attribution import union_coverage
 from vmem.branching import step_both
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot

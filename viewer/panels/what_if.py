@@ -72,8 +72,8 @@ class WhatIfPanel:
     def _setter(self, handle, name: str, convert=lambda value: value):
         def changed(event: viser.GuiEvent) -> None:
             if event.client is not None:  # else ours: see show
-                post, inspector = self._client.post, self._client.inspector
-                post(lambda: inspector.set_query(**{name: convert(handle.value)}))
+                inspector = self._client.inspector
+                self._client.post(inspector.set_query, name, convert(handle.value))
 
         return changed
 
