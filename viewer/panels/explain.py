@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from viewer.inspector import Explained
 
 GHOST = "the ghost, live"
-CELL = "padding:1px 4px;vertical-align:middle;text-align:left"
+CELL = "padding:1px 3px;vertical-align:middle;text-align:left"
 STYLE = (
     "<style>.vmem-row:hover,.vmem-row:focus,.vmem-row.pointed{background:#2b3442;outline:none}"
     ".vmem-row{cursor:pointer}.vmem-wish{cursor:pointer;color:#8b919c;border:1px solid #444b57;"
-    "border-radius:3px;padding:0 3px;margin-left:2px}.vmem-wish:hover{color:#fff}"
+    "border-radius:3px;padding:0 3px;margin:1px 0;display:block;width:22px;text-align:center}.vmem-wish:hover{color:#fff}"
     ".vmem-wish.on{color:#121317;background:#56b4e9}</style>"
 )
 PICTURE = 30
@@ -53,9 +53,8 @@ class ExplainPanel:
         self._was.on_click(lambda _: client.post(inspector.as_it_was))
         self._health = gui.add_html("")
         self._table = gui.add_html("")
-        rows = gui.add_button_group("Views listed", ROWS)
-        rows.value = settings.rows
-        rows.on_click(lambda _: client.post(inspector.set_rows, rows.value))
+        rows = gui.add_dropdown("Views listed", ROWS, initial_value=settings.rows)
+        rows.on_update(lambda _: client.post(inspector.set_rows, rows.value))
 
     def _chosen(self, event: viser.GuiEvent) -> None:
         if event.client is None:
