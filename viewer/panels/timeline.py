@@ -32,7 +32,9 @@ class TimelinePanel:
         self._cell = gui.add_markdown(f"*{HINT}*")
         self._step = gui.add_slider("Step explained", 0, 1, 1, 0, hint="0: the ghost, live")
         self._step.on_update(self._scrubbed)
-        self._play = gui.add_button("Play the steps (Shift+P)", icon=viser.Icon.PLAYER_PLAY)
+        self._play = gui.add_button(
+            "Play the steps (Shift+P)", color="gray", icon=viser.Icon.PLAYER_PLAY
+        )
         self._play.on_click(lambda _: client.post(inspector.play_steps))
         self._shown: tuple[MemorySnapshot, int | None] | None = None
 
