@@ -97,12 +97,12 @@ class ExplainPanel:
             f"the {drawn_by} · {len(memory.link_surfel):,} links · {len(memory.views)} views · "
             f"queue {waiting} · {dropped} recolourings dropped"
         )
-        lines = [f"<div style='font-size:11px;color:#8b919c;{MARGIN}'>{health}</div>"]
+        lines = [f"<div style='color:#8b919c'>{health}</div>"]
         lines += [
-            f"<div style='font-size:12px;color:#ffb02e;{MARGIN}'>Warning: {html.escape(warning)}</div>"
+            f"<div style='font-size:12px;color:#ffb02e'>Warning: {html.escape(warning)}</div>"
             for warning in warnings(memory, retrieval)
         ]
-        self._health.content = "".join(lines)
+        self._health.content = f"<div style='font-size:11px;{MARGIN}'>{''.join(lines)}</div>"
         self._show_table(retrieval, pointed, len(memory.views))
 
     def _show_table(self, retrieval: Retrieval, pointed: int | None, n_views: int) -> None:

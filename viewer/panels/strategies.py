@@ -65,13 +65,12 @@ class StrategiesPanel:
         titles = ("strategy", "chosen", "covered", *(["truly"] if known else []))
         head = "".join(f"<th style='{CELL}'>{title}</th>" for title in titles)
         body = "".join(self._row(answer) for answer in found.answers)
+        legend = "covered: share of the visible votes that the chosen views saw"
+        if known:
+            legend += " · truly: share of the target's true surface that they saw"
         self._answers.content = (
-            f"<div style='{MARGIN}'><table style='font-size:11px;width:100%'><tr>{head}</tr>{body}"
-            "</table></div>"
-            f"<div style='font-size:11px;color:#8b919c;{MARGIN}'>covered: share of the visible votes that "
-            "the chosen views saw"
-            + (" · truly: share of the target's true surface that they saw" if known else "")
-            + "</div>"
+            f"<div style='font-size:11px;{MARGIN}'><table style='width:100%'>"
+            f"<tr>{head}</tr>{body}</table><div style='color:#8b919c'>{legend}</div></div>"
         )
 
     def _row(self, answer: StrategyAnswer) -> str:

@@ -58,7 +58,7 @@ class TimelinePanel:
         picture = paint_matrix(shares, chosen, step, SIDE)
         self._matrix.content = (
             f"<img src='{data_url(picture, 'PNG')}' {mark('matrix', tracks=True)} "
-            f"style='width:100%;image-rendering:pixelated;cursor:crosshair' "
+            f"style='max-width:100%;image-rendering:pixelated;cursor:crosshair' "
             f"alt='votes by step and view'>"
         )
         self._step.max = max(1, steps - 1)
