@@ -148,7 +148,7 @@ def wipe(frame: U8, picture: U8, share: float) -> U8:
     With 0 all is picture, with 1 all is frame; there is no line then.
     """
     h, w = frame.shape[:2]
-    enlarged = cv2.resize(picture, (w, h), interpolation=cv2.INTER_NEAREST)
+    enlarged = cv2.resize(picture, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
     out = np.asarray(enlarged, np.uint8).copy()
     share = min(max(share, 0.0), 1.0)
     seam = round(share * w)
