@@ -13,6 +13,7 @@ from PIL import Image
 
 from viewer.heatmap import MODES, Painted
 from viewer.standing import thumbnail
+from vmem.attribution import union_coverage
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
 from vmem.selection import STRATEGIES
@@ -151,15 +152,6 @@ class MemoryPanel:
             + "".join(f"<th style='{CELL}'>{t}</th>" for t in ("strategy", "chosen", "covered"))
             + f"</tr>{''.join(rows)}</table>"
         )
-
-
-def union_coverage(memory: MemorySnapshot, retrieval: Retrieval) -> float:
-    """Share of the target's visible surfel votes that the chosen views saw between them."""
-    weight = retrieval.surfel_weight
-    links = np.isin(memory.link_view, retrieval.order)
-    seen = np.zeros(len(weight), bool)
-    seen[memory.link_surfel[links]] = True
-    return float(weight[seen].sum() / max(float(weight.sum()), 1e-12))
 
 
 def data_url(rgb: U8) -> str:
