@@ -8,9 +8,9 @@
   const box = document.createElement("div");
   box.id = id;
   box.style.cssText =
-    "position:fixed;left:14px;bottom:14px;max-width:min(460px,70vw);padding:10px 14px;" +
+    "position:fixed;right:14px;bottom:14px;max-width:min(360px,60vw);padding:9px 12px;" +
     "border-radius:8px;background:rgba(18,19,23,.82);color:#e8e9ec;z-index:10;" +
-    "font:13px/1.45 system-ui,sans-serif;pointer-events:none";
+    "font:12px/1.4 system-ui,sans-serif;pointer-events:none";
   config.lines.forEach((line, i) => {
     const row = document.createElement("div");
     row.textContent = line;

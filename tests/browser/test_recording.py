@@ -86,5 +86,5 @@ def test_the_html_opens_from_disk(
 def test_the_viser_file_plays_in_visers_own_client(
     page: Page, walk: MemorySnapshot, site: str, artifacts: Path
 ) -> None:
-    page.goto(f"{site}/?fixedDpr=1&playbackPath={site}/scene.viser")
+    page.goto(f"{site}/?fixedDpr=1&darkMode&playbackPath={site}/scene.viser")
     check(page, walk, artifacts / "recording_viser.png")
