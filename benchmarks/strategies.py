@@ -13,8 +13,9 @@ import numpy as np
 from vmem.cameras import Camera, default_K, path_targets, pose_distance, rotation_y
 from vmem.evaluation.report import Plan, questions, recordings
 from vmem.evaluation.trials import compare_strategies
+from vmem.evidence import Evidence, SelectionConfig
 from vmem.links import LinkIndex
-from vmem.selection import STRATEGIES, Evidence, SelectionConfig
+from vmem.selection import STRATEGIES
 
 VIEWS = 300
 

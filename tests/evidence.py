@@ -8,11 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from vmem.cameras import Camera, Cameras, default_K, pose_distance, rotation_y
+from vmem.evidence import Evidence, SelectionConfig
 from vmem.links import LinkIndex
-from vmem.selection import (
-    Evidence,
-    SelectionConfig,
-)
 
 CONFIG = SelectionConfig()
 

@@ -74,7 +74,7 @@ def test_only_the_strategy_and_the_judges_know_the_published_code():
         for path in sources("vmem")
         if "vmem.reference" in path.read_text(encoding="utf-8")
     }
-    assert knowing == {"reference", "evaluation", "selection.py"}
+    assert knowing == {"reference", "evaluation", "baselines.py"}
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -9,7 +9,7 @@ from vmem.backends import Backend
 from vmem.generation.preview import PreviewGenerator
 from vmem.generation.world import WorldGenerator, WorldGeometry, make_world, start_camera
 from vmem.geometry.layout import LayoutEstimator
-from vmem.selection import DEFAULT_STRATEGY
+from vmem.query import DEFAULT_STRATEGY
 from vmem.session import Session
 
 SIZE = 96

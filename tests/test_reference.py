@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmem.cameras import Camera, Cameras, default_K, rotation_y, to_opengl, unproject
+from vmem.evidence import NOTHING_VISIBLE
 from vmem.memory import MemorySnapshot, StepEnd
 from vmem.raster.buffers import SurfelBuffers
 from vmem.reference.context import PublishedCodeFailsError, spread
@@ -25,7 +26,6 @@ from vmem.reference.schedule import plan_steps
 from vmem.reference.strategy import reference_selection
 from vmem.reference.surfels import Disks, ReferenceConfig, normal_map
 from vmem.reference.votes import frame_distribution, gather_votes
-from vmem.selection import NOTHING_VISIBLE
 from vmem.surfels import SurfelError, Surfels
 from vmem.views import View
 

@@ -21,11 +21,13 @@ from vmem.cameras import (
     path_targets,
     pose_distance,
 )
+from vmem.evidence import NOTHING_VISIBLE
 from vmem.geometry.base import PointMaps
 from vmem.memory import MemorySnapshot
+from vmem.query import DEFAULT_STRATEGY
 from vmem.raster import rasterize
 from vmem.retrieval import QUERY_SIDE, Retrieval, RetrievalError, query_size, retrieve
-from vmem.selection import DEFAULT_STRATEGY, NOTHING_VISIBLE, STRATEGIES
+from vmem.selection import STRATEGIES
 from vmem.session import SessionConfig
 
 BY_SURFELS = ("votes", "coverage")

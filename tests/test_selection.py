@@ -6,13 +6,8 @@ from evidence import CONFIG, counts, evidences, gap, voted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmem.selection import (
-    NOTHING_VISIBLE,
-    STRATEGIES,
-    Evidence,
-    Selection,
-    SelectionConfig,
-)
+from vmem.evidence import NOTHING_VISIBLE, Evidence, Selection, SelectionConfig
+from vmem.selection import STRATEGIES
 
 
 def usable(evidence: Evidence) -> int:

@@ -10,13 +10,9 @@ from evidence import CONFIG, counts, evidences, gap, made_up, views_of, voted
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmem.evidence import Evidence, SelectionConfig
 from vmem.links import LinkIndex
-from vmem.selection import (
-    STRATEGIES,
-    SURFACE_SAMPLES,
-    Evidence,
-    SelectionConfig,
-)
+from vmem.selection import STRATEGIES, SURFACE_SAMPLES
 
 
 @given(evidences, counts, st.sampled_from([0.0, 0.05, 0.5]), st.sampled_from([0.0, 0.25, 1.0]))

@@ -16,7 +16,7 @@ from vmem.export import ExportError
 from vmem.memory import MemorySnapshot
 from vmem.photos import PhotoError
 from vmem.progress import Progress
-from vmem.selection import DEFAULT_STRATEGY
+from vmem.query import DEFAULT_STRATEGY
 from vmem.session import ConfigError, Session, SessionConfig
 from vmem.views import Frames, Provenance
 

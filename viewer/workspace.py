@@ -18,7 +18,7 @@ from vmem.cameras import FloatArray, path_targets
 from vmem.export import export_walk
 from vmem.photos import load_photo
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
-from vmem.selection import DEFAULT_STRATEGY
+from vmem.query import DEFAULT_STRATEGY
 from vmem.session import Session, SessionConfig, StepResult
 from vmem.views import U8
 

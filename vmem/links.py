@@ -72,9 +72,10 @@ def extended(
 class Tally:
     """What drawings of S surfels say about V views.
 
-    surfel_weight, surfel_pixels (S,) f32: vote of each surfel, ``cos / (1 + depth)`` summed over
-    its pixels, and their number · votes, pixels (V,) f64: the same summed over the surfels that a
-    view saw · visible (n,) i32: surfels with a pixel, each once, as they first appear.
+    surfel_weight, surfel_pixels (S,) f32: vote of each surfel, ``cos / (1 + depth)`` or part of it
+    summed over its pixels, and their number · votes, pixels (V,) f64: the same summed over the
+    surfels that a view saw · visible (n,) i32: surfels with a pixel, each once, as they first
+    appear.
     """
 
     surfel_weight: F32
@@ -84,8 +85,16 @@ class Tally:
     visible: I32
 
 
-def tally(buffers: Sequence[SurfelBuffers], index: LinkIndex, n_views: int) -> Tally:
+def tally(
+    buffers: Sequence[SurfelBuffers],
+    index: LinkIndex,
+    n_views: int,
+    by_slant: bool = True,
+    by_depth: bool = True,
+) -> Tally:
     """Sum pixels by surfel, then surfels by view; only visible surfels are touched.
+
+    A pixel's vote is ``cos / (1 + depth)``; without ``by_slant`` or ``by_depth`` that part is 1.
 
     Raises LinkError for drawings that show surfels, or links that name views, beyond the memory's.
     """
@@ -98,7 +107,17 @@ def tally(buffers: Sequence[SurfelBuffers], index: LinkIndex, n_views: int) -> T
     visible = np.empty(min(n_surfels, sum(buffer.index.size for buffer in buffers)), np.int32)
     n = 0
     for buffer in buffers:
-        n = _sum_pixels(buffer.index, buffer.cosine, buffer.depth, weight, pixels, visible, n)
+        n = _sum_pixels(
+            buffer.index,
+            buffer.cosine,
+            buffer.depth,
+            by_slant,
+            by_depth,
+            weight,
+            pixels,
+            visible,
+            n,
+        )
     visible = visible[:n]
     found = Tally(weight, pixels, np.zeros(n_views), np.zeros(n_views), visible)
     known = _sum_surfels(
@@ -146,7 +165,8 @@ def _extend(old_start, old_views, link_surfel, link_view, start, views):
 
 
 @njit(cache=True, nogil=True)
-def _sum_pixels(index, cosine, depth, weight, pixels, visible, n):
+def _sum_pixels(index, cosine, depth, by_slant, by_depth, weight, pixels, visible, n):
+    one = np.float32(1)
     for row in range(index.shape[0]):
         for column in range(index.shape[1]):
             s = index[row, column]
@@ -156,7 +176,8 @@ def _sum_pixels(index, cosine, depth, weight, pixels, visible, n):
                 visible[n] = s
                 n += 1
             pixels[s] += 1
-            weight[s] += cosine[row, column] / (1 + depth[row, column])
+            vote = cosine[row, column] if by_slant else one
+            weight[s] += vote / (1 + depth[row, column]) if by_depth else vote
     return n
 
 

@@ -14,10 +14,10 @@ from vmem.errors import VMemError
 from vmem.geometry.base import PointMapError, PointMaps
 from vmem.links import LinkIndex
 from vmem.links import extended as extended_links
+from vmem.query import DEFAULT_STRATEGY, Query
 from vmem.raster.blocks import Blocks, truncated
 from vmem.raster.blocks import extended as extended_blocks
-from vmem.retrieval import Retrieval, retrieve
-from vmem.selection import DEFAULT_STRATEGY
+from vmem.retrieval import Retrieval, ask, retrieve
 from vmem.surfels import Surfels
 from vmem.views import Frames, View
 
@@ -117,6 +117,10 @@ class MemorySnapshot:
     def retrieve(self, targets: Cameras, k: int = 4, strategy: str = DEFAULT_STRATEGY) -> Retrieval:
         """See vmem.retrieval.retrieve."""
         return retrieve(self, targets, k, strategy)
+
+    def ask(self, targets: Cameras, query: Query) -> Retrieval:
+        """See vmem.retrieval.ask."""
+        return ask(self, targets, query)
 
 
 def make_record(

@@ -6,17 +6,19 @@ that evidence and says of every view why it was taken or left. Source: paper, se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vmem.cameras import Cameras, pose_distance
-from vmem.errors import VMemError
+from vmem.evidence import Evidence, SelectionConfig
 from vmem.links import tally
+from vmem.query import DEFAULT_STRATEGY, WEIGHTINGS, Query, RetrievalError
 from vmem.raster import SurfelBuffers, rasterize
-from vmem.selection import DEFAULT_STRATEGY, STRATEGIES, Evidence, SelectionConfig
+from vmem.selection import STRATEGIES
+from vmem.thinning import thinned
 from vmem.views import F32
 
 if TYPE_CHECKING:
@@ -25,9 +27,7 @@ if TYPE_CHECKING:
 QUERY_SIDE = 192
 """Longer side, in pixels, of the drawings that vote: finer ones change no shares that matter."""
 
-
-class RetrievalError(VMemError, ValueError):
-    """A query that cannot be: unknown strategy, no views, K below 1."""
+ALL_BANNED = "every view is banned: nothing can be chosen"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,7 @@ class Retrieval:
     what each target sees of memory, at query size · note: what is unusual about this answer, or "".
     """
 
-    strategy: str
-    k: int
+    query: Query
     targets: Cameras
     votes: F32
     share: F32
@@ -57,6 +56,16 @@ class Retrieval:
     surfel_pixels: F32
     buffers: tuple[SurfelBuffers, ...]
     note: str
+
+    @property
+    def strategy(self) -> str:
+        """The strategy that chose."""
+        return self.query.strategy
+
+    @property
+    def k(self) -> int:
+        """How many views it was to choose, at most."""
+        return self.query.k
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the buffers, as plain numbers and strings."""
@@ -75,7 +84,8 @@ class Retrieval:
         ]
         return {
             "strategy": self.strategy,
-            "k": self.k,
+            "k": int(self.k),
+            "query": self.query.to_json(),
             "targets": self.targets.c2w.tolist(),
             "chosen": list(self.order),
             "note": self.note,
@@ -96,28 +106,37 @@ def retrieve(
     strategy: str = DEFAULT_STRATEGY,
     config: SelectionConfig | None = None,
 ) -> Retrieval:
-    """Choose at most ``k`` views of ``memory`` as context for all ``targets`` together.
+    """Choose at most ``k`` views of ``memory`` as context for all ``targets``; see ``ask``."""
+    return ask(memory, targets, Query(k, strategy), config)
+
+
+def ask(
+    memory: MemorySnapshot, targets: Cameras, query: Query, config: SelectionConfig | None = None
+) -> Retrieval:
+    """The views of ``memory`` that ``query`` chooses as context for all ``targets`` together.
 
     Every target is drawn at query size and their votes add up. Raises RetrievalError for an unknown
-    strategy, an empty memory or k < 1, CameraError for impossible cameras, SurfelError or LinkError
-    for a memory that was put together wrongly by hand.
+    strategy, an empty memory or views that it does not have, CameraError for impossible cameras,
+    SurfelError or LinkError for a memory that was put together wrongly by hand.
     """
-    if strategy not in STRATEGIES:
-        raise RetrievalError(f"unknown strategy {strategy!r}: use one of {', '.join(STRATEGIES)}")
-    if not isinstance(k, int | np.integer) or k < 1:
+    if query.strategy not in STRATEGIES:
         raise RetrievalError(
-            f"k, the number of views to choose, must be whole and at least 1, got {k}"
+            f"unknown strategy {query.strategy!r}: use one of {', '.join(STRATEGIES)}"
         )
     if not memory.views:
         raise RetrievalError("this memory holds no views yet: nothing can be retrieved")
+    query.check_views(len(memory.views))
     targets = targets.validated()
+    if query.density < 1:
+        return _asked_of_few(memory, targets, query, config)
 
     n_views = len(memory.views)
     buffers = tuple(
         rasterize(memory.surfels, target, blocks=memory.blocks)
         for target in targets.resized(query_size(targets.hw))
     )
-    found = tally(buffers, memory.seen_by, n_views)
+    by_slant, by_depth = WEIGHTINGS[query.weighting or "cos/(1+z)"]
+    found = tally(buffers, memory.seen_by, n_views, by_slant, by_depth)
     votes = found.votes.astype(np.float32)
     covered = found.surfel_pixels[found.visible].sum(dtype=np.float64)
     coverage = found.pixels / max(1.0, float(covered))
@@ -131,21 +150,25 @@ def retrieve(
         distance=distance,
         poses=memory.poses,
         visible=found.visible,
-        pixels=found.surfel_pixels,
+        pixels=found.surfel_pixels if query.weighting is None else found.surfel_weight,
         seen_by=memory.seen_by,
         K_normalized=memory.K_normalized,
         targets=targets,
         target_depth=float(np.median(some_depth)) if some_depth.size else 1.0,
         memory=memory,
+        pinned=query.pinned,
+        banned=frozenset(query.banned),
     )
-    selection = STRATEGIES[strategy](evidence, k, config or SelectionConfig())
+    config = config or SelectionConfig()
+    if query.suppression is not None:
+        config = replace(config, suppression=query.suppression)
+    selection = STRATEGIES[query.strategy](evidence, query.k, config)
     chosen = np.zeros(n_views, bool)
     chosen[list(selection.order)] = True
     rank = np.empty(n_views, np.int32)
     rank[list(selection.ranking)] = np.arange(n_views, dtype=np.int32)
     return Retrieval(
-        strategy=strategy,
-        k=k,
+        query=query,
         targets=targets,
         votes=votes,
         share=votes / max(float(votes.sum()), 1e-12),
@@ -158,5 +181,21 @@ def retrieve(
         surfel_weight=found.surfel_weight,
         surfel_pixels=found.surfel_pixels,
         buffers=buffers,
-        note=selection.note,
+        note=selection.note if selection.order else ALL_BANNED,
     )
+
+
+def _asked_of_few(
+    memory: MemorySnapshot, targets: Cameras, query: Query, config: SelectionConfig | None
+) -> Retrieval:
+    """The answer of a share of the surfels, in the numbering of all."""
+    few = thinned(memory, query.density)
+    answer = ask(few.memory, targets, replace(query, density=1.0), config)
+    weight = np.zeros(len(memory.surfels), np.float32)
+    pixels = np.zeros(len(memory.surfels), np.float32)
+    weight[few.kept], pixels[few.kept] = answer.surfel_weight, answer.surfel_pixels
+    number = np.append(few.kept, np.int32(-1))  # -1, nothing drawn, stays -1
+    buffers = tuple(
+        replace(buffer, index=number[buffer.index].astype(np.int32)) for buffer in answer.buffers
+    )
+    return replace(answer, query=query, surfel_weight=weight, surfel_pixels=pixels, buffers=buffers)

@@ -7,92 +7,24 @@ measured: docs/retrieval.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras import Cameras, FloatArray, invert_pose, pixel_rays, pose_distance
-from vmem.links import LinkIndex
-from vmem.views import F32
+from vmem.baselines import fov, pose, reference, temporal
+from vmem.cameras import FloatArray, pose_distance
+from vmem.evidence import (
+    PINNED,
+    Evidence,
+    Selection,
+    SelectionConfig,
+    Strategy,
+    fallback,
+    with_wishes,
+)
 
-if TYPE_CHECKING:
-    from vmem.memory import MemorySnapshot
-
-NOTHING_VISIBLE = "no stored surfel is visible from here: nearest poses chosen instead"
 SURFACE_SAMPLES = 2048
 """Visible surfels that ``coverage`` looks at, about so many: enough to tell views apart."""
-FRUSTUM_GRID = 6
-"""Samples across and down a target's image for ``fov``."""
-FRUSTUM_DEPTHS = (0.5, 1.0, 2.0)
-"""Depths of those samples, in target depths."""
-FRUSTUM_END = 2.5
-"""Where a frustum ends, in target depths: farther away there are mostly other rooms."""
-
-
-@dataclass(frozen=True)
-class SelectionConfig:
-    """How choices are spread."""
-
-    suppression: float = 0.05
-    """Pose distance below which a view is left out in favour of a better one; halved until K views
-    are found, so that near-duplicates still serve where nothing else does."""
-    near_tie: float = 0.05
-    """Votes of near-duplicates (``votes``) or gains (``coverage``) that differ by less than this
-    share count as equal, and the oldest view is taken: it was resampled least. So a loop closes on
-    the photo itself and not on a generated frame beside it that happens to see one surfel more."""
-    same_view: float = 0.02
-    """Pose distance below which ``coverage`` lets an older view stand for a newer one: 1.1 degrees,
-    or 0.2 scene units. Farther off an old view is less sharp (docs/retrieval.md)."""
-    second_look: float = 0.3
-    """What surface counts for in ``coverage`` each time that a chosen view covered it already: less
-    than new surface, but several looks help a generator."""
-    min_gain: float = 0.01
-    """A view that adds less than this share of the visible surface adds nothing to speak of."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What is known about V candidate views for one query of T targets.
-
-    votes, coverage, distance (V,) and poses (V, 4, 4) as in Retrieval · visible (n,) i32: surfels
-    that cover a pixel, each once · pixels (S,) covered by each surfel · seen_by: the views that saw
-    each. For ``fov``: K_normalized (V, 3, 3), rows 0 and 1 over the image's width and height ·
-    targets · target_depth, the median depth that they see, in scene units. For ``reference``: the
-    memory itself.
-    """
-
-    votes: F32
-    coverage: NDArray
-    distance: FloatArray
-    poses: FloatArray
-    visible: NDArray[np.int32]
-    pixels: F32
-    seen_by: LinkIndex
-    K_normalized: FloatArray
-    targets: Cameras
-    target_depth: float = 1.0
-    memory: MemorySnapshot | None = None
-
-    def __len__(self) -> int:
-        return len(self.votes)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """order: chosen views, best first · ranking: all views as the strategy sorted them · reasons:
-    one a view · note: what is unusual, or ""."""
-
-    order: tuple[int, ...]
-    ranking: tuple[int, ...]
-    reasons: tuple[str, ...]
-    note: str = ""
-
-
-Strategy = Callable[[Evidence, int, SelectionConfig], Selection]
 
 
 class _Chosen:
@@ -121,23 +53,6 @@ class _Chosen:
         self.order.append(view)
 
 
-def _top(ranking: Iterable[int], k: int, chosen_because: str, note: str = "") -> Selection:
-    """The first k of a ranking."""
-    ranking = tuple(ranking)
-    reasons = ["beyond K"] * len(ranking)
-    for view in ranking[:k]:
-        reasons[view] = chosen_because
-    return Selection(ranking[:k], ranking, tuple(reasons), note)
-
-
-def _nearest(evidence: Evidence) -> list[int]:
-    return np.argsort(evidence.distance, kind="stable").tolist()
-
-
-def _fallback(evidence: Evidence, k: int) -> Selection:
-    return _top(_nearest(evidence), k, "chosen: nearest pose", NOTHING_VISIBLE)
-
-
 # --- by votes --------------------------------------------------------------------------------
 
 
@@ -146,13 +61,16 @@ def votes(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
 
     Among near-duplicates, views with nearly equal votes stand behind the oldest of them.
     """
-    if not (evidence.votes > 0).any():
-        return _fallback(evidence, k)
+    if not (evidence.votes > 0)[evidence.free].any():
+        return fallback(evidence, k)
     ranking = np.argsort(-evidence.votes, kind="stable")
     voted = ranking[evidence.votes[ranking] > 0]
     chosen = _Chosen(evidence.poses)
+    chosen.open &= evidence.free
     reasons = ["beyond K"] * len(evidence)
-    wanted = min(k, len(voted))
+    for view in evidence.pinned[:k]:
+        chosen.add(view)
+    wanted = min(k, len(chosen.order) + int(chosen.open[voted].sum()))
     threshold = config.suppression
     while len(chosen.order) < wanted:
         start = 0
@@ -173,7 +91,8 @@ def votes(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
             reasons[view] = "no visible surfel"
         elif chosen.gap[view] < config.suppression:
             reasons[view] = _suppressed(chosen, view)
-    return Selection(tuple(chosen.order), tuple(ranking.tolist()), tuple(reasons))
+    order = tuple(chosen.order)
+    return Selection(order, tuple(ranking.tolist()), with_wishes(evidence, reasons, order))
 
 
 def _suppressed(chosen: _Chosen, view: int) -> str:
@@ -205,25 +124,29 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     chosen views that saw it too. Among views that gain nearly the most, those apart in pose from
     the chosen ones come first; and the oldest near-duplicate stands for the one that is found.
     """
-    if not (evidence.votes > 0).any():
-        return _fallback(evidence, k)
+    if not (evidence.votes > 0)[evidence.free].any():
+        return fallback(evidence, k)
     surface, area = _surface(evidence)
     start, views = evidence.seen_by.start, evidence.seen_by.views
     new, worth = area.copy(), area.copy()
     chosen = _Chosen(evidence.poses)
-    chosen.open &= evidence.votes > 0
+    chosen.open &= (evidence.votes > 0) & evidence.free
     reasons = ["no visible surfel"] * len(evidence)
     gains = np.empty(len(evidence))
     covered = np.empty(len(surface), bool)
-    while len(chosen.order) < k and chosen.open.any():
-        _sum_by_view(surface, start, views, worth, gains)
-        view = _best_gain(evidence, gains, chosen, config)
+    pinned = list(evidence.pinned[:k])
+    while len(chosen.order) < k and (pinned or chosen.open.any()):
+        if pinned:
+            view, why = pinned.pop(0), PINNED
+        else:
+            _sum_by_view(surface, start, views, worth, gains)
+            view, why = _best_gain(evidence, gains, chosen, config), "chosen"
         _seen_by_view(surface, start, views, view, covered)
         adds = min(1.0, float(new[covered].sum()))  # a sample's estimate
         reasons[view] = (
-            f"chosen: adds {100 * adds:.0f} % of the visible surface"
+            f"{why}: adds {100 * adds:.0f} % of the visible surface"
             if adds >= config.min_gain
-            else "chosen: a second look at surface already covered"
+            else f"{why}: a second look at surface already covered"
         )
         chosen.add(view)
         new[covered] = 0
@@ -235,7 +158,8 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     by_votes = np.argsort(-evidence.votes, kind="stable").tolist()
     taken = set(chosen.order)
     ranking = chosen.order + [view for view in by_votes if view not in taken]
-    return Selection(tuple(chosen.order), tuple(ranking), tuple(reasons))
+    order = tuple(chosen.order)
+    return Selection(order, tuple(ranking), with_wishes(evidence, reasons, order))
 
 
 def _best_gain(
@@ -307,79 +231,6 @@ def _seen_by_view(surface, start, views, view, seen):
                 break
 
 
-# --- baselines of the paper ------------------------------------------------------------------
-
-
-def temporal(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
-    """The K newest views."""
-    return _top(reversed(range(len(evidence))), k, "chosen: newest")
-
-
-def pose(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
-    """The K views nearest in pose."""
-    return _top(_nearest(evidence), k, "chosen: nearest pose")
-
-
-def fov(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
-    """The K views whose frustums hold most of the targets' frustums; of equals the nearest."""
-    overlap = frustum_overlap(evidence)
-    ranking = np.lexsort((evidence.distance, -overlap)).tolist()
-    reasons = ["beyond K" if share > 0 else "its frustum misses the target's" for share in overlap]
-    for view in ranking[:k]:
-        percent = 100 * overlap[view]
-        reasons[view] = f"chosen: its frustum holds {percent:.0f} % of the target's"
-    return Selection(tuple(ranking[:k]), tuple(ranking), tuple(reasons))
-
-
-def frustum_overlap(evidence: Evidence) -> FloatArray:
-    """(V,) share of the targets' frustum samples that lie in each view's frustum.
-
-    The samples are a grid over the image at three depths about ``target_depth``; walls count for
-    nothing, which is what this baseline lacks.
-    """
-    grid = evidence.targets.resized((FRUSTUM_GRID, FRUSTUM_GRID))
-    points = np.concatenate(
-        [
-            depth * evidence.target_depth * pixel_rays(target).reshape(-1, 3) @ target.c2w[:3, :3].T
-            + target.position
-            for target in grid
-            for depth in FRUSTUM_DEPTHS
-        ]
-    )
-    origin = grid[0].position  # about it, so that float32 serves however far away it is
-    w2c = invert_pose(evidence.poses)
-    w2c[:, :3, 3] += (w2c[:, :3, :3] @ origin[:, None])[..., 0]
-    projection = (evidence.K_normalized @ w2c[:, :3]).astype(np.float32)
-    inside = np.empty(len(evidence), np.int64)
-    end = np.float32(FRUSTUM_END * evidence.target_depth)
-    _count_inside(projection, (points - origin).astype(np.float32), end, inside)
-    return inside / len(points)
-
-
-@njit(cache=True, nogil=True)
-def _count_inside(projection, points, end, inside):
-    """How many points (N, 3) fall into each image of unit size, nearer than ``end``."""
-    for view in range(projection.shape[0]):
-        P = projection[view]
-        n = 0
-        for i in range(points.shape[0]):
-            X, Y, Z = points[i, 0], points[i, 1], points[i, 2]
-            z = P[2, 0] * X + P[2, 1] * Y + P[2, 2] * Z + P[2, 3]
-            x = P[0, 0] * X + P[0, 1] * Y + P[0, 2] * Z + P[0, 3]
-            y = P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + P[1, 3]
-            n += (z > 0) & (z <= end) & (x >= 0) & (x <= z) & (y >= 0) & (y <= z)
-        inside[view] = n
-
-
-def reference(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
-    """What the published code effectively does; see vmem.reference.strategy."""
-    from vmem.reference.strategy import reference_selection
-
-    if evidence.memory is None:
-        raise ValueError("the reference strategy draws the memory itself: evidence.memory is None")
-    return reference_selection(evidence.memory, evidence.targets, k)
-
-
 STRATEGIES: dict[str, Strategy] = {
     "votes": votes,
     "coverage": coverage,
@@ -388,6 +239,3 @@ STRATEGIES: dict[str, Strategy] = {
     "fov": fov,
     "reference": reference,
 }
-
-DEFAULT_STRATEGY = "coverage"
-"""What is used unless something else is asked for: it beats all others (docs/retrieval.md)."""

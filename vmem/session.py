@@ -23,8 +23,9 @@ from vmem.history import History, Node, common_depth
 from vmem.memory import MemorySnapshot, StepRecord, ViewMemory, make_record
 from vmem.photos import load_photo
 from vmem.progress import CancelToken, OnProgress, Progress, silent
+from vmem.query import DEFAULT_STRATEGY, Query, RetrievalError
 from vmem.retrieval import Retrieval
-from vmem.selection import DEFAULT_STRATEGY, STRATEGIES
+from vmem.selection import STRATEGIES
 from vmem.views import U8, Frames
 
 log = logging.getLogger(__name__)
@@ -178,11 +179,11 @@ class Session:
             )
         return min(wanted, slots - n_targets)
 
-    def retrieve(self, targets: Cameras, strategy: str | None = None) -> Retrieval:
-        """What memory would offer for these targets, as many views as the generator can take."""
-        return self.snapshot().retrieve(
-            targets, self.room(len(targets)), strategy or self.config.strategy
-        )
+    def retrieve(self, targets: Cameras, query: Query | None = None) -> Retrieval:
+        """What memory offers for these targets: by default as configured, and never more views than
+        the generator can take."""
+        query = query or Query(self.config.context_views, self.config.strategy)
+        return self.snapshot().ask(targets, replace(query, k=self.room(len(targets), query.k)))
 
     def export(self, kind: str, path: str | Path) -> None:
         """Write the walk as one of vmem.export.KINDS; raises ExportError."""
@@ -208,13 +209,15 @@ class Session:
         targets: Cameras,
         *,
         label: str = "walk",
+        query: Query | None = None,
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
     ) -> StepResult:
         """Generate the targets and take them into memory, all or nothing.
 
-        Whatever ends it early (Cancelled, an exception) leaves memory and history as they were.
-        Raises SessionBusy, CameraError, StepError, Cancelled, and what the backend raises.
+        query: what to ask memory, if not as configured; it is recorded with the step. Whatever ends
+        it early (Cancelled, an exception) leaves memory and history as they were. Raises
+        SessionBusy, CameraError, RetrievalError, StepError, Cancelled, and what the backend raises.
         """
         cancel = cancel or CancelToken()
         targets.validated()
@@ -228,7 +231,9 @@ class Session:
             started = dict(self.seconds)
             on_progress(Progress("retrieve", 0, 1))
             with self._stage("retrieve"):
-                retrieval = self.retrieve(targets)
+                retrieval = self.retrieve(targets, query)
+            if not retrieval.order:
+                raise RetrievalError(f"{retrieval.note}: lift a ban")
             cancel.check()
             context = Context(
                 views=tuple(before.views[view] for view in retrieval.order),

@@ -15,13 +15,14 @@ from vmem.evaluation import metrics
 from vmem.evaluation.published import published_memory
 from vmem.evaluation.truth import Look, Truth, look, looks, truth
 from vmem.evaluation.walks import Walk, jumps
+from vmem.evidence import SelectionConfig
 from vmem.generation.world import World
 from vmem.geometry.base import PointMaps
 from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.progress import OnProgress, Progress, silent
 from vmem.raster import rasterize
 from vmem.retrieval import retrieve
-from vmem.selection import STRATEGIES, SelectionConfig
+from vmem.selection import STRATEGIES
 from vmem.views import F32, Frames, View
 
 TRUTH_SIDE = 48

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmem.cameras import Cameras, to_opengl
+from vmem.evidence import NOTHING_VISIBLE, Selection
 from vmem.reference.context import (
     initial_threshold,
     query_camera,
@@ -24,7 +25,6 @@ from vmem.reference.poses import geodesic_distance
 from vmem.reference.render_fast import render_polygons
 from vmem.reference.surfels import Disks, ReferenceConfig
 from vmem.reference.votes import gather_votes
-from vmem.selection import NOTHING_VISIBLE, Selection
 
 if TYPE_CHECKING:
     from vmem.memory import MemorySnapshot
