@@ -17,13 +17,13 @@ from vmem.cameras import Camera, FloatArray
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
 
-CELLS = 220
+CELLS = 160
 """Cells of the longer side of the picture of what memory holds."""
-WEDGE = 0.09
+WEDGE = 0.075
 """Length of a camera's wedge, in spans of the map."""
 MOST_SURFELS = 60_000
 INK, GREY, FAINT = "#1a1a1a", "#8a8a8a", "#c4c4c4"
-LABEL_GAP = 0.075
+LABEL_GAP = 0.065
 """How far labels stay from each other and from cameras, in spans of the map."""
 
 
@@ -43,8 +43,9 @@ def draw_plan(
     known = memory.views[: len(retrieval.votes)]
     stops = np.array([_above(view.camera.position) for view in known])
     here = retrieval.targets[target]
-    shown = np.concatenate([stops, _above(here.position)[None]])
-    low, high = _window(axes, shown, _sight(retrieval, target))
+    looked_at = here.c2w @ [0, 0, _sight(retrieval, target), 1]
+    shown = np.stack([*stops, _above(here.position), _above(looked_at)])
+    low, high = _window(axes, shown)
     span = float(max(high - low))
     _draw_surfels(axes, memory, len(retrieval.surfel_weight), low, high)
     axes.plot(*stops.T, color=FAINT, lw=0.7, zorder=2)
@@ -53,7 +54,7 @@ def draw_plan(
     colors = owner_colors(len(memory.views)) / 255
     for view in rejected:
         axes.scatter(*stops[view], s=16, facecolor="white", edgecolor=INK, lw=0.6, zorder=4)
-    for view in retrieval.order:
+    for view in reversed(retrieval.order):
         axes.plot(*np.stack([_above(here.position), stops[view]]).T, color=INK, lw=0.4, zorder=4)
         _wedge(axes, known[view].camera, span, colors[view], zorder=5)
     _wedge(axes, here, 1.3 * span, None, zorder=6)
@@ -69,7 +70,7 @@ def draw_plan(
         axes.plot(*np.stack([point, label]).T, color=GREY, lw=0.3, zorder=6)
         axes.text(
             *label, name, fontsize=size, weight=weight, color=INK, ha="center", va="center",
-            zorder=7, bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.8},
+            zorder=7, bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none"},
         )  # fmt: skip
     _scale_bar(axes, low, high, size)
 
@@ -85,10 +86,10 @@ def _sight(retrieval: Retrieval, target: int) -> float:
     return float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
 
 
-def _window(axes: Axes, points: FloatArray, sight: float) -> tuple[FloatArray, FloatArray]:
-    """Set limits, (2,) each, that show points (N, 2) and some of what lies around them."""
+def _window(axes: Axes, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Set limits, (2,) each, that show points (N, 2) and a little of what lies around them."""
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = max(0.35 * float(max(high - low)), 0.4 * sight)
+    margin = max(0.2 * float(max(high - low)), 1e-3)
     low, high = low - margin, high + margin
     width, height = axes.get_position().size * axes.get_figure(root=True).get_size_inches()
     scale = max((high[0] - low[0]) / width, (high[1] - low[1]) / height)
@@ -118,7 +119,7 @@ def _draw_surfels(
     )
     shade = np.log1p(count.T)
     axes.imshow(
-        1 - 0.35 * (shade / max(shade.max(), 1e-6)) ** 0.5,
+        1 - 0.5 * (shade / max(shade.max(), 1e-6)) ** 0.5,
         extent=(low[0], high[0], low[1], high[1]),
         origin="lower",
         cmap="gray",
@@ -167,11 +168,11 @@ def _labels(points: FloatArray, obstacles: FloatArray, span: float) -> FloatArra
 
 def _scale_bar(axes: Axes, low: FloatArray, high: FloatArray, size: float) -> None:
     width = high[0] - low[0]
-    length = 10 ** np.floor(np.log10(0.35 * width))
+    length = float(10 ** np.floor(np.log10(0.35 * width)))
     length *= max(step for step in (1, 2, 5) if step * length <= 0.35 * width)
     x, y = low[0] + 0.05 * width, low[1] + 0.04 * (high[1] - low[1])
     axes.plot([x, x + length], [y, y], color=INK, lw=1.2, zorder=7)
     axes.text(
-        x, y + 0.012 * (high[1] - low[1]), f"{length:g} scene unit{'s' * (length != 1)}",
+        x, y + 0.012 * (high[1] - low[1]), f"{length:g} scene unit{'' if length == 1 else 's'}",
         fontsize=size, color=INK, va="bottom", zorder=7,
     )  # fmt: skip
