@@ -55,6 +55,10 @@ class CameraRig:
         """Look through a camera."""
         self._look(_to_world(camera, np.zeros(3)), _to_world(camera, np.array([0, 0, 1.0])))
 
+    def look_over(self, camera: Camera) -> None:
+        """Look from behind a camera at what it sees."""
+        self._look(_to_world(camera, BEHIND), _to_world(camera, AHEAD))
+
     def _look(self, position: FloatArray, look_at: FloatArray) -> None:
         self._moved_at = time.monotonic()
         camera = self._client.camera

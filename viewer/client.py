@@ -7,6 +7,7 @@ retrieval for the ghost is done when nothing is waiting, so the latest position 
 from __future__ import annotations
 
 import time
+from operator import attrgetter
 
 import numpy as np
 import viser
@@ -15,16 +16,16 @@ from viewer.actor import Actor
 from viewer.controls import ACTIONS, KEYMAPS, SWALLOWED
 from viewer.display import Display
 from viewer.ghost import FLY_RATE, Ghost
-from viewer.heatmap import MODES
+from viewer.inquiries import BothMade, Download, StrategyAnswers
+from viewer.inspector import Inspector
 from viewer.keyboard import Keyboard, KeyEvent
-from viewer.picking import nearest_view, pick_surfel
+from viewer.picking import nearest_view
+from viewer.pointing import Pointing
 from viewer.worker import Event
 from viewer.workspace import Source, Workspace
 from vmem.backends import resolve
-from vmem.cameras import Cameras, FloatArray
+from vmem.cameras import FloatArray
 from vmem.errors import VMemError
-from vmem.retrieval import Retrieval
-from vmem.selection import STRATEGIES
 from vmem.session import Session
 
 FRAME_TIME = 1 / 30
@@ -39,16 +40,17 @@ class Client(Actor):
         self.handle = handle
         self.workspace = workspace
         self.ghost: Ghost | None = None
-        self.retrieval: Retrieval | None = None
         self._held: frozenset[str] = frozenset()
-        self._pointer: tuple[float, float] | None = None
-        self._ghost_moved = False
+        self.pointer: tuple[float, float] | None = None
+        """Where in the scene the mouse points, (x, y) in [0, 1], as of the last key."""
         self._last_tick = 0.0
         self._playing: int | None = None
         self._shown_session: Session | None = None
 
+        self.inspector = Inspector(self)
         self.display = Display(self, handle, workspace.settings)
         self._keyboard = Keyboard(handle, SWALLOWED, self._key_pressed)
+        self._pointing = Pointing(handle, lambda event: self.post(self.inspector.pointer, event))
         handle.scene.on_click()(lambda event: self.post(self._answer_click, event))
         workspace.listen(lambda event: self.post(self._job_changed, event))
         self.start()
@@ -58,6 +60,7 @@ class Client(Actor):
         """The browser is gone."""
         self.workspace.listen(None)
         self._keyboard.dispose()
+        self._pointing.dispose()
         self.close()
         self.display.close()
 
@@ -90,13 +93,21 @@ class Client(Actor):
         self._walk_along([self.ghost.start, *waypoints], "fly")
 
     def cancel(self) -> None:
-        """Close the help, stop playing, or stop the running job and forget the waiting ones."""
+        """Close the help, stop playing, stop the running job and forget the waiting ones, or go
+        back to the ghost: the first of these that there is."""
         if self.display.close_modal():
             return
         if self._playing is not None:
             self.play()
+        elif self.inspector.playing:
+            self.inspector.play_steps()
+        elif self.workspace.worker.cancel() > 0:
             return
-        if self.workspace.worker.cancel() == 0:
+        elif self.inspector.step is not None or self.display.standing:
+            self.inspector.live()
+            if self.ghost is not None:
+                self.display.step_back(self.ghost.camera)
+        else:
             self.display.notify("Nothing to cancel", "No frames are being generated.")
 
     def undo(self) -> None:
@@ -111,24 +122,16 @@ class Client(Actor):
         """Go to a step of the history tree."""
         self.workspace.switch(node)
 
-    def next_heat(self) -> None:
-        """The next colouring."""
-        modes = list(MODES)
-        self.set_heat(modes[(modes.index(self.workspace.settings.scene.heat) + 1) % len(modes)])
-
-    def set_heat(self, mode: str) -> None:
-        """Colour the surfels by ``mode``."""
-        if mode != self.workspace.settings.scene.heat:
-            self.workspace.settings.scene.heat = mode
-            self.display.recolor()
-
     def jump(self) -> None:
-        """Stand at the view under the pointer, or at the newest."""
+        """Stand at the view pointed at, in the table or in the scene; else at the newest."""
         session = self.workspace.session
         if session is None:
             return
+        if self.inspector.pointed is not None:
+            self.inspector.stand(self.inspector.pointed)
+            return
         memory = session.snapshot()
-        view = nearest_view(memory, self.handle.camera, self._pointer) if self._pointer else None
+        view = nearest_view(memory, self.handle.camera, self.pointer) if self.pointer else None
         self.stand_at(len(memory.views) - 1 if view is None else view)
 
     def stand_at(self, view: int) -> None:
@@ -139,7 +142,7 @@ class Client(Actor):
             self.display.scene.show_ghost(self.ghost.camera)
             self.display.look_through(views[view])
             self.display.walk.show_place(f"standing at view {view}; move on to step back")
-            self._ghost_moved = True
+            self.inspector.follow_ghost()
 
     def play(self) -> None:
         """Play the walk from its beginning, or stop playing."""
@@ -175,16 +178,9 @@ class Client(Actor):
         """Pack the walk and offer it for download."""
         self.workspace.export()
 
-    def compare_strategies(self) -> None:
-        """Ask every strategy about the ghost's view."""
-        session = self.workspace.session
-        if session is None or self.ghost is None:
-            return
-        memory = session.snapshot()
-        targets = Cameras.stack([self.ghost.camera])
-        k = self.workspace.context_views
-        answers = [memory.retrieve(targets, k, strategy) for strategy in STRATEGIES]
-        self.display.memory.show_comparison(memory, answers)
+    def make_both(self) -> None:
+        """Make a step with each of the two strategies that are chosen."""
+        self.inspector.make_both(*self.display.memory.pair)
 
     # --- settings --------------------------------------------------------------------------
 
@@ -205,16 +201,6 @@ class Client(Actor):
         settings.step_size, settings.turn_degrees = step_size, turn_degrees
         if self.ghost is not None:
             self.ghost.step_size, self.ghost.turn_angle = step_size, np.radians(turn_degrees)
-
-    def set_strategy(self, strategy: str) -> None:
-        """How views are chosen, from the next step on; the ghost shows it at once."""
-        self.workspace.settings.strategy = strategy
-        self._ghost_moved = True
-
-    def set_context_views(self, k: int) -> None:
-        """How many views are chosen."""
-        self.workspace.settings.context_views = k
-        self._ghost_moved = True
 
     def set_keymap(self, keymap: str) -> None:
         """Which keys turn and which strafe."""
@@ -257,7 +243,7 @@ class Client(Actor):
         self.post(self._handle_key, event)
 
     def _handle_key(self, event: KeyEvent) -> None:
-        self._held, self._pointer = event.held, event.pointer
+        self._held, self.pointer = event.held, event.pointer
         if event.kind != "down":
             return
         word = KEYMAPS[self.workspace.settings.keymap].get(event.code)
@@ -267,34 +253,38 @@ class Client(Actor):
         elif word is not None:
             self._last_tick = time.perf_counter() - FRAME_TIME
         elif action is not None:
-            getattr(self, action)()
+            attrgetter(action)(self)()
 
     def _answer_click(self, event: viser.SceneClickEvent) -> None:
-        memory = self.display.scene.memory
         origin, direction = np.array(event.ray_origin), np.array(event.ray_direction)
-        surfel = pick_surfel(memory.surfels, origin, direction)
-        if surfel is not None:
-            self.display.memory.show_surfel(memory, surfel)
+        self.inspector.ask_surfel(origin, direction)
 
     def dragged(self, pose: FloatArray) -> None:
         """The user steers the ghost with the mouse, looking through its eyes."""
         if self.ghost is not None and self._playing is None:
             self.ghost.place(pose)
             self.display.scene.show_ghost(self.ghost.camera)
-            self._ghost_moved = True
+            self.inspector.follow_ghost()
 
     def _job_changed(self, event: Event) -> None:
         self.display.show_event(event)
         if event.kind == "finished":
-            if isinstance(event.result, bytes):
-                self.handle.send_file_download("walk.zip", event.result)
-            else:
-                self.show_session()
+            self._show_result(event.result)
         elif event.kind in ("failed", "cancelled"):
             if event.kind == "failed":
                 self.workspace.worker.cancel()
                 self.display.explain(f"{event.label} failed", event.message)
             self.show_session()
+
+    def _show_result(self, result: object) -> None:
+        if isinstance(result, Download):
+            self.handle.send_file_download(result.name, result.content)
+        elif isinstance(result, StrategyAnswers):
+            self.display.memory.show_answers(result)
+        else:
+            self.show_session()
+            if isinstance(result, BothMade):
+                self.display.memory.show_both(result)
 
     def failed(self, error: Exception) -> None:
         """A defect of ours must not go unseen."""
@@ -309,7 +299,6 @@ class Client(Actor):
             return
         if session is not self._shown_session:
             self._shown_session = session
-            self.retrieval = None
             self.ghost = Ghost(session.camera)
             settings = self.workspace.settings
             self.set_strides(settings.step_size, settings.turn_degrees)
@@ -320,20 +309,17 @@ class Client(Actor):
             self.ghost.reset(session.camera)
             self.display.follow(before, self.ghost.camera)
         if self.ghost is not None:
-            self.display.show_session(session, self.ghost.camera, self.retrieval)
-        self._ghost_moved = True
+            self.display.show_session(session, self.ghost.camera)
+        self.inspector.memory_changed()
 
     def settle(self) -> float | None:
         """Fly, play, retrieve: whatever only matters for the latest state."""
         now = time.perf_counter()
         flying = self._fly(now)
         playing = self._play_on(now)
-        if self._ghost_moved:
-            self._ghost_moved = False
-            self._retrieve()
-        shown = self.display.settle(now)
+        due = (self.inspector.settle(now), self.display.settle(now))
         waits = [FRAME_TIME] * flying + [PLAY_TIME] * playing
-        return min(waits if shown is None else [*waits, shown], default=None)
+        return min([*waits, *(wait for wait in due if wait is not None)], default=None)
 
     def _fly(self, now: float) -> bool:
         if self.workspace.settings.mode != "fly" or self.ghost is None:
@@ -371,7 +357,7 @@ class Client(Actor):
         before = self.ghost.camera
         self.ghost.move(word, amount)
         self.display.follow(before, self.ghost.camera)
-        self._ghost_moved = True
+        self.inspector.follow_ghost()
 
     def _walk_along(self, way: list[FloatArray], label: str) -> None:
         assert self.ghost is not None
@@ -383,15 +369,3 @@ class Client(Actor):
 
     def _refuse(self) -> None:
         self.display.notify("Too many steps are waiting", "Press Esc to drop them.", "yellow")
-
-    def _retrieve(self) -> None:
-        memory = self.display.scene.memory
-        if self.ghost is None or not memory.views:
-            return
-        settings = self.workspace.settings
-        began = time.perf_counter()
-        self.retrieval = memory.retrieve(
-            Cameras.stack([self.ghost.camera]), self.workspace.context_views, settings.strategy
-        )
-        ms = 1e3 * (time.perf_counter() - began)
-        self.display.show_retrieval(self.ghost.camera, self.retrieval, ms)

@@ -30,14 +30,30 @@ ACTIONS: Mapping[tuple[str, bool], str] = {
     ("KeyZ", False): "undo",
     ("KeyZ", True): "redo",
     ("Escape", False): "cancel",
-    ("KeyH", False): "next_heat",
+    ("KeyH", False): "inspector.next_heat",
     ("KeyV", False): "jump",
     ("KeyP", False): "play",
+    ("Comma", False): "inspector.earlier",
+    ("Period", False): "inspector.later",
+    ("KeyL", False): "inspector.live",
+    ("KeyP", True): "inspector.play_steps",
+    ("KeyJ", False): "inspector.next_row",
+    ("KeyK", False): "inspector.previous_row",
+    ("KeyI", False): "inspector.pin",
+    ("KeyX", False): "inspector.ban",
+    ("KeyU", False): "inspector.forget_wishes",
+    ("KeyN", False): "inspector.next_layer",
+    ("BracketLeft", False): "inspector.wipe_left",
+    ("BracketRight", False): "inspector.wipe_right",
+    ("KeyO", False): "inspector.ask_under_pointer",
+    ("KeyM", False): "inspector.compare_strategies",
+    ("KeyB", False): "make_both",
+    ("KeyY", False): "inspector.export",
     ("Slash", True): "help",
     ("Slash", False): "help",
     ("F1", False): "help",
 }
-"""(key code, shift) -> action."""
+"""(key code, shift) -> action of the client."""
 
 SWALLOWED = frozenset(PAPER) | {code for code, _ in ACTIONS}
 """Keys that belong to us: viser's own camera keys must not see them."""
@@ -59,11 +75,29 @@ ACTION_NAMES = {
     "generate": ("Space", "generate frames from the last view to the ghost camera"),
     "undo": ("Z", "undo the last step"),
     "redo": ("Shift+Z", "redo it"),
-    "cancel": ("Esc", "cancel what is being generated"),
-    "next_heat": ("H", "next colouring of the surfels"),
-    "jump": ("V", "stand at the view under the pointer, or at the newest"),
+    "cancel": ("Esc", "cancel what is being generated; else back to the ghost"),
+    "jump": ("V", "stand at the view pointed at, or at the newest"),
     "play": ("P", "play the walk"),
     "help": ("? or F1", "this help"),
+}
+INSPECTOR_NAMES = {
+    "inspector.earlier": (",", "explain the step before (from the ghost: the last one)"),
+    "inspector.later": (".", "explain the step after"),
+    "inspector.live": ("L", "explain the ghost, live"),
+    "inspector.play_steps": ("Shift+P", "play the steps' explanations"),
+    "inspector.next_row": ("J", "point at the next view of the table"),
+    "inspector.previous_row": ("K", "point at the one before"),
+    "inspector.pin": ("I", "pin the view pointed at: always choose it"),
+    "inspector.ban": ("X", "ban it: never choose it"),
+    "inspector.forget_wishes": ("U", "forget pins, bans and other what-ifs"),
+    "inspector.next_heat": ("H", "next colouring of the surfels"),
+    "inspector.next_layer": ("N", "next layer of the target's eye"),
+    "inspector.wipe_left": ("[", "wipe the frame away"),
+    "inspector.wipe_right": ("]", "and back"),
+    "inspector.ask_under_pointer": ("O", "ask the surfel under the mouse who saw it"),
+    "inspector.compare_strategies": ("M", "compare the strategies"),
+    "make_both": ("B", "generate with both chosen strategies"),
+    "inspector.export": ("Y", "export this explanation"),
 }
 
 
@@ -74,6 +108,7 @@ def help_markdown(keymap: str) -> str:
         for code, word in KEYMAPS[keymap].items()
     ]
     rows += [f"| `{key}` | {what} |" for key, what in ACTION_NAMES.values()]
+    debugger = [f"| `{key}` | {what} |" for key, what in INSPECTOR_NAMES.values()]
     return "\n".join(
         [
             f"Keymap **{keymap}** (Settings). Keys act in the scene, never while you type.",
@@ -82,10 +117,17 @@ def help_markdown(keymap: str) -> str:
             "|---|---|",
             *rows,
             "",
+            "**Why was it retrieved?** (Memory tab)",
+            "",
+            "| key | does |",
+            "|---|---|",
+            *debugger,
+            "",
             "**Step mode**: a move key generates at once. **Fly mode**: hold move keys to fly the "
             "ghost camera through the surfels; `Space` generates along the way flown.",
             "",
             "**Mouse**: drag to orbit, right-drag to pan, wheel to zoom. Click a frustum to stand "
-            "there; click a surfel to ask which views saw it.",
+            "there; click a surfel to ask which views saw it. In the Memory tab, hover a view to "
+            "light what only it explains, and click it to look through it.",
         ]
     )

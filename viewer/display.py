@@ -13,6 +13,7 @@ import viser
 from viewer.camera_rig import CameraRig
 from viewer.controls import help_markdown
 from viewer.heatmap import LIVE_MODES, paint_surfels, paint_view
+from viewer.inspector import Explained
 from viewer.link import Link
 from viewer.panels.history import HistoryPanel
 from viewer.panels.memory import MemoryPanel
@@ -22,9 +23,11 @@ from viewer.panels.walk import WalkPanel
 from viewer.scene import SceneView
 from viewer.stream import SurfelStream
 from viewer.surfel_cloud import inject_patch
+from viewer.target_eye import paint_layer, wipe
 from viewer.worker import Event
 from viewer.workspace import Settings, described, samples_with
 from vmem.cameras import Camera
+from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
 from vmem.session import Session
 from vmem.views import U8, View
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 TABLE_TIME = 0.25
 """Seconds between updates of what is costly to send: the table and the target picture."""
+TARGET_TIME = 0.15
+"""The same, of the picture of what the target sees."""
 HEAT_TIME = 0.04
 """Seconds between recolourings of the surfels; more where the link is slower."""
 FORMING_TIME = 0.1
@@ -51,15 +56,17 @@ class Display:
         self._settings = settings
         self._standing = False
         self._close_modal: Callable[[], None] | None = None
-        self._retrieval: Retrieval | None = None
-        self._retrieval_ms = 0.0
-        self._heat_due = self._table_due = False
-        self._heat_shown = self._table_shown = 0.0
+        self._explained: Explained | None = None
+        self._pointed: int | None = None
+        self._heat_due = self._table_due = self._target_due = False
+        self._heat_shown = self._table_shown = self._target_shown = 0.0
         self._dropped = 0
         self._forming: tuple[Camera, U8] | None = None
         self._forming_due = False
         self._forming_shown = 0.0
         self._stream: SurfelStream | None = None
+        self._labels: list[str] = []
+        self._billboards_show = (settings.scene.layer, settings.scene.wipe)
         # Answered: wake the client, for whom colours may be waiting.
         self._link = Link(handle.gui, lambda: client.post(_nothing))
         handle.camera.on_update(self._eye_moved)
@@ -84,15 +91,17 @@ class Display:
 
     # --- the walk --------------------------------------------------------------------------
 
-    def show_session(self, session: Session, ghost: Camera, retrieval: Retrieval | None) -> None:
+    def show_session(self, session: Session, ghost: Camera) -> None:
         """Bring scene and panels up to the session as it stands."""
         memory = session.snapshot()
-        self._retrieval = retrieval
         self.choose_renderer(len(memory.surfels))
-        self.scene.show_memory(memory, retrieval)
+        self._settings.scene.step = None
+        self.scene.show_memory(memory, self._known_retrieval(memory))
         self.scene.show_ghost(ghost)
         self.history.show(session)
         self.show_newest()
+        self._labels = [node.label for node in session.history.head.path()[1:]]
+        self.memory.show_memory(memory, self._labels, self._client.inspector.step)
         workspace = self._client.workspace
         title = "" if workspace.source is None else workspace.source.title
         self.session.show(title, described(session.backend), workspace.notes)
@@ -101,6 +110,13 @@ class Display:
             f"step {len(memory.steps) - 1} · {len(memory.views)} views · "
             f"{len(memory.surfels)} surfels · {described(session.backend)}"
         )
+
+    def _known_retrieval(self, memory: MemorySnapshot) -> Retrieval | None:
+        """What was explained last, if it can be shown on ``memory``."""
+        explained = self._explained
+        if explained is None or len(explained.retrieval.votes) > len(memory.views):
+            return None
+        return explained.retrieval
 
     def show_newest(self) -> None:
         """The newest frame, beside what memory knew of it before it was made.
@@ -116,9 +132,8 @@ class Display:
         retrieval = memory.retrievals[-1]
         heat = None
         if retrieval is not None:
-            before = memory.at_step(len(memory.steps) - 2)
             mode = self._settings.scene.heat
-            color = paint_surfels("weight" if mode == "image" else mode, before, retrieval).color
+            color = paint_surfels("weight" if mode == "image" else mode, memory, retrieval).color
             heat = paint_view(retrieval.buffers[-1], color)
         self.walk.show_frame(self.scene.frame_picture(memory.views[-1]), heat)
 
@@ -157,14 +172,57 @@ class Display:
             else:
                 self.rig.follow(before, ghost)
 
-    def show_retrieval(self, ghost: Camera, retrieval: Retrieval, ms: float) -> None:
-        """Light what the ghost would draw on; what is costly to send follows in ``settle``."""
-        self.scene.show_retrieval(ghost, retrieval)
-        self._retrieval, self._retrieval_ms = retrieval, ms
-        self._table_due = True
-        if self._settings.scene.heat in LIVE_MODES:
-            self._dropped += self._heat_due
-            self._heat_due = True
+    # --- what is explained -----------------------------------------------------------------
+
+    def show_subject(self, step: int | None) -> None:
+        """Something else is explained: its billboards; and the eye goes where it looked from."""
+        memory = self.scene.memory
+        self._settings.scene.step = step
+        self.scene.show_billboards()
+        self.memory.show_subject(memory, self._labels, step)
+        retrieval = None if step is None else memory.retrievals[step]
+        if retrieval is not None and self._settings.eye != "free":
+            self._standing = True
+            self.rig.look_over(retrieval.targets[-1])
+
+    def show_explained(self, explained: Explained) -> None:
+        """Light what it draws on; what is costly to send follows in ``settle``."""
+        self._explained = explained
+        self.scene.show_retrieval(
+            explained.retrieval.targets[-1], explained.retrieval, self._pointed
+        )
+        self._table_due = self._target_due = True
+        if self._settings.scene.heat in LIVE_MODES or self._pointed is not None:
+            self._recolor_due()
+
+    def show_pointed(self, view: int | None) -> None:
+        """Light a view, its line and what only it explains; with None what was lit before."""
+        self._pointed = view
+        explained = self._explained
+        if explained is not None:
+            target = explained.retrieval.targets[-1]
+            self.scene.show_retrieval(target, explained.retrieval, view)
+            self._recolor_due()
+
+    def show_surfel(self, surfel: int | None) -> None:
+        """What a surfel says of itself, with lines to the views that saw it."""
+        found = self.memory.show_surfel(self.scene.memory, surfel)
+        if found is None:
+            self.scene.show_asked(None, ())
+        else:
+            self.scene.show_asked(found.position, [seen.view for seen in found.sightings])
+
+    def show_target(self) -> None:
+        """Another layer, or another wipe, of the target's eye."""
+        self._target_due, self._target_shown = True, 0.0
+
+    def table_due(self) -> None:
+        """The table is to be shown again, at once."""
+        self._table_due, self._table_shown = True, 0.0
+
+    def _recolor_due(self) -> None:
+        self._dropped += self._heat_due
+        self._heat_due = True
 
     def settle(self, now: float) -> float | None:
         """Send of colours, forming frames and table what is due and the link has room for; the
@@ -182,7 +240,7 @@ class Display:
             if not streamed and crowded:
                 wait = max(wait, self._link.patience)
             if wait <= 0:
-                self.scene.show_heat(self._retrieval)
+                self._show_heat()
                 sent = not streamed
                 self._heat_shown, self._heat_due = now, False
             else:
@@ -200,6 +258,13 @@ class Display:
                 waits.append(wait)
         if sent:
             self._link.mark()
+        if self._target_due:
+            wait = self._target_shown + TARGET_TIME - now
+            if wait <= 0:
+                self._show_target()
+                self._target_shown, self._target_due = now, False
+            else:
+                waits.append(wait)
         if self._table_due:
             wait = self._table_shown + TABLE_TIME - now
             if wait <= 0:
@@ -209,26 +274,47 @@ class Display:
                 waits.append(wait)
         return min(waits, default=None)
 
-    def _show_table(self) -> None:
-        """The costly part of a retrieval: table, target picture, legend."""
-        memory, retrieval = self.scene.memory, self._retrieval
-        if retrieval is None:
-            return
-        painted = paint_surfels(self._settings.scene.heat, memory, retrieval)
+    def _show_heat(self) -> None:
+        explained = self._explained
+        retrieval = None if explained is None else explained.retrieval
+        painted = self.scene.show_heat(retrieval, self._pointed)
         self.memory.show_colors(self._settings.scene.heat, painted)
-        if len(retrieval.votes) <= len(memory.views):
-            self.memory.show_target(paint_view(retrieval.buffers[-1], painted.color))
-            drawn_by = "server" if self.scene.streamed else "browser"
-            self.memory.show_retrieval(
-                memory, retrieval, self._retrieval_ms, drawn_by, self._dropped
-            )
+
+    def _show_target(self) -> None:
+        """The target's eye beside the frame, in the panel and, of a step, in the scene."""
+        explained, options = self._explained, self._settings.scene
+        if explained is None or len(explained.retrieval.votes) > len(self.scene.memory.views):
+            return
+        memory, retrieval = self.scene.memory, explained.retrieval
+        last = len(retrieval.targets) - 1
+        color = paint_surfels(options.heat, memory, retrieval).color
+        layer = paint_layer(options.layer, memory, retrieval, last, color)
+        if explained.step is None:
+            frame = paint_view(retrieval.buffers[-1], memory.surfels.color)
+            left_is = "what memory holds, as nothing is generated yet"
+        else:
+            frame = self.scene.frame_picture(memory.views[memory.steps[explained.step].n_views - 1])
+            left_is = "the generated frame"
+        self.memory.show_target(wipe(frame, layer.image, options.wipe), layer, left_is)
+        if (options.layer, options.wipe) != self._billboards_show:
+            self._billboards_show = (options.layer, options.wipe)
+            self.scene.show_billboards()
+
+    def _show_table(self) -> None:
+        """The costly part of an explanation: words and table."""
+        explained = self._explained
+        if explained is None or len(explained.retrieval.votes) > len(self.scene.memory.views):
+            return
+        drawn_by = "server" if self.scene.streamed else "browser"
+        waiting = self._client.workspace.worker.waiting
+        self.memory.show_explained(explained, self._pointed, drawn_by, waiting, self._dropped)
 
     def recolor(self) -> None:
         """Another colouring was chosen."""
-        self.scene.show_heat(self._retrieval)
+        self._show_heat()
         self.scene.show_billboards()
         self.show_newest()
-        self._heat_due, self._table_due = False, True
+        self._heat_due, self._target_due = False, True
 
     # --- who draws the surfels ---------------------------------------------------------------
 
@@ -285,6 +371,11 @@ class Display:
         self.scene.immerse(True)
         self.scene.show_screen(view)
         self.rig.stand_at(view.camera)
+
+    @property
+    def standing(self) -> bool:
+        """Whether the eye has left the ghost for a view or a step."""
+        return self._standing
 
     def step_back(self, ghost: Camera) -> None:
         """Take the place that the settings mean the eye to have."""

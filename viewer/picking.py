@@ -25,6 +25,17 @@ def pick_surfel(surfels: Surfels, origin: FloatArray, direction: FloatArray) -> 
     return int(hit[np.argmin(t[hit])]) if len(hit) else None
 
 
+def pointer_ray(
+    eye: viser.CameraHandle, pointer: tuple[float, float]
+) -> tuple[FloatArray, FloatArray]:
+    """Origin (3,) and unit direction (3,), in the world, of the ray through ``pointer`` (x, y in
+    [0, 1] of the window)."""
+    half = np.tan(eye.fov / 2)
+    x, y = (np.array(pointer) - 0.5) * 2 * half * [eye.aspect, 1.0]
+    direction = vtf.SO3(eye.wxyz).as_matrix() @ [x, y, 1.0]
+    return np.array(eye.position), direction / np.linalg.norm(direction)
+
+
 def nearest_view(
     memory: MemorySnapshot, eye: viser.CameraHandle, pointer: tuple[float, float]
 ) -> int | None:

@@ -6,22 +6,22 @@ cut at the end, colours are sent where they changed, and nodes keep their names.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import viser
 
-from viewer.heatmap import LIVE_MODES, paint_provenance, paint_surfels, paint_view
-from viewer.standing import AMBER, Billboards, Frustums, pose_wxyz
+from viewer.heatmap import LIVE_MODES, Painted, paint_pointed, paint_provenance, paint_surfels
+from viewer.standing import AMBER, SKY, Billboards, Frustums, pose_wxyz
 from viewer.stream import SurfelStream
 from viewer.surfel_cloud import SurfelCloud
+from viewer.target_eye import paint_layer, wipe
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
 from vmem.views import U8, View
 
-SKY = (86, 180, 233)
 GHOST_SCALE = 0.045
 SCREEN_DISTANCE = 0.1
 """Scene units from a camera to the screen that shows its frame to an eye at its place."""
@@ -35,6 +35,12 @@ class SceneOptions:
     frustums: bool = True
     billboards: bool = True
     provenance: bool = False
+    step: int | None = None
+    """The past step whose frames stand as billboards; None for the newest."""
+    layer: str = "scene"
+    wipe: float = 1.0
+    """What stands beside each frame, and how much of the frame is not wiped into it; see
+    viewer.target_eye."""
     drawn_by: str = "auto"
     """Who draws the surfels: "browser", "server", or "auto", which goes by ``server_above``."""
     server_above: int = 300_000
@@ -68,6 +74,8 @@ class SceneView:
         self._ghost: viser.CameraFrustumHandle | None = None
         self._path: viser.LineSegmentsHandle | None = None
         self._rays: viser.LineSegmentsHandle | None = None
+        self._pointed: viser.LineSegmentsHandle | None = None
+        self._asked: viser.LineSegmentsHandle | None = None
         self._screen: viser.ImageHandle | None = None
         self._immersed = False
         self._forming: tuple[Camera, U8] | None = None
@@ -129,35 +137,69 @@ class SceneView:
         if self.options.heat not in LIVE_MODES:
             self._cloud.set_colors(self._color)
 
-    def show_heat(self, retrieval: Retrieval | None) -> None:
-        """Recolour surfels by the present mode; only chunks that change are sent."""
-        self._color = paint_surfels(self.options.heat, self._shown, retrieval).color
+    def show_heat(self, retrieval: Retrieval | None, pointed: int | None = None) -> Painted:
+        """Recolour surfels: by the present mode, or by what a view that is pointed at explains.
+
+        Only chunks that change are sent.
+        """
+        if retrieval is not None and pointed is not None and pointed < len(retrieval.votes):
+            painted = paint_pointed(self._shown, retrieval, pointed)
+        else:
+            painted = paint_surfels(self.options.heat, self._shown, retrieval)
+        self._color = painted.color
         if self._stream is not None:
             self._stream.show(self._shown, self._color)
         else:
             self._cloud.set_colors(self._color)
+        return painted
 
-    def show_retrieval(self, ghost: Camera, retrieval: Retrieval) -> None:
-        """Light the chosen views and draw lines from the ghost to them.
+    def show_retrieval(
+        self, target: Camera, retrieval: Retrieval, pointed: int | None = None
+    ) -> None:
+        """Light the chosen views and draw lines from the target to them.
 
-        ``retrieval`` must be of the memory that is shown.
+        ``retrieval`` must be of the memory that is shown, or of a shorter one.
         """
-        self._frustums.light(set(retrieval.order), retrieval.share)
+        self._frustums.light(set(retrieval.order), retrieval.share, pointed)
         ends = [self._shown.views[view].camera.position for view in retrieval.order]
-        points = np.array([(ghost.position, end) for end in ends], np.float32)
-        # A camera that stands on the ghost has no line to be seen: keep a hair of length.
+        self._rays = self._show_lines("/retrieval", self._rays, target.position, ends, AMBER, 1.5)
+        ends = [] if pointed is None else [self._shown.views[pointed].camera.position]
+        self._pointed = self._show_lines("/pointed", self._pointed, target.position, ends, SKY, 4.0)
+
+    def show_asked(self, position: np.ndarray | None, views: Sequence[int]) -> None:
+        """Lines from a surfel at ``position`` (3,) to the views that saw it; None: no lines."""
+        start = np.zeros(3) if position is None else position
+        ends = [self._shown.views[view].camera.position for view in views]
+        self._asked = self._show_lines("/asked", self._asked, start, ends, SKY, 1.5)
+
+    def _show_lines(
+        self,
+        name: str,
+        handle: viser.LineSegmentsHandle | None,
+        start: np.ndarray,
+        ends: Sequence[np.ndarray],
+        color: tuple[int, int, int],
+        thickness: float,
+    ) -> viser.LineSegmentsHandle | None:
+        """Lines from one point to others; none are taken out of the scene's sight."""
+        if not ends:
+            if handle is not None:
+                handle.points = np.zeros((0, 2, 3), np.float32)
+            return handle
+        points = np.array([(start, end) for end in ends], np.float32)
+        # A camera that stands on the target has no line to be seen: keep a hair of length.
         points[:, 1] += np.float32(1e-4)
-        if self._rays is None:
-            self._rays = self._scene.add_line_segments(
-                "/retrieval",
+        if handle is None:
+            return self._scene.add_line_segments(
+                name,
                 points,
-                AMBER,
-                thickness=1.5,
+                color,
+                thickness=thickness,
                 thickness_units="screen",
                 visible=not self._immersed,
             )
-        else:
-            self._rays.points = points
+        handle.points = points
+        return handle
 
     def show_ghost(self, camera: Camera) -> None:
         """Put the ghost camera where it is."""
@@ -213,7 +255,7 @@ class SceneView:
 
     def _show_aids(self) -> None:
         self._frustums.visible = self.options.frustums and not self._immersed
-        for aid in (self._ghost, self._path, self._rays):
+        for aid in (self._ghost, self._path, self._rays, self._pointed, self._asked):
             if aid is not None:
                 aid.visible = not self._immersed
         self.show_billboards()
@@ -231,28 +273,30 @@ class SceneView:
         self._forming = None
 
     def show_billboards(self) -> None:
-        """The newest step's frames at their cameras, each beside what memory knew of it.
+        """A step's frames at their cameras, each beside what memory knew of it.
 
-        While a step is being made, its forming frames instead.
+        The newest step's, or that of the options; while one is being made, its forming frames.
         """
         memory = self._shown
-        retrieval = memory.retrievals[-1] if memory.retrievals else None
         shown = self.options.billboards and not self._immersed
         if shown and self._forming is not None:
             camera, frames = self._forming
             self._billboards.show(camera, [(frame, None) for frame in frames])
             return
+        last = len(memory.steps) - 1
+        step = last if self.options.step is None else min(self.options.step, last)
+        retrieval = memory.retrievals[step] if last > 0 else None
         if retrieval is None or not shown:
             self._billboards.hide()
             return
-        first = memory.steps[-2].n_views
+        views = memory.views[memory.steps[step - 1].n_views : memory.steps[step].n_views]
         mode = "weight" if self.options.heat == "image" else self.options.heat
-        before = memory.at_step(len(memory.steps) - 2)
-        color = paint_surfels(mode, before, retrieval).color
+        color = paint_surfels(mode, memory, retrieval).color
         pairs = []
-        for view, buffers in zip(memory.views[first:], retrieval.buffers, strict=True):
-            pairs.append((self.frame_picture(view), paint_view(buffers, color)))
-        self._billboards.show(memory.views[-1].camera, pairs)
+        for i, view in enumerate(views):
+            layer = paint_layer(self.options.layer, memory, retrieval, i, color).image
+            pairs.append((wipe(self.frame_picture(view), layer, self.options.wipe), layer))
+        self._billboards.show(views[-1].camera, pairs)
 
     def frame_picture(self, view: View) -> U8:
         """A view's frame (H, W, 3), tinted by provenance if that is switched on."""

@@ -14,6 +14,7 @@ from vmem.cameras import Camera, FloatArray
 from vmem.views import U8, View
 
 AMBER = (255, 176, 46)
+SKY = (86, 180, 233)
 QUIET = (92, 98, 110)
 FAINT = (66, 70, 80)
 
@@ -80,10 +81,12 @@ class Frustums:
         for handle in self.handles:
             handle.visible = visible
 
-    def light(self, chosen: set[int], share: np.ndarray) -> None:
-        """Amber for chosen views, pale for voted ones, faint for the rest."""
-        for view, handle in enumerate(self.handles[: len(share)]):
-            color = AMBER if view in chosen else QUIET if share[view] > 0 else FAINT
+    def light(self, chosen: set[int], share: np.ndarray, pointed: int | None = None) -> None:
+        """Amber for chosen views, pale for voted ones, faint for the rest; blue for one."""
+        for view, handle in enumerate(self.handles):
+            voted = view < len(share) and share[view] > 0
+            color = AMBER if view in chosen else QUIET if voted else FAINT
+            color = SKY if view == pointed else color
             if color != self._colors[view]:
                 handle.color = color
                 self._colors[view] = color

@@ -11,14 +11,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from viewer.inquiries import Download
 from viewer.scene import SceneOptions
+from viewer.wishes import Wishes
 from viewer.worker import Event, Job, Worker
 from vmem.backends import Backend, create_backend, resolve
 from vmem.cameras import FloatArray, path_targets
+from vmem.evidence import SelectionConfig
 from vmem.export import export_walk
+from vmem.memory import MemorySnapshot
 from vmem.photos import load_photo
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
-from vmem.query import DEFAULT_STRATEGY
+from vmem.query import DEFAULT_STRATEGY, Query
 from vmem.session import Session, SessionConfig, StepResult
 from vmem.views import U8
 
@@ -31,6 +35,12 @@ BACKENDS = ("auto", "preview", "vmem")
 PRESETS = ("reference", "balanced", "fast")
 """Samplers of the vmem backend, by name; what they are is in vmem.generation.diffusion.presets,
 which costs the import of torch."""
+
+
+OWN_SUPPRESSION = SelectionConfig().suppression
+"""What the strategies suppress by themselves."""
+ROWS = ("8", "24", "all")
+"""How many views the table of a retrieval may list."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,14 @@ class Settings:
     size: int = 288
     strategy: str = DEFAULT_STRATEGY
     context_views: int = 4
+    suppression: float = OWN_SUPPRESSION
+    weighting: str | None = None
+    density: float = 1.0
+    """The last three as in vmem.query.Query: what if."""
+    use_next: bool = True
+    """Whether steps are made with what is tried out (pins and bans too), or only shown."""
+    rows: str = "8"
+    """One of ROWS."""
     keymap: str = "paper"
     mode: str = "step"
     """"step": a move key generates at once; "fly": keys move the ghost, Space generates."""
@@ -70,6 +88,7 @@ class Workspace:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.session: Session | None = None
+        self.wishes = Wishes()
         self.source: Source | None = None
         self.notes: tuple[str, ...] = ()
         self._listener = _nobody
@@ -117,16 +136,34 @@ class Workspace:
             cancel.check()
             self._apply_preset(session)
             self.session, self.source, self.notes = session, source, notes
+            self.wishes.clear()
             return session
 
         self.worker.submit(f"open {source.title}", job)
 
-    @property
-    def context_views(self) -> int:
-        """How many views the next step will be shown: as chosen, or as many as the generator takes
-        beside the step's targets."""
-        wanted, session = self.settings.context_views, self.session
-        return wanted if session is None else session.room(session.config.target_views, wanted)
+    def query(
+        self, memory: MemorySnapshot, *, tried: bool = True, targets: int | None = None
+    ) -> Query:
+        """What memory is asked, as chosen: with what is being tried out, or without.
+
+        targets: how many there will be, by default a step's; the generator may take fewer views
+        beside them than were chosen.
+        """
+        settings, session = self.settings, self.session
+        k = settings.context_views
+        if session is not None:
+            k = session.room(targets or session.config.target_views, k)
+        plain = Query(k, settings.strategy)
+        if not tried:
+            return plain
+        return replace(
+            plain,
+            pinned=self.wishes.pinned(memory),
+            banned=self.wishes.banned(memory),
+            suppression=None if settings.suppression == OWN_SUPPRESSION else settings.suppression,
+            weighting=settings.weighting,
+            density=settings.density,
+        )
 
     @property
     def is_full(self) -> bool:
@@ -153,7 +190,10 @@ class Workspace:
             self._apply_preset(session)
             begin = session.camera.moved_to(start)
             targets = path_targets(begin, stop, session.config.target_views)
-            return session.step(targets, label=label, on_progress=on_progress, cancel=cancel)
+            query = self.query(session.snapshot(), tried=self.settings.use_next)
+            return session.step(
+                targets, label=label, query=query, on_progress=on_progress, cancel=cancel
+            )
 
         return job
 
@@ -170,12 +210,12 @@ class Workspace:
         self._travel("switch", node)
 
     def export(self) -> None:
-        """Queue packing the walk into a zip; the result is its bytes."""
+        """Queue packing the walk into a zip; the result is a Download."""
         session = self.session
         if session is None:
             return
 
-        def job(on_progress: OnProgress, cancel: CancelToken) -> bytes:
+        def job(on_progress: OnProgress, cancel: CancelToken) -> Download:
             on_progress(Progress("export", 0, 1))
             with tempfile.TemporaryDirectory() as folder:
                 export_walk(session.snapshot(), Path(folder))
@@ -184,7 +224,7 @@ class Workspace:
                 with zipfile.ZipFile(packed, "w") as archive:
                     for file in sorted(Path(folder).rglob("*")):
                         archive.write(file, file.relative_to(folder))
-            return packed.getvalue()
+            return Download("walk.zip", packed.getvalue())
 
         self.worker.submit("export", job)
 

@@ -1,61 +1,98 @@
-"""The Memory tab: which views the ghost would draw on, and why."""
+"""The Memory tab: the retrieval debugger, from its parts."""
 
 from __future__ import annotations
 
-import base64
-import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import viser
-from PIL import Image
+from vmem.explanation import SurfelAccount
 
 from viewer.heatmap import MODES, Painted
-from viewer.standing import thumbnail
-from vmem.attribution import union_coverage
+from viewer.inquiries import BothMade, StrategyAnswers
+from viewer.panels.explain import ExplainPanel
+from viewer.panels.strategies import StrategiesPanel
+from viewer.panels.surfel import SurfelPanel
+from viewer.panels.target import TargetPanel
+from viewer.panels.timeline import TimelinePanel
+from viewer.panels.what_if import WhatIfPanel
+from viewer.target_eye import LayerPicture
+from viewer.thumbnails import Thumbnails
 from vmem.memory import MemorySnapshot
-from vmem.retrieval import Retrieval
-from vmem.selection import STRATEGIES
-from vmem.views import U8, View
+from vmem.views import U8
 
 if TYPE_CHECKING:
     from viewer.client import Client
-
-ROWS = 8
-"""Views listed in the table: the chosen and the best of the rest."""
-CELL = "padding:1px 5px;vertical-align:middle;text-align:left"
+    from viewer.inspector import Explained
 
 
 class MemoryPanel:
-    """The live Retrieval as a table with thumbnails and reasons, and the target's heat map."""
+    """What is explained on top; below, in folders, what can be asked further."""
 
     def __init__(self, client: Client, gui: viser.GuiApi) -> None:
-        settings = client.workspace.settings
+        inspector, settings = client.inspector, client.workspace.settings
         self._client = client
-        self._thumbnails: dict[int, tuple[View, str]] = {}
-        self._target = gui.add_image(
-            np.zeros((8, 8, 3), np.uint8), label="what memory shows the ghost", format="png"
-        )
+        self._thumbnails = Thumbnails(gui)
+        self._explain = ExplainPanel(client, gui, self._thumbnails)
+        self._target = TargetPanel(client, gui)
         self._heat = gui.add_dropdown("Colour (H)", tuple(MODES), initial_value=settings.scene.heat)
         self._heat.on_update(self._chose_heat)
-        self._bar = gui.add_image(np.zeros((10, 256, 3), np.uint8), format="png", visible=False)
+        self._bar = gui.add_image(np.zeros((8, 256, 3), np.uint8), format="png", visible=False)
         self._legend = gui.add_markdown("")
-        strategy = gui.add_dropdown("Strategy", tuple(STRATEGIES), initial_value=settings.strategy)
-        strategy.on_update(lambda _: client.post(client.set_strategy, strategy.value))
-        count = gui.add_slider("Views (K)", 1, 12, 1, settings.context_views)
-        count.on_update(lambda _: client.post(client.set_context_views, int(count.value)))
-        self._summary = gui.add_markdown("")
-        self._table = gui.add_html("")
-        self._asked = gui.add_markdown("*Click a surfel to ask which views saw it.*")
-        compare = gui.add_button("Compare strategies", icon=viser.Icon.COLUMNS)
-        compare.on_click(lambda _: client.post(client.compare_strategies))
-        self._comparison = gui.add_html("")
+        with gui.add_folder("What if"):
+            self._what_if = WhatIfPanel(client, gui)
+        with gui.add_folder("Timeline"):
+            self._timeline = TimelinePanel(client, gui)
+        with gui.add_folder("Ask a surfel"):
+            self._surfel = SurfelPanel(client, gui, self._thumbnails)
+        with gui.add_folder("Strategies side by side"):
+            self._strategies = StrategiesPanel(client, gui, self._thumbnails)
+        export = gui.add_button(
+            "Export this explanation (Y)",
+            icon=viser.Icon.FILE_EXPORT,
+            hint="a zip: figure for a paper, everything as JSON, the scene to open in a browser",
+        )
+        export.on_click(lambda _: client.post(inspector.export))
 
     def _chose_heat(self, event: viser.GuiEvent) -> None:
         # Ours to set as well, when H was pressed: that must not come back as a choice.
         if event.client is not None:
-            self._client.post(self._client.set_heat, self._heat.value)
+            self._client.post(self._client.inspector.set_heat, self._heat.value)
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The views of the table, from its top."""
+        return self._explain.rows
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The two strategies to be walked."""
+        return self._strategies.pair
+
+    def show_memory(self, memory: MemorySnapshot, labels: Sequence[str], step: int | None) -> None:
+        """A memory that has changed: pictures, timeline, what can be explained. labels: of every
+        step but the photo."""
+        self._thumbnails.show(memory.views)
+        self._explain.show_subjects(labels, step)
+        self._timeline.show(memory, step)
+
+    def show_subject(self, memory: MemorySnapshot, labels: Sequence[str], step: int | None) -> None:
+        """What is explained has changed."""
+        self._explain.show_subjects(labels, step)
+        self._timeline.show(memory, step)
+
+    def show_explained(
+        self, explained: Explained, pointed: int | None, drawn_by: str, waiting: int, dropped: int
+    ) -> None:
+        """Words and table; see ExplainPanel.show."""
+        self._explain.show(explained, pointed, drawn_by, waiting, dropped)
+        wishes = self._client.workspace.wishes
+        self._what_if.show(wishes.pinned(explained.memory), wishes.banned(explained.memory))
+
+    def show_target(self, left: U8, layer: LayerPicture, left_is: str) -> None:
+        """See TargetPanel.show."""
+        self._target.show(left, layer, left_is)
 
     def show_colors(self, mode: str, painted: Painted) -> None:
         """Legend of the present colouring."""
@@ -63,101 +100,32 @@ class MemoryPanel:
             self._heat.value = mode
         if self._legend.content != painted.legend:
             self._legend.content = painted.legend
-        self._bar.visible = painted.bar is not None
+        visible = painted.bar is not None
+        if self._bar.visible != visible:
+            self._bar.visible = visible
         if painted.bar is not None:
-            self._bar.image = painted.bar.repeat(10, axis=0)
+            self._bar.image = painted.bar.repeat(8, axis=0)
 
-    def show_target(self, image: U8) -> None:
-        """What memory shows the ghost, in the colours of the scene."""
-        h, w = image.shape[:2]
-        self._target.image = cv2.resize(image, (2 * w, 2 * h), interpolation=cv2.INTER_NEAREST)
+    def show_surfel(self, memory: MemorySnapshot, surfel: int | None) -> SurfelAccount | None:
+        """See SurfelPanel.show."""
+        return self._surfel.show(memory, surfel)
 
-    def show_retrieval(
-        self,
-        memory: MemorySnapshot,
-        retrieval: Retrieval,
-        ms: float,
-        drawn_by: str = "browser",
-        dropped: int = 0,
-    ) -> None:
-        """The table: chosen views first, then the best of the rest.
+    def cell_at(self, at: tuple[float, float]) -> tuple[int, int]:
+        """See TimelinePanel.cell_at."""
+        return self._timeline.cell_at(at)
 
-        ms: what the retrieval took · drawn_by: who draws the surfels · dropped: colourings that
-        were never sent because a later one came before the link had room.
-        """
-        covered = [float((buffers.index >= 0).mean()) for buffers in retrieval.buffers]
-        note = f" · **{retrieval.note}**" if retrieval.note else ""
-        self._summary.content = (
-            f"{len(memory.views)} views, {len(memory.surfels)} surfels drawn by the {drawn_by}, "
-            f"{len(memory.link_surfel)} links · memory covers {100 * np.mean(covered):.0f} % of "
-            f"the target · {ms:.0f} ms · {dropped} colourings dropped{note}"
-        )
-        rest = [view for view in np.argsort(retrieval.rank) if not retrieval.chosen[view]]
-        rows = [*retrieval.order, *rest][: max(ROWS, len(retrieval.order))]
-        head = "".join(
-            f"<th style='{CELL}'>{title}</th>" for title in ("view", "", "votes", "cover", "why")
-        )
-        body = "".join(self._row(memory, retrieval, int(view)) for view in rows)
-        self._table.content = (
-            f"<table style='font-size:11px;border-collapse:collapse;width:100%'>"
-            f"<tr>{head}</tr>{body}</table>"
-        )
+    def show_cell(self, memory: MemorySnapshot, cell: tuple[int, int] | None) -> None:
+        """See TimelinePanel.show_cell."""
+        self._timeline.show_cell(memory, cell)
 
-    def _row(self, memory: MemorySnapshot, retrieval: Retrieval, view: int) -> str:
-        chosen = bool(retrieval.chosen[view])
-        color = "#ffb02e" if chosen else "#8b919c"
-        cells = (
-            str(view),
-            f"<img src='{self._picture(view, memory.views[view])}' height=34 alt=''>",
-            f"{100 * retrieval.share[view]:.1f} %",
-            f"{100 * retrieval.coverage[view]:.0f} %",
-            html.escape(retrieval.reasons[view]),
-        )
-        body = "".join(f"<td style='{CELL};white-space:nowrap'>{cell}</td>" for cell in cells[:-1])
-        return f"<tr style='color:{color}'>{body}<td style='{CELL}'>{cells[-1]}</td></tr>"
+    def show_playing(self, playing: bool) -> None:
+        """See TimelinePanel.show_playing."""
+        self._timeline.show_playing(playing)
 
-    def _picture(self, index: int, view: View) -> str:
-        """Data URL of a view's thumbnail; kept as long as the index means the same view."""
-        known = self._thumbnails.get(index)
-        if known is None or known[0] is not view:
-            known = (view, data_url(thumbnail(view.rgb, 34)))
-            self._thumbnails[index] = known
-        return known[1]
+    def show_answers(self, found: StrategyAnswers) -> None:
+        """See StrategiesPanel.show_answers."""
+        self._strategies.show_answers(found)
 
-    def show_surfel(self, memory: MemorySnapshot, surfel: int) -> None:
-        """Which views saw a surfel, and what it is."""
-        seen_by = np.unique(memory.link_view[memory.link_surfel == surfel])
-        self._asked.content = (
-            f"**Surfel {surfel}**: seen by view{'s' * (len(seen_by) > 1)} "
-            f"{', '.join(map(str, seen_by))} · radius {memory.surfels.radius[surfel]:.3f} · at "
-            f"({', '.join(f'{x:.2f}' for x in memory.surfels.position[surfel])})"
-        )
-
-    def show_comparison(self, memory: MemorySnapshot, answers: list[Retrieval]) -> None:
-        """What each strategy would choose for the same target, side by side."""
-        rows = []
-        for answer in answers:
-            pictures = "".join(
-                f"<img src='{self._picture(view, memory.views[view])}' height=34 "
-                f"title='view {view}: {html.escape(answer.reasons[view])}' alt='{view}'> "
-                for view in answer.order
-            )
-            covered = 100 * union_coverage(memory, answer)
-            rows.append(
-                f"<tr><td style='{CELL}'>{answer.strategy}</td><td style='{CELL}'>{pictures}</td>"
-                f"<td style='{CELL}'>{covered:.0f} %</td></tr>"
-            )
-        self._comparison.content = (
-            "<table style='font-size:11px;width:100%'><tr>"
-            + "".join(f"<th style='{CELL}'>{t}</th>" for t in ("strategy", "chosen", "covered"))
-            + f"</tr>{''.join(rows)}</table>"
-        )
-
-
-def data_url(rgb: U8) -> str:
-    """A small picture (H, W, 3) as a JPEG data URL."""
-    import io
-
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    def show_both(self, made: BothMade) -> None:
+        """See StrategiesPanel.show_both."""
+        self._strategies.show_both(made)

@@ -1,0 +1,76 @@
+"""Ask a surfel: what it is, and every view that saw it, with the pixel marked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import viser
+from vmem.explanation import Sighting, SurfelAccount, account
+
+from viewer.pointing import mark
+from viewer.thumbnails import Thumbnails
+from vmem.memory import MemorySnapshot
+
+if TYPE_CHECKING:
+    from viewer.client import Client
+
+ASK = "*Click a surfel in the scene, or press O over it, to ask which views saw it.*"
+PICTURE = 64
+"""Height of the thumbnails, in pixels."""
+MARK = (
+    "position:absolute;width:8px;height:8px;margin:-6px 0 0 -6px;border:2px solid #fff;"
+    "border-radius:50%;box-shadow:0 0 0 1.5px #000, inset 0 0 0 1px #000;pointer-events:none"
+)
+
+
+class SurfelPanel:
+    """What a surfel says of itself."""
+
+    def __init__(self, client: Client, gui: viser.GuiApi, thumbnails: Thumbnails) -> None:
+        self._thumbnails = thumbnails
+        self._words = gui.add_markdown(ASK)
+        self._views = gui.add_html("")
+
+    def show(self, memory: MemorySnapshot, surfel: int | None) -> SurfelAccount | None:
+        """A surfel's account; None, and the invitation to ask, for none."""
+        if surfel is None or surfel >= len(memory.surfels):
+            self._words.content, self._views.content = ASK, ""
+            return None
+        found = account(memory, surfel)
+        self._words.content = surfel_text(found)
+        pictures = "".join(self._picture(memory, sighting) for sighting in found.sightings)
+        self._views.content = (
+            f"<div style='max-height:300px;overflow-y:auto;line-height:0'>{pictures}</div>"
+        )
+        return found
+
+    def _picture(self, memory: MemorySnapshot, sighting: Sighting) -> str:
+        h, w = memory.views[sighting.view].camera.hw
+        x, y = sighting.pixel
+        spot = ""
+        if sighting.inside:
+            spot = f"<span style='left:{100 * x / w:.1f}%;top:{100 * y / h:.1f}%;{MARK}'></span>"
+        title = f"view {sighting.view}: pixel ({x:.0f}, {y:.0f}), depth {sighting.depth:.2f}"
+        return (
+            f"<span {mark(f'stand:{sighting.view}')} title='{title}' style='position:relative;"
+            f"display:inline-block;margin:2px;cursor:pointer'>"
+            f"{self._thumbnails.tag(sighting.view, PICTURE)}{spot}"
+            f"<span style='position:absolute;left:2px;bottom:7px;font-size:10px;color:#fff;"
+            f"text-shadow:0 0 2px #000,0 0 2px #000'>{sighting.view}</span></span>"
+        )
+
+
+def surfel_text(found: SurfelAccount) -> str:
+    """What a surfel is, in a few lines."""
+
+    def vector(values) -> str:
+        return ", ".join(f"{value:.2f}" for value in values)
+
+    views = ", ".join(str(sighting.view) for sighting in found.sightings)
+    many = "s" if len(found.sightings) != 1 else ""
+    return (
+        f"**Surfel {found.surfel}** at ({vector(found.position)}), normal "
+        f"({vector(found.normal)}), radius {found.radius:.3f} scene units. Made in step "
+        f"{found.step}, {found.age} step{'s' * (found.age != 1)} ago. "
+        f"Seen by {len(found.sightings)} view{many}: {views}"
+    )
