@@ -42,16 +42,17 @@ def pack_explanation(
     retrieval: Retrieval,
     step: int | None,
     *,
+    heat: str = "weight",
     frame: U8 | None = None,
-    options: RecordingOptions | None = None,
     extra: Mapping[str, Any] | None = None,
     on_progress: OnProgress = silent,
     cancel: CancelToken | None = None,
 ) -> bytes:
     """A zip with panel.png, explanation.json, scene.viser, scene.html and README.txt.
 
-    Arguments as of explanation_figure, record_scene and explanation_json, whose errors are raised;
-    Cancelled if that was asked for between two parts.
+    heat: the recording's colours, of viewer.heatmap.MODES · all else as of explanation_figure,
+    record_scene and explanation_json, whose errors are raised; Cancelled if that was asked for
+    between two parts.
     """
     cancel = cancel or CancelToken()
 
@@ -63,7 +64,7 @@ def pack_explanation(
         return {"explanation.json": json.dumps(content, indent=1, allow_nan=False) + "\n"}
 
     def scene() -> dict[str, bytes | str]:
-        recording: Recording = record_scene(memory, retrieval, step, options)
+        recording: Recording = record_scene(memory, retrieval, step, RecordingOptions(heat))
         return {"scene.viser": recording.viser, "scene.html": recording.html}
 
     def readme() -> dict[str, bytes | str]:

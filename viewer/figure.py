@@ -29,6 +29,7 @@ from vmem.attribution import owners, picture_shares, visible_surfels
 from vmem.memory import MemorySnapshot
 from vmem.query import Query
 from vmem.retrieval import Retrieval
+from vmem.summary import plain_reason
 from vmem.views import U8
 
 LEFT_SHARE = 0.66
@@ -109,7 +110,8 @@ def _card(
     stored = memory.views[view]
     origin = "the photo" if stored.step == 0 else f"step {stored.step}"
     votes, seen = retrieval.share[view], retrieval.coverage[view]
-    words = f"votes {_percent(votes)}, saw {_percent(seen)}\n{retrieval.reasons[view]}"
+    why = retrieval.reasons[view] if retrieval.chosen[view] else plain_reason(retrieval, view)
+    words = f"votes {_percent(votes)}, saw {_percent(seen)}\n{why}"
     return Card(thumbnail(stored.rgb, THUMBNAIL_PIXELS), f"{name} ({origin})", words, color)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from vmem.attribution import union_coverage
 
-from viewer.recording import pack_explanation
+from viewer.explanation_pack import pack_explanation
 from viewer.worker import Job
 from vmem.branching import step_both
 from vmem.cameras import Cameras

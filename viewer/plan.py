@@ -57,13 +57,13 @@ def draw_plan(
     for view in reversed(retrieval.order):
         axes.plot(*np.stack([_above(here.position), stops[view]]).T, color=INK, lw=0.4, zorder=4)
         _wedge(axes, known[view].camera, span, colors[view], zorder=5)
-    _wedge(axes, here, 1.3 * span, None, zorder=6)
+    corners = _wedge(axes, here, 1.3 * span, None, zorder=6)
 
     names = [f"{rank + 1}" for rank in range(len(retrieval.order))]
     names += [f"v{view}" for view in rejected]
     points = [stops[view] for view in (*retrieval.order, *rejected)]
     heavy = ["bold"] * len(retrieval.order) + ["normal"] * len(rejected)
-    obstacles = np.concatenate([stops, _above(here.position)[None]])
+    obstacles = np.concatenate([stops, corners, corners.mean(axis=0)[None]])
     for name, point, label, weight in zip(
         names, points, _labels(np.array(points).reshape(-1, 2), obstacles, span), heavy, strict=True
     ):
@@ -130,14 +130,16 @@ def _draw_surfels(
     )
 
 
-def _wedge(axes: Axes, camera: Camera, span: float, color: NDArray | None, zorder: int) -> None:
-    """A camera's field of view: filled with its colour, or black for the target."""
+def _wedge(
+    axes: Axes, camera: Camera, span: float, color: NDArray | None, zorder: int
+) -> FloatArray:
+    """A camera's field of view, filled with its colour or black for the target; corners (3, 2)."""
     start = _above(camera.position)
     half = np.tan(camera.fov[1] / 2)
     sides = np.array([[-half, 0, 1], [half, 0, 1]]) @ camera.c2w[:3, :3].T
-    ends = start + WEDGE * span * sides[:, [0, 2]]
+    corners = np.stack([start, *(start + WEDGE * span * sides[:, [0, 2]])])
     axes.fill(
-        *np.concatenate([start[None], ends]).T,
+        *corners.T,
         facecolor="none" if color is None else color,
         edgecolor=INK,
         lw=1.1 if color is None else 0.4,
@@ -145,6 +147,7 @@ def _wedge(axes: Axes, camera: Camera, span: float, color: NDArray | None, zorde
     )
     if color is None:
         axes.scatter(*start, s=12, color=INK, lw=0, zorder=zorder)
+    return corners
 
 
 def _labels(points: FloatArray, obstacles: FloatArray, span: float) -> FloatArray:

@@ -21,6 +21,7 @@ from viewer.surfel_cloud import SurfelCloud, inject_patch
 from vmem.cameras import Camera, FloatArray
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
+from vmem.summary import summary
 from vmem.surfels import Surfels
 from vmem.views import View
 
@@ -103,7 +104,8 @@ def record_scene(
     offline.initial_camera.position, offline.initial_camera.look_at = eye, ahead
     offline.initial_camera.fov = FOV
     title = heading(step)
-    run_script(offline.page, load("caption.js"), _caption(title, retrieval, painted, bool(made)))
+    words = summary(memory, retrieval, step)
+    run_script(offline.page, load("caption.js"), _caption(title, words, painted, bool(made)))
     return Recording(*offline.recorded(title))
 
 
@@ -213,9 +215,8 @@ def _add_lines(
             offline.scene.add_label(f"/chosen/{rank}", text, position=end, font_screen_scale=0.8)
 
 
-def _caption(title: str, retrieval: Retrieval, painted: Painted, framed: bool) -> dict:
+def _caption(title: str, words: str, painted: Painted, framed: bool) -> dict[str, list[str]]:
     """The configuration of caption.js."""
-    used = ", ".join(f"{view} ({100 * retrieval.share[view]:.0f} %)" for view in retrieval.order)
     boards = (
         "Pictures: the generated frame and, right of it, what memory knew of it."
         if framed
@@ -223,8 +224,7 @@ def _caption(title: str, retrieval: Retrieval, painted: Painted, framed: bool) -
     )
     lines = [
         title,
-        f"Views used, with their share of the votes: {used or 'none'}",
-        f"Strategy {retrieval.strategy}, at most {retrieval.k} views of {len(retrieval.votes)}",
+        words.replace("**", ""),
         f"Colours: {painted.legend}",
         f"Amber: the target and the views used. {boards}",
     ]
