@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tqdm import tqdm
 
-from viewer.heatmap import paint_view
+from viewer.heatmap import paint_pointed, paint_surfels, paint_view
 from vmem.backends import create_backend
 from vmem.session import Session
 
@@ -29,5 +29,8 @@ def warm_up(backend_name: str = "preview") -> None:
         bar.update()
         session.move("w")
         retrieval = session.retrieve(session.targets_to(session.camera.c2w))
-        paint_view(retrieval.buffers[-1], session.snapshot().surfels.color)
+        memory = session.snapshot()
+        paint_view(retrieval.buffers[-1], memory.surfels.color)
+        paint_surfels("support", memory, retrieval)
+        paint_pointed(memory, retrieval, 0)
         bar.update()

@@ -15,11 +15,14 @@ from viewer.heatmap import (
     INVENTED,
     LIVE_MODES,
     MODES,
+    POINTED,
     colormap,
     owner_colors,
+    paint_pointed,
     paint_provenance,
     paint_surfels,
     paint_view,
+    percent,
 )
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
@@ -99,14 +102,14 @@ def test_image_is_the_surfels_own_colour(walk: MemorySnapshot) -> None:
     assert_array_equal(paint_surfels("image", walk, None).color, walk.surfels.color)
 
 
-@pytest.mark.parametrize("mode", ["weight", "support"])
+@pytest.mark.parametrize("mode", ["weight", "support", "uncovered"])
 def test_without_a_retrieval_nothing_is_lit(mode: str, walk: MemorySnapshot) -> None:
     color = paint_surfels(mode, walk, None).color
     for surfel in range(0, len(walk.surfels), 97):
         assert_array_equal(color[surfel], grey(walk, surfel))
 
 
-@pytest.mark.parametrize("mode", ["weight", "support"])
+@pytest.mark.parametrize("mode", ["weight", "support", "uncovered"])
 def test_a_retrieval_of_a_memory_that_was_longer_lights_nothing(
     mode: str, walk: MemorySnapshot, retrieval: Retrieval
 ) -> None:
@@ -198,8 +201,89 @@ def test_owners_keep_their_colours_as_the_walk_goes_on(walk: MemorySnapshot) -> 
         paint_surfels("owner", early, None).color,
         paint_surfels("owner", walk, None).color[: len(early.surfels)],
     )
-    palette = owner_colors(24)
-    assert len({tuple(color) for color in palette.tolist()}) == 24
+
+
+@pytest.mark.parametrize("mode", sorted(LIVE_MODES))
+def test_what_the_retrieval_did_not_know_stays_dark(mode: str, walk: MemorySnapshot) -> None:
+    retrieval = asked_from(walk.at_step(0), 0)
+    n = len(retrieval.surfel_weight)
+    assert n < len(walk.surfels)
+    color = paint_surfels(mode, walk, retrieval).color
+    for surfel in range(n, len(walk.surfels), 7):
+        assert_array_equal(color[surfel], grey(walk, surfel))
+    # What it knew is painted as if nothing had come since.
+    before = paint_surfels(mode, walk.at_step(0), retrieval).color
+    assert_array_equal(color[:n], before)
+
+
+def saw_by(memory: MemorySnapshot) -> list[set[int]]:
+    """The views that saw each surfel."""
+    saw: list[set[int]] = [set() for _ in range(len(memory.surfels))]
+    for surfel, view in zip(memory.link_surfel, memory.link_view, strict=True):
+        saw[surfel].add(int(view))
+    return saw
+
+
+def test_uncovered_is_one_loud_colour_among_greys(
+    walk: MemorySnapshot, retrieval: Retrieval
+) -> None:
+    alone = replace(retrieval, order=(len(walk.views) - 1,))
+    painted = paint_surfels("uncovered", walk, alone)
+    seen, saw = votes_of(walk, alone), saw_by(walk)
+    loud = pixels = 0
+    for surfel, views in enumerate(saw):
+        color = painted.color[surfel]
+        if surfel not in seen:
+            assert_array_equal(color, grey(walk, surfel))
+        elif alone.order[0] in views:
+            assert len(set(color.tolist())) == 1
+            assert color[0] > grey(walk, surfel)[0]
+        else:
+            assert_array_equal(color, INVENTED)
+            loud, pixels = loud + 1, pixels + float(alone.surfel_pixels[surfel])
+    assert 0 < loud < len(seen)
+    share = pixels / alone.buffers[0].index.size
+    assert f"({percent(share)} of the picture)" in painted.legend
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_pointing_at_a_view_lights_what_it_alone_explains(
+    chosen: bool, walk: MemorySnapshot, retrieval: Retrieval
+) -> None:
+    view = 0
+    asked = replace(retrieval, order=(view, 32) if chosen else (32,))
+    painted = paint_pointed(walk, asked, view)
+    seen, saw = votes_of(walk, asked), saw_by(walk)
+    counts = {"alone": 0, "shared": 0, "dark": 0}
+    drawn, pixels = 0, 0.0
+    for surfel, views in enumerate(saw):
+        color = painted.color[surfel].astype(int)
+        if surfel not in seen or view not in views:
+            counts["dark"] += 1
+            assert_array_equal(color, grey(walk, surfel))
+        elif 32 in views:
+            counts["shared"] += 1
+            assert color[2] > color[0] + 20, "blue"
+            assert (color[1:] < POINTED[1:]).all(), "but fainter"
+        else:
+            counts["alone"] += 1
+            assert_array_equal(color, POINTED)
+            drawn += asked.surfel_pixels[surfel] > 0
+            pixels += float(asked.surfel_pixels[surfel])
+    assert all(counts.values()), f"the scene must have all kinds: {counts}"
+    share = percent(pixels / asked.buffers[0].index.size)
+    assert f"{drawn} surfels, {share} of the picture" in painted.legend
+    assert ("would add" in painted.legend) == (not chosen)
+
+
+@pytest.mark.parametrize("view", [-1, 33, 10**6])
+def test_pointing_at_a_view_that_is_not_there_lights_nothing(
+    view: int, walk: MemorySnapshot, retrieval: Retrieval
+) -> None:
+    nothing = paint_surfels("weight", walk, None).color
+    assert_array_equal(paint_pointed(walk, retrieval, view).color, nothing)
+    longer = paint_pointed(walk.at_step(2), retrieval, 0).color
+    assert_array_equal(longer, nothing[: len(longer)])
 
 
 def test_age_is_the_step_that_made_the_surfel(walk: MemorySnapshot) -> None:
@@ -231,10 +315,10 @@ def test_depth_is_brighter_near_the_ghost(walk: MemorySnapshot, retrieval: Retri
 
 
 def test_depth_without_a_ghost_is_seen_from_the_origin(walk: MemorySnapshot) -> None:
-    at_origin = walk.at_step(0).retrieve(Cameras.stack([walk.views[0].camera]))
-    assert_array_equal(
-        paint_surfels("depth", walk, None).color, paint_surfels("depth", walk, at_origin).color
-    )
+    color = paint_surfels("depth", walk, None).color.astype(int).sum(axis=1)
+    order = np.argsort(np.linalg.norm(walk.surfels.position, axis=1))
+    assert (np.diff(color[order]) <= 3).all()
+    assert color[order[0]] > color[order[-1]] + 100
 
 
 def test_colormap_keeps_shape_and_order_and_clips() -> None:

@@ -9,7 +9,7 @@ import viser.transforms as vtf
 from numpy.testing import assert_array_equal
 from standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
 
-from viewer.heatmap import MODES, paint_surfels
+from viewer.heatmap import LIVE_MODES, MODES, paint_surfels
 from viewer.scene import SceneView
 from viewer.standing import AMBER, FAINT, QUIET
 from vmem.cameras import MOVES, Cameras, apply_move
@@ -64,7 +64,7 @@ def test_after_a_step_and_its_retrieval_every_surfel_has_the_colour_of_the_mode(
     for step in (0, 3, 5, 2, 6):
         memory = walk.at_step(step)
         view.show_memory(memory, retrieval)
-        if mode in ("weight", "support", "depth"):
+        if mode in LIVE_MODES:
             retrieval = asked(memory, 0)
             view.show_heat(retrieval)
         assert_array_equal(shown(server)[1], paint_surfels(mode, memory, retrieval).color)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numba import njit
 
 from vmem.cameras import Camera
+from vmem.parallel import read_only, run_sliced, thread_count
 from vmem.raster.buffers import SurfelBuffers
 from vmem.surfels import Surfels
 from vmem.views import F32
 
 DEPTH_TOLERANCE = 0.03
 """Relative depth by which a surfel may lie behind what is drawn and still be part of it."""
+SURFELS_A_THREAD = 50_000
+"""Below this a second thread costs more than it saves."""
 
 
 def visible_votes(surfels: Surfels, buffers: SurfelBuffers, camera: Camera) -> F32:
@@ -22,21 +25,41 @@ def visible_votes(surfels: Surfels, buffers: SurfelBuffers, camera: Camera) -> F
     disks that their neighbours in the same plane cover count too.
     """
     h, w = buffers.index.shape
-    w2c = camera.w2c.astype(np.float32)
-    local = surfels.position @ w2c[:3, :3].T + w2c[:3, 3]
-    depth = local[:, 2]
-    to_eye = camera.position.astype(np.float32) - surfels.position
-    cosine = np.sum(surfels.normal * to_eye, axis=1) / np.maximum(
-        np.linalg.norm(to_eye, axis=1), 1e-12
-    )
-    ahead = np.flatnonzero((depth > 1e-3) & (cosine > 0))
     K = camera.resized((h, w)).K
-    column = np.floor(K[0, 0] * local[ahead, 0] / depth[ahead] + K[0, 2])
-    row = np.floor(K[1, 1] * local[ahead, 1] / depth[ahead] + K[1, 2])
-    inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
-    ahead = ahead[inside]
-    drawn: NDArray = buffers.depth[row[inside].astype(int), column[inside].astype(int)]
-    seen = ahead[depth[ahead] <= drawn * (1 + DEPTH_TOLERANCE)]
     votes = np.zeros(len(surfels), np.float32)
-    votes[seen] = cosine[seen] / (1 + depth[seen])
+    given = read_only(
+        surfels.position,
+        surfels.normal,
+        buffers.depth,
+        camera.w2c.astype(np.float32),
+        camera.position.astype(np.float32),
+        K.astype(np.float64),
+    )
+
+    def look(part: int, start: int, stop: int) -> None:
+        _look(votes, start, stop, *given)
+
+    run_sliced(look, len(surfels), min(thread_count(), len(surfels) // SURFELS_A_THREAD))
     return votes
+
+
+@njit(cache=True, nogil=True)
+def _look(votes, start, stop, position, normal, drawn, w2c, eye, K):
+    h, w = drawn.shape
+    reach = np.float32(1 + DEPTH_TOLERANCE)
+    for s in range(start, stop):
+        X, Y, Z = position[s, 0], position[s, 1], position[s, 2]
+        depth = w2c[2, 0] * X + w2c[2, 1] * Y + w2c[2, 2] * Z + w2c[2, 3]
+        to_x, to_y, to_z = eye[0] - X, eye[1] - Y, eye[2] - Z
+        facing = normal[s, 0] * to_x + normal[s, 1] * to_y + normal[s, 2] * to_z
+        if not (depth > 1e-3 and facing > 0):
+            continue
+        x = w2c[0, 0] * X + w2c[0, 1] * Y + w2c[0, 2] * Z + w2c[0, 3]
+        y = w2c[1, 0] * X + w2c[1, 1] * Y + w2c[1, 2] * Z + w2c[1, 3]
+        column = np.floor(K[0, 0] * x / depth + K[0, 2])
+        row = np.floor(K[1, 1] * y / depth + K[1, 2])
+        if not (0 <= column < w and 0 <= row < h):
+            continue
+        if depth <= drawn[int(row), int(column)] * reach:
+            length = np.sqrt(to_x * to_x + to_y * to_y + to_z * to_z)
+            votes[s] = facing / max(length, np.float32(1e-12)) / (1 + depth)
