@@ -19,7 +19,8 @@ import tyro
 import viser
 
 from viewer.camera_rig import AHEAD, BEHIND
-from viewer.client import Client
+from viewer.choices import apply
+from viewer.client import CHOICES_KEY, Client
 from viewer.guard import guarded
 from viewer.scene import SceneOptions
 from viewer.warmup import warm_up
@@ -148,12 +149,13 @@ class App:
     # --- browsers come and go --------------------------------------------------------------
 
     def _connected(self, handle: viser.ClientHandle) -> None:
-        key = _remembered_key(handle)
+        key, choices = _remembered(handle, STORAGE_KEY), _remembered(handle, CHOICES_KEY)
         with self._lock:
             if key is None or key not in self._walks or self._walks[key].taken:
                 # A second tab of the same browser gets a walk of its own.
                 key = secrets.token_urlsafe(12)
                 settings = replace(self._settings, scene=SceneOptions())
+                apply(choices, settings)
                 self._walks[key] = _Walk(Workspace(settings))
             walk = self._walks[key]
             walk.taken = True
@@ -261,9 +263,9 @@ def check(config: ViewerConfig) -> Source:
     return Source(config.photo.name, config.photo)
 
 
-def _remembered_key(handle: viser.ClientHandle) -> str | None:
+def _remembered(handle: viser.ClientHandle, key: str) -> str | None:
     try:
-        return handle.local_storage.get_item(STORAGE_KEY, timeout=3.0)
+        return handle.local_storage.get_item(key, timeout=3.0)
     except (RuntimeError, TimeoutError):
         return None
 

@@ -10,7 +10,7 @@ from typing import Any
 from viewer.controls import KEYMAPS
 from viewer.heatmap import MODES
 from viewer.target_eye import LAYERS
-from viewer.workspace import PRESETS, ROWS, Settings
+from viewer.workspace import ROWS, Settings
 from vmem.query import WEIGHTINGS
 from vmem.selection import STRATEGIES
 
@@ -53,7 +53,6 @@ SETTINGS: Mapping[str, Callable[[Any], bool]] = {
     "eye": _one_of(("behind", "eyes", "free")),
     "step_size": _within(0.02, 0.5),
     "turn_degrees": _within(1, 30),
-    "preset": _one_of(PRESETS),
 }
 SCENE: Mapping[str, Callable[[Any], bool]] = {
     "heat": _one_of(MODES),

@@ -13,6 +13,7 @@ import numpy as np
 import viser
 
 from viewer.actor import Actor
+from viewer.choices import remembered
 from viewer.controls import ACTIONS, KEYMAPS, SWALLOWED
 from viewer.display import Display
 from viewer.ghost import FLY_RATE, Ghost
@@ -30,6 +31,8 @@ from vmem.session import Session
 
 FRAME_TIME = 1 / 30
 PLAY_TIME = 1 / 8
+CHOICES_KEY = "choices"
+"""Where the browser keeps what its user chose."""
 
 
 class Client(Actor):
@@ -46,6 +49,7 @@ class Client(Actor):
         self._last_tick = 0.0
         self._playing: int | None = None
         self._shown_session: Session | None = None
+        self._remembered = ""
 
         self.inspector = Inspector(self)
         self.display = Display(self, handle, workspace.settings)
@@ -88,14 +92,16 @@ class Client(Actor):
             return
         waypoints = self.ghost.waypoints()
         if not waypoints:
-            self.display.notify("Nothing to generate", "Move the ghost first: hold W, A, S or D.")
+            self.display.notes.notify(
+                "Nothing to generate", "Move the ghost first: hold W, A, S or D."
+            )
             return
         self._walk_along([self.ghost.start, *waypoints], "fly")
 
     def cancel(self) -> None:
         """Close the help, stop playing, stop the running job and forget the waiting ones, or go
         back to the ghost: the first of these that there is."""
-        if self.display.close_modal():
+        if self.display.notes.close_modal():
             return
         if self._playing is not None:
             self.play()
@@ -108,7 +114,7 @@ class Client(Actor):
             if self.ghost is not None:
                 self.display.step_back(self.ghost.camera)
         else:
-            self.display.notify("Nothing to cancel", "No frames are being generated.")
+            self.display.notes.notify("Nothing to cancel", "No frames are being generated.")
 
     def undo(self) -> None:
         """Take back the last step."""
@@ -161,7 +167,7 @@ class Client(Actor):
 
     def help(self) -> None:
         """Open the list of keys."""
-        self.display.open_help()
+        self.display.notes.open_help()
 
     def open(self, source: Source) -> None:
         """Begin a new walk."""
@@ -216,7 +222,7 @@ class Client(Actor):
             resolve(backend)
             settings.backend = backend
         except VMemError as error:
-            self.display.explain(f"The {backend} backend cannot run here", str(error))
+            self.display.notes.explain(f"The {backend} backend cannot run here", str(error))
         self.display.show_backends()
 
     def set_preset(self, preset: str) -> None:
@@ -273,7 +279,7 @@ class Client(Actor):
         elif event.kind in ("failed", "cancelled"):
             if event.kind == "failed":
                 self.workspace.worker.cancel()
-                self.display.explain(f"{event.label} failed", event.message)
+                self.display.notes.explain(f"{event.label} failed", event.message)
             self.show_session()
 
     def _show_result(self, result: object) -> None:
@@ -288,7 +294,7 @@ class Client(Actor):
 
     def failed(self, error: Exception) -> None:
         """A defect of ours must not go unseen."""
-        self.display.notify("Something went wrong", f"{type(error).__name__}: {error}", "red")
+        self.display.notes.notify("Something went wrong", f"{type(error).__name__}: {error}", "red")
 
     # --- showing ---------------------------------------------------------------------------
 
@@ -318,8 +324,16 @@ class Client(Actor):
         flying = self._fly(now)
         playing = self._play_on(now)
         due = (self.inspector.settle(now), self.display.settle(now))
+        self._remember()
         waits = [FRAME_TIME] * flying + [PLAY_TIME] * playing
         return min([*waits, *(wait for wait in due if wait is not None)], default=None)
+
+    def _remember(self) -> None:
+        """Have the browser keep what has been chosen."""
+        choices = remembered(self.workspace.settings)
+        if choices != self._remembered:
+            self._remembered = choices
+            self.handle.local_storage.set_item(CHOICES_KEY, choices)
 
     def _fly(self, now: float) -> bool:
         if self.workspace.settings.mode != "fly" or self.ghost is None:
@@ -368,4 +382,4 @@ class Client(Actor):
             self._refuse()
 
     def _refuse(self) -> None:
-        self.display.notify("Too many steps are waiting", "Press Esc to drop them.", "yellow")
+        self.display.notes.notify("Too many steps are waiting", "Press Esc to drop them.", "yellow")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import viser
 
 from viewer.camera_rig import CameraRig
-from viewer.controls import help_markdown
 from viewer.heatmap import LIVE_MODES, paint_surfels, paint_view
 from viewer.inspector import Explained
 from viewer.link import Link
+from viewer.notes import Notes
 from viewer.panels.history import HistoryPanel
 from viewer.panels.memory import MemoryPanel
 from viewer.panels.session import SessionPanel
@@ -43,8 +39,6 @@ HEAT_TIME = 0.04
 """Seconds between recolourings of the surfels; more where the link is slower."""
 FORMING_TIME = 0.1
 """The same, between pictures of the frames that are being made."""
-SHORT = 120
-"""Characters of a message that can be read before a note goes away."""
 
 
 class Display:
@@ -55,7 +49,7 @@ class Display:
         self._handle = handle
         self._settings = settings
         self._standing = False
-        self._close_modal: Callable[[], None] | None = None
+        self.notes = Notes(client, handle)
         self._explained: Explained | None = None
         self._pointed: int | None = None
         self._heat_due = self._table_due = self._target_due = False
@@ -334,7 +328,7 @@ class Display:
             self.scene.draw_on(stream)
             stream.start()
             if options.drawn_by == "auto":
-                self.notify(
+                self.notes.notify(
                     "The server now draws the surfels",
                     f"{surfels:,} are more than {options.server_above:,}: see Settings.",
                 )
@@ -348,7 +342,7 @@ class Display:
             stream.stop()
 
     def _stream_failed(self, stream: SurfelStream, error: Exception) -> None:
-        self.notify("The server's drawing failed", f"{type(error).__name__}: {error}", "red")
+        self.notes.notify("The server's drawing failed", f"{type(error).__name__}: {error}", "red")
         if stream is self._stream and not stream.alive:
             self._settings.scene.drawn_by = "browser"
             self._end_stream()
@@ -383,55 +377,6 @@ class Display:
         self.rig.set_eye(self._settings.eye, ghost)
         self.scene.immerse(False)
         self.scene.immerse(self._settings.eye == "eyes")
-
-    # --- words -----------------------------------------------------------------------------
-
-    def open_help(self) -> None:
-        """The list of keys; once is enough."""
-        if self._close_modal is None:
-            with self._modal("Keys and mouse"):
-                self._handle.gui.add_markdown(help_markdown(self._settings.keymap))
-
-    def explain(self, title: str, text: str) -> None:
-        """Bad news: a note if it is short, else a window with all of it, until it is closed."""
-        if len(text) <= SHORT and "\n" not in text:
-            self.notify(title, text, "red")
-            return
-        self.close_modal()
-        with self._modal(title):
-            self._handle.gui.add_html(_readable(text))
-
-    @contextmanager
-    def _modal(self, title: str) -> Iterator[None]:
-        """To fill a window with; a button closes it, and Esc does so too."""
-        client, gui = self._client, self._handle.gui
-        modal = gui.add_modal(title)
-        self._close_modal = modal.close
-        with modal:
-            gui.add_button("Close (Esc)").on_click(lambda _: client.post(self.close_modal))
-            yield
-
-    def close_modal(self) -> bool:
-        """True if one was open."""
-        if self._close_modal is None:
-            return False
-        self._close_modal()
-        self._close_modal = None
-        return True
-
-    def notify(self, title: str, body: str, color: str | None = None) -> None:
-        """A note that goes away by itself."""
-        self._handle.add_notification(title, body, auto_close_seconds=6.0, color=color)  # pyright: ignore
-
-
-def _readable(text: str) -> str:
-    """HTML of a plain text: its lines as they are, its addresses to click on."""
-    linked = re.sub(
-        r"https?://[^\s&<>]*[^\s&<>.,:;)]",
-        lambda found: f"<a href='{found[0]}' target='_blank' rel='noopener'>{found[0]}</a>",
-        html.escape(text),
-    )
-    return f"<div style='font-size:13px;white-space:pre-wrap;overflow-wrap:anywhere'>{linked}</div>"
 
 
 def _nothing() -> None:

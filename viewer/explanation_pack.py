@@ -42,7 +42,7 @@ def pack_explanation(
     retrieval: Retrieval,
     step: int | None,
     *,
-    heat: str = "weight",
+    options: RecordingOptions | None = None,
     frame: U8 | None = None,
     extra: Mapping[str, Any] | None = None,
     on_progress: OnProgress = silent,
@@ -50,9 +50,8 @@ def pack_explanation(
 ) -> bytes:
     """A zip with panel.png, explanation.json, scene.viser, scene.html and README.txt.
 
-    heat: the recording's colours, of viewer.heatmap.MODES · all else as of explanation_figure,
-    record_scene and explanation_json, whose errors are raised; Cancelled if that was asked for
-    between two parts.
+    options: of the recording · all else as of explanation_figure, record_scene and
+    explanation_json, whose errors are raised; Cancelled if that was asked for between two parts.
     """
     cancel = cancel or CancelToken()
 
@@ -64,7 +63,7 @@ def pack_explanation(
         return {"explanation.json": json.dumps(content, indent=1, allow_nan=False) + "\n"}
 
     def scene() -> dict[str, bytes | str]:
-        recording: Recording = record_scene(memory, retrieval, step, RecordingOptions(heat))
+        recording: Recording = record_scene(memory, retrieval, step, options)
         return {"scene.viser": recording.viser, "scene.html": recording.html}
 
     def readme() -> dict[str, bytes | str]:

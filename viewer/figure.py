@@ -157,10 +157,10 @@ def _owner_swatches(memory: MemorySnapshot, retrieval: Retrieval) -> list[tuple[
         weights=retrieval.surfel_pixels[visible],
         minlength=len(memory.views) + 1,
     )
-    palette, total = owner_colors(len(area)), max(1.0, area.sum())
+    palette, total = owner_colors(len(area)), max(1.0, float(area.sum()))
     most = [view for view in np.argsort(-area, kind="stable")[:MOST_OWNERS] if area[view] > 0]
-    swatches = [(palette[v], f"view {v}: {_percent(area[v] / total)}") for v in most]
-    rest = 1 - area[most].sum() / total
+    swatches = [(palette[v], f"view {v}: {_percent(float(area[v]) / total)}") for v in most]
+    rest = 1 - float(area[most].sum()) / total
     if rest > 0.005:
         swatches.append((np.array([255, 255, 255], np.uint8), f"others: {_percent(rest)}"))
     return swatches

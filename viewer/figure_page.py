@@ -161,7 +161,7 @@ class Page:
         axes.set_xticks([])
         axes.set_yticks([])
         for spine in axes.spines.values():
-            spine.set_color(INK if frame is None else frame / 255)
+            spine.set_color(INK if frame is None else tuple(frame / 255))
             spine.set_linewidth(0.4 if frame is None else 2.2)
         return height
 
@@ -171,7 +171,7 @@ class Page:
                 (x / WIDTH, 1 - (y + height) / LONGEST),
                 width / WIDTH,
                 height / LONGEST,
-                facecolor=color / 255,
+                facecolor=tuple(color / 255),
                 edgecolor=INK,
                 lw=0.4,
             )

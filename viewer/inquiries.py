@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from vmem.attribution import union_coverage
-
 from viewer.explanation_pack import pack_explanation
+from viewer.recording import RecordingOptions
 from viewer.worker import Job
+from vmem.attribution import union_coverage
 from vmem.branching import step_both
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
@@ -91,7 +91,12 @@ def packing(memory: MemorySnapshot, retrieval: Retrieval, step: int | None, heat
 
     def job(on_progress: OnProgress, cancel: CancelToken) -> Download:
         content = pack_explanation(
-            memory, retrieval, step, heat=heat, on_progress=on_progress, cancel=cancel
+            memory,
+            retrieval,
+            step,
+            options=RecordingOptions("weight" if heat == "image" else heat),
+            on_progress=on_progress,
+            cancel=cancel,
         )
         return Download(f"explanation_{name}.zip", content)
 

@@ -11,17 +11,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from vmem.true_overlap import TrueOverlap
 
 from viewer.heatmap import MODES
 from viewer.inquiries import asking_strategies, making_both, packing
 from viewer.picking import pick_surfel, pointer_ray
 from viewer.pointing import PointerEvent
 from viewer.target_eye import LAYERS
+from viewer.workspace import Settings
 from vmem.cameras import MOVES, Cameras, apply_move, path_targets
 from vmem.memory import MemorySnapshot
 from vmem.query import RetrievalError
 from vmem.retrieval import Retrieval
+from vmem.true_overlap import TrueOverlap
 
 if TYPE_CHECKING:
     from viewer.client import Client
@@ -194,7 +195,7 @@ class Inspector:
     def _wish(self, what: str, view: int | None) -> None:
         view = self.pointed if view is None else view
         if view is None or view >= len(self._memory.views):
-            self._client.display.notify(
+            self._client.display.notes.notify(
                 f"No view to {what}", "Point at a row of the table first (J and K go through it)."
             )
             return
@@ -202,11 +203,9 @@ class Inspector:
         (wishes.toggle_pin if what == "pin" else wishes.toggle_ban)(view, self._memory)
         self.query_changed()
 
-    def set_query(self, **changes: Any) -> None:
-        """Change ``strategy``, ``context_views``, ``suppression``, ``weighting`` or ``density``."""
-        settings = self._client.workspace.settings
-        for name, value in changes.items():
-            setattr(settings, name, value)
+    def set_query(self, name: str, value: Any) -> None:
+        """Set ``strategy``, ``context_views``, ``suppression``, ``weighting`` or ``density``."""
+        setattr(self._client.workspace.settings, name, value)
         self.query_changed()
 
     def set_use_next(self, use: bool) -> None:
@@ -217,10 +216,10 @@ class Inspector:
         """No pins, no bans, the strategies' own rules."""
         workspace = self._client.workspace
         workspace.wishes.clear()
-        fresh = type(workspace.settings)()
-        self.set_query(
-            suppression=fresh.suppression, weighting=fresh.weighting, density=fresh.density
-        )
+        fresh = Settings()
+        for name in ("suppression", "weighting", "density"):
+            setattr(workspace.settings, name, getattr(fresh, name))
+        self.query_changed()
 
     def query_changed(self) -> None:
         """Answer anew: for the ghost what it sees, for a step what it would have been."""
@@ -279,7 +278,7 @@ class Inspector:
         eye, pointer = self._client.handle.camera, self._client.pointer
         self.ask_surfel(*pointer_ray(eye, pointer or (0.5, 0.5)))
         if self.asked is None:
-            self._client.display.notify("No surfel there", "Point at one in the scene.")
+            self._client.display.notes.notify("No surfel there", "Point at one in the scene.")
 
     # --- jobs ------------------------------------------------------------------------------
 
@@ -298,10 +297,12 @@ class Inspector:
         workspace = self._client.workspace
         session, ghost = workspace.session, self._client.ghost
         if session is None or ghost is None or workspace.worker.busy:
-            self._client.display.notify("Not now", "Wait until the running step is done, or Esc.")
+            self._client.display.notes.notify(
+                "Not now", "Wait until the running step is done, or Esc."
+            )
             return
         if first == second:
-            self._client.display.notify("Twice the same", "Choose two different strategies.")
+            self._client.display.notes.notify("Twice the same", "Choose two different strategies.")
             return
         path = session.history.head.path()
         if self.step is not None and self.explained is not None:
@@ -359,7 +360,7 @@ class Inspector:
                 query = client.workspace.query(of, targets=len(targets))
                 retrieval = of.ask(targets, query)
             except RetrievalError as error:
-                client.display.notify("This cannot be asked", str(error), "red")
+                client.display.notes.notify("This cannot be asked", str(error), "red")
                 return
             ms = 1e3 * (time.perf_counter() - began)
             self.explained = Explained(memory, retrieval, self.step, self._what_if, ms)

@@ -69,8 +69,9 @@ def draw_plan(
     ):
         axes.plot(*np.stack([point, label]).T, color=GREY, lw=0.3, zorder=6)
         axes.text(
-            *label, name, fontsize=size, weight=weight, color=INK, ha="center", va="center",
-            zorder=7, bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none"},
+            float(label[0]), float(label[1]), name, fontsize=size, weight=weight, color=INK,
+            ha="center", va="center", zorder=7,
+            bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none"},
         )  # fmt: skip
     _scale_bar(axes, low, high, size)
 
@@ -91,7 +92,8 @@ def _window(axes: Axes, points: FloatArray) -> tuple[FloatArray, FloatArray]:
     low, high = points.min(axis=0), points.max(axis=0)
     margin = max(0.2 * float(max(high - low)), 1e-3)
     low, high = low - margin, high + margin
-    width, height = axes.get_position().size * axes.get_figure(root=True).get_size_inches()
+    box = axes.get_window_extent()
+    width, height = box.width, box.height
     scale = max((high[0] - low[0]) / width, (high[1] - low[1]) / height)
     middle, half = (low + high) / 2, scale * np.array([width, height]) / 2
     low, high = middle - half, middle + half

@@ -14,7 +14,9 @@ import numpy as np
 import viser
 
 from viewer.client import Client
+from viewer.inspector import Inspector
 from viewer.surfel_cloud import NORMAL_RADIUS_SUFFIX
+from viewer.wishes import Wishes
 from viewer.worker import Event
 from viewer.workspace import Settings
 
@@ -143,11 +145,21 @@ class FakeHandle:
         self.downloads.append((name, content))
 
 
+class AskedInspector:
+    """In place of an inspector: its methods are their names."""
+
+    def __getattr__(self, name: str) -> str:
+        if not callable(getattr(Inspector, name, None)):
+            raise AttributeError(f"an inspector has no method {name}")
+        return f"inspector.{name}"
+
+
 class Asked:
     """In place of a client: keeps what the panels ask of it, as (name, arguments)."""
 
     def __init__(self) -> None:
-        self.workspace = SimpleNamespace(settings=Settings())
+        self.workspace = SimpleNamespace(settings=Settings(), wishes=Wishes())
+        self.inspector = AskedInspector()
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
 
     def __getattr__(self, name: str) -> str:

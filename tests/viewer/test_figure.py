@@ -18,7 +18,7 @@ from viewer.figure import best_rejected, explanation_figure
 from viewer.figure_page import WIDTH, Page
 from viewer.heatmap import INVENTED, owner_colors
 from viewer.plan import draw_plan
-from viewer.recording import record_scene
+from viewer.recording import RecordingOptions, record_scene
 from vmem.cameras import Cameras
 from vmem.explanation import explanation_json
 from vmem.memory import MemorySnapshot
@@ -45,11 +45,6 @@ def has(image: np.ndarray, color: np.ndarray, n: int) -> bool:
     return int((np.abs(image.astype(int) - color) <= 2).all(axis=2).sum()) >= n
 
 
-@pytest.fixture(scope="module")
-def figure(walk: MemorySnapshot) -> np.ndarray:
-    return pixels(explanation_figure(walk, retrieval_of(walk), STEP, dpi=DPI))
-
-
 def test_the_figure_is_as_wide_as_a_text_and_says_its_resolution(walk: MemorySnapshot) -> None:
     image = Image.open(io.BytesIO(explanation_figure(walk, retrieval_of(walk), STEP, dpi=DPI)))
     assert image.width == round(WIDTH * DPI)
@@ -57,11 +52,11 @@ def test_the_figure_is_as_wide_as_a_text_and_says_its_resolution(walk: MemorySna
     np.testing.assert_allclose(image.info["dpi"], (DPI, DPI), rtol=1e-3)
 
 
-def test_every_view_used_stands_in_a_frame_of_its_own_colour(
-    walk: MemorySnapshot, figure: np.ndarray
-) -> None:
+def test_every_view_used_stands_in_a_frame_of_its_own_colour(walk: MemorySnapshot) -> None:
+    # Fine enough that a frame's lines have a pixel that is all theirs.
+    figure = pixels(explanation_figure(walk, retrieval_of(walk), STEP, dpi=3 * DPI))
     for view in retrieval_of(walk).order:
-        assert has(figure, owner_colors(len(walk.views))[view], 40), view
+        assert has(figure, owner_colors(len(walk.views))[view], 500), view
 
 
 def test_what_nobody_stored_is_loud(walk: MemorySnapshot) -> None:
@@ -127,7 +122,7 @@ def test_lines_fit_and_lose_no_word(text: str, inches: float) -> None:
         assert " " not in line or page._width(line) <= inches
 
 
-@given(st.integers(1, 8))
+@pytest.mark.parametrize("step", [1, 5, 8])
 def test_the_plan_shows_every_camera(walk: MemorySnapshot, step: int) -> None:
     retrieval = retrieval_of(walk, step)
     axes = Page(dpi=DPI).axes(0, 0, 2.0, 3.0)
@@ -144,24 +139,25 @@ def test_the_plan_shows_every_camera(walk: MemorySnapshot, step: int) -> None:
 
 def test_the_zip_has_every_part(walk: MemorySnapshot) -> None:
     retrieval, told = retrieval_of(walk), list[Progress]()
+    options, extra = RecordingOptions("owner"), {"label": "w"}
     packed = pack_explanation(
-        walk, retrieval, STEP, heat="owner", extra={"label": "w"}, on_progress=told.append
+        walk, retrieval, STEP, options=options, extra=extra, on_progress=told.append
     )
     archive = zipfile.ZipFile(io.BytesIO(packed))
     assert set(archive.namelist()) == {
         "panel.png", "explanation.json", "scene.viser", "scene.html", "README.txt",
     }  # fmt: skip
     assert json.loads(archive.read("explanation.json")) == explanation_json(
-        walk, retrieval, STEP, {"label": "w"}
+        walk, retrieval, STEP, extra
     )
     assert pixels(archive.read("panel.png")).shape[1] == round(300 * WIDTH)
     assert b"</html>" in archive.read("scene.html")
     assert f"step {STEP}".encode() in archive.read("README.txt")
     assert [(report.done, report.total) for report in told] == [(i, 4) for i in range(5)]
-    assert record_scene(walk, retrieval, STEP).viser != archive.read("scene.viser")
+    assert archive.read("scene.viser") == record_scene(walk, retrieval, STEP, options).viser
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 3])
+@pytest.mark.parametrize("after", [0, 2])
 def test_packing_stops_between_parts_when_asked(walk: MemorySnapshot, after: int) -> None:
     cancel, told = CancelToken(), list[Progress]()
 

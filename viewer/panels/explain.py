@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import viser
-from vmem.explanation import summary
-from vmem.health import warnings
 
 from viewer.heatmap import owner_colors
 from viewer.pointing import mark
 from viewer.thumbnails import Thumbnails
 from viewer.workspace import ROWS
+from vmem.explanation import summary
+from vmem.health import warnings
 from vmem.retrieval import Retrieval
 
 if TYPE_CHECKING:

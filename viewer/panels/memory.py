@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import viser
-from vmem.explanation import SurfelAccount
 
 from viewer.heatmap import MODES, Painted
 from viewer.inquiries import BothMade, StrategyAnswers
@@ -19,6 +18,7 @@ from viewer.panels.timeline import TimelinePanel
 from viewer.panels.what_if import WhatIfPanel
 from viewer.target_eye import LayerPicture
 from viewer.thumbnails import Thumbnails
+from vmem.explanation import SurfelAccount
 from vmem.memory import MemorySnapshot
 from vmem.views import U8
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import viser
-from vmem.explanation import Sighting, SurfelAccount, account
 
 from viewer.pointing import mark
 from viewer.thumbnails import Thumbnails
+from vmem.explanation import Sighting, SurfelAccount, account
 from vmem.memory import MemorySnapshot
 
 if TYPE_CHECKING:
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 ASK = "*Click a surfel in the scene, or press O over it, to ask which views saw it.*"
 PICTURE = 64
 """Height of the thumbnails, in pixels."""
-MARK = (
-    "position:absolute;width:8px;height:8px;margin:-6px 0 0 -6px;border:2px solid #fff;"
-    "border-radius:50%;box-shadow:0 0 0 1.5px #000, inset 0 0 0 1px #000;pointer-events:none"
-)
 
 
 class SurfelPanel:
@@ -47,14 +43,13 @@ class SurfelPanel:
     def _picture(self, memory: MemorySnapshot, sighting: Sighting) -> str:
         h, w = memory.views[sighting.view].camera.hw
         x, y = sighting.pixel
-        spot = ""
-        if sighting.inside:
-            spot = f"<span style='left:{100 * x / w:.1f}%;top:{100 * y / h:.1f}%;{MARK}'></span>"
-        title = f"view {sighting.view}: pixel ({x:.0f}, {y:.0f}), depth {sighting.depth:.2f}"
+        spot = (x / w, y / h) if sighting.inside else None
+        where = f"pixel ({x:.0f}, {y:.0f}), depth {sighting.depth:.2f}"
+        title = f"view {sighting.view}: {where if sighting.inside else 'beyond the frame'}"
         return (
             f"<span {mark(f'stand:{sighting.view}')} title='{title}' style='position:relative;"
             f"display:inline-block;margin:2px;cursor:pointer'>"
-            f"{self._thumbnails.tag(sighting.view, PICTURE)}{spot}"
+            f"{self._thumbnails.tag(sighting.view, PICTURE, spot)}"
             f"<span style='position:absolute;left:2px;bottom:7px;font-size:10px;color:#fff;"
             f"text-shadow:0 0 2px #000,0 0 2px #000'>{sighting.view}</span></span>"
         )

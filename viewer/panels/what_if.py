@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import viser
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from viewer.client import Client
 
 OWN = "the strategy's own"
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 class WhatIfPanel:
@@ -69,25 +73,26 @@ class WhatIfPanel:
         self._use.on_update(lambda _: client.post(inspector.set_use_next, self._use.value))
         reset.on_click(lambda _: client.post(inspector.forget_wishes))
 
-    def _setter(self, handle, name: str, convert=lambda value: value):
+    def _setter(self, handle: Any, name: str, convert: Callable[[Any], object] = _same):
         def changed(event: viser.GuiEvent) -> None:
             if event.client is not None:  # else ours: see show
-                post, inspector = self._client.post, self._client.inspector
-                post(lambda: inspector.set_query(**{name: convert(handle.value)}))
+                inspector = self._client.inspector
+                self._client.post(inspector.set_query, name, convert(handle.value))
 
         return changed
 
     def show(self, pinned: Sequence[int], banned: Sequence[int]) -> None:
         """The query as it is set."""
         settings = self._client.workspace.settings
-        for handle, value in (
+        elements: tuple[tuple[Any, object], ...] = (
             (self._strategy, settings.strategy),
             (self._k, settings.context_views),
             (self._suppression, settings.suppression),
             (self._weighting, settings.weighting or OWN),
             (self._density, settings.density),
             (self._use, settings.use_next),
-        ):
+        )
+        for handle, value in elements:
             if handle.value != value:
                 handle.value = value
         text = " · ".join(
