@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import viser
+from numpy.typing import ArrayLike
 
 from viewer.heatmap import LIVE_MODES, Painted, paint_pointed, paint_provenance, paint_surfels
 from viewer.standing import AMBER, SKY, Billboards, Frustums, pose_wxyz
@@ -166,9 +167,9 @@ class SceneView:
         ends = [] if pointed is None else [self._shown.views[pointed].camera.position]
         self._pointed = self._show_lines("/pointed", self._pointed, target.position, ends, SKY, 4.0)
 
-    def show_asked(self, position: np.ndarray | None, views: Sequence[int]) -> None:
+    def show_asked(self, position: ArrayLike | None, views: Sequence[int]) -> None:
         """Lines from a surfel at ``position`` (3,) to the views that saw it; None: no lines."""
-        start = np.zeros(3) if position is None else position
+        start = np.zeros(3) if position is None else np.asarray(position)
         ends = [self._shown.views[view].camera.position for view in views]
         self._asked = self._show_lines("/asked", self._asked, start, ends, SKY, 1.5)
 

@@ -43,7 +43,7 @@ class ExplainPanel:
         self._thumbnails = thumbnails
         self.rows: tuple[int, ...] = ()
         """The views of the table, from its top."""
-        self._subject = gui.add_dropdown(
+        self._subject: viser.GuiDropdownHandle[str] = gui.add_dropdown(
             "Explain (, .)", (GHOST,), hint="the ghost's view to come, or a step of the walk"
         )
         self._subject.on_update(self._chosen)

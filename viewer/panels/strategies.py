@@ -15,7 +15,8 @@ from viewer.panels.explain import CELL
 from viewer.pointing import mark
 from viewer.standing import thumbnail
 from viewer.thumbnails import Thumbnails
-from vmem.selection import DEFAULT_STRATEGY, STRATEGIES
+from vmem.query import DEFAULT_STRATEGY
+from vmem.selection import STRATEGIES
 from vmem.views import U8
 
 if TYPE_CHECKING:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import viser
 
+from viewer.workspace import Settings
 from vmem.query import WEIGHTINGS
 from vmem.selection import STRATEGIES
 
@@ -84,15 +85,7 @@ class WhatIfPanel:
     def show(self, pinned: Sequence[int], banned: Sequence[int]) -> None:
         """The query as it is set."""
         settings = self._client.workspace.settings
-        elements: tuple[tuple[Any, object], ...] = (
-            (self._strategy, settings.strategy),
-            (self._k, settings.context_views),
-            (self._suppression, settings.suppression),
-            (self._weighting, settings.weighting or OWN),
-            (self._density, settings.density),
-            (self._use, settings.use_next),
-        )
-        for handle, value in elements:
+        for handle, value in self._values(settings):
             if handle.value != value:
                 handle.value = value
         text = " · ".join(
@@ -103,3 +96,12 @@ class WhatIfPanel:
         text = text or "*Pin or ban views in the table, or with I and X the row pointed at.*"
         if self._wishes.content != text:
             self._wishes.content = text
+
+    def _values(self, settings: Settings) -> Iterator[tuple[Any, object]]:
+        """Every element and the value that it should show."""
+        yield self._strategy, settings.strategy
+        yield self._k, settings.context_views
+        yield self._suppression, settings.suppression
+        yield self._weighting, settings.weighting or OWN
+        yield self._density, settings.density
+        yield self._use, settings.use_next
