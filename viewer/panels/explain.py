@@ -47,7 +47,7 @@ class ExplainPanel:
         self.rows: tuple[int, ...] = ()
         """The views of the table, from its top."""
         self._subject: viser.GuiDropdownHandle[str] = gui.add_dropdown(
-            "Explain (, .)", (GHOST,), hint="the ghost's view to come, or a step of the walk"
+            "Explain (, .)", [GHOST], hint="the ghost's view to come, or a step of the walk"
         )
         self._subject.on_update(self._chosen)
         self._words = gui.add_markdown("")
