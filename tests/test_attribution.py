@@ -15,7 +15,6 @@ from vmem.cameras import Camera, Cameras, default_K
 from vmem.links import LinkError
 from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
-from vmem.retrieval import Retrieval
 from vmem.surfels import Surfels
 from vmem.views import View
 
@@ -27,6 +26,11 @@ VIEW = View(np.zeros((1, 1, 3), np.uint8), CAMERA, 0, NOTHING, NOTHING)
 def surfels(n: int) -> Surfels:
     up = np.tile(np.array([0, 0, -1], np.float32), (n, 1))
     return Surfels(up, up, np.ones(n, np.float32), np.zeros((n, 3), np.uint8))
+
+
+ALONE = MemorySnapshot(surfels(0), np.zeros(0, np.int32), np.zeros(0, np.int32), (VIEW,), (), ())
+ANSWER = ALONE.retrieve(Cameras.stack([CAMERA]))
+"""Of which everything that matters here is replaced."""
 
 
 def made_up(seed: int, n: int, newer: int, n_views: int, later: int):
@@ -41,10 +45,8 @@ def made_up(seed: int, n: int, newer: int, n_views: int, later: int):
     pixels = np.bincount(drawn[drawn >= 0], minlength=n).astype(np.float32)
     order = tuple(rng.permutation(n_views)[: rng.integers(0, n_views + 1)].tolist())
     nil = np.zeros(n_views, np.float32)
-    retrieval = Retrieval(
-        strategy="votes",
-        k=max(1, len(order)),
-        targets=Cameras.stack([CAMERA]),
+    retrieval = replace(
+        ANSWER,
         votes=nil,
         share=nil,
         coverage=nil,

@@ -37,10 +37,13 @@ from vmem.views import F32, U8, Provenance
 
 __all__ = [
     "BACKGROUND",
+    "CIVIDIS",
+    "INFERNO",
     "INVENTED",
     "LIVE_MODES",
     "MODES",
     "POINTED",
+    "VIRIDIS",
     "Painted",
     "colormap",
     "owner_colors",

@@ -16,11 +16,13 @@ WIDEST, TALLEST = 14, 14
 STEEPEST = 4
 """Times that a cell may be as high as it is wide: a step makes about so many views, so that the
 diagonal is one."""
-MARKED = 5
-"""Pixels that a cell needs, across and down, to show a mark."""
+ROOMY = 5
+"""Pixels that a cell needs, across and down, to show a mark and its share as well."""
 NO_SHARE = 0.1
 """Where on the colour map a share of 0 lies: it must not look like a view that did not exist."""
-BRIGHT, DARK = np.array([255, 255, 255], np.uint8), np.array([0, 0, 0], np.uint8)
+MARK, RIM = np.array([255, 255, 255], np.uint8), np.array([0, 0, 0], np.uint8)
+"""A chosen cell: a dot with a rim, for the brightest shares are nearly white; or all of it, where
+cells are small, for that is what shows loop closures at a glance."""
 ROW = np.array([86, 180, 233], np.uint8)
 """The outline of the step that is explained."""
 
@@ -49,7 +51,7 @@ def matrix_legend(shares: F32) -> str:
     """What the colours of ``paint_matrix`` mean; their bar is that of inferno."""
     return (
         f"share of the votes: 0 to {100 * top_share(shares):.0f} % or more (square root) · "
-        "dot: chosen · background: no such view yet"
+        "white: chosen · background: no such view yet"
     )
 
 
@@ -59,9 +61,9 @@ def paint_matrix(
     """(h, w, 3) u8: a row for each step from the top, a column for each view, at most ``max_side``
     pixels either way.
 
-    shares (T, V) f32 as by ``shares_of`` · chosen (T, V) bool, marked where cells are large enough
-    · current: the step that is outlined. Cells are whole pixels; where there are more of them than
-    pixels, the greatest share of those on a pixel shows. ValueError if the shapes differ.
+    shares (T, V) f32 as by ``shares_of`` · chosen (T, V) bool, marked white · current: the step
+    that is outlined. Cells are whole pixels; where there are more of them than pixels, the greatest
+    share of those on a pixel shows. ValueError if the shapes differ.
     """
     if shares.shape != chosen.shape:
         raise ValueError(f"shares are {shares.shape}, but choices are {chosen.shape}")
@@ -76,11 +78,15 @@ def paint_matrix(
     level = np.sqrt(np.clip(pooled / np.float32(top_share(shares)), 0, 1))
     color = colormap(NO_SHARE + (1 - NO_SHARE) * np.nan_to_num(level), INFERNO)
     color[np.isnan(pooled)] = BACKGROUND
+    roomy = min(across, down) >= ROOMY
+    if not roomy:
+        marked = np.logical_or.reduceat(chosen, rows[:-1], axis=0)
+        color[np.logical_or.reduceat(marked, columns[:-1], axis=1)] = MARK
     image = color.repeat(down, axis=0).repeat(across, axis=1)
-    if min(across, down) >= MARKED:
+    if roomy:
         cells = image.reshape(steps, down, views, across, 3)
         size = max(1, min(across, down) // 4)
-        for side, mark in ((size + 2, DARK), (size, BRIGHT)):
+        for side, mark in ((size + 2, RIM), (size, MARK)):
             top, left = (down - side) // 2, (across - side) // 2
             spots = cells[:, top : top + side, :, left : left + side]
             spots[np.broadcast_to(chosen[:, None, :, None], spots.shape[:4])] = mark

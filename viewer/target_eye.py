@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from viewer.heatmap import COVERED, paint_view, percent
@@ -148,8 +147,10 @@ def wipe(frame: U8, picture: U8, share: float) -> U8:
     With 0 all is picture, with 1 all is frame; there is no line then.
     """
     h, w = frame.shape[:2]
-    enlarged = cv2.resize(picture, (w, h), interpolation=cv2.INTER_NEAREST)
-    out = np.asarray(enlarged, np.uint8).copy()
+    rows, columns = (
+        (2 * np.arange(n) + 1) * of // (2 * n) for n, of in zip((h, w), picture.shape, strict=False)
+    )
+    out = picture.take(columns, axis=1).take(rows, axis=0)
     share = min(max(share, 0.0), 1.0)
     seam = round(share * w)
     out[:, :seam] = frame[:, :seam]

@@ -6,6 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from viewer.heatmap import paint_pointed, paint_surfels, paint_view
+from vmem.attribution import explained_alone
 from vmem.backends import create_backend
 from vmem.session import Session
 
@@ -33,4 +34,5 @@ def warm_up(backend_name: str = "preview") -> None:
         paint_view(retrieval.buffers[-1], memory.surfels.color)
         paint_surfels("support", memory, retrieval)
         paint_pointed(memory, retrieval, 0)
+        explained_alone(memory, retrieval)
         bar.update()

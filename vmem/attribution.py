@@ -93,7 +93,7 @@ def looks_beside(
     others = _chosen(retrieval)
     others[view : view + 1] = False
     saw, n = np.zeros(len(surfels), bool), np.zeros(len(surfels), np.uint16)
-    _compare(saw, n, view, *read_only(surfels, *_rows(memory), others))
+    _compare(saw, n, int(view), *read_only(surfels, *_rows(memory), others))
     return saw, n
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from viewer.matrix import BRIGHT, ROW, cell_at, matrix_legend, paint_matrix, shares_of, top_share
+from viewer.matrix import MARK, ROW, cell_at, matrix_legend, paint_matrix, shares_of, top_share
 from viewer.palette import BACKGROUND, colormap
 from vmem.memory import MemorySnapshot
 
@@ -112,15 +112,30 @@ def test_chosen_cells_are_marked_where_there_is_room_and_the_step_is_outlined() 
         for view in range(33):
             cell = image[step * h : (step + 1) * h, view * w : (view + 1) * w]
             middle = cell[h // 2 - 1 : h // 2 + 1, w // 2 - 1 : w // 2 + 1].reshape(-1, 3)
-            assert (middle == BRIGHT).all(axis=1).any() == chosen[step, view]
+            assert (middle == MARK).all(axis=1).any() == chosen[step, view]
     for row in (5 * h - 1, 6 * h):
         assert (image[row] == ROW).all()
     plain = paint_matrix(shares, chosen, None, 420)
     inside = slice(5 * h, 6 * h)
     assert_array_equal(image[inside, 1:-1], plain[inside, 1:-1])
     assert not (plain == ROW).all(axis=2).any()
-    small = paint_matrix(*closing(60), None, 250)
-    assert not (small == BRIGHT).all(axis=2).any()
+
+
+@pytest.mark.parametrize(("steps", "side"), [(31, 300), (125, 300)])
+def test_where_cells_are_small_all_of_a_chosen_one_is_white(steps: int, side: int) -> None:
+    shares, chosen = closing(steps)
+    white = (paint_matrix(shares, chosen, None, side) == MARK).all(axis=2)
+    h, w = white.shape
+    expected = np.zeros_like(white)
+    for step, view in np.argwhere(chosen).tolist():
+        down, across = max(1, h // steps), max(1, w // shares.shape[1])
+        row, column = int((step + 0.5) / steps * h), int((view + 0.5) / shares.shape[1] * w)
+        expected[
+            row // down * down : row // down * down + down,
+            column // across * across : column // across * across + across,
+        ] = True
+    assert_array_equal(white, expected)
+    assert white[-1, : w // 10].any(), "the loop closure shows"
 
 
 @pytest.mark.parametrize("current", [0, 8, -1, 9])

@@ -164,8 +164,8 @@ def test_a_wipe_is_frame_then_picture(h: int, w: int, ph: int, pw: int, share: f
         elif column < round(share * w):
             assert_array_equal(out[:, column], frame[:, column])
         else:
-            at = column * pw // w
-            rows = np.arange(h) * ph // h
+            at = (2 * column + 1) * pw // (2 * w)
+            rows = (2 * np.arange(h) + 1) * ph // (2 * h)
             assert_array_equal(out[:, column], picture[rows, at])
 
 

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from viewer.inspector import Explained
 
 GHOST = "the ghost, live"
-CELL = "padding:1px 4px;vertical-align:middle;text-align:left"
+CELL = "padding:1px 3px;vertical-align:middle;text-align:left"
 STYLE = (
-    "<style>.vmem-row:hover,.vmem-row:focus,.vmem-row.pointed{background:#2b3442;outline:none}"
-    ".vmem-row{cursor:pointer}.vmem-wish{cursor:pointer;color:#8b919c;border:1px solid #444b57;"
-    "border-radius:3px;padding:0 3px;margin-left:2px}.vmem-wish:hover{color:#fff}"
-    ".vmem-wish.on{color:#121317;background:#56b4e9}</style>"
+    "<style>.vmem-row{cursor:pointer}"
+    ".vmem-row:hover,.vmem-row:focus-visible,.vmem-row.pointed{background:#2b3442;outline:none}"
+    ".vmem-wish{cursor:pointer;color:#8b919c;border:1px solid #444b57;border-radius:3px;"
+    "padding:0 3px;margin:1px 0;display:block;width:22px;text-align:center}"
+    ".vmem-wish:hover{color:#fff}.vmem-wish.on{color:#121317;background:#56b4e9}</style>"
 )
+MARGIN = "padding:0 14px 0 10px"
+"""Of our HTML in viser's panel, whose scroll bar lies over its right edge."""
 PICTURE = 30
 """Height of the thumbnails in the table, in pixels."""
 BY_BROWSER, BY_SERVER = "browser", "server"
@@ -48,14 +51,13 @@ class ExplainPanel:
         )
         self._subject.on_update(self._chosen)
         self._words = gui.add_markdown("")
-        self._was = gui.add_button("Show it as it was", icon=viser.Icon.ARROW_BACK_UP)
+        self._was = gui.add_button("Show it as it was", color="gray", icon=viser.Icon.ARROW_BACK_UP)
         self._was.visible = False
         self._was.on_click(lambda _: client.post(inspector.as_it_was))
         self._health = gui.add_html("")
         self._table = gui.add_html("")
-        rows = gui.add_button_group("Views listed", ROWS)
-        rows.value = settings.rows
-        rows.on_click(lambda _: client.post(inspector.set_rows, rows.value))
+        rows = gui.add_dropdown("Views listed", ROWS, initial_value=settings.rows)
+        rows.on_update(lambda _: client.post(inspector.set_rows, rows.value))
 
     def _chosen(self, event: viser.GuiEvent) -> None:
         if event.client is None:
@@ -95,12 +97,12 @@ class ExplainPanel:
             f"the {drawn_by} · {len(memory.link_surfel):,} links · {len(memory.views)} views · "
             f"queue {waiting} · {dropped} recolourings dropped"
         )
-        lines = [f"<div style='font-size:11px;color:#8b919c'>{health}</div>"]
+        lines = [f"<div style='color:#8b919c'>{health}</div>"]
         lines += [
             f"<div style='font-size:12px;color:#ffb02e'>Warning: {html.escape(warning)}</div>"
             for warning in warnings(memory, retrieval)
         ]
-        self._health.content = "".join(lines)
+        self._health.content = f"<div style='font-size:11px;{MARGIN}'>{''.join(lines)}</div>"
         self._show_table(retrieval, pointed, len(memory.views))
 
     def _show_table(self, retrieval: Retrieval, pointed: int | None, n_views: int) -> None:
@@ -110,7 +112,7 @@ class ExplainPanel:
         colors = owner_colors(max(n_views, len(retrieval.votes)))
         body = "".join(self._row(retrieval, view, view == pointed, colors) for view in self.rows)
         self._table.content = (
-            f"{STYLE}<div style='max-height:420px;overflow-y:auto'>"
+            f"{STYLE}<div style='max-height:420px;overflow-y:auto;{MARGIN}'>"
             f"<table style='font-size:11px;border-collapse:collapse;width:100%'>"
             f"<tr>{head}</tr>{body}</table></div>"
         )

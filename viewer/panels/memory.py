@@ -50,6 +50,7 @@ class MemoryPanel:
             self._strategies = StrategiesPanel(client, gui, self._thumbnails)
         export = gui.add_button(
             "Export this explanation (Y)",
+            color="gray",
             icon=viser.Icon.FILE_EXPORT,
             hint="a zip: figure for a paper, everything as JSON, the scene to open in a browser",
         )

@@ -11,7 +11,7 @@ import viser
 
 from viewer.heatmap import BACKGROUND, INFERNO, colormap
 from viewer.inquiries import BothMade, StrategyAnswer, StrategyAnswers
-from viewer.panels.explain import CELL
+from viewer.panels.explain import CELL, MARGIN
 from viewer.pointing import mark
 from viewer.standing import thumbnail
 from viewer.thumbnails import Thumbnails
@@ -36,7 +36,7 @@ class StrategiesPanel:
     def __init__(self, client: Client, gui: viser.GuiApi, thumbnails: Thumbnails) -> None:
         self._thumbnails = thumbnails
         inspector = client.inspector
-        compare = gui.add_button("Compare strategies (M)", icon=viser.Icon.COLUMNS)
+        compare = gui.add_button("Compare strategies (M)", color="gray", icon=viser.Icon.COLUMNS)
         compare.on_click(lambda _: client.post(inspector.compare_strategies))
         self._answers = gui.add_html("")
         names = tuple(STRATEGIES)
@@ -44,6 +44,7 @@ class StrategiesPanel:
         second = gui.add_dropdown("Other", names, initial_value="temporal")
         both = gui.add_button(
             "Generate with both (B)",
+            color="gray",
             icon=viser.Icon.GIT_FORK,
             hint="the explained step again, or the step to the ghost, as two branches",
         )
@@ -64,12 +65,12 @@ class StrategiesPanel:
         titles = ("strategy", "chosen", "covered", *(["truly"] if known else []))
         head = "".join(f"<th style='{CELL}'>{title}</th>" for title in titles)
         body = "".join(self._row(answer) for answer in found.answers)
+        legend = "covered: share of the visible votes that the chosen views saw"
+        if known:
+            legend += " · truly: share of the target's true surface that they saw"
         self._answers.content = (
-            f"<table style='font-size:11px;width:100%'><tr>{head}</tr>{body}</table>"
-            "<div style='font-size:11px;color:#8b919c'>covered: share of the visible votes that "
-            "the chosen views saw"
-            + (" · truly: share of the target's true surface that they saw" if known else "")
-            + "</div>"
+            f"<div style='font-size:11px;{MARGIN}'><table style='width:100%'>"
+            f"<tr>{head}</tr>{body}</table><div style='color:#8b919c'>{legend}</div></div>"
         )
 
     def _row(self, answer: StrategyAnswer) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import viser
 
-from viewer.matrix import cell_at, paint_matrix, shares_of
+from viewer.matrix import cell_at, matrix_legend, paint_matrix, shares_of
 from viewer.pictures import data_url
 from viewer.pointing import mark
 from vmem.memory import MemorySnapshot
@@ -16,7 +16,7 @@ from vmem.memory import MemorySnapshot
 if TYPE_CHECKING:
     from viewer.client import Client
 
-HINT = "rows: steps, from the top · columns: views · bright: many votes · dot: chosen"
+AXES = "rows: steps, from the top · columns: views"
 SIDE = 360
 """Longest side of the matrix, in pixels."""
 
@@ -29,10 +29,13 @@ class TimelinePanel:
         self._client = client
         self._shape = (1, 1)
         self._matrix = gui.add_html("")
-        self._cell = gui.add_markdown(f"*{HINT}*")
+        self._legend = AXES
+        self._cell = gui.add_markdown(self._legend)
         self._step = gui.add_slider("Step explained", 0, 1, 1, 0, hint="0: the ghost, live")
         self._step.on_update(self._scrubbed)
-        self._play = gui.add_button("Play the steps (Shift+P)", icon=viser.Icon.PLAYER_PLAY)
+        self._play = gui.add_button(
+            "Play the steps (Shift+P)", color="gray", icon=viser.Icon.PLAYER_PLAY
+        )
         self._play.on_click(lambda _: client.post(inspector.play_steps))
         self._shown: tuple[MemorySnapshot, int | None] | None = None
 
@@ -53,10 +56,12 @@ class TimelinePanel:
         for row, retrieval in enumerate(memory.retrievals):
             if retrieval is not None:
                 chosen[row, list(retrieval.order)] = True
+        self._legend = f"{AXES} · {matrix_legend(shares)}"
+        self._cell.content = self._legend
         picture = paint_matrix(shares, chosen, step, SIDE)
         self._matrix.content = (
             f"<img src='{data_url(picture, 'PNG')}' {mark('matrix', tracks=True)} "
-            f"style='width:100%;image-rendering:pixelated;cursor:crosshair' "
+            f"style='max-width:100%;image-rendering:pixelated;cursor:crosshair' "
             f"alt='votes by step and view'>"
         )
         self._step.max = max(1, steps - 1)
@@ -68,7 +73,7 @@ class TimelinePanel:
 
     def show_cell(self, memory: MemorySnapshot, cell: tuple[int, int] | None) -> None:
         """What a cell says."""
-        self._cell.content = f"*{HINT}*" if cell is None else cell_text(memory, *cell)
+        self._cell.content = self._legend if cell is None else cell_text(memory, *cell)
 
     def show_playing(self, playing: bool) -> None:
         """The button says what it would do."""

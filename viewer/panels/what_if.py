@@ -60,7 +60,9 @@ class WhatIfPanel:
             settings.use_next,
             hint="else only K and strategy are; it is recorded with each step",
         )
-        reset = gui.add_button("Forget pins, bans and the rest", icon=viser.Icon.ERASER)
+        reset = gui.add_button(
+            "Forget pins, bans and the rest (U)", color="gray", icon=viser.Icon.ERASER
+        )
         for handle, name in (
             (self._strategy, "strategy"),
             (self._suppression, "suppression"),
