@@ -13,8 +13,6 @@ from typing import Any
 
 import viser
 
-from viewer.figure import explanation_figure
-from viewer.figure_page import WIDTH
 from viewer.recording import Recording, RecordingOptions, heading, record_scene
 from vmem.explanation import explanation_json
 from vmem.memory import MemorySnapshot
@@ -29,7 +27,7 @@ WHEN = (1980, 1, 1, 0, 0, 0)
 README = """\
 {heading}, written by VMem Viewer.
 
-panel.png         what was asked, used, left out and invented, as a figure of {width} inches
+panel.png         what was asked, used, left out and invented, as a figure for a paper
 explanation.json  every number of it: query, targets, all views with votes, coverage and reason
 scene.html        the scene to look around in: open it in a browser, nothing else is needed
 scene.viser       the same scene for the client of viser {version}: lay it beside the client's
@@ -53,6 +51,9 @@ def pack_explanation(
     options: of the recording · all else as of explanation_figure, record_scene and
     explanation_json, whose errors are raised; Cancelled if that was asked for between two parts.
     """
+    # matplotlib takes a third of the time in which the viewer starts: whoever packs waits for it.
+    from viewer.figure import explanation_figure
+
     cancel = cancel or CancelToken()
 
     def panel() -> dict[str, bytes | str]:
@@ -67,7 +68,7 @@ def pack_explanation(
         return {"scene.viser": recording.viser, "scene.html": recording.html}
 
     def readme() -> dict[str, bytes | str]:
-        words = README.format(heading=heading(step), width=WIDTH, version=viser.__version__)
+        words = README.format(heading=heading(step), version=viser.__version__)
         return {"README.txt": words}
 
     parts: list[Callable[[], dict[str, bytes | str]]] = [panel, numbers, scene, readme]

@@ -12,35 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from shaders import load
-from viewer.camera_rig import AHEAD, BEHIND
+from viewer.first_look import FOV, first_look
 from viewer.heatmap import Painted, paint_surfels, paint_view
 from viewer.inject import run_script
 from viewer.offline import OfflineScene
 from viewer.standing import AMBER, Billboards, Frustums, pose_wxyz
 from viewer.surfel_cloud import SurfelCloud, inject_patch
-from vmem.cameras import Camera, FloatArray
+from vmem.cameras import FloatArray
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
 from vmem.summary import summary
-from vmem.surfels import Surfels
 from vmem.views import View
 
 SKY = (86, 180, 233)
 WHITE = (240, 240, 240)
-FOV = 1.05
-"""Vertical field of view of the recording's first look, in radians."""
-WINDOW = 1.5
-"""Width over height of the window that the first look is made for."""
-TARGET_SCALE = 0.045
-STEPS_BACK = (1.0, 1.4, 2.0, 2.8, 4.0)
-"""How far behind the target the first look may stand, in the distances of the live view."""
+TARGET_SCALE, CHOSEN_SCALE = 0.045, 0.037
+LABEL_ROOM = 0.012
+"""Scene units between labels that can still be told apart."""
 BAR_STOPS = 12
 
 
 @dataclass(frozen=True)
 class RecordingOptions:
     """heat: a mode of viewer.heatmap.MODES · billboards: frames beside their heat maps ·
-    labels: rank and share at the chosen views · shade: see SurfelCloud."""
+    labels: rank and number at the chosen views · shade: see SurfelCloud."""
 
     heat: str = "weight"
     billboards: bool = True
@@ -88,8 +83,14 @@ def record_scene(
     for view in memory.views[: len(retrieval.votes)]:
         frustums.add(view, visible=True)
     frustums.light(set(retrieval.order), retrieval.share)
+    for view in retrieval.order:
+        # Views that turned on the spot would hide them.
+        frustums.handles[view].scale = CHOSEN_SCALE
+        frustums.handles[view].thickness = 2.5
     _add_targets(offline, retrieval)
-    _add_lines(offline, memory, retrieval, options.labels)
+    _add_lines(offline, memory, retrieval)
+    if options.labels:
+        _add_labels(offline, memory, retrieval)
     if options.billboards:
         pictures = [paint_view(buffers, color) for buffers in retrieval.buffers]
         pairs = (
@@ -123,58 +124,6 @@ def frames_of(memory: MemorySnapshot, step: int | None) -> tuple[View, ...]:
     return memory.views[memory.steps[step - 1].n_views : memory.steps[step].n_views]
 
 
-def first_look(surfels: Surfels, target: Camera, lit: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Eye and look-at points, (3,) each, from which the target and most of ``lit`` (N, 3) show.
-
-    Behind the target as in the live view, further back where that shows more.
-    """
-    ahead = _from(target, AHEAD)
-    best, most = _from(target, BEHIND), -1
-    for factor in STEPS_BACK:
-        eye = _from(target, BEHIND * factor)
-        if not _clear(surfels, eye, target.position[None])[0]:
-            # What lies behind a wall would be looked at through its back.
-            break
-        shown = _framed(eye, ahead, lit) & _clear(surfels, eye, lit)
-        if shown.sum() > most:
-            best, most = eye, int(shown.sum())
-    return best, ahead
-
-
-def _from(camera: Camera, point: FloatArray) -> FloatArray:
-    return camera.c2w[:3, :3] @ point + camera.position
-
-
-def _framed(eye: FloatArray, ahead: FloatArray, points: FloatArray) -> np.ndarray:
-    """(N,) bool: points (N, 3) well inside the window of an eye that looks level."""
-    z = (ahead - eye) / np.linalg.norm(ahead - eye)
-    x = np.cross([0.0, 1.0, 0.0], z)
-    x /= max(np.linalg.norm(x), 1e-9)
-    offset = points - eye
-    depth = offset @ z
-    half = 0.9 * np.tan(FOV / 2) * depth
-    return (
-        (depth > 1e-3)
-        & (np.abs(offset @ x) < WINDOW * half)
-        & (np.abs(offset @ np.cross(z, x)) < half)
-    )
-
-
-def _clear(surfels: Surfels, eye: FloatArray, points: FloatArray) -> np.ndarray:
-    """(N,) bool: no disk, from whichever side, stands between the eye and points (N, 3)."""
-    offset = surfels.position - eye.astype(np.float32)
-    plane = (offset * surfels.normal).sum(axis=1)
-    free = np.empty(len(points), bool)
-    for i, point in enumerate(points):
-        way = (point - eye).astype(np.float32)
-        slope = surfels.normal @ way
-        along = plane / np.where(slope == 0, np.inf, slope)
-        near = np.flatnonzero((along > 0.02) & (along < 0.98))
-        miss = np.linalg.norm(along[near, None] * way - offset[near], axis=1)
-        free[i] = not (miss < surfels.radius[near]).any()
-    return free
-
-
 def _add_targets(offline: OfflineScene, retrieval: Retrieval) -> None:
     """The targets as the live ghost is drawn, the last one's lines the thickest."""
     last = len(retrieval.targets) - 1
@@ -192,10 +141,8 @@ def _add_targets(offline: OfflineScene, retrieval: Retrieval) -> None:
         )
 
 
-def _add_lines(
-    offline: OfflineScene, memory: MemorySnapshot, retrieval: Retrieval, labels: bool
-) -> None:
-    """The way walked, a line from the target to every chosen view, and what each is."""
+def _add_lines(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retrieval) -> None:
+    """The way walked, and a line from the target to every chosen view."""
     stops = np.array([view.camera.position for view in memory.views[: len(retrieval.votes)]])
     here = retrieval.targets[-1].position
     ends = np.array([memory.views[view].camera.position for view in retrieval.order])
@@ -209,10 +156,24 @@ def _add_lines(
             offline.scene.add_line_segments(
                 name, points, color, thickness=2.0, thickness_units="screen"
             )
-    for rank, (view, end) in enumerate(zip(retrieval.order, ends, strict=True)):
-        if labels:
-            text = f"{rank + 1}: view {view}, {100 * retrieval.share[view]:.0f} %"
-            offline.scene.add_label(f"/chosen/{rank}", text, position=end, font_screen_scale=0.8)
+
+
+def _add_labels(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retrieval) -> None:
+    """Rank and number of every chosen view where it looks; one label for those that are close."""
+    labels: list[tuple[FloatArray, list[str]]] = []
+    for rank, view in enumerate(retrieval.order):
+        place = (memory.views[view].camera.c2w @ [0, 0, CHOSEN_SCALE, 1])[:3]
+        text = f"{rank + 1}: view {view}"
+        for other, texts in labels:
+            if np.linalg.norm(place - other) < LABEL_ROOM:
+                texts.append(text)
+                break
+        else:
+            labels.append((place, [text]))
+    for i, (place, texts) in enumerate(labels):
+        offline.scene.add_label(
+            f"/chosen/{i}", ", ".join(texts), position=place, font_screen_scale=0.8
+        )
 
 
 def _caption(title: str, words: str, painted: Painted, framed: bool) -> dict[str, list[str]]:
@@ -224,7 +185,7 @@ def _caption(title: str, words: str, painted: Painted, framed: bool) -> dict[str
     )
     lines = [
         title,
-        words.replace("**", ""),
+        words.replace("**", "").replace(" %", "\u00a0%"),
         f"Colours: {painted.legend}",
         f"Amber: the target and the views used. {boards}",
     ]

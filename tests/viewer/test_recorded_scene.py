@@ -12,13 +12,11 @@ import numpy as np
 import pytest
 import zstandard
 
+from viewer.first_look import FOV, WINDOW, first_look
 from viewer.heatmap import paint_surfels
 from viewer.recording import (
-    FOV,
-    WINDOW,
     Recording,
     RecordingOptions,
-    first_look,
     frames_of,
     record_scene,
 )
@@ -99,6 +97,14 @@ def test_chosen_views_alone_are_lit_and_have_a_line(
     for view, line in zip(retrieval.order, lines, strict=True):
         np.testing.assert_allclose(line[0], retrieval.targets[-1].position, atol=1e-6)
         np.testing.assert_allclose(line[1], walk.views[view].camera.position, atol=2e-4)
+
+
+def test_every_view_used_is_named_once(walk: MemorySnapshot, recording: Recording) -> None:
+    nodes, _ = read(recording.viser)
+    labels = [node["text"] for name, node in nodes.items() if re.fullmatch(r"/chosen/\d+", name)]
+    named = sorted(", ".join(labels).split(", "))
+    order = retrieval_of(walk, STEP).order
+    assert named == sorted(f"{rank}: view {view}" for rank, view in enumerate(order, 1))
 
 
 def test_frames_stand_beside_what_memory_knew(walk: MemorySnapshot, recording: Recording) -> None:
