@@ -82,10 +82,15 @@ def shared_viser_server() -> Iterator[viser.ViserServer]:
 
 
 @pytest.fixture(scope="module")
-def shared_viser_page(browser: Browser, shared_viser_server: viser.ViserServer) -> Iterator[Page]:
+def shared_page(browser: Browser) -> Iterator[Page]:
+    """As page, one for all tests of a module."""
+    yield from _new_page(browser)
+
+
+@pytest.fixture(scope="module")
+def shared_viser_page(shared_page: Page, shared_viser_server: viser.ViserServer) -> Page:
     """As viser_page, for shared_viser_server."""
-    for page in _new_page(browser):
-        yield _look_at(shared_viser_server, page)
+    return _look_at(shared_viser_server, shared_page)
 
 
 @pytest.fixture(scope="session")

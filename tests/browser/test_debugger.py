@@ -1,0 +1,648 @@
+"""The retrieval debugger in a real browser: its seven promises, with real clicks and keys.
+
+One walk serves all tests: it turns away, comes back and goes on. Every test asserts what the
+program then holds, and what the page then shows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from desk import AMBER, INVENTED, QUIET_ROW, SKY, Desk, near, saw
+from playwright.sync_api import Browser, Page
+from walking import changed, open_walk, pixels, session_of, steps, until
+
+from viewer.app import App, ViewerConfig
+from viewer.controls import ACTIONS, INSPECTOR_NAMES
+from viewer.heatmap import MODES, owner_colors, paint_surfels
+from viewer.matrix import ROW
+from viewer.target_eye import LAYERS, paint_layer
+from vmem.cameras import Camera, Cameras
+from vmem.evaluation.truth import looks, truth
+from vmem.explanation import explanation_json
+from vmem.export import export
+from vmem.query import Query
+from vmem.selection import STRATEGIES
+
+pytestmark = pytest.mark.browser
+
+WAY = "eddaaw"
+"""Strafe, turn away twice, back twice, forward: the last step draws on the first ones."""
+LAST = len(WAY)
+RETURN = 5
+"""The step that looks again at what step 1 saw."""
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[App]:
+    running = App(ViewerConfig(backend="world", size=96, open=False, keep=0.5))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def shared_desk(app: App, shared_page: Page) -> Desk:
+    """The walk, made with keys in a page that then shows the Memory tab."""
+    page = shared_page
+    page.set_viewport_size({"width": 900, "height": 640})
+    workspace = open_walk(app, page)
+    client = next(iter(app._clients.values()))[1]
+    desk = Desk(page, workspace, client)
+    desk.set_number("Turn", 24)
+    desk.set_number("Step", 0.3)
+    settings = workspace.settings
+    desk.until(lambda: (settings.turn_degrees, settings.step_size) == (24, 0.3))
+    for made, key in enumerate(WAY, start=1):
+        page.keyboard.press(key)
+        desk.until(lambda made=made: steps(workspace) == made)
+    desk.until(lambda: not workspace.worker.busy)
+    desk.home = session_of(workspace).history.head.id
+    page.get_by_role("tab", name="Memory").click()
+    desk.choose("Views listed", "all")
+    return desk
+
+
+@pytest.fixture
+def desk(shared_desk: Desk) -> Desk:
+    """The walk with the ghost explained and nothing tried out, whatever was done before."""
+    shared_desk.reset()
+    return shared_desk
+
+
+# --- 1: explain a target ---------------------------------------------------------------------
+
+
+def test_hovering_a_row_lights_frustum_line_and_surfels(desk: Desk, artifacts: Path) -> None:
+    retrieval = desk.explain(LAST)
+    visible = np.zeros(len(desk.memory.surfels), bool)
+    visible[: len(retrieval.surfel_pixels)] = retrieval.surfel_pixels > 0
+    others = {v: saw(desk.memory, [c for c in retrieval.order if c != v]) for v in retrieval.order}
+    own = {v: saw(desk.memory, [v]) & ~others[v] for v in retrieval.order}
+    view = max(retrieval.order, key=lambda v: (own[v] & visible).sum())
+    rejected = next(row.view for row in desk.rows() if not retrieval.chosen[row.view])
+    assert desk.frustum(view) == AMBER
+    before, colors = desk.canvas(), desk.colors()
+
+    desk.mark(f"row:{view}").hover()
+    desk.until(lambda: desk.frustum(view) == SKY)
+    assert desk.inspector.pointed == view
+    ends = [retrieval.targets[-1].position, desk.memory.views[view].camera.position]
+    desk.until(lambda: np.allclose(desk.lines("/pointed"), [ends], atol=1e-3))
+    desk.until(lambda: (desk.colors()[own[view] & visible] == SKY).all())
+    lit = (desk.colors() == SKY).all(axis=1)
+    assert 50 < lit.sum() == (lit & own[view]).sum()
+    desk.until(lambda: near(desk.canvas(), SKY).sum() > near(before, SKY).sum() + 150)
+    hovered = desk.canvas()
+    assert desk.drawn(desk.lines("/pointed")[0], hovered, SKY) > 0.3
+    assert changed(before, hovered) > 0.1
+    desk.page.screenshot(path=artifacts / "debugger_hover.png")
+
+    desk.mark(f"row:{rejected}").hover()
+    desk.until(lambda: desk.frustum(rejected) == SKY and desk.frustum(view) == AMBER)
+    desk.rest()
+    desk.until(lambda: np.array_equal(desk.colors(), colors))
+    desk.until(lambda: changed(before, desk.canvas()) < 1e-3)
+    assert desk.inspector.pointed is None
+    assert desk.frustum(rejected) not in (SKY, AMBER)
+    assert not np.diff(desk.lines("/pointed"), axis=1).any()
+
+
+def test_clicking_a_row_stands_there(desk: Desk) -> None:
+    before, ghost, view = desk.canvas(), desk.client.ghost, 10
+    assert ghost is not None
+    pose, camera = ghost.camera.c2w, desk.memory.views[view].camera
+    desk.mark(f"row:{view}").click()
+    desk.until(lambda: np.allclose(desk.ray(1, 1)[0], camera.position, atol=1e-3))
+    middle = np.array(desk.canvas().shape[1::-1]) / 2
+    assert desk.ray(*middle)[1] @ camera.c2w[:3, 2] > 0.9999
+    desk.rest()
+    rgb = desk.memory.views[view].rgb.astype(int)
+    # The frame fills the middle of the window: its colours at the places where they must be.
+    at = desk.project(camera.position + (camera.c2w[:3, :3] @ spots(camera)).T).astype(int)
+    desk.until(lambda: np.abs(desk.canvas()[at[:, 1], at[:, 0]] - frame_at(rgb)).mean() < 12)
+    assert np.array_equal(ghost.camera.c2w, pose)
+    assert desk.explained.step is None
+    desk.press("Escape")
+    desk.until(lambda: changed(before, desk.canvas()) < 1e-3)
+
+
+def spots(camera: Camera) -> np.ndarray:
+    """(3, 25) directions, in the camera's frame, of places all over its picture."""
+    h, w = camera.hw
+    x, y = np.meshgrid(np.linspace(0.2, 0.8, 5) * w, np.linspace(0.2, 0.8, 5) * h)
+    return np.linalg.inv(camera.K) @ [x.ravel(), y.ravel(), np.ones(25)]
+
+
+def frame_at(rgb: np.ndarray) -> np.ndarray:
+    """(25, 3) colours of a frame at the same places."""
+    h, w = rgb.shape[:2]
+    x, y = np.meshgrid(np.linspace(0.2, 0.8, 5) * w, np.linspace(0.2, 0.8, 5) * h)
+    return rgb[y.ravel().astype(int), x.ravel().astype(int)]
+
+
+def test_the_table_says_what_retrieval_json_says(desk: Desk, tmp_path: Path) -> None:
+    export("retrieval", desk.memory, tmp_path / "retrieval.json")
+    told = {step["step"]: step for step in json.loads((tmp_path / "retrieval.json").read_text())}
+    for step in (LAST, RETURN, 2):
+        desk.explain(step)
+        views = told[step]["views"]
+        desk.until(lambda views=views: len(desk.rows()) == len(views))
+        rows = desk.rows()
+        total = sum(view["votes"] for view in views)
+        by_rank = sorted(views, key=lambda view: view["rank"])
+        rest = [view["view"] for view in by_rank if not view["chosen"]]
+        assert [row.view for row in rows] == told[step]["chosen"] + rest
+        for row in rows:
+            view = views[row.view]
+            assert row.cells[:6] == (
+                f"■ {row.view}",
+                "",
+                f"{100 * view['votes'] / total:.1f} %",
+                f"{100 * view['coverage']:.0f} %",
+                f"{view['pose_distance']:.2f}",
+                view["reason"],
+            )
+            assert row.color == (AMBER if view["chosen"] else QUIET_ROW)
+            assert row.swatch == tuple(owner_colors(row.view + 1)[row.view].tolist())
+    picture = desk.mark("row:0").locator("i")
+    shown, frame = pixels(picture.screenshot()), desk.memory.views[0].rgb.astype(int)
+    assert np.abs(shown.mean((0, 1)) - frame.mean((0, 1))).max() < 8
+
+
+def test_every_colouring_has_a_legend_with_units_and_uncovered_is_loud(desk: Desk) -> None:
+    units = {
+        "image": "colours of the frames",
+        "weight": "scene units",
+        "support": "chosen views that saw the surfel: 1 to",
+        "uncovered": "% of the picture",
+        "owner": "one colour for each view",
+        "age": "step that made the surfel: 0 to 6",
+        "normal": "-1 to 1",
+        "depth": "scene units",
+    }
+    assert list(units) == list(MODES)
+    pictures = {"image": desk.canvas()}
+    for mode in list(MODES)[1:]:
+        desk.press("h")
+        expected = paint_surfels(mode, desk.memory, desk.retrieval).color
+        desk.until(lambda expected=expected: np.array_equal(desk.colors(), expected))
+        assert desk.workspace.settings.scene.heat == mode
+        desk.says(units[mode]).wait_for()
+        pictures[mode] = desk.canvas()
+        others = (other for name, other in pictures.items() if name != mode)
+        assert all(changed(pictures[mode], other) > 0.03 for other in others)
+    first = np.full(len(desk.memory.surfels), len(desk.memory.views))
+    np.minimum.at(first, desk.memory.link_surfel, desk.memory.link_view)
+    owner = paint_surfels("owner", desk.memory, None).color
+    assert np.array_equal(owner, owner_colors(len(desk.memory.views))[first])
+
+    desk.set_number("Views (K)", 1)
+    desk.until(lambda: len(desk.retrieval.order) == 1)
+    desk.choose("Colour (H)", "uncovered")
+    loud = np.zeros(len(desk.memory.surfels), bool)
+    loud[: len(desk.retrieval.surfel_pixels)] = desk.retrieval.surfel_pixels > 0
+    loud &= ~saw(desk.memory, desk.retrieval.order)
+    assert loud.sum() > 20
+    desk.until(lambda: (desk.colors()[loud] == INVENTED).all())
+    orange = (desk.colors() == INVENTED).all(axis=1)
+    assert not (orange & saw(desk.memory, desk.retrieval.order)).any()
+    assert near(desk.canvas(), INVENTED).sum() > near(pictures["image"], INVENTED).sum() + 30
+
+
+# --- 2: the target's eye -----------------------------------------------------------------------
+
+
+def test_the_targets_eye_shows_layers_and_wipes_panel_and_scene(desk: Desk) -> None:
+    retrieval = desk.explain(LAST)
+    frame = desk.memory.views[desk.memory.steps[LAST].n_views - 1].rgb
+    last = len(retrieval.targets) - 1
+    boards = (2 * last, 2 * last + 1)
+
+    def layer(name: str) -> np.ndarray:
+        color = desk.memory.surfels.color
+        return paint_layer(name, desk.memory, retrieval, last, color).image.astype(np.int16)
+
+    def panel() -> tuple[np.ndarray, np.ndarray]:
+        picture = desk.picture(580)
+        return picture[:, :288], picture[:, 292:]
+
+    desk.until(lambda: same(panel()[1], layer("scene")))
+    assert same(panel()[0], frame)
+    for name in list(LAYERS)[1:]:
+        scene, board = desk.canvas(), desk.billboard(boards[1])
+        desk.press("n")
+        desk.until(lambda name=name: same(panel()[1], layer(name)))
+        assert desk.workspace.settings.scene.layer == name
+        assert same(panel()[0], frame)
+        desk.until(lambda board=board: changed(board, desk.billboard(boards[1])) > 0.05)
+        assert same(desk.billboard(boards[1]), layer(name), 12)
+        desk.until(lambda scene=scene: changed(scene, desk.canvas()) > 1e-3)
+    unknown = enlarged(retrieval.buffers[last].index < 0)
+    assert unknown.any()
+    assert np.array_equal(near(panel()[1], INVENTED, 0), unknown)
+    desk.says("orange: nothing stored").wait_for()
+
+    desk.set_number("Wipe ([ ])", 0.5)
+    desk.until(lambda: same(panel()[0][:, 150:], layer("holes")[:, 50:]))
+    assert same(panel()[0][:, :138], frame[:, :46])
+    desk.until(lambda: same(desk.billboard(boards[0])[:, 136:], layer("holes")[:, 51:], 12))
+    desk.press("[")
+    desk.until(lambda: desk.workspace.settings.scene.wipe == 0.4)
+    desk.until(lambda: same(panel()[0][:, 123:], layer("holes")[:, 41:]))
+    desk.press("]")
+    desk.until(lambda: same(panel()[0][:, :138], frame[:, :46]))
+    desk.press("n")
+    desk.until(lambda: same(panel()[1], layer("scene")))
+
+
+def enlarged(image: np.ndarray, side: int = 288) -> np.ndarray:
+    """A picture as one of ``side`` rows, its pixels repeated."""
+    scale = side / len(image)
+    sides = (np.arange(round(n * scale)) for n in image.shape[:2])
+    rows, columns = (((pixel + 0.5) / scale).astype(int) for pixel in sides)
+    return image[rows][:, columns]
+
+
+def same(shown: np.ndarray, image: np.ndarray, tolerance: float = 6) -> bool:
+    """Whether a picture on the page is ``image``, of another size."""
+    found = enlarged(image.astype(np.int16), len(shown))[:, : shown.shape[1]]
+    return bool(np.abs(shown[:, : found.shape[1]] - found).mean() < tolerance)
+
+
+# --- 3: ask a surfel ---------------------------------------------------------------------------
+
+
+def test_a_clicked_surfel_names_itself_and_its_pixels(desk: Desk) -> None:
+    for asks, x, y in (("click", 250, 250), ("o", 330, 330)):
+        expected = surfel_under(desk, x, y)
+        assert expected != desk.inspector.asked
+        if asks == "click":
+            desk.page.mouse.click(x, y)
+        else:
+            desk.page.mouse.move(x, y)
+            desk.press(asks)
+        desk.until(lambda expected=expected: desk.inspector.asked == expected)
+        memory, surfels = desk.memory, desk.memory.surfels
+        where = ", ".join(f"{value:.2f}" for value in surfels.position[expected])
+        desk.page.get_by_text(f"Surfel {expected}", exact=True).wait_for()
+        told = desk.says(f"at ({where})").inner_text()
+        assert f"radius {surfels.radius[expected]:.3f} scene units" in told
+        made = next(i for i, end in enumerate(memory.steps) if expected < end.n_surfels)
+        assert f"Made in step {made}, {LAST - made} step" in told
+        views = sorted(memory.link_view[memory.link_surfel == expected].tolist())
+        assert told.endswith(": " + ", ".join(map(str, views)))
+
+        marks = desk.page.locator("[data-vmem^='stand:']")
+        desk.until(lambda marks=marks, views=views: marks.count() == len(views))
+        for i in {0, len(views) - 1}:
+            camera = memory.views[views[i]].camera
+            local = camera.w2c @ [*surfels.position[expected], 1.0]
+            u, v = (camera.K @ local[:3])[:2] / local[2] / camera.hw[::-1]
+            shown = pixels(marks.nth(i).locator("i").screenshot())
+            dot = np.argwhere(near(shown, (255, 127, 14), 40))
+            assert len(dot) > 4, "no mark is seen"
+            middle = dot.mean(axis=0) + 0.5
+            assert np.abs(middle - np.array([v, u]) * shown.shape[:2]).max() < 2
+        desk.rest()
+        ends = [memory.views[view].camera.position for view in views]
+        desk.until(lambda ends=ends: np.allclose(desk.lines("/asked")[:, 1], ends, atol=1e-3))
+        assert np.allclose(desk.lines("/asked")[:, 0], surfels.position[expected], atol=1e-5)
+
+
+def surfel_under(desk: Desk, x: float, y: float) -> int:
+    """The nearest disk on the ray of a pixel, one by one."""
+    origin, direction = desk.ray(x, y)
+    surfels = desk.memory.surfels
+    best, nearest = -1, np.inf
+    disks = zip(surfels.position.astype(float), surfels.normal.astype(float), strict=True)
+    for i, (p, n) in enumerate(disks):
+        slope = float(np.dot(n, direction))
+        if slope == 0:
+            continue
+        t = float(np.dot(n, p - origin)) / slope
+        if 0 < t < nearest and np.linalg.norm(origin + t * direction - p) <= surfels.radius[i]:
+            best, nearest = i, t
+    assert best >= 0
+    return best
+
+
+# --- 4: strategies side by side ----------------------------------------------------------------
+
+
+def test_strategies_are_compared_with_what_they_cover(desk: Desk) -> None:
+    targets, memory = desk.retrieval.targets, desk.memory
+    desk.press("m")
+    table = desk.page.locator("table", has_text="truly")
+    table.wait_for()
+    rows = table.locator("tr").all()[1:]
+    assert [row.locator("td").first.inner_text() for row in rows] == list(STRATEGIES)
+    assert len(rows) == 6
+    world = session_of(desk.workspace).backend.generator.world
+    exact = looks(world, targets, 32)
+    for row, strategy in zip(rows, STRATEGIES, strict=True):
+        answer = memory.ask(targets, Query(4, strategy))
+        marks = row.locator("[data-vmem]").evaluate_all("(all) => all.map(e => e.dataset.vmem)")
+        assert marks == [f"row:{view}" for view in answer.order]
+        weight = answer.surfel_weight.astype(float)
+        covered = weight[saw(memory, answer.order)[: len(weight)]].sum() / weight.sum()
+        views = Cameras.stack([memory.views[view].camera for view in answer.order])
+        truly = truth(exact, looks(world, views, 96)).visible.any(axis=0).mean()
+        figures = row.locator("td").all_inner_texts()[2:]
+        assert figures == [f"{100 * covered:.0f} %", f"{100 * truly:.0f} %"]
+    view = memory.ask(targets, Query(4, "temporal")).order[-1]
+    rows[list(STRATEGIES).index("temporal")].locator(f"[data-vmem='row:{view}']").hover()
+    desk.until(lambda: desk.frustum(view) == SKY)
+
+
+def test_the_same_step_is_made_with_both_strategies(desk: Desk) -> None:
+    session = session_of(desk.workspace)
+    home, known = session.history.head, len(session.history.nodes)
+    before, memory = desk.canvas(), desk.memory
+    desk.choose("One", "pose")
+    desk.choose("Other", "votes")
+    desk.press("b")
+    desk.until(lambda: len(session.history.nodes) == known + 2, 60)
+    desk.until(lambda: not desk.workspace.worker.busy)
+    branches = session.history.nodes[known:]
+    assert [node.parent for node in branches] == [home, home]
+    assert {node.label for node in branches} == {"pose", "votes"}
+    assert session.history.head.label == "pose"
+    made = {}
+    for node in branches:
+        retrieval = node.record.retrieval
+        assert retrieval is not None
+        assert retrieval.query.strategy == node.label
+        assert retrieval.order == memory.ask(retrieval.targets, retrieval.query).order
+        made[node.label] = [view.rgb for view in node.record.views]
+    picture = desk.picture(459)
+    for i, (one, other) in enumerate(zip(made["pose"], made["votes"], strict=True)):
+        row = picture[153 * i : 153 * i + 150]
+        assert same(row[:, :150], one, 8)
+        assert same(row[:, 153:303], other, 8)
+        levels = np.abs(one.astype(int) - other).max()
+        assert row[:, 306:456].mean() < 5 + 4 * levels
+    desk.says("Left pose, middle votes").wait_for()
+    desk.until(lambda: changed(before, desk.canvas()) > 0.02)
+
+
+# --- 5: what if --------------------------------------------------------------------------------
+
+
+def test_banning_the_top_view_changes_the_choice_and_removes_its_line(desk: Desk) -> None:
+    kept = desk.explain(LAST)
+    top, eye = kept.order[0], kept.targets[-1].position
+
+    def ends_of(order: tuple[int, ...]) -> list:
+        return [(eye, desk.memory.views[view].camera.position) for view in order]
+
+    desk.until(lambda: np.allclose(desk.lines("/retrieval"), ends_of(kept.order), atol=1e-3))
+    line, before = desk.lines("/retrieval")[0], desk.canvas()
+    assert desk.drawn(line, before, AMBER) > 0.3
+
+    desk.mark(f"ban:{top}").click()
+    desk.rest()
+    desk.until(lambda: desk.explained.what_if and top not in desk.retrieval.order)
+    asked = desk.memory.at_step(LAST - 1).ask(kept.targets, Query(4, banned=(top,)))
+    assert desk.retrieval.order == asked.order
+    assert len(asked.order) == 4
+    desk.until(lambda: desk.shown_order() == asked.order)
+    desk.until(lambda: np.allclose(desk.lines("/retrieval"), ends_of(asked.order), atol=1e-3))
+    desk.until(lambda: desk.frustum(top) not in (AMBER, SKY))
+    desk.until(lambda: desk.drawn(line, desk.canvas(), AMBER) < 0.1)
+    desk.until(lambda: [row.wishes for row in desk.rows() if row.view == top] == [("ban",)])
+    assert {row.color for row in desk.rows() if row.view == top} == {QUIET_ROW}
+    desk.says(f"banned: {top}").wait_for()
+
+    desk.page.get_by_role("button", name="Show it as it was").click()
+    desk.until(lambda: desk.retrieval is kept)
+    desk.until(lambda: desk.shown_order() == kept.order)
+    desk.rest()
+    desk.until(lambda: changed(before, desk.canvas()) < 1e-3)
+
+
+def test_every_part_of_the_query_is_answered_live_and_reset(desk: Desk) -> None:
+    plain = desk.retrieval
+
+    def visible() -> int:
+        return int((desk.retrieval.surfel_pixels > 0).sum())
+
+    desk.set_number("Views (K)", 2)
+    desk.until(lambda: len(desk.lines("/retrieval")) == 2)
+    desk.until(lambda: desk.shown_order() == desk.retrieval.order and len(desk.shown_order()) == 2)
+    desk.set_number("Views (K)", 4)
+    desk.until(lambda: desk.shown_order() == plain.order)
+    seen = visible()
+
+    desk.set_number("Surfel density", 0.25)
+    desk.until(lambda: desk.retrieval.query.density == 0.25)
+    assert visible() < 0.6 * seen
+    desk.says(f"{visible():,} of {len(desk.memory.surfels):,} surfels visible").wait_for()
+    desk.set_number("Suppression", 0.4)
+    desk.until(lambda: desk.retrieval.query.suppression == 0.4)
+    desk.choose("A pixel's vote", "pixels")
+    desk.until(lambda: desk.retrieval.query.weighting == "pixels")
+    desk.choose("Strategy", "temporal")
+    desk.until(lambda: desk.retrieval.query.strategy == "temporal")
+    newest = len(desk.memory.views) - 1
+    desk.until(lambda: set(desk.shown_order()) == set(range(newest - 3, newest + 1)))
+    desk.press("j")
+    desk.until(lambda: desk.inspector.pointed == desk.shown_order()[0])
+    desk.press("i")
+    desk.until(lambda: desk.retrieval.query.pinned == (desk.inspector.pointed,))
+
+    desk.choose("Strategy", "coverage")
+    desk.press("u")
+    desk.until(lambda: desk.retrieval.query == plain.query)
+    desk.until(lambda: desk.shown_order() == plain.order)
+    desk.says(f"{seen:,} of {len(desk.memory.surfels):,} surfels visible").wait_for()
+
+
+def test_the_next_step_is_made_with_a_pin_and_records_it(desk: Desk) -> None:
+    view = 10
+    assert view not in desk.retrieval.order
+    desk.mark(f"row:{view}").hover()
+    desk.until(lambda: desk.inspector.pointed == view)
+    desk.press("i")
+    desk.until(lambda: view in desk.retrieval.order)
+    desk.rest()
+    desk.until(lambda: view in desk.shown_order())
+    desk.until(lambda: desk.frustum(view) == AMBER)
+    assert [row.wishes for row in desk.rows() if row.view == view] == [("pin",)]
+    desk.says(f"pinned: {view}").wait_for()
+
+    desk.press("w")
+    desk.until(lambda: steps(desk.workspace) == LAST + 1)
+    made = desk.memory.retrievals[-1]
+    assert made is not None
+    assert made.query.pinned == (view,)
+    assert made.query.to_json()["pinned"] == [view]
+    assert view in made.order
+
+    desk.page.get_by_label("Use for the next steps").click()
+    desk.until(lambda: not desk.workspace.settings.use_next)
+    desk.rest()
+    desk.press("w")
+    desk.until(lambda: steps(desk.workspace) == LAST + 2)
+    made = desk.memory.retrievals[-1]
+    assert made is not None
+    assert made.query.pinned == ()
+    assert view not in made.order
+
+
+# --- 6: the timeline ---------------------------------------------------------------------------
+
+
+def test_the_timeline_is_scrubbed_played_and_clicked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = desk.mark("matrix")
+    shape = len(desk.memory.steps), len(desk.memory.views)
+    again = desk.memory.retrievals[RETURN]
+    assert again is not None
+    # Off the diagonal: a view of long before the step.
+    view = min(again.order)
+    assert view < 5
+
+    def outlined() -> list[int]:
+        picture = desk.picture(350)
+        return np.flatnonzero(near(picture, tuple(ROW), 0).mean(axis=1) > 0.9).tolist()
+
+    assert outlined() == []
+    matrix.scroll_into_view_if_needed()
+    box = matrix.bounding_box()
+    assert box is not None
+    place = {
+        "x": (view + 0.5) / shape[1] * box["width"],
+        "y": (RETURN + 0.5) / shape[0] * box["height"],
+    }
+    matrix.hover(position=place)  # pyright: ignore[reportArgumentType]
+    share = f"{100 * again.votes[view] / again.votes.sum():.1f} % of the votes"
+    desk.says(f"{share} · {again.reasons[view]}").wait_for()
+    matrix.click(position=place)  # pyright: ignore[reportArgumentType]
+    desk.until(lambda: desk.retrieval is again)
+    assert (desk.inspector.step, desk.inspector.pointed) == (RETURN, view)
+    desk.until(lambda: desk.frustum(view) == SKY)
+    desk.until(lambda: desk.shown_order() == again.order)
+    (cell,) = {row.view for row in desk.rows() if row.pointed}
+    assert cell == view
+    desk.until(lambda: outlined() == [14 * RETURN - 1, 14 * (RETURN + 1)])
+
+    for key, step in ((".", LAST), (".", None), (",", LAST), (",", RETURN), ("l", None)):
+        desk.press(key)
+        desk.until(lambda step=step: desk.explained.step == step)
+        desk.until(lambda: desk.shown_order() == desk.retrieval.order)
+    assert outlined() == []
+    desk.set_number("Step explained", 2)
+    desk.until(lambda: desk.explained.step == 2)
+
+    monkeypatch.setattr("viewer.inspector.STEP_TIME", 0.2)
+    seen, before = [desk.explained.step], desk.canvas()
+    desk.press("Shift+P")
+
+    def played() -> bool:
+        if desk.explained.step != seen[-1]:
+            seen.append(desk.explained.step)
+        return not desk.inspector.playing and LAST in seen
+
+    desk.until(played)
+    assert seen[1:] == list(range(1, LAST + 1))
+    desk.until(lambda: outlined() == [14 * LAST - 1, 14 * (LAST + 1) - 1])
+    assert changed(before, desk.canvas()) > 0.05
+
+
+# --- 7: export, and health ---------------------------------------------------------------------
+
+
+def test_an_explanation_is_exported(desk: Desk) -> None:
+    retrieval = desk.explain(RETURN)
+    desk.press("y")
+    link = desk.page.get_by_text(f"explanation_step_{RETURN:03d}.zip").first
+    link.wait_for(timeout=60_000)
+    with desk.page.expect_download() as download:
+        link.click()
+    with zipfile.ZipFile(Path(download.value.path())) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    told = json.loads(files["explanation.json"])
+    assert told == json.loads(json.dumps(explanation_json(desk.memory, retrieval, RETURN)))
+    assert told["chosen"] == list(retrieval.order)
+    panel = pixels(files["panel.png"])
+    assert panel.shape[1] > 1500
+    assert panel.std() > 30
+    assert b"<html" in files["scene.html"][:4096].lower()
+    assert len(files["scene.viser"]) > 100_000
+    assert "README.txt" in files
+
+
+def test_health_and_warnings_follow_the_ghost(desk: Desk) -> None:
+    memory = desk.memory
+    told = desk.says("recolourings dropped").inner_text()
+    n, drawn = len(memory.surfels), int((desk.retrieval.surfel_pixels > 0).sum())
+    assert f"{drawn:,} of {n:,} surfels visible, drawn by the browser" in told
+    assert f"{len(memory.link_surfel):,} links · {len(memory.views)} views · queue 0" in told
+    assert re.match(r"\d+ ms · ", told)
+    assert desk.page.get_by_text("Warning:").count() == 0
+
+    desk.page.get_by_role("tab", name="Walk").click()
+    desk.page.get_by_text("fly", exact=True).first.click()
+    desk.until(lambda: desk.workspace.settings.mode == "fly")
+    desk.page.get_by_role("tab", name="Memory").click()
+    desk.rest()
+    desk.page.keyboard.down("a")
+    desk.until(lambda: (desk.retrieval.surfel_pixels > 0).sum() < 0.1 * drawn)
+    desk.page.keyboard.up("a")
+    desk.page.get_by_text("Warning:").first.wait_for()
+    assert steps(desk.workspace) == LAST
+
+
+def test_help_lists_every_key_of_the_debugger(desk: Desk) -> None:
+    listed = {action for action in ACTIONS.values() if action.startswith("inspector.")}
+    assert listed <= set(INSPECTOR_NAMES)
+    desk.press("?")
+    dialog = desk.page.get_by_role("dialog")
+    dialog.get_by_text("Why was it retrieved?").wait_for()
+    rows = dialog.locator("tr").all_inner_texts()
+    cells = {tuple(row.split("\t")) for row in rows}
+    assert set(INSPECTOR_NAMES.values()) <= cells
+    desk.press("Escape")
+    dialog.wait_for(state="hidden")
+
+
+def test_choices_are_remembered_by_the_browser_for_a_new_walk(
+    app: App, desk: Desk, browser: Browser
+) -> None:
+    context = browser.new_context(viewport={"width": 900, "height": 640})
+    page = context.new_page()
+    others = set(app.walks)
+    try:
+        first = open_walk(app, page)
+        page.get_by_role("tab", name="Memory").click()
+        mine = next(client for _, client in app._clients.values() if client.workspace is first)
+        other = Desk(page, first, mine)
+        other.set_number("Views (K)", 3)
+        other.choose("Colour (H)", "owner")
+        other.press("n")
+        other.press("[")
+        stored = "() => Object.values(localStorage).join()"
+        until(page, lambda: '"wipe": 0.9' in page.evaluate(stored))
+        page.goto("about:blank")
+        until(page, lambda: set(app.walks) == others)
+
+        second = open_walk(app, page)
+        assert second is not first
+        settings = second.settings
+        assert (settings.context_views, settings.scene.heat) == (3, "owner")
+        assert (settings.scene.layer, settings.scene.wipe) == ("index", 0.9)
+        mine = next(client for _, client in app._clients.values() if client.workspace is second)
+        other = Desk(page, second, mine)
+        expected = owner_colors(1)[0]
+        until(page, lambda: (other.colors() == expected).all())
+        page.get_by_role("tab", name="Memory").click()
+        assert page.get_by_label("Colour (H)").first.input_value() == "owner"
+    finally:
+        context.close()
