@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from walking import pixels, session_of, until
 from viewer.client import Client
 from viewer.inspector import Explained, Inspector
 from viewer.workspace import Settings, Workspace
+from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
 
@@ -109,12 +111,15 @@ class Desk:
             self.client.post(self.client.switch, self.home)
             self.until(lambda: session.history.head.id == self.home)
             self.until(lambda: not self.workspace.worker.busy)
-        self.rest()
-        self.client.post(self._forget)
-        self.until(lambda: self.inspector.step is None and self.explained.step is None)
-        self.until(lambda: self.shown_order() == self.retrieval.order)
         for note in self.page.locator(".mantine-Notification-root button").all():
             note.click()
+        self.rest()
+        forgotten = threading.Event()
+        self.client.post(self._forget)
+        self.client.post(forgotten.set)
+        self.until(forgotten.is_set)
+        self.until(lambda: self.inspector.step is None and self.explained.step is None)
+        self.until(lambda: self.shown_order() == self.retrieval.order)
 
     def _forget(self) -> None:
         inspector, fresh = self.inspector, Settings()
@@ -276,3 +281,48 @@ def saw(memory: MemorySnapshot, views: list[int] | tuple[int, ...]) -> np.ndarra
     found = np.zeros(len(memory.surfels), bool)
     found[memory.link_surfel[np.isin(memory.link_view, list(views))]] = True
     return found
+
+
+def enlarged(image: np.ndarray, side: int = 288) -> np.ndarray:
+    """A picture as one of ``side`` rows, its pixels repeated."""
+    scale = side / len(image)
+    sides = (np.arange(round(n * scale)) for n in image.shape[:2])
+    rows, columns = (((pixel + 0.5) / scale).astype(int) for pixel in sides)
+    return image[rows][:, columns]
+
+
+def same(shown: np.ndarray, image: np.ndarray, tolerance: float = 6) -> bool:
+    """Whether a picture on the page is ``image``, of another size."""
+    found = enlarged(image.astype(np.int16), len(shown))[:, : shown.shape[1]]
+    return bool(np.abs(shown[:, : found.shape[1]] - found).mean() < tolerance)
+
+
+def surfel_under(desk: Desk, x: float, y: float) -> int:
+    """The nearest disk on the ray of a pixel, one by one."""
+    origin, direction = desk.ray(x, y)
+    surfels = desk.memory.surfels
+    best, nearest = -1, np.inf
+    disks = zip(surfels.position.astype(float), surfels.normal.astype(float), strict=True)
+    for i, (p, n) in enumerate(disks):
+        slope = float(np.dot(n, direction))
+        if slope == 0:
+            continue
+        t = float(np.dot(n, p - origin)) / slope
+        if 0 < t < nearest and np.linalg.norm(origin + t * direction - p) <= surfels.radius[i]:
+            best, nearest = i, t
+    assert best >= 0
+    return best
+
+
+def spots(camera: Camera) -> np.ndarray:
+    """(3, 25) directions, in the camera's frame, of places all over its picture."""
+    h, w = camera.hw
+    x, y = np.meshgrid(np.linspace(0.2, 0.8, 5) * w, np.linspace(0.2, 0.8, 5) * h)
+    return np.linalg.inv(camera.K) @ [x.ravel(), y.ravel(), np.ones(25)]
+
+
+def frame_at(rgb: np.ndarray) -> np.ndarray:
+    """(25, 3) colours of a frame at the same places."""
+    h, w = rgb.shape[:2]
+    x, y = np.meshgrid(np.linspace(0.2, 0.8, 5) * w, np.linspace(0.2, 0.8, 5) * h)
+    return rgb[y.ravel().astype(int), x.ravel().astype(int)]
