@@ -67,6 +67,16 @@ class Inspector:
         self._then: tuple[MemorySnapshot, int, MemorySnapshot] | None = None
         self._truth: tuple[object, TrueOverlap] | None = None
 
+    @property
+    def retrieval(self) -> Retrieval | None:
+        """The retrieval that is explained."""
+        return None if self.explained is None else self.explained.retrieval
+
+    @property
+    def due(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._due
+
     # --- what is explained -----------------------------------------------------------------
 
     def follow_ghost(self) -> None:

@@ -60,7 +60,7 @@ class Browser:
         busy = self.workspace.worker.busy
         self.client.post(lambda: seen.append(self.workspace.worker.busy))
         until(lambda: seen)
-        return not busy and not seen[0] and not self.client._ghost_moved
+        return not busy and not seen[0] and not self.client.inspector.due
 
     @property
     def session(self) -> Session:
@@ -198,12 +198,12 @@ def test_heat_goes_round_all_modes(browser: Browser) -> None:
 
 
 def test_the_ghost_asks_memory_wherever_it_goes(browser: Browser) -> None:
-    first = browser.client.retrieval
+    first = browser.client.inspector.retrieval
     assert first is not None
     browser.client.post(browser.client.set_mode, "fly")
     browser.client.post(browser.client._move_ghost, "d", 3.0)
-    until(lambda: browser.client.retrieval is not first)
-    retrieval = browser.client.retrieval
+    until(lambda: browser.client.inspector.retrieval is not first)
+    retrieval = browser.client.inspector.retrieval
     assert retrieval is not None
     np.testing.assert_allclose(retrieval.targets.c2w[0], browser.place)
 
@@ -236,20 +236,20 @@ def test_a_clicked_surfel_says_who_saw_it(browser: Browser) -> None:
     memory = browser.session.snapshot()
     middle = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, 1.0))
     browser.client.post(browser.client._answer_click, middle)
-    asked = browser.client.display.memory._asked
+    asked = browser.client.display.memory._surfel._words
     until(lambda: "Surfel" in asked.content)
     surfel = int(asked.content.partition("**Surfel ")[2].partition("**")[0])
     np.testing.assert_allclose(memory.surfels.position[surfel], (0, 0, 3), atol=0.1)
     views = sorted(set(memory.link_view[memory.link_surfel == surfel].tolist()))
-    assert f"seen by view{'s' * (len(views) > 1)} {', '.join(map(str, views))} " in asked.content
+    assert asked.content.endswith(f": {', '.join(map(str, views))}")
 
 
 def test_a_click_into_nothing_is_no_answer(browser: Browser) -> None:
-    before = browser.client.display.memory._asked.content
+    before = browser.client.display.memory._surfel._words.content
     away = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, -1.0))
     browser.client.post(browser.client._answer_click, away)
     browser.rests()
-    assert browser.client.display.memory._asked.content == before
+    assert browser.client.display.memory._surfel._words.content == before
 
 
 def test_playing_walks_through_the_frames_and_stops_at_the_end(
@@ -278,16 +278,12 @@ def test_the_packed_walk_is_offered_for_download(browser: Browser) -> None:
         assert "frames/000000.png" in archive.namelist()
 
 
-def test_strategies_are_compared_for_the_ghost(browser: Browser) -> None:
-    browser.client.post(browser.client.compare_strategies)
-    until(lambda: "temporal" in browser.client.display.memory._comparison.content)
-
-
 def test_settings_reach_the_next_retrieval(browser: Browser) -> None:
-    browser.client.post(browser.client.set_strategy, "pose")
-    browser.client.post(browser.client.set_context_views, 2)
-    until(lambda: browser.client.retrieval is not None and browser.client.retrieval.k == 2)
-    retrieval = browser.client.retrieval
+    inspector = browser.client.inspector
+    browser.client.post(inspector.set_query, "strategy", "pose")
+    browser.client.post(inspector.set_query, "context_views", 2)
+    until(lambda: inspector.retrieval is not None and inspector.retrieval.k == 2)
+    retrieval = inspector.retrieval
     assert retrieval is not None
     assert retrieval.strategy == "pose"
 
