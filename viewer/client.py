@@ -111,8 +111,6 @@ class Client(Actor):
             return
         elif self.inspector.step is not None or self.display.standing:
             self.inspector.live()
-            if self.ghost is not None:
-                self.display.step_back(self.ghost.camera)
         else:
             self.display.notes.notify("Nothing to cancel", "No frames are being generated.")
 
@@ -315,6 +313,7 @@ class Client(Actor):
             self.ghost.reset(session.camera)
             self.display.follow(before, self.ghost.camera)
         if self.ghost is not None:
+            self.inspector.keep_within(len(session.snapshot().steps))
             self.display.show_session(session, self.ghost.camera)
         self.inspector.memory_changed()
 

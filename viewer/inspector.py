@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from viewer.heatmap import MODES
-from viewer.inquiries import asking_strategies, making_both, packing
+from viewer.inquiries import asking_strategies, packing
 from viewer.picking import pick_surfel, pointer_ray
 from viewer.pointing import PointerEvent
 from viewer.target_eye import LAYERS
@@ -67,6 +67,16 @@ class Inspector:
         self._then: tuple[MemorySnapshot, int, MemorySnapshot] | None = None
         self._truth: tuple[object, TrueOverlap] | None = None
 
+    @property
+    def retrieval(self) -> Retrieval | None:
+        """The retrieval that is explained."""
+        return None if self.explained is None else self.explained.retrieval
+
+    @property
+    def due(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._due
+
     # --- what is explained -----------------------------------------------------------------
 
     def follow_ghost(self) -> None:
@@ -78,11 +88,14 @@ class Inspector:
             self._client.display.show_subject(None)
         self._due = True
 
-    def memory_changed(self) -> None:
-        """Memory is another: what was there before is still what is explained, if it is there."""
-        self._due, self._what_if = True, False
-        if self.step is not None and self.step >= len(self._memory.steps):
+    def keep_within(self, steps: int) -> None:
+        """Memory is about to have so many steps: one that is gone is no longer explained."""
+        if self.step is not None and self.step >= steps:
             self.step = None
+
+    def memory_changed(self) -> None:
+        """Memory is another, and shown: answer anew."""
+        self._due, self._what_if = True, False
         self._client.display.show_subject(self.step)
         if self.asked is not None:
             self.asked = None
@@ -95,6 +108,8 @@ class Inspector:
             return
         self.step, self._what_if, self._due = step, False, True
         self._client.display.show_subject(step)
+        if step is None and self._client.display.standing and self._client.ghost is not None:
+            self._client.display.step_back(self._client.ghost.camera)
 
     def earlier(self) -> None:
         """The step before the one explained; from the ghost, the newest."""
@@ -315,8 +330,7 @@ class Inspector:
             targets = path_targets(session.camera, goal, session.config.target_views)
         query = workspace.query(self._memory_of(self.step), targets=len(targets))
         queries = replace(query, strategy=first), replace(query, strategy=second)
-        job = making_both(session, start.id, targets, queries)
-        workspace.worker.submit(f"both {first} and {second}", job, targets[-1])
+        workspace.walk_both(start.id, targets, queries)
 
     def export(self) -> None:
         """Pack what is explained as figure, JSON and recording, and offer it for download."""
@@ -345,8 +359,6 @@ class Inspector:
         client, memory = self._client, self._memory
         if client.ghost is None or not memory.views:
             return
-        if self.step is not None and self.step >= len(memory.steps):
-            self.step, self._what_if = None, False
         if self.pointed is not None and self.pointed >= len(memory.views):
             self.point(None)
         began = time.perf_counter()
@@ -357,8 +369,9 @@ class Inspector:
             of = self._memory_of(self.step)
             targets = recorded.targets if recorded else Cameras.stack([client.ghost.camera])
             try:
-                query = client.workspace.query(of, targets=len(targets))
-                retrieval = of.ask(targets, query)
+                # The ghost is one target, but a step there will have several.
+                n = len(targets) if recorded else None
+                retrieval = of.ask(targets, client.workspace.query(of, targets=n))
             except RetrievalError as error:
                 client.display.notes.notify("This cannot be asked", str(error), "red")
                 return
