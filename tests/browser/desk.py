@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from playwright.sync_api import Locator, Page
@@ -187,10 +188,10 @@ class Desk:
 
     def rows(self) -> list[Row]:
         """The table of views."""
-        return [
-            Row(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()})
-            for row in self.page.evaluate(ROWS)
-        ]
+        found: list[dict[str, Any]] = self.page.evaluate(ROWS)
+        for row in found:
+            row |= {key: tuple(v) for key, v in row.items() if isinstance(v, list)}
+        return [Row(**row) for row in found]
 
     def shown_order(self) -> tuple[int, ...]:
         """Views that the table shows as chosen, from its top."""

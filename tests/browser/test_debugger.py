@@ -11,6 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -312,8 +313,8 @@ def test_strategies_are_compared_with_what_they_cover(desk: Desk) -> None:
     rows = table.locator("tr").all()[1:]
     assert [row.locator("td").first.inner_text() for row in rows] == list(STRATEGIES)
     assert len(rows) == 6
-    world = session_of(desk.workspace).backend.generator.world
-    exact = looks(world, targets, 32)
+    generator: Any = session_of(desk.workspace).backend.generator
+    exact = looks(generator.world, targets, 32)
     for row, strategy in zip(rows, STRATEGIES, strict=True):
         answer = memory.ask(targets, Query(4, strategy))
         marks = row.locator("[data-vmem]").evaluate_all("(all) => all.map(e => e.dataset.vmem)")
@@ -321,7 +322,7 @@ def test_strategies_are_compared_with_what_they_cover(desk: Desk) -> None:
         weight = answer.surfel_weight.astype(float)
         covered = weight[saw(memory, answer.order)[: len(weight)]].sum() / weight.sum()
         views = Cameras.stack([memory.views[view].camera for view in answer.order])
-        truly = truth(exact, looks(world, views, 96)).visible.any(axis=0).mean()
+        truly = truth(exact, looks(generator.world, views, 96)).visible.any(axis=0).mean()
         figures = row.locator("td").all_inner_texts()[2:]
         assert figures == [f"{100 * covered:.0f} %", f"{100 * truly:.0f} %"]
     view = memory.ask(targets, Query(4, "temporal")).order[-1]
