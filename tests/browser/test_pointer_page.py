@@ -268,7 +268,7 @@ def test_a_lost_connection_a_second_pointing_and_an_end(hand: Hand) -> None:
     pointing = Pointing(hand.clients[-1], second.put)
     hand.page.wait_for_function(
         "(channel) => window.__vmemPointing.channel === channel",
-        arg=pointing._channel._impl.uuid,
+        arg=pointing._channel.id,
     )
     hand.pointings[-1].dispose()
     hand.at("row:3").click()
