@@ -295,7 +295,7 @@ def test_a_failing_handler_and_a_lying_page_do_no_harm(hand: Hand) -> None:
             failed.set()
         raise RuntimeError(event.target)
 
-    hand.pointings[-1]._on_event = fail
+    hand.pointings[-1]._channel._on_event = fail
     hand.over("row:1")
     hand.page.evaluate(
         """(uuid) => { for (const value of ["", "[", "[1,2]", "null", "[".repeat(200), 7])
@@ -305,7 +305,7 @@ def test_a_failing_handler_and_a_lying_page_do_no_harm(hand: Hand) -> None:
     )
     hand.over("row:2")
     assert failed.wait(timeout=30)
-    hand.pointings[-1]._on_event = hand.events.put
+    hand.pointings[-1]._channel._on_event = hand.events.put
     hand.over("row:3")
     assert hand.heard() == ["enter row:3"]
 
