@@ -124,6 +124,7 @@ class Desk:
 
     def _forget(self) -> None:
         inspector, fresh = self.inspector, Settings()
+        self.client.display.notes.close_modal()
         inspector.point(None)
         if inspector.playing:
             inspector.play_steps()
@@ -205,6 +206,11 @@ class Desk:
             return np.frombuffer(base64.b64decode(found["data"]), kind)
         return np.array(found)
 
+    def stands(self, name: str) -> bool:
+        """Whether a node is in the scene and is to be seen."""
+        seen = "(name) => window.__viserSceneTree.getState()[name]?.effectiveVisibility ?? false"
+        return self.page.evaluate(seen, name)
+
     def frustum(self, view: int) -> tuple[int, ...]:
         """Colour of a view's frustum."""
         return tuple(self.part(f"/views/{view}", "color").tolist())
@@ -219,9 +225,9 @@ class Desk:
         parts = [self.part(f"/surfels/{chunk:04d}", "colors") for chunk in chunks]
         return np.concatenate(parts).reshape(-1, 3)
 
-    def billboard(self, number: int) -> np.ndarray:
-        """(h, w, 3) i16 picture of a billboard in the scene."""
-        return pixels(self.part(f"/billboards/{number}", "_data").tobytes())
+    def image(self, name: str) -> np.ndarray:
+        """(h, w, 3) i16 picture that stands in the scene."""
+        return pixels(self.part(name, "_data").tobytes())
 
     def picture(self, width: int) -> np.ndarray:
         """(h, w, 3) i16 the one picture of the panel that is ``width`` pixels wide by itself."""
@@ -315,15 +321,10 @@ def surfel_under(desk: Desk, x: float, y: float) -> int:
     return best
 
 
-def spots(camera: Camera) -> np.ndarray:
-    """(3, 25) directions, in the camera's frame, of places all over its picture."""
+def spots(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Places all over a camera's picture: pixels (N, 2) i64, and points (N, 3) of the world."""
     h, w = camera.hw
-    x, y = np.meshgrid(np.linspace(0.2, 0.8, 5) * w, np.linspace(0.2, 0.8, 5) * h)
-    return np.linalg.inv(camera.K) @ [x.ravel(), y.ravel(), np.ones(25)]
-
-
-def frame_at(rgb: np.ndarray) -> np.ndarray:
-    """(25, 3) colours of a frame at the same places."""
-    h, w = rgb.shape[:2]
-    x, y = np.meshgrid(np.linspace(0.2, 0.8, 5) * w, np.linspace(0.2, 0.8, 5) * h)
-    return rgb[y.ravel().astype(int), x.ravel().astype(int)]
+    grid = np.meshgrid(np.arange(0.2, 0.8, 0.02) * w, np.arange(0.2, 0.8, 0.02) * h)
+    at = np.stack(grid, axis=-1).reshape(-1, 2).astype(int)
+    ahead = np.linalg.inv(camera.K) @ np.c_[at + 0.5, np.ones(len(at))].T
+    return at, camera.position + (camera.c2w[:3, :3] @ ahead).T
