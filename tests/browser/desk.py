@@ -84,6 +84,7 @@ class Desk:
     def __init__(self, page: Page, workspace: Workspace, client: Client) -> None:
         self.page, self.workspace, self.client = page, workspace, client
         self.home = session_of(workspace).history.head.id
+        self.strides = workspace.settings.step_size, workspace.settings.turn_degrees
 
     # --- the program's state ---------------------------------------------------------------
 
@@ -112,13 +113,14 @@ class Desk:
             self.client.post(self.client.switch, self.home)
             self.until(lambda: session.history.head.id == self.home)
             self.until(lambda: not self.workspace.worker.busy)
-        for note in self.page.locator(".mantine-Notification-root button").all():
-            note.click()
-        self.rest()
         forgotten = threading.Event()
         self.client.post(self._forget)
         self.client.post(forgotten.set)
         self.until(forgotten.is_set)
+        for note in self.page.locator(".mantine-Notification-root button").all():
+            note.click()
+        self.page.get_by_role("tab", name="Memory").click()
+        self.rest()
         self.until(lambda: self.inspector.step is None and self.explained.step is None)
         self.until(lambda: self.shown_order() == self.retrieval.order)
 
@@ -136,6 +138,7 @@ class Desk:
         inspector.set_layer("scene")
         inspector.set_wipe(1.0)
         self.client.set_mode("step")
+        self.client.set_strides(*self.strides)
         self.client.show_session()
         inspector.live()
         assert self.client.ghost is not None
