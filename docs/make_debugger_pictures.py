@@ -33,6 +33,7 @@ from vmem.memory import MemorySnapshot
 from vmem.photos import samples
 from vmem.query import Query
 from vmem.session import Session, SessionConfig
+from vmem.summary import summary
 from vmem.views import U8
 
 SCENE = "quay.jpg"
@@ -46,6 +47,8 @@ BROKEN, WAY_OUT = 26, 20
 ended in the same place."""
 PANEL = 1052
 """Where the panel begins, in pixels from the left of a page 1440 wide."""
+FACADE = (430, 450)
+"""A pixel of that page in which a surfel of the facade is drawn."""
 LIMIT = 390_000
 """Bytes of a picture."""
 
@@ -115,6 +118,11 @@ def print_figures(failing: Session, cured: Session) -> None:
         failing.step(targets, query=query)
         print(_row(failing.snapshot(), BROKEN, name))
     failing.switch(home)
+    for session in (failing, cured):
+        memory = session.snapshot()
+        retrieval = memory.retrievals[-1]
+        assert retrieval is not None
+        print(f"\n{retrieval.strategy}: {summary(memory, retrieval, len(WALK))}")
 
 
 def _row(memory: MemorySnapshot, step: int, name: str) -> str:
@@ -205,8 +213,8 @@ def debug(page: Page, app: App, workspace: Workspace, cured: Session) -> None:
     failing_matrix = part(page, "Timeline", "Ask a surfel")
     box = page.locator('[data-vmem="matrix"]').bounding_box()
     assert box is not None
-    row = (BROKEN + 0.5) / (len(WALK) + 1)
-    page.mouse.click(box["x"] + 2, box["y"] + row * box["height"])
+    row, views = (BROKEN + 0.5) / (len(WALK) + 1), len(cured.snapshot().views)
+    page.mouse.click(box["x"] + 0.5 * box["width"] / views, box["y"] + row * box["height"])
     page.wait_for_timeout(1000)
     press(page, workspace, "i", 1500)
     save(IMAGES / "debug_pin.png", part(page, "Explain (, .)", "What if"))
@@ -217,7 +225,7 @@ def debug(page: Page, app: App, workspace: Workspace, cured: Session) -> None:
 
     page.set_viewport_size({"width": 1440, "height": 900})
     page.wait_for_timeout(1500)
-    page.mouse.move(420, 620)
+    page.mouse.move(*FACADE)
     press(page, workspace, "o", 1000)
     page.set_viewport_size({"width": 1440, "height": 3000})
     page.wait_for_timeout(2000)
@@ -243,7 +251,8 @@ def part(page: Page, first: str, after: str) -> U8:
     top, bottom = (
         page.get_by_text(text, exact=True).first.bounding_box() for text in (first, after)
     )
-    assert top is not None and bottom is not None
+    assert top is not None
+    assert bottom is not None
     above = 12
     return taken(page)[round(top["y"]) - above : round(bottom["y"]) - above, PANEL:]
 

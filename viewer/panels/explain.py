@@ -88,7 +88,7 @@ class ExplainPanel:
         """Words, health and table. waiting: jobs · dropped: recolourings never sent, because a
         later one came before the link had room."""
         memory, retrieval = explained.memory, explained.retrieval
-        words = summary(memory, retrieval, explained.step)
+        words = summary(memory, retrieval, explained.step, supposed=explained.what_if)
         self._words.content = f"**What if:** {words}" if explained.what_if else words
         self._was.visible = explained.what_if
         drawn = int((retrieval.surfel_pixels > 0).sum())
