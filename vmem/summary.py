@@ -37,14 +37,21 @@ _WENT_TO = {
 }
 
 
-def summary(memory: MemorySnapshot, retrieval: Retrieval, step: int | None) -> str:
+def summary(
+    memory: MemorySnapshot, retrieval: Retrieval, step: int | None, *, supposed: bool = False
+) -> str:
     """Three sentences of Markdown on what led to ``step``, or, with None, would lead on from here.
 
-    ``memory`` may have grown since. Raises LinkError for a retrieval of another, longer memory.
+    supposed: the step was made otherwise, and this is what would have led to it. ``memory`` may
+    have grown since. Raises LinkError for a retrieval of another, longer memory.
     """
     shares = picture_shares(memory, retrieval)
-    live = step is None
-    sentences = (_used(retrieval, step), _left_out(retrieval), _invented(shares, live))
+    tense = "will" if step is None else "would have" if supposed else "did"
+    sentences = (
+        _used(retrieval, step, supposed),
+        _left_out(retrieval),
+        _invented(shares, tense),
+    )
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -89,9 +96,12 @@ def _beyond(retrieval: Retrieval, view: int) -> str:
     return f"{places} went {went_to}"
 
 
-def _used(retrieval: Retrieval, step: int | None) -> str:
+def _used(retrieval: Retrieval, step: int | None, supposed: bool) -> str:
     order, voted = retrieval.order, bool((retrieval.votes > 0).any())
-    made = "From here, the next frames would be made" if step is None else f"Step {step} was made"
+    if step is None:
+        made = "From here, the next frames would be made"
+    else:
+        made = f"Step {step} {'would have been' if supposed else 'was'} made"
     if not order:
         return f"{made} from **no view** at all."
     named = [_named(retrieval, view, voted, i == 0) for i, view in enumerate(order[:NAMED])]
@@ -127,7 +137,7 @@ def _left_out(retrieval: Retrieval) -> str:
     return "No other view saw any of it." if len(retrieval.votes) > 1 else "There was no other."
 
 
-def _invented(shares: PictureShares, live: bool) -> str:
+def _invented(shares: PictureShares, tense: str) -> str:
     # Rounded one by one, so that the total is the sum of what is read beside it.
     parts = {
         "where nothing is stored": round(100 * shares.nothing),
@@ -135,9 +145,10 @@ def _invented(shares: PictureShares, live: bool) -> str:
     }
     parts = {what: part for what, part in parts.items() if part}
     if not parts:
-        nothing_new = "There will be nothing" if live else "There was nothing"
-        return f"The views used show the whole picture. {nothing_new} to invent."
-    invents = "will have to invent" if live else "had to invent"
+        there = {"will": "will be", "did": "was", "would have": "would have been"}[tense]
+        return f"The views used show the whole picture. There {there} nothing to invent."
+    invents = {"will": "will have", "did": "had", "would have": "would have had"}[tense]
+    invents += " to invent"
     told = f"The generator {invents} **{sum(parts.values())} % of the picture**"
     if len(parts) == 1:
         return f"{told}, {next(iter(parts))}."

@@ -27,7 +27,7 @@ from viewer.target_eye import LAYERS, paint_layer
 from vmem.attribution import union_coverage
 from vmem.branching import step_both
 from vmem.cameras import Cameras
-from vmem.explanation import summary
+from vmem.explanation import best_left_out, summary
 from vmem.memory import MemorySnapshot
 from vmem.query import Query
 from vmem.retrieval import Retrieval
@@ -114,6 +114,15 @@ def test_all_views_can_be_listed(panel: MemoryPanel, walk: MemorySnapshot, asked
     few = open_box().snapshot()
     show(panel, few, ask_from(few, 0))
     assert panel.rows == (0,)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_best_view_left_out_is_listed_after_the_chosen_ones(
+    walk: MemorySnapshot, strategy: str
+) -> None:
+    retrieval = ask_from(walk, 0, Query(4, strategy))
+    assert listed(retrieval, "8")[:5] == (*retrieval.order, best_left_out(retrieval))
+    assert sorted(listed(retrieval, "all")) == list(range(len(walk.views)))
 
 
 def test_wishes_and_the_row_pointed_at_are_seen(panel: MemoryPanel, walk: MemorySnapshot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from viewer.heatmap import owner_colors
 from viewer.pointing import mark
 from viewer.thumbnails import Thumbnails
 from viewer.workspace import ROWS
-from vmem.explanation import plain_reason, summary
+from vmem.explanation import best_left_out, plain_reason, summary
 from vmem.health import warnings
 from vmem.retrieval import Retrieval
 
@@ -27,7 +28,7 @@ STYLE = (
     "<style>.vmem-row{cursor:pointer}"
     ".vmem-row:hover,.vmem-row:focus-visible,.vmem-row.pointed{background:#2b3442;outline:none}"
     ".vmem-wish{cursor:pointer;color:#8b919c;border:1px solid #444b57;border-radius:3px;"
-    "padding:0 3px;margin:1px 0;display:block;width:22px;text-align:center}"
+    "padding:0 3px;margin:1px 0;display:block;width:27px;text-align:center}"
     ".vmem-wish:hover{color:#fff}.vmem-wish.on{color:#121317;background:#56b4e9}</style>"
 )
 MARGIN = "padding:0 14px 0 10px"
@@ -87,7 +88,7 @@ class ExplainPanel:
         """Words, health and table. waiting: jobs · dropped: recolourings never sent, because a
         later one came before the link had room."""
         memory, retrieval = explained.memory, explained.retrieval
-        words = summary(memory, retrieval, explained.step)
+        words = summary(memory, retrieval, explained.step, supposed=explained.what_if)
         self._words.content = f"**What if:** {words}" if explained.what_if else words
         self._was.visible = explained.what_if
         drawn = int((retrieval.surfel_pixels > 0).sum())
@@ -99,7 +100,7 @@ class ExplainPanel:
         )
         lines = [f"<div style='color:#8b919c'>{health}</div>"]
         lines += [
-            f"<div style='font-size:12px;color:#ffb02e'>Warning: {html.escape(warning)}</div>"
+            f"<div style='font-size:12px;color:#ffb02e'>Warning: {_readable(warning)}</div>"
             for warning in warnings(memory, retrieval)
         ]
         self._health.content = f"<div style='font-size:11px;{MARGIN}'>{''.join(lines)}</div>"
@@ -147,11 +148,21 @@ class ExplainPanel:
         )
 
 
-def listed(retrieval: Retrieval, rows: str) -> tuple[int, ...]:
-    """Views that a table of ``rows`` (one of ROWS) lists: the chosen ones in order, then by rank.
+def _readable(warning: str) -> str:
+    """HTML of a warning, with names in backticks set as code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(warning))
 
-    Never fewer than the chosen ones.
+
+def listed(retrieval: Retrieval, rows: str) -> tuple[int, ...]:
+    """Views that a table of ``rows`` (one of ROWS) lists: the chosen ones in order, the best one
+    left out, then by rank. Never fewer than the chosen ones.
     """
-    rest = [int(view) for view in np.argsort(retrieval.rank) if not retrieval.chosen[view]]
+    chosen = retrieval.chosen
+    rest = [int(view) for view in np.argsort(retrieval.rank) if not chosen[view]]
+    best = best_left_out(retrieval)
+    if best is not None:
+        # Words above the table name it, and strategies such as temporal rank it far down.
+        rest.remove(best)
+        rest.insert(0, best)
     most = len(retrieval.votes) if rows == "all" else int(rows)
     return (*retrieval.order, *rest)[: max(most, len(retrieval.order))]
