@@ -26,6 +26,11 @@ QUIET_ROW = (139, 145, 156)
 BLANK = (5, 5)
 """A place in the window where nothing is."""
 
+WAY = "eddaaw"
+"""Strafe, turn away twice, back twice, forward: the last step draws on the first ones."""
+LAST = len(WAY)
+RETURN = 5
+"""The step that looks again at what step 1 saw."""
 PROPERTY = """([name, key]) => {
   const value = window.__viserSceneTree.getState()[name]?.message.props[key];
   if (!ArrayBuffer.isView(value)) return value ?? null;
