@@ -95,7 +95,7 @@ class ExplainPanel:
         asked = f"{explained.ms:.0f} ms" if explained.ms else "kept with the step"
         health = (
             f"{asked} · {drawn:,} of {len(retrieval.surfel_weight):,} surfels visible, drawn by "
-            f"the {drawn_by} · {len(memory.link_surfel):,} links · {len(memory.views)} view{'s' * (len(memory.views) != 1)} · "
+            f"the {drawn_by} · {len(memory.link_surfel):,} links · {plural(len(memory.views))} · "
             f"queue {waiting} · {dropped} recolourings dropped"
         )
         lines = [f"<div style='color:#8b919c'>{health}</div>"]
