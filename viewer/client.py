@@ -315,6 +315,7 @@ class Client(Actor):
             self.ghost.reset(session.camera)
             self.display.follow(before, self.ghost.camera)
         if self.ghost is not None:
+            self.inspector.keep_within(len(session.snapshot().steps))
             self.display.show_session(session, self.ghost.camera)
         self.inspector.memory_changed()
 

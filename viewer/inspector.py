@@ -67,6 +67,16 @@ class Inspector:
         self._then: tuple[MemorySnapshot, int, MemorySnapshot] | None = None
         self._truth: tuple[object, TrueOverlap] | None = None
 
+    @property
+    def retrieval(self) -> Retrieval | None:
+        """The retrieval that is explained."""
+        return None if self.explained is None else self.explained.retrieval
+
+    @property
+    def due(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._due
+
     # --- what is explained -----------------------------------------------------------------
 
     def follow_ghost(self) -> None:
@@ -78,11 +88,14 @@ class Inspector:
             self._client.display.show_subject(None)
         self._due = True
 
-    def memory_changed(self) -> None:
-        """Memory is another: what was there before is still what is explained, if it is there."""
-        self._due, self._what_if = True, False
-        if self.step is not None and self.step >= len(self._memory.steps):
+    def keep_within(self, steps: int) -> None:
+        """Memory is about to have so many steps: one that is gone is no longer explained."""
+        if self.step is not None and self.step >= steps:
             self.step = None
+
+    def memory_changed(self) -> None:
+        """Memory is another, and shown: answer anew."""
+        self._due, self._what_if = True, False
         self._client.display.show_subject(self.step)
         if self.asked is not None:
             self.asked = None
@@ -345,8 +358,6 @@ class Inspector:
         client, memory = self._client, self._memory
         if client.ghost is None or not memory.views:
             return
-        if self.step is not None and self.step >= len(memory.steps):
-            self.step, self._what_if = None, False
         if self.pointed is not None and self.pointed >= len(memory.views):
             self.point(None)
         began = time.perf_counter()

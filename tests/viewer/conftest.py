@@ -7,10 +7,13 @@ from functools import partial
 
 import pytest
 import viser
-from standins import CHUNK, Asked, Recorder, quiet_server
+from browsers import Browser, a_photo
+from fakes import box_backend
+from standins import CHUNK, Asked, Recorder, quiet_server, until
 
 from viewer.scene import SceneOptions, SceneView
 from viewer.surfel_cloud import SurfelCloud
+from viewer.workspace import Settings, Source, Workspace
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +47,25 @@ def view(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> SceneVie
     """An empty scene in chunks of CHUNK."""
     monkeypatch.setattr("viewer.scene.SurfelCloud", partial(SurfelCloud, chunk_size=CHUNK))
     return SceneView(server.scene, SceneOptions())
+
+
+@pytest.fixture
+def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setattr(
+        "viewer.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
+    )
+    workspace = Workspace(Settings(size=64))
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def browser(server: viser.ViserServer, workspace: Workspace) -> Iterator[Browser]:
+    """A browser that has opened the box."""
+    browser = Browser(server, workspace)
+    browser.client.post(browser.client.open, Source("box", a_photo()))
+    until(lambda: workspace.session is not None)
+    browser.rests()
+    yield browser
+    browser.client.leave()
+    assert "Something went wrong" not in [title for title, _ in browser.handle.notifications]

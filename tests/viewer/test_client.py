@@ -4,107 +4,17 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 import viser
-from fakes import box_backend, box_photo
-from PIL import Image
-from standins import FakeHandle, until
+from browsers import Browser, pose
+from standins import until
 
-from viewer.client import Client
 from viewer.heatmap import MODES
-from viewer.keyboard import KeyEvent
-from viewer.workspace import Settings, Source, Workspace
-from vmem.cameras import MOVES, apply_move
-from vmem.session import Session
-
-
-def a_photo() -> bytes:
-    packed = io.BytesIO()
-    Image.fromarray(box_photo()).save(packed, "PNG")
-    return packed.getvalue()
-
-
-class Browser:
-    """A client with its handle, and fingers on its keys."""
-
-    def __init__(self, server: viser.ViserServer, workspace: Workspace) -> None:
-        self.handle = FakeHandle(server)
-        self.workspace = workspace
-        self.client = Client(cast(viser.ClientHandle, self.handle), workspace)
-        self.held: frozenset[str] = frozenset()
-
-    def presses(self, code: str, shift: bool = False) -> None:
-        """Down and up again."""
-        self.holds(code, shift)
-        self.lets_go(code)
-
-    def holds(self, code: str, shift: bool = False) -> None:
-        self.held |= {code}
-        self.client._key_pressed(KeyEvent("down", code, shift, self.held, 1, 0.0))
-
-    def lets_go(self, code: str) -> None:
-        self.held -= {code}
-        self.client._key_pressed(KeyEvent("up", code, False, self.held, 1, 0.0))
-
-    def rests(self) -> None:
-        """Until no job runs and the client has shown what there is to show."""
-        until(lambda: self._idle() and self._idle())
-
-    def _idle(self) -> bool:
-        seen: list[bool] = []
-        busy = self.workspace.worker.busy
-        self.client.post(lambda: seen.append(self.workspace.worker.busy))
-        until(lambda: seen)
-        return not busy and not seen[0] and not self.client._ghost_moved
-
-    @property
-    def session(self) -> Session:
-        assert self.workspace.session is not None
-        return self.workspace.session
-
-    @property
-    def steps(self) -> int:
-        return len(self.session.snapshot().steps) - 1
-
-    @property
-    def place(self) -> np.ndarray:
-        """Pose (4, 4) of the ghost."""
-        assert self.client.ghost is not None
-        return self.client.ghost.camera.c2w
-
-
-@pytest.fixture
-def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setattr(
-        "viewer.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
-    )
-    workspace = Workspace(Settings(size=64))
-    yield workspace
-    workspace.close()
-
-
-@pytest.fixture
-def browser(server: viser.ViserServer, workspace: Workspace) -> Iterator[Browser]:
-    """A browser that has opened the box."""
-    browser = Browser(server, workspace)
-    browser.client.post(browser.client.open, Source("box", a_photo()))
-    until(lambda: workspace.session is not None)
-    browser.rests()
-    yield browser
-    browser.client.leave()
-    assert "Something went wrong" not in [title for title, _ in browser.handle.notifications]
-
-
-def pose(*words: str) -> np.ndarray:
-    c2w = np.eye(4)
-    for word in words:
-        c2w = apply_move(c2w, MOVES[word])
-    return c2w
+from viewer.workspace import Source, Workspace
 
 
 def test_a_client_without_a_walk_takes_every_key_calmly(
@@ -198,12 +108,12 @@ def test_heat_goes_round_all_modes(browser: Browser) -> None:
 
 
 def test_the_ghost_asks_memory_wherever_it_goes(browser: Browser) -> None:
-    first = browser.client.retrieval
+    first = browser.client.inspector.retrieval
     assert first is not None
     browser.client.post(browser.client.set_mode, "fly")
     browser.client.post(browser.client._move_ghost, "d", 3.0)
-    until(lambda: browser.client.retrieval is not first)
-    retrieval = browser.client.retrieval
+    until(lambda: browser.client.inspector.retrieval is not first)
+    retrieval = browser.client.inspector.retrieval
     assert retrieval is not None
     np.testing.assert_allclose(retrieval.targets.c2w[0], browser.place)
 
@@ -236,20 +146,20 @@ def test_a_clicked_surfel_says_who_saw_it(browser: Browser) -> None:
     memory = browser.session.snapshot()
     middle = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, 1.0))
     browser.client.post(browser.client._answer_click, middle)
-    asked = browser.client.display.memory._asked
+    asked = browser.client.display.memory._surfel._words
     until(lambda: "Surfel" in asked.content)
     surfel = int(asked.content.partition("**Surfel ")[2].partition("**")[0])
     np.testing.assert_allclose(memory.surfels.position[surfel], (0, 0, 3), atol=0.1)
     views = sorted(set(memory.link_view[memory.link_surfel == surfel].tolist()))
-    assert f"seen by view{'s' * (len(views) > 1)} {', '.join(map(str, views))} " in asked.content
+    assert asked.content.endswith(f": {', '.join(map(str, views))}")
 
 
 def test_a_click_into_nothing_is_no_answer(browser: Browser) -> None:
-    before = browser.client.display.memory._asked.content
+    before = browser.client.display.memory._surfel._words.content
     away = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, -1.0))
     browser.client.post(browser.client._answer_click, away)
     browser.rests()
-    assert browser.client.display.memory._asked.content == before
+    assert browser.client.display.memory._surfel._words.content == before
 
 
 def test_playing_walks_through_the_frames_and_stops_at_the_end(
@@ -278,16 +188,12 @@ def test_the_packed_walk_is_offered_for_download(browser: Browser) -> None:
         assert "frames/000000.png" in archive.namelist()
 
 
-def test_strategies_are_compared_for_the_ghost(browser: Browser) -> None:
-    browser.client.post(browser.client.compare_strategies)
-    until(lambda: "temporal" in browser.client.display.memory._comparison.content)
-
-
 def test_settings_reach_the_next_retrieval(browser: Browser) -> None:
-    browser.client.post(browser.client.set_strategy, "pose")
-    browser.client.post(browser.client.set_context_views, 2)
-    until(lambda: browser.client.retrieval is not None and browser.client.retrieval.k == 2)
-    retrieval = browser.client.retrieval
+    inspector = browser.client.inspector
+    browser.client.post(inspector.set_query, "strategy", "pose")
+    browser.client.post(inspector.set_query, "context_views", 2)
+    until(lambda: inspector.retrieval is not None and inspector.retrieval.k == 2)
+    retrieval = inspector.retrieval
     assert retrieval is not None
     assert retrieval.strategy == "pose"
 

@@ -10,13 +10,17 @@ from viewer.client import Client
 from viewer.controls import (
     ACTION_NAMES,
     ACTIONS,
+    INSPECTOR_NAMES,
     KEYMAPS,
     MOVE_NAMES,
     SWALLOWED,
     help_markdown,
 )
+from viewer.inspector import Inspector
 from vmem.cameras import MOVES
 
+NAMES = ACTION_NAMES | INSPECTOR_NAMES
+"""What the help says of every action."""
 both_keymaps = pytest.mark.parametrize("keymap", list(KEYMAPS))
 
 
@@ -52,15 +56,18 @@ def test_the_game_keymap_strafes_with_a_d_and_turns_with_q_e() -> None:
 
 def test_every_action_is_a_method_of_the_client_that_needs_no_arguments() -> None:
     for action in ACTIONS.values():
-        method = getattr(Client, action)
-        assert list(inspect.signature(method).parameters) == ["self"], action
+        owner, _, name = action.rpartition(".")
+        method = getattr(Inspector if owner else Client, name)
+        parameters = list(inspect.signature(method).parameters.values())
+        assert all(one.name == "self" or one.default is None for one in parameters), action
 
 
 def test_the_keys_of_the_design() -> None:
     assert ACTIONS["Space", False] == "generate"
     assert (ACTIONS["KeyZ", False], ACTIONS["KeyZ", True]) == ("undo", "redo")
     assert ACTIONS["Escape", False] == "cancel"
-    assert [ACTIONS[f"Key{key}", False] for key in "HVP"] == ["next_heat", "jump", "play"]
+    actions = [ACTIONS[f"Key{key}", False] for key in "HVP"]
+    assert actions == ["inspector.next_heat", "jump", "play"]
     assert ACTIONS["Slash", True] == "help"
 
 
@@ -72,8 +79,8 @@ def test_all_our_keys_are_kept_from_the_rest_of_the_page() -> None:
 
 def test_every_move_and_action_has_a_name_and_no_two_the_same() -> None:
     assert set(MOVE_NAMES) == set(MOVES)
-    assert set(ACTION_NAMES) == set(ACTIONS.values())
-    meanings = [*MOVE_NAMES.values(), *(meaning for _, meaning in ACTION_NAMES.values())]
+    assert set(NAMES) == set(ACTIONS.values())
+    meanings = [*MOVE_NAMES.values(), *(meaning for _, meaning in NAMES.values())]
     assert len(set(meanings)) == len(meanings)
 
 
@@ -82,11 +89,12 @@ def test_the_help_names_every_key_with_its_meaning(keymap: str) -> None:
     rows = help_rows(keymap)
     for code, word in KEYMAPS[keymap].items():
         assert rows.pop(code.removeprefix("Key")) == MOVE_NAMES[word]
-    named = {"Space": "Space", "Escape": "Esc", "Slash": "?"}
+    named = {"Space": "Space", "Escape": "Esc", "Slash": "?", "Comma": ",", "Period": "."}
+    named |= {"BracketLeft": "[", "BracketRight": "]"}
     for (code, shift), action in ACTIONS.items():
         key = named.get(code, code.removeprefix("Key"))
         label = f"Shift+{key}" if shift and key != "?" else key
-        assert ACTION_NAMES[action][1] in [
+        assert NAMES[action][1] in [
             meaning for keys, meaning in rows.items() if label in keys.split(" or ")
         ], label
-    assert len(rows) == len(ACTION_NAMES)
+    assert len(rows) == len(NAMES)

@@ -186,10 +186,10 @@ def test_a_failure_is_told_in_full_and_changes_nothing(
         assert (failed, modals) == ([text], [])
         return
     assert (failed, modals) == ([], ["step w failed"])
-    assert watched.client.display._close_modal is not None
+    assert watched.client.display.notes._close_modal is not None
     watched.client.post(watched.client.cancel)
     watched.rests()
-    assert watched.client.display._close_modal is None
+    assert watched.client.display.notes._close_modal is None
 
 
 def test_a_page_that_lags_gets_the_latest_frames_only(
@@ -227,7 +227,7 @@ def test_colours_and_forming_frames_go_together_behind_one_mark(
     display = watched.client.display
     watched.rests()
     sent: list[str] = []
-    monkeypatch.setattr(display.scene, "show_heat", lambda retrieval: sent.append("heat"))
+    monkeypatch.setattr(display, "_show_heat", lambda: sent.append("heat"))
     monkeypatch.setattr(
         display.scene, "show_forming", lambda camera, frames: sent.append("forming")
     )
@@ -306,7 +306,7 @@ def test_where_nothing_samples_there_is_no_sampler_to_choose(
     monkeypatch.setattr("viewer.client.resolve", lambda name: (name, "asked for"))
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
     sampler = labelled(server, "Sampler")
-    until(lambda: client.retrieval is not None)
+    until(lambda: client.inspector.retrieval is not None)
     assert sampler.disabled
     client.post(client.set_next, "vmem", 64, 0)
     until(lambda: not sampler.disabled)

@@ -30,7 +30,7 @@ def client(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Iterat
     workspace = Workspace(Settings(size=64, scene=SceneOptions(heat="weight")))
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
     client.post(client.open, Source("world", None))
-    until(lambda: client.retrieval is not None and client.display._link.outstanding == 1)
+    until(lambda: client.inspector.retrieval is not None and client.display._link.outstanding == 1)
     yield client
     client.leave()
     workspace.close()
@@ -45,10 +45,10 @@ def answer(client: Client) -> None:
 def turn(client: Client, word: str) -> None:
     """The ghost turns, and its retrieval has been made."""
     assert client.ghost is not None
-    before = client.retrieval
+    before = client.inspector.retrieval
     client.post(client.set_eye, "eyes")
     client.post(client.dragged, apply_move(client.ghost.camera.c2w, MOVES[word], amount=5))
-    until(lambda: client.retrieval is not before)
+    until(lambda: client.inspector.retrieval is not before)
 
 
 def colors(client: Client) -> np.ndarray:
@@ -78,15 +78,15 @@ def test_a_slow_retrieval_is_asked_for_the_latest_place_only(
 ) -> None:
     entered, gate = threading.Event(), threading.Event()
     asked: list[np.ndarray] = []
-    retrieve = MemorySnapshot.retrieve
+    ask = MemorySnapshot.ask
 
     def slow(memory: MemorySnapshot, targets: Cameras, *rest: Any) -> Any:
         asked.append(targets.c2w[-1])
         entered.set()
         assert gate.wait(30)
-        return retrieve(memory, targets, *rest)
+        return ask(memory, targets, *rest)
 
-    monkeypatch.setattr(MemorySnapshot, "retrieve", slow)
+    monkeypatch.setattr(MemorySnapshot, "ask", slow)
     assert client.ghost is not None
     client.post(client.set_eye, "eyes")
     start = client.ghost.camera.c2w
@@ -96,8 +96,8 @@ def test_a_slow_retrieval_is_asked_for_the_latest_place_only(
     for place in places[1:]:  # nobody who moves the ghost waits for the retrieval
         client.post(client.dragged, place)
     gate.set()
-    until(lambda: len(asked) > 1 and client.retrieval is not None)
-    until(lambda: np.allclose(client.retrieval.targets.c2w[-1], places[-1]))  # pyright: ignore
+    until(lambda: len(asked) > 1 and client.inspector.retrieval is not None)
+    until(lambda: np.allclose(client.inspector.retrieval.targets.c2w[-1], places[-1]))  # pyright: ignore
     assert len(asked) == 2
     assert_array_equal(asked[-1], client.ghost.camera.c2w)
 
@@ -105,11 +105,11 @@ def test_a_slow_retrieval_is_asked_for_the_latest_place_only(
 def test_the_summary_tells_what_was_dropped(client: Client) -> None:
     for word in "aad":
         turn(client, word)
-    summary = client.display.memory._summary
+    health = client.display.memory._explain._health
     dropped = client.display._dropped
     assert dropped >= 2
-    until(lambda: f"{client.display._dropped} colourings dropped" in summary.content)
-    assert "surfels drawn by the browser" in summary.content
+    until(lambda: f"{client.display._dropped} recolourings dropped" in health.content)
+    assert "drawn by the browser" in health.content
 
 
 def test_the_server_takes_over_and_gives_back(client: Client, server: viser.ViserServer) -> None:

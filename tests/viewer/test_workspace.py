@@ -14,6 +14,7 @@ from fakes import box_backend, box_photo
 from PIL import Image
 from standins import PATIENCE, Diary, until
 
+from viewer.inquiries import Download
 from viewer.workspace import MAX_WAITING, Settings, Source, Workspace
 from vmem.backends import Backend
 from vmem.cameras import MOVES, apply_move
@@ -355,10 +356,11 @@ def test_the_packed_walk_is_what_export_writes(
 ) -> None:
     done(diary, lambda: walking.walk_along([pose(), pose("w")], "w"))
     packed = done(diary, walking.export)
-    assert isinstance(packed, bytes)
+    assert isinstance(packed, Download)
+    assert packed.name == "walk.zip"
     export_walk(session_of(walking).snapshot(), tmp_path)
     expected = {str(f.relative_to(tmp_path)): f for f in tmp_path.rglob("*") if f.is_file()}
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
         assert archive.testzip() is None
         names = {name for name in archive.namelist() if not name.endswith("/")}
         assert names == set(expected)

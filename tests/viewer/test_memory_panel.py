@@ -1,0 +1,329 @@
+"""The Memory tab: what it says of a retrieval, and what its elements ask for."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import viser
+from fakes import open_box
+from PIL import Image
+from standins import Asked, as_client, labelled, use
+
+from viewer.heatmap import MODES, paint_surfels
+from viewer.inquiries import BothMade, StrategyAnswer, StrategyAnswers
+from viewer.inspector import Explained
+from viewer.panels.explain import GHOST, listed
+from viewer.panels.memory import MemoryPanel
+from viewer.panels.strategies import difference_picture, mean_difference
+from viewer.panels.target import GAP, SIDE, beside
+from viewer.panels.timeline import cell_text
+from viewer.pictures import data_url
+from viewer.target_eye import LAYERS, paint_layer
+from vmem.attribution import union_coverage
+from vmem.branching import step_both
+from vmem.cameras import Cameras
+from vmem.explanation import summary
+from vmem.memory import MemorySnapshot
+from vmem.query import Query
+from vmem.retrieval import Retrieval
+from vmem.selection import STRATEGIES
+
+
+def ask_from(memory: MemorySnapshot, view: int, query: Query | None = None) -> Retrieval:
+    return memory.ask(Cameras.stack([memory.views[view].camera]), query or Query(4, "votes"))
+
+
+@pytest.fixture
+def panel(server: viser.ViserServer, asked: Asked) -> MemoryPanel:
+    return MemoryPanel(as_client(asked), server.gui)
+
+
+def show(panel: MemoryPanel, memory: MemorySnapshot, retrieval: Retrieval, **more) -> None:
+    explained = Explained(memory, retrieval, more.pop("step", None), ms=12.3)
+    panel.show_memory(memory, ["w"] * (len(memory.steps) - 1), explained.step)
+    panel.show_explained(explained, more.pop("pointed", None), "browser", 2, 3)
+
+
+def rows_of(table: str) -> list[list[str]]:
+    """The text of every cell; pictures count as empty."""
+    rows = re.findall(r"<tr class=.*?</tr>", table)
+    return [
+        [re.sub(r"<.*?>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", row)]
+        for row in rows
+    ]
+
+
+def test_the_table_lists_the_chosen_views_first_with_reasons(
+    panel: MemoryPanel, walk: MemorySnapshot
+) -> None:
+    retrieval = ask_from(walk, 20)
+    show(panel, walk, retrieval)
+    rows = rows_of(panel._explain._table.content)
+    assert len(rows) == 8
+    views = [int(row[0].split()[-1]) for row in rows]
+    assert tuple(views) == panel.rows == listed(retrieval, "8")
+    assert views[: len(retrieval.order)] == list(retrieval.order)
+    rest = views[len(retrieval.order) :]
+    assert rest == sorted(rest, key=lambda view: retrieval.rank[view])
+    for row, view in zip(rows, views, strict=True):
+        assert row[2] == f"{100 * retrieval.share[view]:.1f} %"
+        assert row[3] == f"{100 * retrieval.coverage[view]:.0f} %"
+        assert row[4] == f"{retrieval.pose_distance[view]:.2f}"
+        assert row[5] == retrieval.reasons[view]
+
+
+def test_words_and_health_say_what_there_is(panel: MemoryPanel, walk: MemorySnapshot) -> None:
+    retrieval = ask_from(walk, 20)
+    show(panel, walk, retrieval)
+    assert panel._explain._words.content == summary(walk, retrieval, None)
+    health = panel._explain._health.content
+    visible = int((retrieval.surfel_pixels > 0).sum())
+    for said in (
+        "12 ms",
+        f"{visible:,} of {len(walk.surfels):,} surfels visible, drawn by the browser",
+        f"{len(walk.link_surfel):,} links",
+        f"{len(walk.views)} views",
+        "queue 2",
+        "3 recolourings dropped",
+    ):
+        assert said in health
+    assert "Warning" not in health
+    blind = replace(
+        retrieval,
+        surfel_pixels=0 * retrieval.surfel_pixels,
+        surfel_weight=0 * retrieval.surfel_weight,
+        votes=0 * retrieval.votes,
+        buffers=tuple(replace(b, index=np.full_like(b.index, -1)) for b in retrieval.buffers),
+    )
+    show(panel, walk, blind)
+    assert "Warning: " in panel._explain._health.content
+
+
+def test_all_views_can_be_listed(panel: MemoryPanel, walk: MemorySnapshot, asked: Asked) -> None:
+    retrieval = ask_from(walk, 20, Query(12, "votes"))
+    assert listed(retrieval, "8") == retrieval.order, "never fewer than the chosen ones"
+    assert len(listed(retrieval, "24")) == 24
+    asked.workspace.settings.rows = "all"
+    show(panel, walk, retrieval)
+    assert sorted(panel.rows) == list(range(len(walk.views)))
+    few = open_box().snapshot()
+    show(panel, few, ask_from(few, 0))
+    assert panel.rows == (0,)
+
+
+def test_wishes_and_the_row_pointed_at_are_seen(panel: MemoryPanel, walk: MemorySnapshot) -> None:
+    retrieval = ask_from(walk, 20, Query(4, pinned=(7,), banned=(20,)))
+    show(panel, walk, retrieval, pointed=7)
+    table = panel._explain._table.content
+    (row,) = re.findall(r"<tr class='vmem-row pointed'.*?</tr>", table)
+    assert 'data-vmem="row:7"' in row
+    assert re.search(r"vmem-wish on' title='[^']*' data-vmem=\"pin:7\"", row)
+    assert not re.search(r"vmem-wish on' title='[^']*' data-vmem=\"ban:7\"", row)
+    assert table.count("vmem-wish on") == 1 + ("row:20" in table)
+
+
+def test_reasons_reach_the_reader_unharmed(panel: MemoryPanel, walk: MemorySnapshot) -> None:
+    retrieval = ask_from(walk, 0)
+    show(panel, walk, replace(retrieval, reasons=("<b>&",) * len(retrieval.reasons)))
+    assert "&lt;b&gt;&amp;" in panel._explain._table.content
+
+
+def test_what_can_be_explained_is_the_ghost_and_every_step(
+    panel: MemoryPanel, walk: MemorySnapshot, asked: Asked, server: viser.ViserServer
+) -> None:
+    panel.show_memory(walk, list("wwaaedds"), 3)
+    subject = labelled(server, "Explain")
+    assert subject.options[0] == GHOST
+    assert subject.options[1] == "step 8: s"
+    assert subject.value == "step 3: a"
+    assert asked.calls == [], "what we set must not come back as a choice"
+    use(subject, "step 8: s")
+    use(subject, "step 1: w")
+    use(subject, GHOST)
+    assert asked.calls == [("inspector.explain", (step,)) for step in (8, 1, None)]
+
+
+def test_the_panel_asks(server: viser.ViserServer, asked: Asked, panel: MemoryPanel) -> None:
+    for label, value, call in (
+        ("Colour", "owner", ("inspector.set_heat", ("owner",))),
+        ("Target's eye", "holes", ("inspector.set_layer", ("holes",))),
+        ("Wipe", 0.5, ("inspector.set_wipe", (0.5,))),
+        ("Views listed", "24", ("inspector.set_rows", ("24",))),
+        ("Strategy", "temporal", ("inspector.set_query", ("strategy", "temporal"))),
+        ("Views", 6, ("inspector.set_query", ("context_views", 6))),
+        ("Suppression", 0.2, ("inspector.set_query", ("suppression", 0.2))),
+        ("A pixel's vote", "pixels", ("inspector.set_query", ("weighting", "pixels"))),
+        ("A pixel's vote", "the strategy's own", ("inspector.set_query", ("weighting", None))),
+        ("Surfel density", 0.5, ("inspector.set_query", ("density", 0.5))),
+        ("Use for the next steps", False, ("inspector.set_use_next", (False,))),
+        ("Step explained", 0, ("inspector.explain", (None,))),
+        ("Step explained", 2, ("inspector.explain", (2,))),
+    ):
+        asked.calls.clear()
+        use(labelled(server, label), value)
+        assert asked.calls == [call], label
+    for label, call in (
+        ("Forget pins, bans and the rest", "inspector.forget_wishes"),
+        ("Play the steps", "inspector.play_steps"),
+        ("Compare strategies", "inspector.compare_strategies"),
+        ("Export this explanation", "inspector.export"),
+        ("Show it as it was", "inspector.as_it_was"),
+    ):
+        asked.calls.clear()
+        use(labelled(server, label))
+        assert asked.calls == [(call, ())], label
+    asked.calls.clear()
+    use(labelled(server, "Other"), "votes")
+    use(labelled(server, "Generate with both"))
+    assert asked.calls == [("inspector.make_both", ("coverage", "votes"))]
+    assert panel.pair == ("coverage", "votes")
+
+
+def test_what_keys_have_set_is_shown(
+    server: viser.ViserServer, asked: Asked, panel: MemoryPanel, walk: MemorySnapshot
+) -> None:
+    settings = asked.workspace.settings
+    settings.strategy, settings.context_views, settings.density = "pose", 9, 0.25
+    settings.weighting, settings.suppression = "cos", 0.3
+    asked.workspace.wishes.toggle_pin(3, walk)
+    asked.workspace.wishes.toggle_ban(5, walk)
+    show(panel, walk, ask_from(walk, 0))
+    shown = [labelled(server, name).value for name in ("Strategy", "Views", "Surfel density")]
+    assert shown == ["pose", 9, 0.25]
+    assert labelled(server, "A pixel's vote").value == "cos"
+    assert panel._what_if._wishes.content == "pinned: 3 · banned: 5"
+    assert asked.calls == []
+
+
+def test_colours_come_with_legend_and_bar(
+    panel: MemoryPanel, walk: MemorySnapshot, asked: Asked
+) -> None:
+    for mode in MODES:
+        painted = paint_surfels(mode, walk, ask_from(walk, 0))
+        panel.show_colors(mode, painted)
+        assert panel._heat.value == mode
+        assert panel._legend.content == painted.legend
+        assert panel._bar.visible == (painted.bar is not None)
+    assert asked.calls == [], "what H chose must not come back as a choice of the user"
+
+
+def test_the_target_stands_beside_its_layer(
+    panel: MemoryPanel, walk: MemorySnapshot, asked: Asked
+) -> None:
+    retrieval = ask_from(walk, 20)
+    for layer in LAYERS:
+        asked.workspace.settings.scene.layer = layer
+        picture = paint_layer(layer, walk, retrieval, 0, walk.surfels.color)
+        panel.show_target(walk.views[20].rgb, picture, "a frame")
+        assert panel._target._picture.image.shape == (SIDE, 2 * SIDE + GAP, 3)
+        assert picture.legend in panel._target._legend.content
+        assert panel._target._layer.value == layer
+    left, right = np.full((40, 80, 3), 10, np.uint8), np.full((20, 40, 3), 200, np.uint8)
+    both = beside(left, right)
+    assert both.shape == (SIDE // 2, 2 * SIDE + GAP, 3)
+    assert (both[:, :SIDE] == 10).all()
+    assert (both[:, -SIDE:] == 200).all()
+
+
+def test_a_surfel_is_asked_in_every_view(panel: MemoryPanel, walk: MemorySnapshot) -> None:
+    panel.show_memory(walk, ["w"] * 8, None)
+    found = panel.show_surfel(walk, 7)
+    assert found is not None
+    seen_by = sorted(
+        {int(v) for s, v in zip(walk.link_surfel, walk.link_view, strict=True) if s == 7}
+    )
+    assert panel._surfel._words.content.endswith(", ".join(map(str, seen_by)))
+    html = panel._surfel._views.content
+    assert [int(view) for view in re.findall(r'data-vmem="stand:(\d+)"', html)] == seen_by
+    places = re.findall(r"circle at ([\d.]+)% ([\d.]+)%", html)
+    inside = [sighting for sighting in found.sightings if sighting.inside]
+    assert len(places) == len(inside) > 0
+    for (x, y), sighting in zip(places, inside, strict=True):
+        camera = walk.views[sighting.view].camera
+        local = camera.w2c @ [*walk.surfels.position[7], 1]
+        at = camera.K @ local[:3] / local[2]
+        h, w = camera.hw
+        assert (float(x) * w / 100, float(y) * h / 100) == pytest.approx(at[:2], abs=0.06 * w / 10)
+    assert panel.show_surfel(walk, None) is None
+    assert panel._surfel._views.content == ""
+
+
+def test_strategies_are_compared_side_by_side(panel: MemoryPanel, walk: MemorySnapshot) -> None:
+    answers = tuple(
+        StrategyAnswer(
+            found := ask_from(walk, 20, Query(4, name)), union_coverage(walk, found), 0.5
+        )
+        for name in STRATEGIES
+    )
+    panel.show_answers(StrategyAnswers(walk, answers))
+    table = panel._strategies._answers.content
+    rows = re.findall(r"<tr><td.*?</tr>", table)
+    assert len(rows) == len(STRATEGIES)
+    for row, answer in zip(rows, answers, strict=True):
+        assert f">{answer.retrieval.strategy}</td>" in row
+        assert f">{100 * answer.covered:.0f} %</td>" in row
+        assert ">50 %</td>" in row
+        views = [int(view) for view in re.findall(r'data-vmem="row:(\d+)"', row)]
+        assert tuple(views) == answer.retrieval.order
+    panel.show_answers(
+        StrategyAnswers(walk, tuple(replace(answer, truly=None) for answer in answers))
+    )
+    assert "truly" not in panel._strategies._answers.content
+
+
+def test_two_branches_stand_beside_their_difference(panel: MemoryPanel) -> None:
+    session = open_box()
+    session.move("w")
+    made = step_both(
+        session,
+        1,
+        session.targets_to(session.camera.c2w),
+        (Query(1, "coverage"), Query(2, "temporal")),
+    )
+    panel.show_both(BothMade(*made))
+    pairs = [
+        (a.rgb, b.rgb) for a, b in zip(made[0].record.views, made[1].record.views, strict=True)
+    ]
+    assert f"difference {mean_difference(pairs):.1f} levels" in panel._strategies._words.content
+    assert mean_difference(pairs) > 0
+    picture = panel._strategies._frames.image
+    np.testing.assert_array_equal(picture, difference_picture(pairs))
+    a = np.full((10, 10, 3), 100, np.uint8)
+    same, far = difference_picture([(a, a)]), difference_picture([(a, a + 64)])
+    assert same[5, -20:-5].max() < 10
+    assert far[5, -20:-5].min(axis=0)[0] > 240
+
+
+def test_a_cell_of_the_timeline_says_what_it_means(
+    panel: MemoryPanel, walk: MemorySnapshot
+) -> None:
+    panel.show_memory(walk, ["w"] * 8, 4)
+    html = panel._timeline._matrix.content
+    data = re.search(r"base64,([^']+)", html)
+    assert data is not None
+    with Image.open(io.BytesIO(base64.b64decode(data[1]))) as image:
+        assert image.format == "PNG"
+    assert panel.cell_at((0.999, 0.999)) == (8, 32)
+    assert panel.cell_at((0.0, 0.0)) == (0, 0)
+    retrieval = walk.retrievals[4]
+    assert retrieval is not None
+    panel.show_cell(walk, (4, 3))
+    assert f"{100 * retrieval.share[3]:.1f} %" in panel._timeline._cell.content
+    assert retrieval.reasons[3] in panel._timeline._cell.content
+    panel.show_cell(walk, None)
+    assert panel._timeline._cell.content == panel._timeline._legend
+    assert "not there yet" in cell_text(walk, 4, 30)
+    assert "photo" in cell_text(walk, 0, 0)
+
+
+def test_a_picture_in_html_is_the_picture() -> None:
+    rgb = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    head, _, body = data_url(rgb, "PNG").partition(",")
+    assert head == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(body))) as image:
+        np.testing.assert_array_equal(np.asarray(image), rgb)
