@@ -33,7 +33,7 @@ def long_walk(n_surfels: int, n_views: int) -> Session:
     first = round(HIDDEN * n_surfels)
     kept = len(_seen(house(first), walk)[0])
     surfels, seen, frames = _seen(house(round(first * n_surfels / kept)), walk)
-    memory, history = ViewMemory(), None
+    memory, records = ViewMemory(), []
     for step, start in enumerate((0, *range(1, n_views, STEP_VIEWS))):
         views = range(start, min(start + STEP_VIEWS, n_views) if step else 1)
         before = memory.snapshot()
@@ -46,10 +46,10 @@ def long_walk(n_surfels: int, n_views: int) -> Session:
             before.retrieve(Cameras.stack([walk[v] for v in views])) if step else None,
         )
         memory.append(record)
-        if history is None:
-            history = History(record, "photo")
-        else:
-            history.add(record, "w")
+        records.append(record)
+    history = History(records[0], "photo")
+    for record in records[1:]:
+        history.add(record, "w")
     # Only a backend opens a session; what it makes of a small photo gives way.
     session = Session.open(np.full((64, 64, 3), 127, np.uint8), backend="preview")
     session._memory, session.history = memory, history
@@ -61,7 +61,9 @@ def _seen(
 ) -> tuple[Surfels, list[NDArray[np.int32]], list[U8]]:
     """The surfels that a walk sees, in the order in which it comes to see them; which of these
     each camera sees, ascending; and its frames."""
-    pattern = 110 + 50 * np.sin(3 * surfels.position) + 40 * np.sin(9 * surfels.position[:, [1, 2, 0]])
+    pattern = (
+        110 + 50 * np.sin(3 * surfels.position) + 40 * np.sin(9 * surfels.position[:, [1, 2, 0]])
+    )
     surfels = replace(surfels, color=pattern.clip(0, 255).astype(np.uint8))
     blocks = Blocks.of(surfels)
     drawn = [rasterize(surfels, camera, "cpu", blocks) for camera in walk]

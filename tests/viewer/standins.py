@@ -138,6 +138,9 @@ class FakeHandle:
     def atomic(self) -> nullcontext[None]:
         return nullcontext()
 
+    def flush(self) -> None:
+        """Nothing waits here."""
+
     def add_notification(self, title: str, body: str, **looks: Any) -> None:
         self.notifications.append((title, body))
 
