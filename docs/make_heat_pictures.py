@@ -59,7 +59,7 @@ def main() -> None:
             for number, (key, milliseconds) in enumerate(FLIGHTS, 1):
                 _fly(page, key, milliseconds)
                 page.screenshot(path=IMAGES / f"heat_{number}.png")
-                print(f"heat_{number}:", client.display.memory._summary.content)
+                print(f"heat_{number}:", client.display.memory._explain._health.content)
             browser.close()
     finally:
         app.close()

@@ -111,8 +111,6 @@ class Client(Actor):
             return
         elif self.inspector.step is not None or self.display.standing:
             self.inspector.live()
-            if self.ghost is not None:
-                self.display.step_back(self.ghost.camera)
         else:
             self.display.notes.notify("Nothing to cancel", "No frames are being generated.")
 

@@ -138,6 +138,7 @@ class Display:
         ``show_session`` brings back what memory has.
         """
         self.walk.show_event(event)
+        self.notes.show_job(event)
         if event.kind != "progress":
             self._forming, self._forming_due = None, False
             self.scene.end_forming()
@@ -177,6 +178,7 @@ class Display:
         retrieval = None if step is None else memory.retrievals[step]
         if retrieval is not None and self._settings.eye != "free":
             self._standing = True
+            self.scene.immerse(False)
             self.rig.look_over(retrieval.targets[-1])
 
     def show_explained(self, explained: Explained) -> None:

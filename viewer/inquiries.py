@@ -9,14 +9,13 @@ from viewer.explanation_pack import pack_explanation
 from viewer.recording import RecordingOptions
 from viewer.worker import Job
 from vmem.attribution import union_coverage
-from vmem.branching import step_both
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.query import Query
 from vmem.retrieval import Retrieval
 from vmem.selection import STRATEGIES
-from vmem.session import Session, StepResult
+from vmem.session import StepResult
 
 TrueOverlap = Callable[[MemorySnapshot, Retrieval], float]
 
@@ -69,18 +68,6 @@ def asking_strategies(
             truly = None if truth is None else truth(memory, answer)
             answers.append(StrategyAnswer(answer, union_coverage(memory, answer), truly))
         return StrategyAnswers(memory, tuple(answers))
-
-    return job
-
-
-def making_both(
-    session: Session, start: int, targets: Cameras, queries: tuple[Query, Query]
-) -> Job:
-    """See vmem.branching.step_both; answers BothMade."""
-
-    def job(on_progress: OnProgress, cancel: CancelToken) -> BothMade:
-        made = step_both(session, start, targets, queries, on_progress=on_progress, cancel=cancel)
-        return BothMade(*made)
 
     return job
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from viewer.heatmap import MODES
-from viewer.inquiries import asking_strategies, making_both, packing
+from viewer.inquiries import asking_strategies, packing
 from viewer.picking import pick_surfel, pointer_ray
 from viewer.pointing import PointerEvent
 from viewer.target_eye import LAYERS
@@ -61,7 +61,7 @@ class Inspector:
         self.asked: int | None = None
         """The surfel that was asked about."""
         self._what_if = False
-        self._due = False
+        self._due = self._subject_due = False
         self._playing = False
         self._next_step = 0.0
         self._then: tuple[MemorySnapshot, int, MemorySnapshot] | None = None
@@ -107,7 +107,9 @@ class Inspector:
         if step is not None and not 0 < step < len(memory.steps):
             return
         self.step, self._what_if, self._due = step, False, True
-        self._client.display.show_subject(step)
+        self._subject_due = True  # in settle: a key that is held down must not pile up steps
+        if step is None and self._client.display.standing and self._client.ghost is not None:
+            self._client.display.step_back(self._client.ghost.camera)
 
     def earlier(self) -> None:
         """The step before the one explained; from the ghost, the newest."""
@@ -328,8 +330,7 @@ class Inspector:
             targets = path_targets(session.camera, goal, session.config.target_views)
         query = workspace.query(self._memory_of(self.step), targets=len(targets))
         queries = replace(query, strategy=first), replace(query, strategy=second)
-        job = making_both(session, start.id, targets, queries)
-        workspace.worker.submit(f"both {first} and {second}", job, targets[-1])
+        workspace.walk_both(start.id, targets, queries)
 
     def export(self) -> None:
         """Pack what is explained as figure, JSON and recording, and offer it for download."""
@@ -349,6 +350,9 @@ class Inspector:
                 self.play_steps()
             else:
                 self.explain(self.step + 1)
+        if self._subject_due:
+            self._subject_due = False
+            self._client.display.show_subject(self.step)
         if self._due:
             self._due = False
             self._answer()
@@ -368,8 +372,9 @@ class Inspector:
             of = self._memory_of(self.step)
             targets = recorded.targets if recorded else Cameras.stack([client.ghost.camera])
             try:
-                query = client.workspace.query(of, targets=len(targets))
-                retrieval = of.ask(targets, query)
+                # The ghost is one target, but a step there will have several.
+                n = len(targets) if recorded else None
+                retrieval = of.ask(targets, client.workspace.query(of, targets=n))
             except RetrievalError as error:
                 client.display.notes.notify("This cannot be asked", str(error), "red")
                 return

@@ -8,8 +8,6 @@ hidden text element of the client's GUI. (`gui.reset()` removes it: make a new K
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -17,10 +15,7 @@ from typing import Any, Literal, cast
 
 import viser
 
-from shaders import load
-from viewer.inject import is_connected, run_script
-
-logger = logging.getLogger(__name__)
+from viewer.channel import Channel, fields_of
 
 KeyEventKind = Literal["down", "up", "clear", "ready"]
 
@@ -68,64 +63,22 @@ class Keyboard:
         swallow: Collection[str],
         on_event: Callable[[KeyEvent], None],
     ) -> None:
-        self._client = client
-        self._swallow = sorted(set(swallow))
-        self._on_event = on_event
-        self._disposed = False
-        self._channel = client.gui.add_text("keyboard", "", visible=False)
-
-        # viser runs `async def` callbacks inline and in order; plain functions go to a thread
-        # pool, where two key events may overtake each other.
-        @self._channel.on_update
-        async def _(event: viser.GuiEvent[viser.GuiTextHandle]) -> None:
-            self._receive(event.target.value)
-
-        self._tell_browser(listen=True)
+        self._channel = Channel(client, "keyboard.js", parse_key_event, on_event)
+        self.set_swallow(swallow)
 
     def set_swallow(self, codes: Collection[str]) -> None:
         """Take these codes, and no others, from the rest of the page."""
-        if self._disposed:
-            raise RuntimeError("this keyboard has been disposed of")
-        self._swallow = sorted(set(codes))
-        self._tell_browser(listen=True)
+        self._channel.tell(swallow=sorted(set(codes)))
 
     def dispose(self) -> None:
         """Stop listening. Harmless when repeated, and after the client has gone."""
-        if self._disposed:
-            return
-        self._disposed = True
-        if is_connected(self._client):
-            self._tell_browser(listen=False)
-            self._channel.remove()
-
-    def _tell_browser(self, *, listen: bool) -> None:
-        config = {
-            "channel": self._channel._impl.uuid,
-            "swallow": self._swallow,
-            "listen": listen,
-        }
-        run_script(self._client.gui, load("keyboard.js"), config)
-
-    def _receive(self, message: str) -> None:
-        event = parse_key_event(message)
-        if self._disposed or event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            # viser would only mention it when the task is garbage-collected.
-            logger.exception("the handler of %s failed", event)
+        self._channel.dispose()
 
 
 def parse_key_event(message: str) -> KeyEvent | None:
     """Read what the browser sent; None for anything that the script would not send."""
-    if len(message) > _LONGEST_MESSAGE:
-        return None
-    try:
-        fields = json.loads(message)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(fields, list) or len(fields) != 7:
+    fields = fields_of(message, 7, _LONGEST_MESSAGE)
+    if fields is None:
         return None
     kind, code, shift, held, sequence, time_ms, pointer = fields
     if kind not in _KINDS or not isinstance(shift, bool):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,12 +12,17 @@ from typing import TYPE_CHECKING
 import viser
 
 from viewer.controls import help_markdown
+from viewer.worker import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from viewer.client import Client
 
+QUESTIONS = frozenset({"strategies", "both", "explanation", "export"})
+"""Kinds of jobs that bring nothing into the scene while they run."""
+JOB_TIME = 0.2
+"""Seconds between two words on how far one is."""
 SHORT = 120
 """Characters of a message that can be read before a note goes away."""
 
@@ -28,6 +34,8 @@ class Notes:
         self._client = client
         self._handle = handle
         self._close_modal: Callable[[], None] | None = None
+        self._job: viser.NotificationHandle | None = None
+        self._job_shown = 0.0
 
     def open_help(self) -> None:
         """The list of keys; once is enough."""
@@ -61,6 +69,26 @@ class Notes:
         self._close_modal()
         self._close_modal = None
         return True
+
+    def show_job(self, event: Event) -> None:
+        """A question that takes long says how far it is wherever the user looks."""
+        if event.label.partition(" ")[0] not in QUESTIONS:
+            return
+        if event.kind in ("started", "progress"):
+            now = time.monotonic()
+            if self._job is not None and now - self._job_shown < JOB_TIME:
+                return
+            self._job_shown = now
+            body = f"{100 * event.fraction:.0f} % · Esc cancels"
+            if self._job is None:
+                self._job = self._handle.add_notification(
+                    event.label, body, loading=True, with_close_button=False
+                )
+            else:
+                self._job.body = body
+        elif self._job is not None:
+            self._job.remove()
+            self._job = None
 
     def notify(self, title: str, body: str, color: str | None = None) -> None:
         """A note that goes away by itself."""

@@ -7,8 +7,6 @@ element of the client's GUI, as the keyboard does.
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +14,7 @@ from typing import Any, Literal, cast
 
 import viser
 
-from shaders import load
-from viewer.inject import is_connected, run_script
-
-logger = logging.getLogger(__name__)
+from viewer.channel import Channel, fields_of
 
 PointerEventKind = Literal["enter", "leave", "move", "click"]
 
@@ -85,52 +80,18 @@ class Pointing:
     def __init__(
         self, client: viser.ClientHandle, on_event: Callable[[PointerEvent], object]
     ) -> None:
-        self._client = client
-        self._on_event = on_event
-        self._disposed = False
-        self._channel = client.gui.add_text("pointing", "", visible=False)
-
-        # viser runs `async def` callbacks inline and in order; plain functions go to a thread
-        # pool, where an "enter" may overtake the "leave" before it.
-        @self._channel.on_update
-        async def _(event: viser.GuiEvent[viser.GuiTextHandle]) -> None:
-            self._receive(event.target.value)
-
-        self._tell_browser(listen=True)
+        self._channel = Channel(client, "pointing.js", parse_pointer_event, on_event)
+        self._channel.tell()
 
     def dispose(self) -> None:
         """Stop listening. Harmless when repeated, and after the client has gone."""
-        if self._disposed:
-            return
-        self._disposed = True
-        if is_connected(self._client):
-            self._tell_browser(listen=False)
-            self._channel.remove()
-
-    def _tell_browser(self, *, listen: bool) -> None:
-        config = {"channel": self._channel._impl.uuid, "listen": listen}
-        run_script(self._client.gui, load("pointing.js"), config)
-
-    def _receive(self, message: str) -> None:
-        event = parse_pointer_event(message)
-        if self._disposed or event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            # viser would only mention it when the task is garbage-collected.
-            logger.exception("the handler of %s failed", event)
+        self._channel.dispose()
 
 
 def parse_pointer_event(message: str) -> PointerEvent | None:
     """Read what the browser sent; None for anything that the script would not send of a `mark`."""
-    if len(message) > _LONGEST_MESSAGE:
-        return None
-    try:
-        fields = json.loads(message)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(fields, list) or len(fields) != 5:
+    fields = fields_of(message, 5, _LONGEST_MESSAGE)
+    if fields is None:
         return None
     kind, target, x, y, sequence = fields
     if kind not in _KINDS:

@@ -11,12 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from viewer.inquiries import Download
+from viewer.inquiries import BothMade, Download
 from viewer.scene import SceneOptions
 from viewer.wishes import Wishes
 from viewer.worker import Event, Job, Worker
 from vmem.backends import Backend, create_backend, resolve
-from vmem.cameras import FloatArray, path_targets
+from vmem.branching import step_both
+from vmem.cameras import Cameras, FloatArray, path_targets
 from vmem.evidence import SelectionConfig
 from vmem.export import export_walk
 from vmem.memory import MemorySnapshot
@@ -185,9 +186,7 @@ class Workspace:
 
     def _step_job(self, session: Session, start: FloatArray, stop: FloatArray, label: str) -> Job:
         def job(on_progress: OnProgress, cancel: CancelToken) -> StepResult:
-            self._check_present(session)
-            session.config = self._config()
-            self._apply_preset(session)
+            self._make_ready(session)
             begin = session.camera.moved_to(start)
             targets = path_targets(begin, stop, session.config.target_views)
             query = self.query(session.snapshot(), tried=self.settings.use_next)
@@ -196,6 +195,22 @@ class Workspace:
             )
 
         return job
+
+    def walk_both(self, start: int, targets: Cameras, queries: tuple[Query, Query]) -> None:
+        """Queue the same step from step ``start`` of the history with each of two queries."""
+        session = self.session
+        if session is None:
+            return
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> BothMade:
+            self._make_ready(session)
+            made = step_both(
+                session, start, targets, queries, on_progress=on_progress, cancel=cancel
+            )
+            return BothMade(*made)
+
+        label = " and ".join(query.strategy for query in queries)
+        self.worker.submit(f"both {label}", job, targets[-1])
 
     def undo(self) -> None:
         """Queue an undo: it takes back the step before it, also one that is still being made."""
@@ -238,6 +253,12 @@ class Workspace:
             return getattr(session, how)(*arguments)
 
         self.worker.submit(how, job)
+
+    def _make_ready(self, session: Session) -> None:
+        """Have a session make steps as the settings are now. Cancelled as _check_present."""
+        self._check_present(session)
+        session.config = self._config()
+        self._apply_preset(session)
 
     def _check_present(self, session: Session) -> None:
         """Cancelled if another walk has been opened since the job was queued."""

@@ -175,7 +175,7 @@ def test_a_failing_handler_and_a_lying_page_do_no_harm(listener: Listener) -> No
     def fail(event: KeyEvent) -> None:
         raise RuntimeError(event.code)
 
-    listener.keyboards[0]._on_event = fail
+    listener.keyboards[0]._channel._on_event = fail
     listener.page.keyboard.press("w")
     listener.page.evaluate(
         """(uuid) => { for (const value of ["", "[", "[1,2]", "null", "[".repeat(3000), 7])
@@ -185,7 +185,7 @@ def test_a_failing_handler_and_a_lying_page_do_no_harm(listener: Listener) -> No
     )
     listener.page.keyboard.press("w")
     listener.page.wait_for_timeout(300)
-    listener.keyboards[0]._on_event = listener.events.put
+    listener.keyboards[0]._channel._on_event = listener.events.put
     assert listener.has_heard_nothing()
 
 

@@ -131,6 +131,7 @@ class FakeHandle:
         self.scene, self.gui = server.scene, server.gui
         self.camera, self.local_storage = FakeCamera(), FakeStorage()
         self.notifications: list[tuple[str, str]] = []
+        self.loading: list[SimpleNamespace] = []
         self.downloads: list[tuple[str, bytes]] = []
         buffer = SimpleNamespace(done=True)
         self._websock_connection = SimpleNamespace(get_message_buffer=lambda: buffer)
@@ -141,8 +142,13 @@ class FakeHandle:
     def flush(self) -> None:
         """Nothing waits here."""
 
-    def add_notification(self, title: str, body: str, **looks: Any) -> None:
-        self.notifications.append((title, body))
+    def add_notification(self, title: str, body: str, **looks: Any) -> SimpleNamespace:
+        if not looks.get("loading"):
+            self.notifications.append((title, body))
+        note = SimpleNamespace(title=title, body=body)
+        note.remove = lambda: self.loading.remove(note)
+        self.loading += [note] * bool(looks.get("loading"))
+        return note
 
     def send_file_download(self, name: str, content: bytes) -> None:
         self.downloads.append((name, content))

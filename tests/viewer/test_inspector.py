@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import zipfile
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,9 +18,11 @@ from standins import nodes, shown, until
 
 from viewer.heatmap import paint_pointed, paint_surfels
 from viewer.inspector import Inspector
+from viewer.panels.explain import listed
 from viewer.pointing import PointerEvent
 from viewer.standing import AMBER, SKY
 from vmem.memory import MemorySnapshot
+from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.retrieval import Retrieval
 
 
@@ -140,8 +143,8 @@ def _server(browser: Browser) -> Any:
 def test_keys_go_through_the_rows(walked: Browser) -> None:
     inspector = inspector_of(walked)
     do(walked, inspector.explain, 3)
-    until(lambda: len(walked.client.display.memory.rows) == 8)
-    rows = walked.client.display.memory.rows
+    rows = listed(explained(walked), "8")
+    until(lambda: walked.client.display.memory.rows == rows)
     for code, row in (("KeyJ", 0), ("KeyJ", 1), ("KeyK", 0), ("KeyK", -1), ("KeyJ", 0)):
         walked.presses(code)
         walked.rests()
@@ -323,6 +326,26 @@ def test_an_explanation_is_offered_for_download(walked: Browser) -> None:
         written = json.loads(archive.read("explanation.json"))
         assert {"panel.png", "scene.html", "scene.viser"} <= set(archive.namelist())
     assert written["chosen"] == list(explained(walked).order)
+
+
+def test_a_long_question_says_how_far_it_is_until_it_is_answered(walked: Browser) -> None:
+    gate = threading.Event()
+
+    def job(on_progress: OnProgress, cancel: CancelToken) -> None:
+        for done in range(3):
+            on_progress(Progress("strategies", done, 3))
+        assert gate.wait(30)
+        cancel.check()
+
+    walked.workspace.worker.submit("strategies", job)
+    until(lambda: walked.handle.loading)
+    (note,) = walked.handle.loading
+    assert "Esc cancels" in note.body
+    walked.presses("Escape")
+    until(lambda: walked.workspace.worker._token.cancelled)  # pyright: ignore
+    gate.set()
+    walked.rests()
+    assert walked.handle.loading == []
 
 
 def test_layers_and_wipe_change_the_target_and_the_billboards(walked: Browser) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standins import FakeCamera
 
-from viewer.picking import REACH, nearest_view, pick_surfel
+from viewer.picking import REACH, nearest_view, pick_surfel, pointer_ray
 from vmem.cameras import Camera, default_K, rotation_x, rotation_y
 from vmem.memory import MemorySnapshot
 from vmem.surfels import Surfels
@@ -177,3 +177,20 @@ def test_the_eye_may_stand_and_look_anywhere() -> None:
     assert nearest_view(memory, eye(rotation, position), CENTRE) == 1
     # One to the side at a distance of three: a sixth of the height, so a twelfth of the width.
     assert nearest_view(memory, eye(rotation, position), (0.5 + 1 / 12, 0.5)) == 0
+
+
+@given(
+    st.floats(-3, 3), st.floats(-1.2, 1.2), st.floats(0.3, 1.4), st.floats(0, 1), st.floats(0, 1)
+)
+def test_the_ray_of_a_pixel_meets_what_is_drawn_there(turn, pitch, fov, x, y) -> None:
+    eye = FakeCamera()
+    rotation = rotation_y(turn) @ rotation_x(pitch)
+    eye.position, eye.wxyz = np.array([0.3, -0.2, 1.0]), vtf.SO3.from_matrix(rotation).wxyz
+    eye.fov = fov
+    origin, direction = pointer_ray(cast(viser.CameraHandle, eye), (x, y))
+    np.testing.assert_array_equal(origin, eye.position)
+    local = rotation.T @ direction
+    # Vertical field of view; pixels are square.
+    across = local[:2] / local[2] / (2 * math.tan(fov / 2)) + [0.5 * eye.aspect, 0.5]
+    np.testing.assert_allclose(across, [x * eye.aspect, y], atol=1e-6)
+    assert np.linalg.norm(direction) == pytest.approx(1)

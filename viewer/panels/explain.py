@@ -13,7 +13,7 @@ from viewer.heatmap import owner_colors
 from viewer.pointing import mark
 from viewer.thumbnails import Thumbnails
 from viewer.workspace import ROWS
-from vmem.explanation import summary
+from vmem.explanation import plain_reason, summary
 from vmem.health import warnings
 from vmem.retrieval import Retrieval
 
@@ -129,6 +129,7 @@ class ExplainPanel:
         )
         body = "".join(f"<td style='{CELL};white-space:nowrap'>{cell}</td>" for cell in cells)
         reason = html.escape(retrieval.reasons[view])
+        plain = html.escape(plain_reason(retrieval, view), quote=True)
         query = retrieval.query
         wishes = "".join(
             f"<span class='vmem-wish{' on' if on else ''}' title='{title}' "
@@ -141,7 +142,7 @@ class ExplainPanel:
         return (
             f"<tr class='vmem-row{' pointed' if pointed else ''}' {mark(f'row:{view}')} "
             f"style='color:{'#ffb02e' if chosen else '#8b919c'}'>{body}"
-            f"<td style='{CELL}'>{reason}</td>"
+            f"<td style='{CELL}' title='{plain}'>{reason}</td>"
             f"<td style='{CELL};white-space:nowrap'>{wishes}</td></tr>"
         )
 

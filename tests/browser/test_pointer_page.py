@@ -268,7 +268,7 @@ def test_a_lost_connection_a_second_pointing_and_an_end(hand: Hand) -> None:
     pointing = Pointing(hand.clients[-1], second.put)
     hand.page.wait_for_function(
         "(channel) => window.__vmemPointing.channel === channel",
-        arg=pointing._channel._impl.uuid,
+        arg=pointing._channel.id,
     )
     hand.pointings[-1].dispose()
     hand.at("row:3").click()
@@ -295,7 +295,7 @@ def test_a_failing_handler_and_a_lying_page_do_no_harm(hand: Hand) -> None:
             failed.set()
         raise RuntimeError(event.target)
 
-    hand.pointings[-1]._on_event = fail
+    hand.pointings[-1]._channel._on_event = fail
     hand.over("row:1")
     hand.page.evaluate(
         """(uuid) => { for (const value of ["", "[", "[1,2]", "null", "[".repeat(200), 7])
@@ -305,7 +305,7 @@ def test_a_failing_handler_and_a_lying_page_do_no_harm(hand: Hand) -> None:
     )
     hand.over("row:2")
     assert failed.wait(timeout=30)
-    hand.pointings[-1]._on_event = hand.events.put
+    hand.pointings[-1]._channel._on_event = hand.events.put
     hand.over("row:3")
     assert hand.heard() == ["enter row:3"]
 
