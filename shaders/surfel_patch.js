@@ -11,6 +11,7 @@
   const status = (window.__vmemSurfels = { disks: 0, error: null });
   const materialOfCloud = new Map();
   const stockMaterial = new WeakMap();
+  const boundsOf = new WeakMap();
 
   function pointsIn(group) {
     for (const scaled of group?.children ?? []) {
@@ -54,6 +55,23 @@
   function wearStock(points) {
     if (stockMaterial.has(points)) points.material = stockMaterial.get(points);
     points.geometry.setDrawRange(0, Infinity);
+    points.frustumCulled = false;
+  }
+
+  // viser draws every point cloud, wherever the camera looks; of a walk through several rooms most
+  // chunks are out of sight. Bounds are found once for what a chunk holds.
+  function bound(points, normalRadius, sizeScale) {
+    points.frustumCulled = true;
+    const { geometry } = points;
+    const { position } = geometry.attributes;
+    const known = boundsOf.get(points);
+    const holds = [position, position.version, normalRadius, normalRadius.version, sizeScale];
+    if (known?.every((value, i) => value === holds[i])) return;
+    boundsOf.set(points, holds);
+    let largest = 0;
+    for (let i = 0; i < normalRadius.count; i++) largest = Math.max(largest, normalRadius.getZ(i));
+    geometry.computeBoundingSphere();
+    geometry.boundingSphere.radius += largest * sizeScale;
   }
 
   // Runs just before three.js draws, when all of this frame's messages have been applied.
@@ -90,6 +108,7 @@
       if (points.geometry.attributes.normalRadius !== normalRadius) {
         points.geometry.setAttribute("normalRadius", normalRadius);
       }
+      bound(points, normalRadius, material.uniforms.uSizeScale.value);
       // The two nodes arrive as two messages. Between them only the surfels that both know are
       // drawn; chunks grow and shrink at their end, so those belong together.
       const count = Math.min(position.count, color.count, normalRadius.count);

@@ -322,7 +322,12 @@ class Client(Actor):
         now = time.perf_counter()
         flying = self._fly(now)
         playing = self._play_on(now)
-        due = (self.inspector.settle(now), self.display.settle(now))
+        # What is lit and its colours belong to one frame of the page, which may be a slow one;
+        # and nobody who points at something should wait for viser's window to pass.
+        with self.handle.atomic():
+            due = [self.inspector.settle(now), self.display.settle(now)]
+        self.handle.flush()
+        due.append(self.display.settle_panels(now))
         self._remember()
         waits = [FRAME_TIME] * flying + [PLAY_TIME] * playing
         return min([*waits, *(wait for wait in due if wait is not None)], default=None)

@@ -221,8 +221,8 @@ class Display:
         self._heat_due = True
 
     def settle(self, now: float) -> float | None:
-        """Send of colours, forming frames and table what is due and the link has room for; the
-        latest only.
+        """Send of colours and forming frames what is due and the link has room for; the latest
+        only.
 
         ``now`` is time.perf_counter(). Returns the seconds after which there is more to do.
         """
@@ -254,6 +254,11 @@ class Display:
                 waits.append(wait)
         if sent:
             self._link.mark()
+        return min(waits, default=None)
+
+    def settle_panels(self, now: float) -> float | None:
+        """The same, for what the panel says: after the scene, since it takes longer to make."""
+        waits: list[float] = []
         if self._target_due:
             wait = self._target_shown + TARGET_TIME - now
             if wait <= 0:

@@ -61,7 +61,7 @@ class Inspector:
         self.asked: int | None = None
         """The surfel that was asked about."""
         self._what_if = False
-        self._due = False
+        self._due = self._subject_due = False
         self._playing = False
         self._next_step = 0.0
         self._then: tuple[MemorySnapshot, int, MemorySnapshot] | None = None
@@ -107,7 +107,7 @@ class Inspector:
         if step is not None and not 0 < step < len(memory.steps):
             return
         self.step, self._what_if, self._due = step, False, True
-        self._client.display.show_subject(step)
+        self._subject_due = True  # in settle: a key that is held down must not pile up steps
         if step is None and self._client.display.standing and self._client.ghost is not None:
             self._client.display.step_back(self._client.ghost.camera)
 
@@ -350,6 +350,9 @@ class Inspector:
                 self.play_steps()
             else:
                 self.explain(self.step + 1)
+        if self._subject_due:
+            self._subject_due = False
+            self._client.display.show_subject(self.step)
         if self._due:
             self._due = False
             self._answer()

@@ -115,6 +115,30 @@ def test_disks_cover_exactly_the_pixels_whose_rays_meet_them(
         wait_for_disks(shared_viser_page, 0)
 
 
+def test_a_chunk_that_was_out_of_sight_is_drawn_where_its_surfels_are_now(
+    client: viser.ClientHandle, cloud: SurfelCloud, shared_viser_page: Page
+) -> None:
+    # Chunks out of sight are left out by their bounds, which must not outlive what they bound.
+    cloud.append(*disk((0, 0, -5), (0, 0, 1), 0.4, RED))
+    wait_for_disks(shared_viser_page, 2)
+    assert not picture(client)[..., 3].any()
+    cloud.truncate(0)
+    cloud.append(*disk((0, 0, 2), (0, 0, -1), 0.4, RED))
+    wait_for_disks(shared_viser_page, 2)
+    drawn, expected = picture(client)[..., 3] > 0, exact_mask((0, 0, 2), (0, 0, -1), 0.4)
+    assert np.sum(drawn ^ expected) <= 0.01 * np.sum(expected) + 2
+    culled = shared_viser_page.evaluate(
+        """() => {
+          const found = [];
+          window.__viserMutable.nodeRefFromName["/surfels/0000"].traverse((object) => {
+            if (object.isPoints) found.push(object.frustumCulled);
+          });
+          return found;
+        }"""
+    )
+    assert culled == [True]
+
+
 def test_a_disk_seen_edge_on_is_thin(
     client: viser.ClientHandle, cloud: SurfelCloud, shared_viser_page: Page
 ) -> None:

@@ -139,6 +139,9 @@ class FakeHandle:
     def atomic(self) -> nullcontext[None]:
         return nullcontext()
 
+    def flush(self) -> None:
+        """Nothing waits here."""
+
     def add_notification(self, title: str, body: str, **looks: Any) -> SimpleNamespace:
         if not looks.get("loading"):
             self.notifications.append((title, body))

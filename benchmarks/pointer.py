@@ -1,0 +1,208 @@
+"""From the pointer to the recolour of the surfels: 500 views, 50 k and 200 k surfels, in a browser.
+
+The whole program runs, in this process and in a headless Chromium without a GPU. Measured are a row
+of the table pointed at (``row``), a move of the ghost (``ghost``, coloured by weight), a view that
+is banned or comes back (``ban``) and another K (``k``), each by a real move of the mouse or a key:
+
+- ``in``: from the page's event until Python hears of it
+- ``server``: from then until the colours are handed to viser
+- ``ack``: from when Python heard until the page has the colours and has said so (see viewer.link)
+- ``all``: from the page's event until then
+
+A page that draws slowly hears late and answers late: measure on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks._long_walk import long_walk
+from benchmarks._scenes import metric
+from viewer.app import App, ViewerConfig
+from viewer.client import Client
+from viewer.display import _nothing
+from vmem.session import Session
+
+SIZES = {"50k": 50_000, "200k": 200_000}
+VIEWS = 500
+SAMPLES = 30
+WARM_UP = 4
+REST = 0.45
+"""Seconds between samples: what one sets off is over when the next begins."""
+PATIENCE = 10.0
+"""Seconds that a sample may take."""
+CHROMIUM = Path(os.environ.get("VMEM_CHROMIUM", "/usr/bin/chromium"))
+ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+K = "xpath=//*[text()='Views (K)']/following::*[@role='slider'][1]"
+WATCH = """for (const name of ["pointerover", "pointerup", "keydown"])
+  addEventListener(name, (event) => {
+    window.__began = performance.timeOrigin + event.timeStamp;
+  }, true);
+"""
+
+
+def run() -> Iterator[dict[str, object]]:
+    """Medians and 95th percentiles as dicts of benchmark, metric, value, unit and better."""
+    from playwright.sync_api import sync_playwright
+
+    if not CHROMIUM.exists():
+        raise SystemExit(f"no Chromium at {CHROMIUM}: set VMEM_CHROMIUM to one")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        for size, surfels in SIZES.items():
+            session = long_walk(surfels, VIEWS)
+            app = App(ViewerConfig(size=64, open=False))
+            # A context of its own: what the last user chose must not count here.
+            context = chromium.new_context(viewport={"width": 1280, "height": 720})
+            try:
+                bench = _Bench(app, context.new_page(), session)
+                for what, samples in bench.measured():
+                    yield from _rows(f"pointer.{size}.{what}", samples)
+            finally:
+                context.close()
+                app.close()
+        chromium.close()
+
+
+def _rows(name: str, samples: np.ndarray) -> Iterator[dict[str, object]]:
+    """Rows of samples (n, 3): ms of the three legs; the whole way is a row, too."""
+    after = samples[:, 1] + samples[:, 2]
+    legs = {"in": samples[:, 0], "server": samples[:, 1], "ack": after, "all": samples.sum(axis=1)}
+    for leg, ms in legs.items():
+        yield metric("pointer", f"{name}.{leg}.median_ms", float(np.median(ms)), "ms")
+        yield metric("pointer", f"{name}.{leg}.p95_ms", float(np.quantile(ms, 0.95)), "ms")
+
+
+class _Bench:
+    """One browser on one session."""
+
+    def __init__(self, app: App, page: Any, session: Session) -> None:
+        self._page = page
+        self._page.add_init_script(WATCH)  # before the page's own listeners, which stop some keys
+        self._page.goto(app.url)
+        self._until(lambda: any(walk.session for walk in app.walks.values()))
+        workspace = next(iter(app.walks.values()))
+        self._until(lambda: not workspace.worker.busy)
+        self._client: Client = next(iter(app._clients.values()))[1]
+        workspace.session = session
+        self._settings = workspace.settings
+        self._client.post(self._client.show_session)
+        self._page.get_by_role("tab", name="Memory").click()
+        self._until(lambda: self._client.inspector.explained is not None)
+        self._watched = _Watched(self._client)
+        self._wait(3)
+
+    def measured(self) -> Iterator[tuple[str, np.ndarray]]:
+        """What is done, and samples (SAMPLES, 3) of it, ms."""
+        page, client, inspector = self._page, self._client, self._client.inspector
+        rows = page.locator("[data-vmem^='row:']")
+
+        def point(i: int) -> None:
+            box = rows.nth(i % 6).bounding_box()
+            page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2)
+
+        yield "row", self._samples(point)
+        page.mouse.move(300, 500)
+        self._settings.mode = "fly"
+        client.post(inspector.set_heat, "weight")
+        yield "ghost", self._samples(lambda i: self._press("ad"[i % 2]))
+        client.post(inspector.set_heat, "uncovered")
+        page.keyboard.press("j")
+        yield "ban", self._samples(lambda i: self._press("x"))
+        page.locator(K).focus()
+        yield "k", self._samples(lambda i: self._press(("ArrowLeft", "ArrowRight")[i % 2]))
+
+    def _press(self, key: str) -> None:
+        """Down, and up again once the ghost, say, has been seen to fly."""
+        self._page.keyboard.down(key)
+        try:
+            self._until(lambda: self._watched.sent > 0, PATIENCE)
+        finally:
+            self._page.keyboard.up(key)
+
+    def _samples(self, act: Callable[[int], None]) -> np.ndarray:
+        samples = []
+        for i in range(WARM_UP + 2 * SAMPLES):
+            self._watched.arm()
+            try:
+                act(i)
+                self._until(self._watched.over, PATIENCE)
+            except TimeoutError:
+                continue  # a page that is behind may take two moves for one
+            began = self._page.evaluate("() => window.__began") / 1e3
+            samples.append(1e3 * np.diff([began, *self._watched.times]))
+            if len(samples) == WARM_UP + SAMPLES:
+                return np.array(samples[WARM_UP:])
+            self._wait(REST)
+        raise TimeoutError(f"only {len(samples)} recolourings came in time")
+
+    def _wait(self, seconds: float) -> None:
+        self._page.wait_for_timeout(1e3 * seconds)
+
+    def _until(self, condition: Callable[[], bool], seconds: float = 120.0) -> None:
+        """Let the page run until ``condition()``; TimeoutError if it does not come true."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError("it never happened")
+            self._wait(0.01)
+
+
+def _unnoted(*_: object) -> None:
+    """Nothing is to be noted."""
+
+
+class _Watched:
+    """When a client hears of something, when it has sent colours, and when these are in the page.
+
+    Seconds since 1970, as the page's clock gives them as well.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.heard = self.sent = self.answered = 0.0
+        self.mark = 0
+        link: Any = client.display._link
+        link._answered = self._around(link._answered, after=self._has_answered)
+        link.mark = self._around(link.mark, after=self._has_sent)
+        self._link = link
+        actor: Any = client
+        actor.post = self._around(client.post, before=self._has_heard)
+
+    def arm(self) -> None:
+        self.heard = self.sent = self.answered = 0.0
+
+    def over(self) -> bool:
+        return self.answered > 0
+
+    @property
+    def times(self) -> tuple[float, float, float]:
+        return self.heard, self.sent, self.answered
+
+    @staticmethod
+    def _around(
+        call: Callable, before: Callable = _unnoted, after: Callable = _unnoted
+    ) -> Callable:
+        def watched(*arguments: object) -> None:
+            before(*arguments)
+            call(*arguments)
+            after(*arguments)
+
+        return watched
+
+    def _has_heard(self, call: Callable, *_: object) -> None:
+        if call is not _nothing:
+            self.heard = self.heard or time.time()
+
+    def _has_sent(self) -> None:
+        if self.heard and not self.sent:
+            self.mark, self.sent = self._link._last_mark, time.time()
+
+    def _has_answered(self, mark: str) -> None:
+        if self.sent and int(mark) >= self.mark:
+            self.answered = self.answered or time.time()
