@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import viser
 
 from viewer.camera_rig import CameraRig
+from viewer.explained import Explained
 from viewer.heatmap import LIVE_MODES, paint_surfels, paint_view
-from viewer.inspector import Explained
 from viewer.link import Link
 from viewer.notes import Notes
 from viewer.panels.history import HistoryPanel

@@ -7,11 +7,12 @@ next frames would draw on) or a past step (what they did draw on, or would with 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from viewer.explained import Explained
 from viewer.heatmap import MODES
 from viewer.inquiries import asking_strategies, packing
 from viewer.picking import pick_surfel, pointer_ray
@@ -30,22 +31,6 @@ if TYPE_CHECKING:
 STEP_TIME = 0.8
 """Seconds that each step's explanation stays when they are played."""
 WIPE_STEP = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class Explained:
-    """A retrieval that is shown.
-
-    memory: all that is shown, which may be longer than what the retrieval saw · step that it led
-    to, None for the ghost's · what_if: a step's, but asked anew with the present query · ms: what
-    asking took, 0 for what was kept.
-    """
-
-    memory: MemorySnapshot
-    retrieval: Retrieval
-    step: int | None
-    what_if: bool = False
-    ms: float = 0.0
 
 
 class Inspector:

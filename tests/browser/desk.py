@@ -14,7 +14,8 @@ from playwright.sync_api import Locator, Page
 from walking import pixels, session_of, until
 
 from viewer.client import Client
-from viewer.inspector import Explained, Inspector
+from viewer.explained import Explained
+from viewer.inspector import Inspector
 from viewer.workspace import Settings, Workspace
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot

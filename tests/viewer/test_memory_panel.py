@@ -14,9 +14,9 @@ from fakes import open_box
 from PIL import Image
 from standins import Asked, as_client, labelled, use
 
+from viewer.explained import Explained
 from viewer.heatmap import MODES, paint_surfels
 from viewer.inquiries import BothMade, StrategyAnswer, StrategyAnswers
-from viewer.inspector import Explained
 from viewer.panels.explain import GHOST, listed
 from viewer.panels.memory import MemoryPanel
 from viewer.panels.strategies import difference_picture, mean_difference

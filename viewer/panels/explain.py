@@ -20,7 +20,7 @@ from vmem.retrieval import Retrieval
 
 if TYPE_CHECKING:
     from viewer.client import Client
-    from viewer.inspector import Explained
+    from viewer.explained import Explained
 
 GHOST = "the ghost, live"
 CELL = "padding:1px 3px;vertical-align:middle;text-align:left"

@@ -24,7 +24,7 @@ from vmem.views import U8
 
 if TYPE_CHECKING:
     from viewer.client import Client
-    from viewer.inspector import Explained
+    from viewer.explained import Explained
 
 
 class MemoryPanel:
