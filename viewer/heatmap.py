@@ -30,6 +30,7 @@ from viewer.palette import (
 from vmem.attribution import looks, looks_beside, owners, picture_shares, visible_surfels
 from vmem.memory import MemorySnapshot
 from vmem.parallel import run_sliced, thread_count
+from vmem.query import PUBLISHED, WEIGHTINGS
 from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import visible_votes
 from vmem.retrieval import Retrieval
@@ -101,23 +102,26 @@ def _votes(memory: MemorySnapshot, retrieval: Retrieval) -> F32:
     drawn = np.flatnonzero(retrieval.surfel_pixels > 0)
     n = len(retrieval.surfel_weight)
     votes = np.zeros(n, np.float32)
-    # In the browser a disk may lie on top that the drawing found beneath its neighbours.
-    for target, buffers in zip(retrieval.targets, retrieval.buffers, strict=True):
-        np.maximum(votes, visible_votes(memory.surfels[:n], buffers, target), out=votes)
+    if retrieval.query.density == 1:
+        # In the browser a disk may lie on top that the drawing found beneath its neighbours.
+        by = WEIGHTINGS[retrieval.query.vote]
+        for target, buffers in zip(retrieval.targets, retrieval.buffers, strict=True):
+            beneath = visible_votes(memory.surfels[:n], buffers, target, *by)
+            np.maximum(votes, beneath, out=votes)
     votes[drawn] = retrieval.surfel_weight[drawn] / retrieval.surfel_pixels[drawn]
     return votes
 
 
 def _weight(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
-    color, top = _dimmed(memory), 0.0
+    color, top, vote = _dimmed(memory), 0.0, PUBLISHED
     if known := _known(memory, retrieval):
-        votes = _votes(memory, known)
+        votes, vote = _votes(memory, known), known.query.vote
         seen = np.flatnonzero(votes)
         if len(seen):
             top = float(np.quantile(votes[seen], 0.99))
             color[seen] = colormap(0.12 + 0.88 * (votes[seen] / max(top, 1e-12)).clip(0, 1))
     legend = (
-        f"vote of a pixel, cos/(1+depth), depth in scene units: 0 to {top:.2f} · "
+        f"vote of a pixel, {vote}, z: depth in scene units: 0 to {top:.2f} · "
         "dark grey: not seen from here"
     )
     return Painted(color, legend, bar(INFERNO))

@@ -21,6 +21,7 @@ from viewer.palette import (
 )
 from vmem.attribution import looks, owners
 from vmem.memory import MemorySnapshot
+from vmem.query import WEIGHTINGS
 from vmem.raster import SurfelBuffers
 from vmem.retrieval import Retrieval
 from vmem.views import F32, U8
@@ -83,12 +84,15 @@ def _cosine(seen: _Seen) -> LayerPicture:
 
 
 def _weight(seen: _Seen) -> LayerPicture:
-    vote = seen.buffers.cosine / (1 + seen.buffers.depth)
+    query = seen.retrieval.query
+    by_slant, by_depth = WEIGHTINGS[query.vote]
+    vote = seen.buffers.cosine if by_slant else (seen.buffers.index >= 0).astype(np.float32)
+    vote = vote / (1 + seen.buffers.depth) if by_depth else vote
     drawn = vote[seen.buffers.index >= 0]
     top = float(np.quantile(drawn, 0.99)) if len(drawn) else 0.0
     image = _scaled(seen, vote / np.float32(max(top, 1e-12)), INFERNO, 0.12)
     legend = (
-        f"vote of a pixel, cos/(1+depth), depth in scene units: 0 to {top:.2f} · "
+        f"vote of a pixel, {query.vote}, z: depth in scene units: 0 to {top:.2f} · "
         "black: nothing stored"
     )
     return LayerPicture(image, legend, bar(INFERNO))

@@ -17,14 +17,16 @@ from vmem.errors import VMemError
 DEFAULT_STRATEGY = "coverage"
 """What is used unless something else is asked for: it beats all others (docs/retrieval.md)."""
 
+PUBLISHED = "cos/(1+z)"
+"""What a pixel's vote counts in the paper, and here unless something else is asked for."""
 WEIGHTINGS: Mapping[str, tuple[bool, bool]] = {
-    "cos/(1+z)": (True, True),
+    PUBLISHED: (True, True),
     "cos": (True, False),
     "1/(1+z)": (False, True),
     "pixels": (False, False),
 }
-"""What a pixel's vote counts: whether by the cosine of its slant, and whether by its nearness. The
-first is the published one."""
+"""What a pixel's vote counts: whether by the cosine of its slant, and whether by its nearness (z is
+the depth in scene units)."""
 
 
 class RetrievalError(VMemError, ValueError):
@@ -75,6 +77,11 @@ class Query:
             raise RetrievalError(f"view {min(both)} is pinned and banned: choose one")
         if len(set(self.pinned)) < len(self.pinned):
             raise RetrievalError(f"a view is pinned twice: {self.pinned}")
+
+    @property
+    def vote(self) -> str:
+        """The name of WEIGHTINGS by which votes are counted."""
+        return self.weighting or PUBLISHED
 
     def check_views(self, n_views: int) -> None:
         """RetrievalError if a view is named that a memory of ``n_views`` does not have."""

@@ -135,7 +135,7 @@ def ask(
         rasterize(memory.surfels, target, blocks=memory.blocks)
         for target in targets.resized(query_size(targets.hw))
     )
-    by_slant, by_depth = WEIGHTINGS[query.weighting or "cos/(1+z)"]
+    by_slant, by_depth = WEIGHTINGS[query.vote]
     found = tally(buffers, memory.seen_by, n_views, by_slant, by_depth)
     votes = found.votes.astype(np.float32)
     covered = found.surfel_pixels[found.visible].sum(dtype=np.float64)

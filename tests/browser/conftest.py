@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 import viser
+from desk import WAY, Desk
 from playwright.sync_api import Browser, Page, sync_playwright
+from walking import open_walk, steps
+
+from viewer.app import App, ViewerConfig
 
 CHROMIUM = Path(os.environ.get("VMEM_CHROMIUM", "/usr/bin/chromium"))
 CHROMIUM_ARGUMENTS = [
@@ -82,10 +86,15 @@ def shared_viser_server() -> Iterator[viser.ViserServer]:
 
 
 @pytest.fixture(scope="module")
-def shared_viser_page(browser: Browser, shared_viser_server: viser.ViserServer) -> Iterator[Page]:
+def shared_page(browser: Browser) -> Iterator[Page]:
+    """As page, one for all tests of a module."""
+    yield from _new_page(browser)
+
+
+@pytest.fixture(scope="module")
+def shared_viser_page(shared_page: Page, shared_viser_server: viser.ViserServer) -> Page:
     """As viser_page, for shared_viser_server."""
-    for page in _new_page(browser):
-        yield _look_at(shared_viser_server, page)
+    return _look_at(shared_viser_server, shared_page)
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +103,39 @@ def artifacts() -> Path:
     folder = Path(__file__).parents[1] / "artifacts"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def debugger_app() -> Iterator[App]:
+    running = App(ViewerConfig(backend="world", size=96, open=False, keep=0.5))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def shared_desk(debugger_app: App, shared_page: Page) -> Desk:
+    """The walk, made with keys in a page that then shows the Memory tab."""
+    page = shared_page
+    page.set_viewport_size({"width": 860, "height": 580})
+    workspace = open_walk(debugger_app, page)
+    client = next(iter(debugger_app._clients.values()))[1]
+    desk = Desk(page, workspace, client)
+    desk.set_number("Turn", 24)
+    desk.set_number("Step", 0.3)
+    settings = workspace.settings
+    desk.until(lambda: (settings.turn_degrees, settings.step_size) == (24, 0.3))
+    for made, key in enumerate(WAY, start=1):
+        page.keyboard.press(key)
+        desk.until(lambda made=made: steps(workspace) == made)
+    desk.until(lambda: not workspace.worker.busy)
+    desk = Desk(page, workspace, client)
+    page.get_by_role("tab", name="Memory").click()
+    desk.choose("Views listed", "all")
+    return desk
+
+
+@pytest.fixture
+def desk(shared_desk: Desk) -> Desk:
+    """The walk with the ghost explained and nothing tried out, whatever was done before."""
+    shared_desk.reset()
+    return shared_desk

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page
+from walking import canvas, changed, open_walk, session_of, steps, until
 
 from viewer.app import App, ViewerConfig
 from viewer.workspace import Workspace
-from vmem.session import Session
 
 pytestmark = pytest.mark.browser
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
@@ -46,45 +44,7 @@ def app(photo: Path) -> Iterator[App]:
 @pytest.fixture
 def opened(app: App, page: Page) -> Workspace:
     """The walk of a page that has loaded and shows its first surfels."""
-    page.goto(app.url)
-    page.wait_for_function("() => window.__viserMutable?.cameraControl", timeout=60_000)
-    until(page, lambda: any(walk.session for walk in app.walks.values()))
-    workspace = next(iter(app.walks.values()))
-    until(page, lambda: not workspace.worker.busy)
-    page.wait_for_function(
-        "() => Object.keys(window.__viserSceneTree.getState()).some(n => n.startsWith('/views/'))",
-        timeout=30_000,
-    )
-    page.wait_for_timeout(500)
-    return workspace
-
-
-def until(page: Page, condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Let the browser run until ``condition()``; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        page.wait_for_timeout(25)
-
-
-def session_of(workspace: Workspace) -> Session:
-    assert workspace.session is not None
-    return workspace.session
-
-
-def steps(workspace: Workspace) -> int:
-    return len(session_of(workspace).snapshot().steps) - 1
-
-
-def canvas(page: Page) -> np.ndarray:
-    """The window's pixels (H, W, 3), left of the panel."""
-    shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"), np.int16)
-    return shot[:, : shot.shape[1] // 2]
-
-
-def changed(before: np.ndarray, after: np.ndarray) -> float:
-    """Share of pixels that differ visibly."""
-    return float((np.abs(before - after).max(axis=-1) > 24).mean())
+    return open_walk(app, page)
 
 
 def test_walking_with_real_keys(opened: Workspace, page: Page) -> None:

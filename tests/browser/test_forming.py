@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,12 @@ import pytest
 from fakes import FormingGenerator, box_photo, forming_backend
 from PIL import Image
 from playwright.sync_api import Page
+from walking import changed, pixels, session_of, until
 
 from viewer.app import App, ViewerConfig
 from viewer.workspace import Workspace
 from vmem.errors import VMemError
 from vmem.progress import CancelToken
-from vmem.session import Session
 
 pytestmark = pytest.mark.browser
 
@@ -82,35 +80,16 @@ def workspace(
     app.close()
 
 
-def until(page: Page, condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Let the browser run until ``condition()``; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        page.wait_for_timeout(25)
-
-
-def session_of(workspace: Workspace) -> Session:
-    assert workspace.session is not None
-    return workspace.session
-
-
 def boards(page: Page) -> dict[str, list[float]]:
     """Positions of the billboards that are to be seen, by name."""
     found = page.evaluate(BOARDS)
     return {name: board["position"] for name, board in found.items() if board["visible"]}
 
 
-def pixels(page: Page, path: Path) -> np.ndarray:
+def kept_pixels(page: Page, path: Path) -> np.ndarray:
     """The window (H, W, 3) left of the panel, which is also kept as a file."""
-    shot = page.screenshot(path=path)
-    image = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), np.int16)
+    image = pixels(page.screenshot(path=path))
     return image[:, : image.shape[1] * 2 // 3]
-
-
-def changed(before: np.ndarray, after: np.ndarray) -> float:
-    """Share of pixels that differ visibly."""
-    return float((np.abs(before - after).max(axis=-1) > 24).mean())
 
 
 def test_frames_are_seen_forming(
@@ -118,7 +97,7 @@ def test_frames_are_seen_forming(
 ) -> None:
     memory = session_of(workspace).snapshot()
     old = boards(page)
-    start = pixels(page, artifacts / "forming_0_before.png")
+    start = kept_pixels(page, artifacts / "forming_0_before.png")
 
     page.keyboard.press("w")
     steps.allowed.release(2)
@@ -126,14 +105,14 @@ def test_frames_are_seen_forming(
     until(page, lambda: len(boards(page)) == 4)
     page.wait_for_timeout(800)
     forming = boards(page)
-    noisy = pixels(page, artifacts / "forming_1_two_steps.png")
+    noisy = kept_pixels(page, artifacts / "forming_1_two_steps.png")
     assert [np.allclose(forming[name], old[name]) for name in forming] == [False] * 4
     assert changed(start, noisy) > 0.01
 
     steps.allowed.release(2)
     page.get_by_text("denoising 4/5").first.wait_for()
     page.wait_for_timeout(800)
-    clearer = pixels(page, artifacts / "forming_2_four_steps.png")
+    clearer = kept_pixels(page, artifacts / "forming_2_four_steps.png")
     assert boards(page) == forming, "they stay where they are"
     assert changed(noisy, clearer) > 0.005
 
@@ -142,7 +121,7 @@ def test_frames_are_seen_forming(
     page.get_by_text("nothing was changed").first.wait_for()
     until(page, lambda: len(boards(page)) == 8)
     page.wait_for_timeout(800)
-    cancelled = pixels(page, artifacts / "forming_3_cancelled.png")
+    cancelled = kept_pixels(page, artifacts / "forming_3_cancelled.png")
     assert session_of(workspace).snapshot() is memory
     assert boards(page) == old
     # The eye is back to within a fraction of a pixel, which shows along sharp edges only.
@@ -154,7 +133,7 @@ def test_frames_are_seen_forming(
     until(page, lambda: len(session_of(workspace).snapshot().steps) == 3)
     until(page, lambda: len(boards(page)) == 8)
     page.wait_for_timeout(800)
-    pixels(page, artifacts / "forming_4_finished.png")
+    kept_pixels(page, artifacts / "forming_4_finished.png")
     finished = boards(page)
     for name, place in forming.items():
         np.testing.assert_allclose(finished[name], place, atol=1e-6)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Page
+from walking import canvas, until
 
 from viewer.app import App, ViewerConfig
 from viewer.workspace import Workspace
@@ -37,14 +35,6 @@ def opened(app: App, page: Page) -> Workspace:
     return workspace
 
 
-def until(page: Page, condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Let the browser run until ``condition()``; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        page.wait_for_timeout(50)
-
-
 def chunks(page: Page) -> list[str]:
     """The surfels that the browser has."""
     names = page.evaluate("() => Object.keys(window.__viserSceneTree?.getState() ?? {})")
@@ -62,12 +52,6 @@ def background(page: Page) -> dict[str, object] | None:
                 ? { color: size(colorMap), depth: size(depthMap) } : null;
         }"""
     )
-
-
-def canvas(page: Page) -> np.ndarray:
-    """The window's pixels (H, W, 3), left of the panel."""
-    shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"), np.int16)
-    return shot[:, : shot.shape[1] // 2]
 
 
 def differ(a: np.ndarray, b: np.ndarray) -> float:

@@ -26,6 +26,7 @@ from viewer.heatmap import (
 )
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
+from vmem.query import PUBLISHED, WEIGHTINGS, Query
 from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import visible_votes
 from vmem.retrieval import Retrieval
@@ -382,3 +383,31 @@ def test_colours_of_other_surfels_are_refused(color):
     buffers = SurfelBuffers(index, np.ones((1, 2), np.float32), np.ones((1, 2), np.float32))
     with pytest.raises(ValueError, match="surfel 3 was drawn"):
         paint_view(buffers, color)
+
+
+@pytest.mark.parametrize("weighting", [None, *WEIGHTINGS])
+def test_weights_are_painted_as_they_were_counted(walk: MemorySnapshot, weighting) -> None:
+    targets = Cameras.stack([walk.views[20].camera])
+    retrieval = walk.ask(targets, Query(4, weighting=weighting))
+    painted = paint_surfels("weight", walk, retrieval)
+    assert f"pixel, {weighting or PUBLISHED}, z" in painted.legend
+    drawn = np.flatnonzero(retrieval.surfel_pixels)
+    votes = retrieval.surfel_weight[drawn] / retrieval.surfel_pixels[drawn]
+    brightness = painted.color[drawn].sum(axis=1, dtype=int)
+    if weighting == "pixels":
+        assert len(np.unique(painted.color[drawn], axis=0)) == 1
+    else:
+        assert np.corrcoef(votes, brightness)[0, 1] > 0.9
+    assert (painted.color[drawn].max(axis=1) > 0).all()
+
+
+def test_only_surfels_that_are_asked_are_lit(walk: MemorySnapshot) -> None:
+    retrieval = walk.ask(Cameras.stack([walk.views[20].camera]), Query(4, density=0.5))
+    lit = (paint_surfels("weight", walk, retrieval).color != _dark(walk)).any(axis=1)
+    assert set(np.flatnonzero(lit)) <= set(np.flatnonzero(retrieval.surfel_pixels))
+    assert lit.any()
+
+
+def _dark(memory: MemorySnapshot) -> np.ndarray:
+    """What surfels look like that play no part."""
+    return paint_surfels("weight", memory, None).color

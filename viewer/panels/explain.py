@@ -95,7 +95,7 @@ class ExplainPanel:
         asked = f"{explained.ms:.0f} ms" if explained.ms else "kept with the step"
         health = (
             f"{asked} · {drawn:,} of {len(retrieval.surfel_weight):,} surfels visible, drawn by "
-            f"the {drawn_by} · {len(memory.link_surfel):,} links · {len(memory.views)} views · "
+            f"the {drawn_by} · {len(memory.link_surfel):,} links · {len(memory.views)} view{'s' * (len(memory.views) != 1)} · "
             f"queue {waiting} · {dropped} recolourings dropped"
         )
         lines = [f"<div style='color:#8b919c'>{health}</div>"]
@@ -151,6 +151,11 @@ class ExplainPanel:
 def _readable(warning: str) -> str:
     """HTML of a warning, with names in backticks set as code."""
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(warning))
+
+
+def plural(views: int) -> str:
+    """So many views, in words."""
+    return f"{views} view{'s' * (views != 1)}"
 
 
 def listed(retrieval: Retrieval, rows: str) -> tuple[int, ...]:

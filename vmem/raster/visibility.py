@@ -17,8 +17,16 @@ SURFELS_A_THREAD = 50_000
 """Below this a second thread costs more than it saves."""
 
 
-def visible_votes(surfels: Surfels, buffers: SurfelBuffers, camera: Camera) -> F32:
+def visible_votes(
+    surfels: Surfels,
+    buffers: SurfelBuffers,
+    camera: Camera,
+    by_slant: bool = True,
+    by_depth: bool = True,
+) -> F32:
     """(S,) f32 vote cos / (1 + depth) of every surfel that ``camera`` sees, 0 for the others.
+
+    Without ``by_slant`` or ``by_depth`` that part of a vote is 1.
 
     ``buffers`` is what the camera (at their size) draws of these surfels. A surfel counts as seen
     if its centre is in the frame, it faces the camera, and nothing is drawn clearly before it: so
@@ -37,14 +45,14 @@ def visible_votes(surfels: Surfels, buffers: SurfelBuffers, camera: Camera) -> F
     )
 
     def look(part: int, start: int, stop: int) -> None:
-        _look(votes, start, stop, *given)
+        _look(votes, start, stop, by_slant, by_depth, *given)
 
     run_sliced(look, len(surfels), min(thread_count(), len(surfels) // SURFELS_A_THREAD))
     return votes
 
 
 @njit(cache=True, nogil=True)
-def _look(votes, start, stop, position, normal, drawn, w2c, eye, K):
+def _look(votes, start, stop, by_slant, by_depth, position, normal, drawn, w2c, eye, K):
     h, w = drawn.shape
     reach = np.float32(1 + DEPTH_TOLERANCE)
     for s in range(start, stop):
@@ -62,4 +70,5 @@ def _look(votes, start, stop, position, normal, drawn, w2c, eye, K):
             continue
         if depth <= drawn[int(row), int(column)] * reach:
             length = np.sqrt(to_x * to_x + to_y * to_y + to_z * to_z)
-            votes[s] = facing / max(length, np.float32(1e-12)) / (1 + depth)
+            vote = facing / max(length, np.float32(1e-12)) if by_slant else np.float32(1)
+            votes[s] = vote / (1 + depth) if by_depth else vote
