@@ -247,7 +247,7 @@ def test_a_surfel_is_asked_in_every_view(panel: MemoryPanel, walk: MemorySnapsho
     seen_by = sorted(
         {int(v) for s, v in zip(walk.link_surfel, walk.link_view, strict=True) if s == 7}
     )
-    assert panel._surfel._words.content.endswith(", ".join(map(str, seen_by)))
+    assert panel._surfel._words.content.endswith(f": {spans(seen_by)}")
     html = panel._surfel._views.content
     assert [int(view) for view in re.findall(r'data-vmem="stand:(\d+)"', html)] == seen_by
     places = re.findall(r"circle at ([\d.]+)% ([\d.]+)%", html)
