@@ -99,7 +99,7 @@ def print_figures(failing: Session, cured: Session) -> None:
     """The tables of the document."""
     print("| step | strategy | views used | seen by them | only by others | nothing | off by |")
     print("|---|---|---|---|---|---|---|")
-    for step in range(24, 31):
+    for step in (25, 26, 27, 30):
         for session in (failing, cured):
             memory = session.snapshot()
             print(_row(memory, step, f"{step} | {memory.retrievals[step].strategy}"))  # pyright: ignore
@@ -207,8 +207,12 @@ def debug(page: Page, app: App, workspace: Workspace, cured: Session) -> None:
     page.wait_for_timeout(2500)
     save(IMAGES / "debug_step.png", taken(page))
 
+    page.mouse.move(*FACADE)
+    press(page, workspace, "o", 1000)
     # So tall that the whole tab is on the page.
     page.set_viewport_size({"width": 1440, "height": 3000})
+    page.wait_for_timeout(2500)
+    save(IMAGES / "debug_surfel.png", part(page, "Ask a surfel", "Strategies side by side"))
     press(page, workspace, "m", 2500)
     failing_matrix = part(page, "Timeline", "Ask a surfel")
     box = page.locator('[data-vmem="matrix"]').bounding_box()
@@ -216,20 +220,13 @@ def debug(page: Page, app: App, workspace: Workspace, cured: Session) -> None:
     row, views = (BROKEN + 0.5) / (len(WALK) + 1), len(cured.snapshot().views)
     page.mouse.click(box["x"] + 0.5 * box["width"] / views, box["y"] + row * box["height"])
     page.wait_for_timeout(1000)
-    press(page, workspace, "i", 1500)
+    press(page, workspace, "i", 4000)
     save(IMAGES / "debug_pin.png", part(page, "Explain (, .)", "What if"))
     press(page, workspace, "u", 500)
     press(page, workspace, "b", 4000)
     both = part(page, "Strategies side by side", "Export this explanation (Y)")
     save(IMAGES / "debug_strategies.png", both)
 
-    page.set_viewport_size({"width": 1440, "height": 900})
-    page.wait_for_timeout(1500)
-    page.mouse.move(*FACADE)
-    press(page, workspace, "o", 1000)
-    page.set_viewport_size({"width": 1440, "height": 3000})
-    page.wait_for_timeout(2000)
-    save(IMAGES / "debug_surfel.png", part(page, "Ask a surfel", "Strategies side by side"))
     workspace.session = cured
     client.post(client.show_session)
     page.wait_for_timeout(3000)

@@ -27,6 +27,7 @@ from desk import (
 from walking import changed, pixels
 
 from viewer.heatmap import MODES, owner_colors, paint_surfels
+from viewer.panels.surfel import spans
 from viewer.target_eye import LAYERS, paint_layer
 from vmem.export import export
 
@@ -235,7 +236,7 @@ def test_a_clicked_surfel_names_itself_and_its_pixels(desk: Desk) -> None:
         made = next(i for i, end in enumerate(memory.steps) if expected < end.n_surfels)
         assert f"Made in step {made}, {LAST - made} step" in told
         views = sorted(memory.link_view[memory.link_surfel == expected].tolist())
-        assert told.endswith(": " + ", ".join(map(str, views)))
+        assert told.endswith(f": {spans(views)}")
 
         marks = desk.page.locator("[data-vmem^='stand:']")
         desk.until(lambda marks=marks, views=views: marks.count() == len(views))

@@ -14,6 +14,7 @@ from browsers import Browser, pose
 from standins import until
 
 from viewer.heatmap import MODES
+from viewer.panels.surfel import spans
 from viewer.workspace import Source, Workspace
 
 
@@ -151,7 +152,7 @@ def test_a_clicked_surfel_says_who_saw_it(browser: Browser) -> None:
     surfel = int(asked.content.partition("**Surfel ")[2].partition("**")[0])
     np.testing.assert_allclose(memory.surfels.position[surfel], (0, 0, 3), atol=0.1)
     views = sorted(set(memory.link_view[memory.link_surfel == surfel].tolist()))
-    assert asked.content.endswith(f": {', '.join(map(str, views))}")
+    assert asked.content.endswith(f": {spans(views)}")
 
 
 def test_a_click_into_nothing_is_no_answer(browser: Browser) -> None:

@@ -20,6 +20,7 @@ from viewer.inquiries import BothMade, StrategyAnswer, StrategyAnswers
 from viewer.panels.explain import GHOST, listed
 from viewer.panels.memory import MemoryPanel
 from viewer.panels.strategies import difference_picture, mean_difference
+from viewer.panels.surfel import spans
 from viewer.panels.target import GAP, SIDE, beside
 from viewer.panels.timeline import cell_text
 from viewer.pictures import data_url
@@ -246,7 +247,7 @@ def test_a_surfel_is_asked_in_every_view(panel: MemoryPanel, walk: MemorySnapsho
     seen_by = sorted(
         {int(v) for s, v in zip(walk.link_surfel, walk.link_view, strict=True) if s == 7}
     )
-    assert panel._surfel._words.content.endswith(", ".join(map(str, seen_by)))
+    assert panel._surfel._words.content.endswith(f": {spans(seen_by)}")
     html = panel._surfel._views.content
     assert [int(view) for view in re.findall(r'data-vmem="stand:(\d+)"', html)] == seen_by
     places = re.findall(r"circle at ([\d.]+)% ([\d.]+)%", html)
@@ -336,3 +337,16 @@ def test_a_picture_in_html_is_the_picture() -> None:
     assert head == "data:image/png;base64"
     with Image.open(io.BytesIO(base64.b64decode(body))) as image:
         np.testing.assert_array_equal(np.asarray(image), rgb)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([], ""),
+        ([4], "4"),
+        ([4, 5, 9], "4, 5, 9"),
+        ([0, 1, 2, 7, 9, 10, 11, 12], "0 to 2, 7, 9 to 12"),
+    ],
+)
+def test_many_views_are_told_in_few_words(numbers: list[int], told: str) -> None:
+    assert spans(numbers) == told

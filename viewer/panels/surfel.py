@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import viser
@@ -61,7 +62,7 @@ def surfel_text(found: SurfelAccount) -> str:
     def vector(values) -> str:
         return ", ".join(f"{value:.2f}" for value in values)
 
-    views = ", ".join(str(sighting.view) for sighting in found.sightings)
+    views = spans([sighting.view for sighting in found.sightings])
     many = "s" if len(found.sightings) != 1 else ""
     return (
         f"**Surfel {found.surfel}** at ({vector(found.position)}), normal "
@@ -69,3 +70,15 @@ def surfel_text(found: SurfelAccount) -> str:
         f"{found.step}, {found.age} step{'s' * (found.age != 1)} ago. "
         f"Seen by {len(found.sightings)} view{many}: {views}"
     )
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Ascending numbers, three or more in a row as "a to b"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    told = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(told)
