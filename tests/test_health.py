@@ -95,6 +95,10 @@ def test_near_duplicates_while_others_know_more(walk):
     same = chosen(retrieval, (0, 1, 2, 3))
     text = only(warnings(walk, same))
     assert text.startswith("All 4 chosen views stand in the same place")
+    assert "more views (K)" in text
+    newest = replace(same, query=replace(same.query, strategy="temporal"))
+    # More of the newest views would stand there too.
+    assert "more views (K)" not in only(warnings(walk, newest))
     assert "Both chosen" in only(warnings(walk, chosen(retrieval, same.order[:2])))
     assert warnings(walk, chosen(retrieval, same.order[:1])) == ()
     assert warnings(walk, retrieval) == ()

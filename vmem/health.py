@@ -147,8 +147,11 @@ def _same_place(memory: MemorySnapshot, retrieval: Retrieval, shares: PictureSha
     if pose_distance(poses[:, None], poses[None]).max() >= SAME_PLACE:
         return ""
     views = "Both chosen views" if len(order) == 2 else f"All {len(order)} chosen views"
+    # What spreads the choice of these two does nothing for the others.
+    spreads = retrieval.strategy in ("votes", "coverage")
+    cure = ", more views (K) or a larger suppression radius" if spreads else ""
     return (
         f"{views} stand in the same place and show the same, while other views saw "
         f"{percent(shares.known)} of the picture that these did not. Choose the strategy "
-        "`coverage`, more views (K) or a larger suppression radius, or pin a view from elsewhere."
+        f"`coverage`{cure}, or pin a view from elsewhere."
     )
