@@ -581,7 +581,8 @@ def test_the_viewer_opens_photos_at_the_models_size(tmp_path):
         assert ended.wait(60)
         assert workspace.session is not None
         assert workspace.session.camera.hw == (SIZE, SIZE)
-        assert workspace.context_views == 4  # of the 12 asked for, beside 4 targets in 8 slots
+        # Of the 12 asked for, beside 4 targets in 8 slots.
+        assert workspace.query(workspace.session.snapshot()).k == 4
     finally:
         workspace.close()
 
