@@ -9,6 +9,9 @@ is banned or comes back (``ban``) and another K (``k``), each by a real move of 
 - ``ack``: from when Python heard until the page has the colours and has said so (see viewer.link)
 - ``all``: from the page's event until then
 
+and, of a page that is never at rest, how many recolourings a second it gets while the pointer runs
+over the rows, ten a second (``sweep``): the latest wins, the others are dropped.
+
 A page that draws slowly hears late and answers late: measure on a machine that does nothing else.
 """
 
@@ -31,10 +34,13 @@ from vmem.session import Session
 
 SIZES = {"50k": 50_000, "200k": 200_000}
 VIEWS = 500
-SAMPLES = 30
+SAMPLES = 24
 WARM_UP = 4
-REST = 0.45
-"""Seconds between samples: what one sets off is over when the next begins."""
+REST = 1.0
+"""Seconds between samples: the frames that one sets off (viser draws for 0.25 s after each message)
+are over when the next begins."""
+SWEEP, SWEEP_STEP = 3.0, 0.1
+"""Seconds that the pointer runs over the rows, and that it takes for each."""
 PATIENCE = 10.0
 """Seconds that a sample may take."""
 CHROMIUM = Path(os.environ.get("VMEM_CHROMIUM", "/usr/bin/chromium"))
@@ -62,6 +68,8 @@ def run() -> Iterator[dict[str, object]]:
             context = chromium.new_context(viewport={"width": 1280, "height": 720})
             try:
                 bench = _Bench(app, context.new_page(), session)
+                rate = bench.sweep()
+                yield metric("pointer", f"pointer.{size}.sweep", rate, "1/s", "higher")
                 for what, samples in bench.measured():
                     yield from _rows(f"pointer.{size}.{what}", samples)
             finally:
@@ -98,16 +106,30 @@ class _Bench:
         self._watched = _Watched(self._client)
         self._wait(3)
 
+    @property
+    def _rows(self) -> Any:
+        return self._page.locator("[data-vmem^='row:']")
+
+    def _point(self, i: int) -> None:
+        """At one of the first rows."""
+        box = self._rows.nth(i % 6).bounding_box()
+        self._page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2)
+
+    def sweep(self) -> float:
+        """Recolourings a second while the pointer runs over the rows."""
+        before, end, i = self._watched.recolorings, time.monotonic() + SWEEP, 0
+        while time.monotonic() < end:
+            self._point(i)
+            self._wait(SWEEP_STEP)
+            i += 1
+        rate = (self._watched.recolorings - before) / SWEEP
+        self._wait(2 * REST)
+        return rate
+
     def measured(self) -> Iterator[tuple[str, np.ndarray]]:
         """What is done, and samples (SAMPLES, 3) of it, ms."""
         page, client, inspector = self._page, self._client, self._client.inspector
-        rows = page.locator("[data-vmem^='row:']")
-
-        def point(i: int) -> None:
-            box = rows.nth(i % 6).bounding_box()
-            page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2)
-
-        yield "row", self._samples(point)
+        yield "row", self._samples(self._point)
         page.mouse.move(300, 500)
         self._settings.mode = "fly"
         client.post(inspector.set_heat, "weight")
@@ -166,7 +188,7 @@ class _Watched:
 
     def __init__(self, client: Client) -> None:
         self.heard = self.sent = self.answered = 0.0
-        self.mark = 0
+        self.mark = self.recolorings = 0
         link: Any = client.display._link
         link._answered = self._around(link._answered, after=self._has_answered)
         link.mark = self._around(link.mark, after=self._has_sent)
@@ -200,6 +222,7 @@ class _Watched:
             self.heard = self.heard or time.time()
 
     def _has_sent(self) -> None:
+        self.recolorings += 1
         if self.heard and not self.sent:
             self.mark, self.sent = self._link._last_mark, time.time()
 
