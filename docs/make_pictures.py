@@ -63,8 +63,6 @@ def _take(page: Page, workspace: Workspace) -> None:
     page.get_by_role("tab", name="Memory").click()
     for _ in range(2):
         _press(page, workspace, "h")
-    page.get_by_text("Compare").first.click()
-    page.wait_for_timeout(1500)
     page.screenshot(path=IMAGES / "memory.png")
 
 
