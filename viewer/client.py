@@ -14,7 +14,7 @@ import viser
 
 from viewer.actor import Actor
 from viewer.choices import remembered
-from viewer.controls import ACTIONS, KEYMAPS, SWALLOWED
+from viewer.controls import ACTIONS, ANSWERED_IN_MEMORY, KEYMAPS, SWALLOWED
 from viewer.display import Display
 from viewer.ghost import FLY_RATE, Ghost
 from viewer.inquiries import BothMade, Download, StrategyAnswers
@@ -257,6 +257,8 @@ class Client(Actor):
         elif word is not None:
             self._last_tick = time.perf_counter() - FRAME_TIME
         elif action is not None:
+            if action in ANSWERED_IN_MEMORY:
+                self.display.memory.come_forward()
             attrgetter(action)(self)()
 
     def _answer_click(self, event: viser.SceneClickEvent) -> None:

@@ -55,6 +55,18 @@ ACTIONS: Mapping[tuple[str, bool], str] = {
 }
 """(key code, shift) -> action of the client."""
 
+ANSWERED_IN_MEMORY = frozenset(
+    {
+        "inspector.earlier",
+        "inspector.later",
+        "inspector.play_steps",
+        "inspector.ask_under_pointer",
+        "inspector.compare_strategies",
+        "make_both",
+    }
+)
+"""Actions whose answer stands in the Memory tab: their keys open it."""
+
 SWALLOWED = frozenset(PAPER) | {code for code, _ in ACTIONS}
 """Keys that belong to us: viser's own camera keys must not see them."""
 

@@ -12,6 +12,7 @@ from viewer.heatmap import LIVE_MODES, paint_surfels, paint_view
 from viewer.link import Link
 from viewer.notes import Notes
 from viewer.panels.history import HistoryPanel
+from viewer.panels.memory import TAB as MEMORY_TAB
 from viewer.panels.memory import MemoryPanel
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
@@ -69,7 +70,7 @@ class Display:
         tabs = handle.gui.add_tab_group()
         with tabs.add_tab("Walk"):
             self.walk = WalkPanel(client, handle.gui)
-        with tabs.add_tab("Memory"):
+        with tabs.add_tab(MEMORY_TAB):
             self.memory = MemoryPanel(client, handle.gui)
         with tabs.add_tab("History"):
             self.history = HistoryPanel(client, handle.gui)
@@ -204,9 +205,9 @@ class Display:
         """What a surfel says of itself, with lines to the views that saw it."""
         found = self.memory.show_surfel(self.scene.memory, surfel)
         if found is None:
-            self.scene.show_asked(None, ())
+            self.scene.show_asked(None)
         else:
-            self.scene.show_asked(found.position, [seen.view for seen in found.sightings])
+            self.scene.show_asked(found)
 
     def show_target(self) -> None:
         """Another layer, or another wipe, of the target's eye."""

@@ -173,6 +173,7 @@ class Inspector:
         else:
             at = 0 if direction > 0 else len(rows) - 1
         self.point(rows[at % len(rows)])
+        self._client.display.memory.come_forward(self.pointed)
         self._client.display.table_due()
 
     def stand(self, view: int) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import viser
-from numpy.typing import ArrayLike
 
 from viewer.heatmap import LIVE_MODES, Painted, paint_pointed, paint_provenance, paint_surfels
 from viewer.standing import AMBER, SKY, Billboards, Frustums, pose_wxyz
@@ -19,11 +18,14 @@ from viewer.stream import SurfelStream
 from viewer.surfel_cloud import SurfelCloud
 from viewer.target_eye import paint_layer, wipe
 from vmem.cameras import Camera
+from vmem.explanation import SurfelAccount
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import Retrieval
 from vmem.views import U8, View
 
 GHOST_SCALE = 0.045
+BEAD = 0.7
+"""Radius of the bead on the surfel that is asked, in radii of the surfel."""
 SCREEN_DISTANCE = 0.1
 """Scene units from a camera to the screen that shows its frame to an eye at its place."""
 
@@ -77,6 +79,7 @@ class SceneView:
         self._rays: viser.LineSegmentsHandle | None = None
         self._pointed: viser.LineSegmentsHandle | None = None
         self._asked: viser.LineSegmentsHandle | None = None
+        self._bead: viser.IcosphereHandle | None = None
         self._screen: viser.ImageHandle | None = None
         self._immersed = False
         self._forming: tuple[Camera, U8] | None = None
@@ -167,11 +170,24 @@ class SceneView:
         ends = [] if pointed is None else [self._shown.views[pointed].camera.position]
         self._pointed = self._show_lines("/pointed", self._pointed, target.position, ends, SKY, 4.0)
 
-    def show_asked(self, position: ArrayLike | None, views: Sequence[int]) -> None:
-        """Lines from a surfel at ``position`` (3,) to the views that saw it; None: no lines."""
-        start = np.zeros(3) if position is None else np.asarray(position)
-        ends = [self._shown.views[view].camera.position for view in views]
+    def show_asked(self, surfel: SurfelAccount | None) -> None:
+        """A bead on a surfel, and lines to the views that saw it; None: neither."""
+        sightings = () if surfel is None else surfel.sightings
+        start = np.zeros(3) if surfel is None else np.array(surfel.position)
+        ends = [self._shown.views[seen.view].camera.position for seen in sightings]
         self._asked = self._show_lines("/asked", self._asked, start, ends, SKY, 1.5)
+        if self._bead is not None:
+            self._bead.remove()
+        self._bead = surfel and self._scene.add_icosphere(
+            "/asked_surfel",
+            BEAD * surfel.radius,
+            SKY,
+            subdivisions=2,
+            cast_shadow=False,
+            receive_shadow=False,
+            position=surfel.position,
+            visible=not self._immersed,
+        )
 
     def _show_lines(
         self,
@@ -256,7 +272,7 @@ class SceneView:
 
     def _show_aids(self) -> None:
         self._frustums.visible = self.options.frustums and not self._immersed
-        for aid in (self._ghost, self._path, self._rays, self._pointed, self._asked):
+        for aid in (self._ghost, self._path, self._rays, self._pointed, self._asked, self._bead):
             if aid is not None:
                 aid.visible = not self._immersed
         self.show_billboards()

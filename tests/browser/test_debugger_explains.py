@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from desk import (
     AMBER,
+    BLANK,
     INVENTED,
     LAST,
     QUIET_ROW,
@@ -24,10 +25,12 @@ from desk import (
     spots,
     surfel_under,
 )
+from playwright.sync_api import expect
 from walking import changed, pixels
 
 from viewer.heatmap import MODES, owner_colors, paint_surfels
 from viewer.panels.surfel import spans
+from viewer.scene import BEAD
 from viewer.target_eye import LAYERS, paint_layer
 from vmem.export import export
 
@@ -253,3 +256,36 @@ def test_a_clicked_surfel_names_itself_and_its_pixels(desk: Desk) -> None:
         ends = [memory.views[view].camera.position for view in views]
         desk.until(lambda ends=ends: np.allclose(desk.lines("/asked")[:, 1], ends, atol=1e-3))
         assert np.allclose(desk.lines("/asked")[:, 0], surfels.position[expected], atol=1e-5)
+
+
+def test_an_answer_comes_into_sight_whichever_tab_was_open(desk: Desk) -> None:
+    tab = {name: desk.page.get_by_role("tab", name=name, exact=True) for name in ("Walk", "Memory")}
+    tab["Walk"].click()
+    expected = surfel_under(desk, 330, 330)
+    desk.page.mouse.move(330, 330)
+    desk.press("o")
+    words = desk.page.get_by_text(f"Surfel {expected}", exact=True)
+    expect(words).to_be_in_viewport(ratio=1)
+    expect(tab["Memory"]).to_have_attribute("aria-selected", "true")
+    bead = float(desk.part("/asked_surfel", "radius"))
+    assert bead == pytest.approx(BEAD * desk.memory.surfels.radius[expected])
+    desk.page.mouse.move(*BLANK)
+    x, y = desk.project(desk.memory.surfels.position[expected][None])[0].round().astype(int)
+    desk.until(lambda: near(desk.canvas()[y - 3 : y + 4, x - 3 : x + 4], SKY, 60).any())
+
+    desk.press("j")
+    desk.until(lambda: desk.inspector.pointed is not None)
+    row = desk.page.locator(f"tr[data-vmem='row:{desk.inspector.pointed}']")
+    expect(row).to_be_in_viewport(ratio=1)
+    expect(words).not_to_be_in_viewport()
+
+    tab["Walk"].click()
+    expect(row).not_to_be_visible()
+    desk.press("m")
+    expect(desk.says("share of the visible votes that the chosen")).to_be_in_viewport(ratio=1)
+    tab["Walk"].click()
+    other = surfel_under(desk, 250, 250)
+    desk.page.mouse.click(250, 250)
+    desk.until(lambda: desk.inspector.asked == other)
+    desk.until(lambda: np.allclose(desk.lines("/asked")[:, 0], desk.memory.surfels.position[other]))
+    expect(tab["Walk"]).to_have_attribute("aria-selected", "true")

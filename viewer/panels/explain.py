@@ -12,6 +12,7 @@ import viser
 
 from viewer.heatmap import owner_colors
 from viewer.pointing import mark
+from viewer.reveal import answering
 from viewer.thumbnails import Thumbnails
 from viewer.workspace import ROWS
 from vmem.explanation import best_left_out, plain_reason, summary
@@ -142,10 +143,16 @@ class ExplainPanel:
         )
         return (
             f"<tr class='vmem-row{' pointed' if pointed else ''}' {mark(f'row:{view}')} "
+            f"{answering(row_answer(view))} "
             f"style='color:{'#ffb02e' if chosen else '#8b919c'}'>{body}"
             f"<td style='{CELL}' title='{plain}'>{reason}</td>"
             f"<td style='{CELL};white-space:nowrap'>{wishes}</td></tr>"
         )
+
+
+def row_answer(view: int) -> str:
+    """What `reveal` knows a view's row by."""
+    return f"view {view}"
 
 
 def _readable(warning: str) -> str:

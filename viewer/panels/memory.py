@@ -10,12 +10,13 @@ import viser
 
 from viewer.heatmap import MODES, Painted
 from viewer.inquiries import BothMade, StrategyAnswers
-from viewer.panels.explain import ExplainPanel
+from viewer.panels.explain import ExplainPanel, row_answer
 from viewer.panels.strategies import StrategiesPanel
 from viewer.panels.surfel import SurfelPanel
 from viewer.panels.target import TargetPanel
 from viewer.panels.timeline import TimelinePanel
 from viewer.panels.what_if import WhatIfPanel
+from viewer.reveal import reveal
 from viewer.target_eye import LayerPicture
 from viewer.thumbnails import Thumbnails
 from vmem.explanation import SurfelAccount
@@ -27,12 +28,17 @@ if TYPE_CHECKING:
     from viewer.explained import Explained
 
 
+TAB = "Memory"
+"""The tab's name."""
+
+
 class MemoryPanel:
     """What is explained on top; below, in folders, what can be asked further."""
 
     def __init__(self, client: Client, gui: viser.GuiApi) -> None:
         inspector, settings = client.inspector, client.workspace.settings
         self._client = client
+        self._gui = gui
         self._thumbnails = Thumbnails(gui)
         self._explain = ExplainPanel(client, gui, self._thumbnails)
         self._target = TargetPanel(client, gui)
@@ -106,6 +112,10 @@ class MemoryPanel:
             self._bar.visible = visible
         if painted.bar is not None:
             self._bar.image = painted.bar.repeat(8, axis=0)
+
+    def come_forward(self, view: int | None = None) -> None:
+        """Open this tab: what was asked is answered here, perhaps in a view's row."""
+        reveal(self._gui, None if view is None else row_answer(view), TAB)
 
     def show_surfel(self, memory: MemorySnapshot, surfel: int | None) -> SurfelAccount | None:
         """See SurfelPanel.show."""

@@ -13,6 +13,7 @@ from viewer.heatmap import BACKGROUND, INFERNO, colormap
 from viewer.inquiries import BothMade, StrategyAnswer, StrategyAnswers
 from viewer.panels.explain import CELL, MARGIN
 from viewer.pointing import mark
+from viewer.reveal import answering, reveal
 from viewer.standing import thumbnail
 from viewer.thumbnails import Thumbnails
 from vmem.query import DEFAULT_STRATEGY
@@ -26,6 +27,8 @@ PICTURE = 30
 FRAME = 150
 """Longer side of each frame in the comparison of two strategies, in pixels."""
 GAP = 3
+STRATEGIES_ANSWER, BOTH_ANSWER = "strategies", "both strategies"
+"""What `reveal` knows the two answers by."""
 DIFFERENCE_FULL = 64
 """Levels of difference from which on its colour is brightest."""
 
@@ -34,6 +37,7 @@ class StrategiesPanel:
     """Compares all strategies' choices, and the frames that two of them lead to."""
 
     def __init__(self, client: Client, gui: viser.GuiApi, thumbnails: Thumbnails) -> None:
+        self._gui = gui
         self._thumbnails = thumbnails
         inspector = client.inspector
         compare = gui.add_button("Compare strategies (M)", color="gray", icon=viser.Icon.COLUMNS)
@@ -53,6 +57,7 @@ class StrategiesPanel:
         blank = np.full((8, 8, 3), BACKGROUND, np.uint8)
         self._frames = gui.add_image(blank, format="png", visible=False)
         self._words = gui.add_markdown("")
+        self._end = gui.add_html("")
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -69,9 +74,11 @@ class StrategiesPanel:
         if known:
             legend += " · truly: share of the target's true surface that they saw"
         self._answers.content = (
-            f"<div style='font-size:11px;{MARGIN}'><table style='width:100%'>"
-            f"<tr>{head}</tr>{body}</table><div style='color:#8b919c'>{legend}</div></div>"
+            f"<div {answering(STRATEGIES_ANSWER)}><div style='font-size:11px;{MARGIN}'>"
+            f"<table style='width:100%'><tr>{head}</tr>{body}</table>"
+            f"<div style='color:#8b919c'>{legend}</div></div></div>"
         )
+        reveal(self._gui, STRATEGIES_ANSWER)
 
     def _row(self, answer: StrategyAnswer) -> str:
         retrieval = answer.retrieval
@@ -100,6 +107,8 @@ class StrategiesPanel:
             f"{mean_difference(pairs):.1f} levels. Both are branches (History); the walk stands "
             f"on {a}'s."
         )
+        self._end.content = f"<div {answering(BOTH_ANSWER)}></div>"
+        reveal(self._gui, BOTH_ANSWER)
 
 
 def mean_difference(pairs: list[tuple[U8, U8]]) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import viser
 
 from viewer.pointing import mark
+from viewer.reveal import answering, reveal
 from viewer.thumbnails import Thumbnails
 from vmem.explanation import Sighting, SurfelAccount, account
 from vmem.memory import MemorySnapshot
@@ -24,6 +25,7 @@ class SurfelPanel:
     """What a surfel says of itself."""
 
     def __init__(self, client: Client, gui: viser.GuiApi, thumbnails: Thumbnails) -> None:
+        self._gui = gui
         self._thumbnails = thumbnails
         self._words = gui.add_markdown(ASK)
         self._views = gui.add_html("")
@@ -37,8 +39,10 @@ class SurfelPanel:
         self._words.content = surfel_text(found)
         pictures = "".join(self._picture(memory, sighting) for sighting in found.sightings)
         self._views.content = (
-            f"<div style='max-height:300px;overflow-y:auto;line-height:0'>{pictures}</div>"
+            f"<div {answering(f'surfel {surfel}')}><div style='max-height:300px;overflow-y:auto;"
+            f"line-height:0'>{pictures}</div></div>"
         )
+        reveal(self._gui, f"surfel {surfel}")
         return found
 
     def _picture(self, memory: MemorySnapshot, sighting: Sighting) -> str:
