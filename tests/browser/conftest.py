@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import viser
 from desk import WAY, Desk
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from walking import open_walk, steps
 
 from viewer.app import App, ViewerConfig
@@ -26,6 +26,7 @@ CHROMIUM_ARGUMENTS = [
     "--enable-unsafe-swiftshader",
 ]
 PAGE_TIMEOUT_MS = 30_000
+expect.set_options(timeout=PAGE_TIMEOUT_MS)
 
 
 @pytest.fixture(scope="session")
