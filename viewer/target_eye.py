@@ -52,7 +52,7 @@ class _Seen:
 
 def _scene(seen: _Seen) -> LayerPicture:
     image = paint_view(seen.buffers, seen.scene_color)
-    return LayerPicture(image, "surfels in the colours of the scene, darker at a slant")
+    return LayerPicture(image, "surfels as chosen under Colour, darker at a slant")
 
 
 def _index(seen: _Seen) -> LayerPicture:
