@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from conftest import Pack
+from packs import Pack
 
 from vmem.geometry.cut3r.config import Cut3rConfig
 from vmem.geometry.cut3r.network import Cut3r

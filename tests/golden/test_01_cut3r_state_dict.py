@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import golden_folder
+from packs import golden_folder
 
 from vmem.geometry.cut3r.config import Cut3rConfig
 from vmem.geometry.cut3r.network import Cut3r

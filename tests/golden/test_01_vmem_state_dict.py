@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import golden_folder
+from packs import golden_folder
 
 from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
 

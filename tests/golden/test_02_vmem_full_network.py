@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import golden_folder
+from packs import golden_folder
 from procedural import built, in_a_child, memory
 
 PREFIX = "02_vmem_full"
@@ -23,7 +23,7 @@ MEMORY_NEEDED = 8 * 2**30
 def main(manifest_path: Path) -> None:
     """The child: print, as JSON, the largest difference of each case."""
     import torch
-    from conftest import load_pack
+    from packs import load_pack
 
     from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
 

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from conftest import golden_folder, load_pack
+from packs import golden_folder, load_pack
 
 from vmem.generation.diffusion.conditioning import condition
 from vmem.generation.diffusion.guidance import GuidedDenoiser, Guider, guidance_scale

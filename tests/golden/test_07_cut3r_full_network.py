@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import golden_folder
+from packs import golden_folder
 from procedural import built, in_a_child, memory
 
 PREFIX = "07_cut3r_full"
@@ -29,8 +29,8 @@ def main(manifest_path: Path) -> None:
     import resource
 
     import torch
-    from conftest import load_pack
     from cut3r_packs import published, run
+    from packs import load_pack
 
     from vmem.geometry.cut3r.config import Cut3rConfig
     from vmem.geometry.cut3r.network import Cut3r

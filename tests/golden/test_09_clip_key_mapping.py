@@ -7,7 +7,7 @@ import re
 
 import pytest
 import torch
-from conftest import golden_folder
+from packs import golden_folder
 
 from vmem.generation.diffusion.codec_weights import (
     CLIP_CONFIG,

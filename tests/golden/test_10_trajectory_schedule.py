@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import golden_folder
+from packs import golden_folder
 
 from vmem.reference.schedule import frames_returned, plan_steps
 

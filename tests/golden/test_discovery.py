@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import golden_folder
+from packs import golden_folder
 
 MODULES = {
     "05_context": "test_05_context_traj.py",
