@@ -118,11 +118,13 @@ def _extent(centre, reach, depth_low, depth_high):
 def _merge(keys, row0, row1, index, farthest):
     """Rows [row0, row1): the largest key of all buffers into all of them, its surfel into index
     (H, W), and the least inverse depth of each tile into ``farthest``, unless that is empty."""
+    # No rows are assigned whole: to compile that, with its error messages, takes numba 7 s.
     _h, w = index.shape
     parts = keys.shape[0]
     if farthest.size:
         for tile in range(row0 // TILE, (row1 + TILE - 1) // TILE):
-            farthest[tile] = np.inf
+            for tile_column in range(farthest.shape[1]):
+                farthest[tile, tile_column] = np.inf
     for row in range(row0, row1):
         if parts == 2:
             for column in range(w):
@@ -136,7 +138,8 @@ def _merge(keys, row0, row1, index, farthest):
                 index[row, column] = np.int32(np.uint32(~keys[0, row, column]))
             continue
         for part in range(1, parts):
-            keys[part, row] = keys[0, row]
+            for column in range(w):
+                keys[part, row, column] = keys[0, row, column]
         for column in range(w):
             inverse = np.uint32(keys[0, row, column] >> np.uint64(32)).view(np.float32)
             tile_row, tile_column = row // TILE, column // TILE
