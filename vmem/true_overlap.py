@@ -28,7 +28,8 @@ class TrueOverlap:
 
     def __init__(self, world: World) -> None:
         def draw(c2w: bytes, K: bytes, hw: tuple[int, int], side: int) -> Look:
-            pose, intrinsics = (np.frombuffer(part).reshape(1, -1) for part in (c2w, K))
+            # Copied: arrays that cannot be written to are another type, and compile all anew.
+            pose, intrinsics = (np.frombuffer(part).copy() for part in (c2w, K))
             cameras = Cameras(pose.reshape(1, 4, 4), intrinsics.reshape(1, 3, 3), hw)
             return looks(world, cameras, side)[0]
 
