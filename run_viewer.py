@@ -6,7 +6,7 @@ import sys
 
 import tyro
 
-from viewer.app import ViewerConfig, run
+from viewer.server.app import ViewerConfig, run
 from vmem.errors import VMemError
 
 

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._scenes import NOTHING, house, stroll
-from viewer.heatmap import paint_view
-from vmem.cameras import Camera, Cameras
-from vmem.history import History
-from vmem.memory import StepRecord, ViewMemory
+from viewer.paint.surfel_colors import paint_view
+from vmem.cameras.cameras import Camera, Cameras
+from vmem.memory.view_memory import StepRecord, ViewMemory
 from vmem.raster import Blocks, rasterize
-from vmem.session import Session
-from vmem.surfels import Surfels
-from vmem.views import U8, View
+from vmem.session.history import History
+from vmem.session.session import Session
+from vmem.types.surfels import Surfels
+from vmem.types.views import U8, View
 
 FRAME = (144, 256)
 STEP_VIEWS = 4

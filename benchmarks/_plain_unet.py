@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vmem.generation.diffusion.layers import Attention, ResBlock
-from vmem.generation.diffusion.transformer import MultiviewTransformer
-from vmem.generation.diffusion.unet import MultiviewUNet, time_embedding
+from vmem.generation.diffusion.network.layers import Attention, ResBlock
+from vmem.generation.diffusion.network.transformer import MultiviewTransformer
+from vmem.generation.diffusion.network.unet import MultiviewUNet, time_embedding
 
 
 class PlainNetwork:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vmem.cameras import Camera, Cameras, pixel_rays, rotation_x, rotation_y
-from vmem.geometry.predicted import Predicted
-from vmem.memory import MemorySnapshot, StepRecord, ViewMemory
+from vmem.cameras.cameras import Camera, Cameras, pixel_rays, rotation_x, rotation_y
+from vmem.geometry.alignment.predicted import Predicted
+from vmem.memory.view_memory import MemorySnapshot, StepRecord, ViewMemory
 from vmem.raster import Blocks, rasterize
-from vmem.surfels import Surfels
-from vmem.views import View
+from vmem.types.surfels import Surfels
+from vmem.types.views import View
 
 HW = (288, 512)
 K = np.array([[400.0, 0, 256], [0, 400, 144], [0, 0, 1]])

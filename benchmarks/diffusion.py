@@ -25,17 +25,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks._plain_unet import PlainNetwork
 from benchmarks._scenes import metric
-from vmem.generation.diffusion.codec_weights import VAE_CONFIG, settle
-from vmem.generation.diffusion.codecs import ImageCodec
+from vmem.generation.diffusion.codecs.codecs import ImageCodec
+from vmem.generation.diffusion.codecs.weights import VAE_CONFIG, settle
 from vmem.generation.diffusion.conditioning import Conditioned, condition, default_K_normalized
-from vmem.generation.diffusion.guidance import GuidedDenoiser, Network, guidance_scale
-from vmem.generation.diffusion.layers import CrossAttention
-from vmem.generation.diffusion.operations import count_operations
-from vmem.generation.diffusion.presets import PRESETS, SamplerPreset
-from vmem.generation.diffusion.sampler import noise_stream
-from vmem.generation.diffusion.schedule import sigma_table
-from vmem.generation.diffusion.transformer import MultiviewTransformer
-from vmem.generation.diffusion.unet import MultiviewUNet, Prepared, UNetConfig
+from vmem.generation.diffusion.network.layers import CrossAttention
+from vmem.generation.diffusion.network.operations import count_operations
+from vmem.generation.diffusion.network.transformer import MultiviewTransformer
+from vmem.generation.diffusion.network.unet import MultiviewUNet, Prepared, UNetConfig
+from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, Network, guidance_scale
+from vmem.generation.diffusion.sampling.presets import PRESETS, SamplerPreset
+from vmem.generation.diffusion.sampling.sampler import noise_stream
+from vmem.generation.diffusion.sampling.schedule import sigma_table
 
 FRAMES, CONTEXT = 8, 4
 FULL_HW, TINY_HW = (72, 72), (16, 16)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from benchmarks._scenes import cameras, house, metric
+from vmem.published.grid import HashGridMerge
+from vmem.published.merge import merge_reference
+from vmem.published.render import QueryCamera, render_reference
+from vmem.published.surfels import Disks
 from vmem.raster import Blocks, rasterize
-from vmem.reference.grid import HashGridMerge
-from vmem.reference.merge import merge_reference
-from vmem.reference.render import QueryCamera, render_reference
-from vmem.reference.surfels import Disks
-from vmem.surfels import Surfels
+from vmem.types.surfels import Surfels
 
 MEASURED = 1334
 """Surfels for which the published program's look-up was timed."""

@@ -6,7 +6,8 @@ is banned or comes back (``ban``) and another K (``k``), each by a real move of 
 
 - ``in``: from the page's event until Python hears of it
 - ``server``: from then until the colours are handed to viser
-- ``ack``: from when Python heard until the page has the colours and has said so (see viewer.link)
+- ``ack``: from when Python heard until the page has the colours and has said so (see
+viewer.page.backlog)
 - ``all``: from the page's event until then
 
 and, of a page that is never at rest, how many recolourings a second it gets while the pointer runs
@@ -27,10 +28,10 @@ import numpy as np
 
 from benchmarks._long_walk import long_walk
 from benchmarks._scenes import metric
-from viewer.app import App, ViewerConfig
-from viewer.client import Client
-from viewer.display import _nothing
-from vmem.session import Session
+from viewer.browser.client import Client
+from viewer.browser.display import _nothing
+from viewer.server.app import App, ViewerConfig
+from vmem.session.session import Session
 
 SIZES = {"50k": 50_000, "200k": 200_000}
 VIEWS = 500

@@ -21,12 +21,12 @@ from torch import Tensor
 
 from benchmarks._scenes import metric
 from vmem.generation.diffusion.conditioning import condition
-from vmem.generation.diffusion.guidance import GuidedDenoiser, guidance_scale
-from vmem.generation.diffusion.presets import PRESETS
-from vmem.generation.diffusion.sampler import Denoise, euler, noise_stream
-from vmem.generation.diffusion.schedule import sigmas, spread_sigmas
-from vmem.generation.diffusion.solvers import multistep
-from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
+from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
+from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, guidance_scale
+from vmem.generation.diffusion.sampling.presets import PRESETS
+from vmem.generation.diffusion.sampling.sampler import Denoise, euler, noise_stream
+from vmem.generation.diffusion.sampling.schedule import sigmas, spread_sigmas
+from vmem.generation.diffusion.sampling.solvers import multistep
 
 FEW = (20, 10)
 FINE = 200

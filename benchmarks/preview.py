@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from vmem.cameras import (
+from vmem.cameras.cameras import (
     MOVES,
     Camera,
     Cameras,
@@ -24,9 +24,9 @@ from vmem.cameras import (
     rotation_x,
 )
 from vmem.generation.base import Context
-from vmem.generation.preview import PreviewGenerator
+from vmem.generation.preview.generator import PreviewGenerator
 from vmem.progress import CancelToken, silent
-from vmem.views import U8, Frames, View
+from vmem.types.views import U8, Frames, View
 
 CONTEXT_VIEWS = 4
 TARGETS = 4

@@ -17,10 +17,10 @@ from benchmarks._scenes import (
     milliseconds,
     stroll,
 )
-from vmem.association import AssociationConfig, associate
-from vmem.cameras import Cameras, unproject
-from vmem.links import extended as extended_links
-from vmem.memory import MemorySnapshot
+from vmem.cameras.cameras import Cameras, unproject
+from vmem.memory.association import AssociationConfig, associate
+from vmem.memory.links import extended as extended_links
+from vmem.memory.view_memory import MemorySnapshot
 from vmem.raster import Blocks, rasterize
 from vmem.raster.blocks import extended as extended_blocks
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from vmem.cameras import Camera, default_K, path_targets, pose_distance, rotation_y
+from vmem.cameras.cameras import Camera, default_K, path_targets, pose_distance, rotation_y
 from vmem.evaluation.report import Plan, questions, recordings
 from vmem.evaluation.trials import compare_strategies
-from vmem.evidence import Evidence, SelectionConfig
-from vmem.links import LinkIndex
-from vmem.selection import STRATEGIES
+from vmem.memory.links import LinkIndex
+from vmem.retrieval.evidence import Evidence, SelectionConfig
+from vmem.retrieval.strategies.coverage import STRATEGIES
 
 VIEWS = 300
 
@@ -25,7 +25,7 @@ def run() -> Iterable[dict[str, object]]:
     evidence = made_up_evidence()
     for name, strategy in STRATEGIES.items():
         if name == "reference":
-            continue  # it draws a memory of its own: vmem.reference
+            continue  # it draws a memory of its own: vmem.published
         for k in (4, 8):
             seconds = _least(lambda: strategy(evidence, k, SelectionConfig()))  # noqa: B023
             yield _metric(f"select_{name}_k{k}_{VIEWS}_views", 1e3 * seconds, "ms", "lower")

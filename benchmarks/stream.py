@@ -1,7 +1,7 @@
 """What the server-rendered stream costs: a furnished room of 200 k surfels at 1280 × 720.
 
-Measured on the server: drawing and encoding as `viewer.stream` does them, from an eye that turns on
-the spot; what wire and browser add is not in it.
+Measured on the server: drawing and encoding as `viewer.scene.stream` does them, from an eye that
+turns on the spot; what wire and browser add is not in it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import viser
 
-from viewer.stream import QUALITY_MOVING, draw, eye_camera
-from vmem.cameras import rotation_y
-from vmem.memory import MemorySnapshot
-from vmem.surfels import RADIUS_SCALE, Surfels
+from viewer.scene.stream import QUALITY_MOVING, draw, eye_camera
+from vmem.cameras.cameras import rotation_y
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.types.surfels import RADIUS_SCALE, Surfels
 
 SURFELS = 200_000
 HW = (720, 1280)

@@ -22,19 +22,19 @@ from make_pictures import ARGUMENTS, CHROMIUM, IMAGES, _opened, _until
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from viewer.app import App, ViewerConfig
-from viewer.explanation_pack import pack_explanation
-from viewer.recording import RecordingOptions
-from viewer.warmup import warm_up
-from viewer.workspace import Workspace
-from vmem.attribution import picture_shares
-from vmem.cameras import MOVES, apply_move, path_targets
-from vmem.memory import MemorySnapshot
-from vmem.photos import samples
-from vmem.query import Query
-from vmem.session import Session, SessionConfig
-from vmem.summary import summary
-from vmem.views import U8
+from viewer.server.app import App, ViewerConfig
+from viewer.server.warmup import warm_up
+from viewer.share.explanation_zip import pack_explanation
+from viewer.share.recording import RecordingOptions
+from viewer.walk.workspace import Workspace
+from vmem.cameras.cameras import MOVES, apply_move, path_targets
+from vmem.formats.photos import samples
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.retrieval.attribution import picture_shares
+from vmem.retrieval.explain.summary import summary
+from vmem.session.session import Session, SessionConfig
+from vmem.types.query import Query
+from vmem.types.views import U8
 
 SCENE = "quay.jpg"
 SIZE = 288

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from viewer.app import App, ViewerConfig
-from viewer.warmup import warm_up
-from viewer.workspace import Workspace
-from vmem.photos import samples
+from viewer.server.app import App, ViewerConfig
+from viewer.server.warmup import warm_up
+from viewer.walk.workspace import Workspace
+from vmem.formats.photos import samples
 
 IMAGES = Path(__file__).parent / "images"
 CHROMIUM = os.environ.get("VMEM_CHROMIUM", "/usr/bin/chromium")

@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
-from fake_hub import FakeHub, serving
-from fakes import box_backend, open_box
 from hypothesis import settings
 
-from vmem.backends import Backend
-from vmem.memory import MemorySnapshot
-from vmem.raster.gpu import GpuEngine
-from vmem.session import Session
+from tests.support.fake_hub import FakeHub, serving
+from tests.support.fakes import box_backend, open_box
+from vmem.backends.registry import Backend
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.raster.gpu.engine import GpuEngine
+from vmem.session.session import Session
 
 # Whatever weights this machine has, a walk of the tests takes none but those that a test names.
 os.environ.pop("HF_HUB_CACHE", None)

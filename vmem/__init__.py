@@ -8,24 +8,24 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from vmem.kernel_cache import ensure_kernel_cache
+from vmem.kernels.cache import ensure_kernel_cache
 
 ensure_kernel_cache()
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Camera": "vmem.cameras",
-    "Cameras": "vmem.cameras",
-    "MemorySnapshot": "vmem.memory",
-    "Retrieval": "vmem.retrieval",
-    "Session": "vmem.session",
-    "SessionConfig": "vmem.session",
-    "Surfels": "vmem.surfels",
-    "View": "vmem.views",
-    "ViewMemory": "vmem.memory",
-    "create_backend": "vmem.backends",
-    "load_photo": "vmem.photos",
+    "Camera": "vmem.cameras.cameras",
+    "Cameras": "vmem.cameras.cameras",
+    "MemorySnapshot": "vmem.memory.view_memory",
+    "Retrieval": "vmem.retrieval.answer",
+    "Session": "vmem.session.session",
+    "SessionConfig": "vmem.session.session",
+    "Surfels": "vmem.types.surfels",
+    "View": "vmem.types.views",
+    "ViewMemory": "vmem.memory.view_memory",
+    "create_backend": "vmem.backends.registry",
+    "load_photo": "vmem.formats.photos",
     "rasterize": "vmem.raster",
 }
 

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from vmem.cli.weights import Weights
 from vmem.errors import VMemError
-from vmem.weights.command import Weights
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Walk:
 
     def run(self) -> None:
         """Walk, export, report."""
-        from vmem.backends import create_backend, geometry_of, resolve
-        from vmem.cameras import parse_moves
-        from vmem.export import check_writable, export_walk
-        from vmem.generation.diffusion.settings import DiffusionSettings
-        from vmem.photos import check_size, load_photo
-        from vmem.session import Session, SessionConfig
+        from vmem.backends.registry import create_backend, geometry_of, resolve
+        from vmem.cameras.cameras import parse_moves
+        from vmem.devices.settings import DiffusionSettings
+        from vmem.formats.photos import check_size, load_photo
+        from vmem.formats.walk import check_writable, export_walk
+        from vmem.session.session import Session, SessionConfig
 
         begin = time.perf_counter()
         words = parse_moves(self.moves)
@@ -117,7 +117,7 @@ class Doctor:
 
     def run(self) -> None:
         """Print the report."""
-        from vmem.doctor import report
+        from vmem.cli.doctor import report
 
         print(report())
 

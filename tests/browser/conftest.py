@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import viser
-from desk import WAY, Desk
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from walking import open_walk, steps
 
-from viewer.app import App, ViewerConfig
+from tests.support.desk import WAY, Desk
+from tests.support.walking import open_walk, steps
+from viewer.server.app import App, ViewerConfig
 
 CHROMIUM = Path(os.environ.get("VMEM_CHROMIUM", "/usr/bin/chromium"))
 CHROMIUM_ARGUMENTS = [

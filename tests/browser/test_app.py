@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page
-from walking import canvas, changed, open_walk, session_of, steps, until
 
-from viewer.app import App, ViewerConfig
-from viewer.workspace import Workspace
+from tests.support.walking import canvas, changed, open_walk, session_of, steps, until
+from viewer.server.app import App, ViewerConfig
+from viewer.walk.workspace import Workspace
 
 pytestmark = pytest.mark.browser
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"

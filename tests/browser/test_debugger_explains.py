@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from desk import (
+from playwright.sync_api import expect
+
+from tests.support.desk import (
     AMBER,
     BLANK,
     INVENTED,
@@ -25,14 +27,12 @@ from desk import (
     spots,
     surfel_under,
 )
-from playwright.sync_api import expect
-from walking import changed, pixels
-
-from viewer.heatmap import MODES, owner_colors, paint_surfels
-from viewer.panels.surfel import spans
-from viewer.scene import BEAD
-from viewer.target_eye import LAYERS, paint_layer
-from vmem.export import export
+from tests.support.walking import changed, pixels
+from viewer.paint.surfel_colors import MODES, owner_colors, paint_surfels
+from viewer.paint.target_layers import LAYERS, paint_layer
+from viewer.panels.memory_surfel import spans
+from viewer.scene.scene import BEAD
+from vmem.formats.walk import export
 
 pytestmark = pytest.mark.browser
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from desk import (
+
+from tests.support.desk import (
     AMBER,
     LAST,
     QUIET_ROW,
@@ -23,17 +24,16 @@ from desk import (
     same,
     saw,
 )
-from walking import changed, open_walk, pixels, session_of, steps, until
-
-from viewer.app import App
-from viewer.controls import ACTIONS, INSPECTOR_NAMES
-from viewer.heatmap import owner_colors
-from viewer.matrix import ROW
-from vmem.cameras import Cameras
+from tests.support.walking import changed, open_walk, pixels, session_of, steps, until
+from viewer.commands import ACTIONS, INSPECTOR_NAMES
+from viewer.paint.surfel_colors import owner_colors
+from viewer.paint.timeline_matrix import ROW
+from viewer.server.app import App
+from vmem.cameras.cameras import Cameras
 from vmem.evaluation.truth import looks, truth
-from vmem.explanation import explanation_json
-from vmem.query import Query
-from vmem.selection import STRATEGIES
+from vmem.retrieval.explain.to_json import explanation_json
+from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.types.query import Query
 
 pytestmark = pytest.mark.browser
 
@@ -247,7 +247,7 @@ def test_the_timeline_is_scrubbed_played_and_clicked(
     desk.set_number("Step explained", 2)
     desk.until(lambda: desk.explained.step == 2)
 
-    monkeypatch.setattr("viewer.inspector.STEP_TIME", 0.2)
+    monkeypatch.setattr("viewer.debugger.debugger.STEP_TIME", 0.2)
     shown: list[int | None] = []
     display, before = desk.client.display, desk.canvas()
     show = display.show_explained

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import FormingGenerator, box_photo, forming_backend
 from PIL import Image
 from playwright.sync_api import Page
-from walking import changed, pixels, session_of, until
 
-from viewer.app import App, ViewerConfig
-from viewer.workspace import Workspace
+from tests.support.fakes import FormingGenerator, box_photo, forming_backend
+from tests.support.walking import changed, pixels, session_of, until
+from viewer.server.app import App, ViewerConfig
+from viewer.walk.workspace import Workspace
 from vmem.errors import VMemError
 from vmem.progress import CancelToken
 
@@ -55,7 +55,7 @@ def workspace(
 ) -> Iterator[Workspace]:
     """The walk of a page that has opened the box and gone one step forward."""
     monkeypatch.setattr(
-        "viewer.workspace.create_backend",
+        "viewer.walk.workspace.create_backend",
         lambda name, *, seed, size, geometry: forming_backend(steps),
     )
     photo = tmp_path / "box.png"
@@ -170,7 +170,7 @@ def test_a_backend_that_cannot_run_is_explained_and_not_chosen(
             "  2. python -m vmem weights download"
         )
 
-    monkeypatch.setattr("viewer.client.resolve", refuse)
+    monkeypatch.setattr("viewer.browser.client.resolve", refuse)
     session = workspace.session
     page.get_by_role("tab", name="Settings").click()
     backend = page.get_by_label("Backend").first

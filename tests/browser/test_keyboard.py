@@ -11,7 +11,7 @@ import pytest
 import viser
 from playwright.sync_api import Page
 
-from viewer.keyboard import Keyboard, KeyEvent, parse_key_event
+from viewer.page.keyboard import Keyboard, KeyEvent, parse_key_event
 
 pytestmark = pytest.mark.browser
 

@@ -12,10 +12,10 @@ import viser
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
-from viewer.pointing import PointerEvent, Pointing, mark
-from viewer.thumbnails import Thumbnails
-from vmem.cameras import Camera
-from vmem.views import View
+from viewer.page.pointing import PointerEvent, Pointing, mark
+from viewer.page.thumbnails import Thumbnails
+from vmem.cameras.cameras import Camera
+from vmem.types.views import View
 
 pytestmark = pytest.mark.browser
 

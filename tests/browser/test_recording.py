@@ -15,9 +15,9 @@ import viser
 from PIL import Image
 from playwright.sync_api import Page
 
-from viewer.heatmap import BACKGROUND
-from viewer.recording import Recording, RecordingOptions, record_scene
-from vmem.memory import MemorySnapshot
+from viewer.paint.surfel_colors import BACKGROUND
+from viewer.share.recording import Recording, RecordingOptions, record_scene
+from vmem.memory.view_memory import MemorySnapshot
 
 pytestmark = pytest.mark.browser
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Page
-from walking import canvas, until
 
-from viewer.app import App, ViewerConfig
-from viewer.workspace import Workspace
+from tests.support.walking import canvas, until
+from viewer.server.app import App, ViewerConfig
+from viewer.walk.workspace import Workspace
 
 pytestmark = pytest.mark.browser
 

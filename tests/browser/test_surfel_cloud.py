@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page
 
 from shaders import load
-from viewer.inject import run_script
-from viewer.surfel_cloud import NORMAL_RADIUS_SUFFIX, SurfelCloud, inject_patch
+from viewer.page.scripts import run_script
+from viewer.scene.surfel_cloud import NORMAL_RADIUS_SUFFIX, SurfelCloud, inject_patch
 
 pytestmark = pytest.mark.browser
 

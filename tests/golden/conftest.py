@@ -4,7 +4,8 @@ as ``pack``."""
 from __future__ import annotations
 
 import pytest
-from packs import Pack, golden_folder, load_pack
+
+from tests.golden.packs import Pack, golden_folder, load_pack
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from packs import Pack
 
+from tests.golden.packs import Pack
 from vmem.geometry.cut3r.config import Cut3rConfig
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.geometry.cut3r.rope import state_places

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from vmem.reference.surfels import ReferenceConfig
+from vmem.published.surfels import ReferenceConfig
 
 
 @dataclass(frozen=True, eq=False)

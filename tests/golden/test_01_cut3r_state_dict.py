@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from packs import golden_folder
 
+from tests.golden.packs import golden_folder
 from vmem.geometry.cut3r.config import Cut3rConfig
 from vmem.geometry.cut3r.network import Cut3r
 

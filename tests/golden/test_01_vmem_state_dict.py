@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from packs import golden_folder
 
-from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
+from tests.golden.packs import golden_folder
+from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 
 MANIFESTS = sorted(golden_folder().glob("01_vmem*.json"))
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from packs import golden_folder
-from procedural import built, in_a_child, memory
+
+from tests.golden.packs import golden_folder
+from tests.golden.procedural import built, in_a_child, memory
 
 PREFIX = "02_vmem_full"
 MANIFESTS = sorted(golden_folder().glob(f"{PREFIX}*.json"))
@@ -23,9 +24,9 @@ MEMORY_NEEDED = 8 * 2**30
 def main(manifest_path: Path) -> None:
     """The child: print, as JSON, the largest difference of each case."""
     import torch
-    from packs import load_pack
 
-    from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
+    from tests.golden.packs import load_pack
+    from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 
     pack = load_pack(manifest_path)
     params = pack.config["params"]

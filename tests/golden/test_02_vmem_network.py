@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
+from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 
 PACKS = "02_vmem_tiny"
 TOLERANCE = 1e-4

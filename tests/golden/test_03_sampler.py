@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from packs import golden_folder, load_pack
 
+from tests.golden.packs import golden_folder, load_pack
 from vmem.generation.diffusion.conditioning import condition
-from vmem.generation.diffusion.guidance import GuidedDenoiser, Guider, guidance_scale
-from vmem.generation.diffusion.sampler import euler
-from vmem.generation.diffusion.schedule import sigmas
-from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
+from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
+from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, Guider, guidance_scale
+from vmem.generation.diffusion.sampling.sampler import euler
+from vmem.generation.diffusion.sampling.schedule import sigmas
 
 PACKS = "03_sampler"
 TOLERANCE = 2e-4  # of the latents' standard deviation

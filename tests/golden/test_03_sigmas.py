@@ -7,7 +7,12 @@ import re
 import numpy as np
 import torch
 
-from vmem.generation.diffusion.schedule import alphas_cumprod, quantise, sigma_table, sigmas
+from vmem.generation.diffusion.sampling.schedule import (
+    alphas_cumprod,
+    quantise,
+    sigma_table,
+    sigmas,
+)
 
 PACKS = "03_sigmas"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vmem.reference.grid import merge_over_grid
-from vmem.reference.memory import ReferenceMemory
-from vmem.reference.merge import merge_reference
-from vmem.reference.surfels import ReferenceConfig
+from vmem.published.grid import merge_over_grid
+from vmem.published.memory import ReferenceMemory
+from vmem.published.merge import merge_reference
+from vmem.published.surfels import ReferenceConfig
 
 PACKS = "05_context"
 TOLERANCE = 1e-5

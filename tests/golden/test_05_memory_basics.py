@@ -7,21 +7,21 @@ import re
 import numpy as np
 import pytest
 
-from vmem.raster.buffers import SurfelBuffers
-from vmem.reference.grid import HashGridMerge
-from vmem.reference.merge import merge_reference
-from vmem.reference.octree import Octree
-from vmem.reference.poses import average_pose, geodesic_distance
-from vmem.reference.render import QueryCamera, render_reference
-from vmem.reference.render_fast import render_polygons
-from vmem.reference.surfels import (
+from vmem.published.grid import HashGridMerge
+from vmem.published.merge import merge_reference
+from vmem.published.octree import Octree
+from vmem.published.poses import average_pose, geodesic_distance
+from vmem.published.render import QueryCamera, render_reference
+from vmem.published.render_fast import render_polygons
+from vmem.published.surfels import (
     Disks,
     disks_from_pointmap,
     downsample,
     normal_map,
     valid_pixels,
 )
-from vmem.reference.votes import frame_distribution, gather_votes
+from vmem.published.votes import frame_distribution, gather_votes
+from vmem.types.buffers import SurfelBuffers
 
 PACKS = "05_memory"
 TOLERANCE = 1e-5

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vmem.cameras import MOVES, FloatArray, apply_move, interpolate_poses
+from vmem.cameras.cameras import MOVES, FloatArray, apply_move, interpolate_poses
 
 PACKS = "06_navigator"
 TOLERANCE = 1e-5

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from packs import golden_folder
-from procedural import built, in_a_child, memory
+
+from tests.golden.packs import golden_folder
+from tests.golden.procedural import built, in_a_child, memory
 
 PREFIX = "07_cut3r_full"
 MANIFESTS = sorted(golden_folder().glob(f"{PREFIX}*.json"))
@@ -29,9 +30,9 @@ def main(manifest_path: Path) -> None:
     import resource
 
     import torch
-    from cut3r_packs import published, run
-    from packs import load_pack
 
+    from tests.golden.cut3r_packs import published, run
+    from tests.golden.packs import load_pack
     from vmem.geometry.cut3r.config import Cut3rConfig
     from vmem.geometry.cut3r.network import Cut3r
     from vmem.geometry.cut3r.preprocess import prepare

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cut3r_packs import config_of, published, run
 
+from tests.golden.cut3r_packs import config_of, published, run
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.geometry.cut3r.preprocess import prepare
 

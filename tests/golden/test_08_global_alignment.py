@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vmem.geometry.similarity import Similarity
-from vmem.reference.alignment import (
+from vmem.cameras.similarity import Similarity
+from vmem.published.alignment import (
     Records,
     State,
     Tree,
@@ -20,7 +20,7 @@ from vmem.reference.alignment import (
     rates,
     spanning_tree,
 )
-from vmem.reference.registration import register_poses
+from vmem.published.registration import register_poses
 
 PACKS = "08_global_alignment"
 INITIAL = 1e-3

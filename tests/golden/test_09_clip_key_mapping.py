@@ -7,9 +7,9 @@ import re
 
 import pytest
 import torch
-from packs import golden_folder
 
-from vmem.generation.diffusion.codec_weights import (
+from tests.golden.packs import golden_folder
+from vmem.generation.diffusion.codecs.weights import (
     CLIP_CONFIG,
     clip_keys,
     clip_state,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmem.generation.diffusion.clip_preprocess import clip_pixels
-from vmem.generation.diffusion.codecs import images_from_frames
+from vmem.generation.diffusion.codecs.clip_preprocess import clip_pixels
+from vmem.generation.diffusion.codecs.codecs import images_from_frames
 
 PACKS = "09_clip_preprocess"
 TOLERANCE = 1e-5

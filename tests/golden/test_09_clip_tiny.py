@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vmem.generation.diffusion.codecs import ImageEmbedder
+from vmem.generation.diffusion.codecs.codecs import ImageEmbedder
 
 PACKS = "09_clip_tiny"
 TOLERANCE = 1e-4

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from packs import golden_folder
 
-from vmem.reference.schedule import frames_returned, plan_steps
+from tests.golden.packs import golden_folder
+from vmem.published.schedule import frames_returned, plan_steps
 
 PACK = "10_trajectory_schedule*.json"
 

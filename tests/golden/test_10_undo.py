@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
-from vmem.reference.memory import ReferenceMemory
-from vmem.reference.surfels import Disks
+from vmem.published.memory import ReferenceMemory
+from vmem.published.surfels import Disks
 
 PACKS = "10_undo"
 

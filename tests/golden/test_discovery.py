@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from packs import golden_folder
+
+from tests.golden.packs import golden_folder
 
 MODULES = {
     "05_context": "test_05_context_traj.py",

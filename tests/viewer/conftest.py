@@ -7,13 +7,13 @@ from functools import partial
 
 import pytest
 import viser
-from browsers import Browser, a_photo
-from fakes import box_backend
-from standins import CHUNK, Asked, Recorder, quiet_server, until
 
-from viewer.scene import SceneOptions, SceneView
-from viewer.surfel_cloud import SurfelCloud
-from viewer.workspace import Settings, Source, Workspace
+from tests.support.browsers import Browser, a_photo
+from tests.support.fakes import box_backend
+from tests.support.standins import CHUNK, Asked, Recorder, quiet_server, until
+from viewer.scene.scene import SceneOptions, SceneView
+from viewer.scene.surfel_cloud import SurfelCloud
+from viewer.walk.workspace import Settings, Source, Workspace
 
 
 @pytest.fixture(scope="session")
@@ -45,14 +45,14 @@ def asked() -> Asked:
 @pytest.fixture
 def view(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> SceneView:
     """An empty scene in chunks of CHUNK."""
-    monkeypatch.setattr("viewer.scene.SurfelCloud", partial(SurfelCloud, chunk_size=CHUNK))
+    monkeypatch.setattr("viewer.scene.scene.SurfelCloud", partial(SurfelCloud, chunk_size=CHUNK))
     return SceneView(server.scene, SceneOptions())
 
 
 @pytest.fixture
 def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setattr(
-        "viewer.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
+        "viewer.walk.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
     )
     workspace = Workspace(Settings(size=64))
     yield workspace

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from standins import PATIENCE, until
 
-from viewer.actor import Actor
+from tests.support.standins import PATIENCE, until
+from viewer.walk.actor import Actor
 
 
 class Notebook(Actor):

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import viser
-from browsers import Browser, pose
-from standins import until
 
-from viewer.heatmap import MODES
-from viewer.panels.surfel import spans
-from viewer.workspace import Source, Workspace
+from tests.support.browsers import Browser, pose
+from tests.support.standins import until
+from viewer.paint.surfel_colors import MODES
+from viewer.panels.memory_surfel import spans
+from viewer.walk.workspace import Source, Workspace
 
 
 def test_a_client_without_a_walk_takes_every_key_calmly(
@@ -166,7 +166,7 @@ def test_a_click_into_nothing_is_no_answer(browser: Browser) -> None:
 def test_playing_walks_through_the_frames_and_stops_at_the_end(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viewer.client.PLAY_TIME", 0.001)
+    monkeypatch.setattr("viewer.browser.client.PLAY_TIME", 0.001)
     browser.presses("KeyW")
     until(lambda: browser.steps == 1)
     browser.rests()

@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from viewer.explanation_pack import pack_explanation
-from viewer.figure import best_rejected, explanation_figure
-from viewer.figure_page import WIDTH, Page
-from viewer.heatmap import INVENTED, owner_colors
-from viewer.plan import draw_plan
-from viewer.recording import RecordingOptions, record_scene
-from vmem.cameras import Cameras
-from vmem.explanation import explanation_json
-from vmem.memory import MemorySnapshot
+from viewer.paint.map import draw_plan
+from viewer.paint.surfel_colors import INVENTED, owner_colors
+from viewer.share.explanation_zip import pack_explanation
+from viewer.share.figure import best_rejected, explanation_figure
+from viewer.share.page_layout import WIDTH, Page
+from viewer.share.recording import RecordingOptions, record_scene
+from vmem.cameras.cameras import Cameras
+from vmem.memory.view_memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, Progress
-from vmem.query import Query
-from vmem.retrieval import Retrieval
+from vmem.retrieval.answer import Retrieval
+from vmem.retrieval.explain.to_json import explanation_json
+from vmem.types.query import Query
 
 STEP = 4
 DPI = 60

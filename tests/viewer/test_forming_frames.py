@@ -11,20 +11,20 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import viser
-from fakes import FormingGenerator, box_photo, forming_backend, open_box
 from numpy.testing import assert_array_equal
 from PIL import Image
-from standins import FakeHandle, assert_same, labelled, others, pictures, until
 
-import viewer.link
-from viewer.client import Client
-from viewer.standing import BILLBOARD_PIXELS, thumbnail
-from viewer.workspace import PRESETS, Settings, Source, Workspace
-from vmem.cameras import MOVES, Camera, apply_move
+import viewer.page.backlog
+from tests.support.fakes import FormingGenerator, box_photo, forming_backend, open_box
+from tests.support.standins import FakeHandle, assert_same, labelled, others, pictures, until
+from viewer.browser.client import Client
+from viewer.scene.frustums import BILLBOARD_PIXELS, thumbnail
+from viewer.walk.workspace import PRESETS, Settings, Source, Workspace
+from vmem.cameras.cameras import MOVES, Camera, apply_move
 from vmem.errors import VMemError
 from vmem.progress import CancelToken, Progress
-from vmem.session import Session
-from vmem.views import U8
+from vmem.session.session import Session
+from vmem.types.views import U8
 
 FRAMES = np.random.default_rng(1).integers(0, 255, (4, 12, 12, 3), np.uint8)
 
@@ -99,7 +99,7 @@ def watched(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Itera
     """A browser that has opened the box and walked one step."""
     steps = Steps()
     monkeypatch.setattr(
-        "viewer.workspace.create_backend",
+        "viewer.walk.workspace.create_backend",
         lambda name, *, seed, size, geometry: forming_backend(steps),
     )
     photo = io.BytesIO()
@@ -196,7 +196,7 @@ def test_a_page_that_lags_gets_the_latest_frames_only(
     watched: Watched, server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for patience in ("UNHEARD_AFTER", "LOST_AFTER"):
-        monkeypatch.setattr(viewer.link, patience, 1e6)
+        monkeypatch.setattr(viewer.page.backlog, patience, 1e6)
     link = watched.client.display._link
     shown: list[U8] = []
     real = watched.client.display.scene.show_forming
@@ -264,7 +264,7 @@ def test_a_page_that_is_reloaded_in_the_middle_sees_the_rest_forming(
 
 
 def test_the_presets_are_those_that_there_are() -> None:
-    from vmem.generation.diffusion.presets import PRESETS as REAL
+    from vmem.generation.diffusion.sampling.presets import PRESETS as REAL
 
     assert tuple(REAL) == PRESETS
 
@@ -303,7 +303,7 @@ def test_where_nothing_samples_there_is_no_sampler_to_choose(
 ) -> None:
     workspace = Workspace(Settings(size=64, backend="preview"))
     workspace.session = open_box()
-    monkeypatch.setattr("viewer.client.resolve", lambda name: (name, "asked for"))
+    monkeypatch.setattr("viewer.browser.client.resolve", lambda name: (name, "asked for"))
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
     sampler = labelled(server, "Sampler")
     until(lambda: client.inspector.retrieval is not None)
@@ -323,7 +323,7 @@ def test_a_backend_that_cannot_run_is_explained_and_the_walk_stays(
     def refuse(name: str) -> tuple[str, str]:
         raise VMemError(advice)
 
-    monkeypatch.setattr("viewer.client.resolve", refuse)
+    monkeypatch.setattr("viewer.browser.client.resolve", refuse)
     pages: list[str] = []
     real = server.gui.add_html
     monkeypatch.setattr(server.gui, "add_html", lambda text: pages.append(text) or real(text))

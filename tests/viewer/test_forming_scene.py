@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import viser
 from numpy.testing import assert_array_equal
-from standins import assert_same, others, pictures
 
-from viewer.scene import SceneView
-from viewer.standing import BILLBOARD_PIXELS, thumbnail
-from vmem.memory import MemorySnapshot
+from tests.support.standins import assert_same, others, pictures
+from viewer.scene.frustums import BILLBOARD_PIXELS, thumbnail
+from viewer.scene.scene import SceneView
+from vmem.memory.view_memory import MemorySnapshot
 
 FRAMES = np.random.default_rng(1).integers(0, 255, (4, 12, 12, 3), np.uint8)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from viewer.ghost import MAX_FLIGHT_STEPS, Ghost
-from vmem.cameras import (
+from viewer.walk.ghost import MAX_FLIGHT_STEPS, Ghost
+from vmem.cameras.cameras import (
     MOVES,
     Camera,
     FloatArray,

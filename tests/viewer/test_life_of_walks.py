@@ -13,13 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import viser
-from fakes import box_backend, box_photo
 from PIL import Image
-from standins import FakeHandle, until
 
-from viewer import app as program
-from viewer.app import App, ViewerConfig, ViewerError
-from viewer.workspace import Workspace
+from tests.support.fakes import box_backend, box_photo
+from tests.support.standins import FakeHandle, until
+from viewer.server import app as program
+from viewer.server.app import App, ViewerConfig, ViewerError
+from viewer.walk.workspace import Workspace
 from vmem.errors import VMemError
 
 
@@ -38,7 +38,7 @@ def config(photo: Path) -> ViewerConfig:
 @pytest.fixture(autouse=True)
 def quick_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "viewer.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
+        "viewer.walk.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
     )
 
 

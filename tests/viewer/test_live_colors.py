@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 import viser
 from numpy.testing import assert_array_equal
-from standins import FakeHandle, nodes, shown, until
 
-import viewer.link
-from viewer.client import Client
-from viewer.heatmap import paint_surfels
-from viewer.scene import SceneOptions
-from viewer.workspace import Settings, Source, Workspace
-from vmem.cameras import MOVES, Cameras, apply_move
-from vmem.memory import MemorySnapshot
+import viewer.page.backlog
+from tests.support.standins import FakeHandle, nodes, shown, until
+from viewer.browser.client import Client
+from viewer.paint.surfel_colors import paint_surfels
+from viewer.scene.scene import SceneOptions
+from viewer.walk.workspace import Settings, Source, Workspace
+from vmem.cameras.cameras import MOVES, Cameras, apply_move
+from vmem.memory.view_memory import MemorySnapshot
 
 
 @pytest.fixture
 def client(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """A client that has opened a small procedural world and rests."""
     # No page answers here; it is for the tests to say when one has.
-    monkeypatch.setattr(viewer.link, "UNHEARD_AFTER", 1e6)
+    monkeypatch.setattr(viewer.page.backlog, "UNHEARD_AFTER", 1e6)
     workspace = Workspace(Settings(size=64, scene=SceneOptions(heat="weight")))
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
     client.post(client.open, Source("world", None))
@@ -138,7 +138,7 @@ def test_a_big_memory_is_drawn_by_the_server_of_itself(client: Client) -> None:
 def test_a_stream_that_cannot_be_gives_the_surfels_back(
     client: Client, server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "viewer.stream_thread", None)
+    monkeypatch.setitem(sys.modules, "viewer.scene.stream_thread", None)
     client.post(client.set_renderer, "server", 300_000)
     handle = cast(FakeHandle, client.handle)
     until(lambda: "The server's drawing failed" in [t for t, _ in handle.notifications])

@@ -10,29 +10,29 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import viser
-from fakes import open_box
 from PIL import Image
-from standins import Asked, as_client, labelled, use
 
-from viewer.explained import Explained
-from viewer.heatmap import MODES, paint_surfels
-from viewer.inquiries import BothMade, StrategyAnswer, StrategyAnswers
-from viewer.panels.explain import GHOST, listed
+from tests.support.fakes import open_box
+from tests.support.standins import Asked, as_client, labelled, use
+from viewer.debugger.shown import Explained
+from viewer.page.html import data_url
+from viewer.paint.surfel_colors import MODES, paint_surfels
+from viewer.paint.target_layers import LAYERS, paint_layer
 from viewer.panels.memory import MemoryPanel
-from viewer.panels.strategies import difference_picture, mean_difference
-from viewer.panels.surfel import spans
-from viewer.panels.target import GAP, SIDE, beside
-from viewer.panels.timeline import cell_text
-from viewer.pictures import data_url
-from viewer.target_eye import LAYERS, paint_layer
-from vmem.attribution import union_coverage
-from vmem.branching import step_both
-from vmem.cameras import Cameras
-from vmem.explanation import best_left_out, summary
-from vmem.memory import MemorySnapshot
-from vmem.query import Query
-from vmem.retrieval import Retrieval
-from vmem.selection import STRATEGIES
+from viewer.panels.memory_explain import GHOST, listed
+from viewer.panels.memory_strategies import difference_picture, mean_difference
+from viewer.panels.memory_surfel import spans
+from viewer.panels.memory_target import GAP, SIDE, beside
+from viewer.panels.memory_timeline import cell_text
+from viewer.walk.jobs import BothMade, StrategyAnswer, StrategyAnswers
+from vmem.cameras.cameras import Cameras
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.retrieval.answer import Retrieval
+from vmem.retrieval.attribution import union_coverage
+from vmem.retrieval.explain.to_json import best_left_out, summary
+from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.session.compare import step_both
+from vmem.types.query import Query
 
 
 def ask_from(memory: MemorySnapshot, view: int, query: Query | None = None) -> Retrieval:

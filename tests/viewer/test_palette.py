@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from viewer.palette import BACKGROUND, INVENTED, UNOWNED, grey, owner_colors, owner_palette
+from viewer.paint.palette import BACKGROUND, INVENTED, UNOWNED, grey, owner_colors, owner_palette
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision
 # Deficiency", 2009: severity 1, on linear RGB.

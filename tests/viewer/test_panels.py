@@ -8,18 +8,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import viser
-from fakes import open_box
-from standins import Asked, as_client, handles, labelled, use
 
-from viewer.heatmap import BACKGROUND
+from tests.support.fakes import open_box
+from tests.support.standins import Asked, as_client, handles, labelled, use
+from viewer.paint.surfel_colors import BACKGROUND
 from viewer.panels.history import HistoryPanel, tree_html
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import MOVE_ROWS, PICTURE, WalkPanel
-from viewer.worker import Event
-from viewer.workspace import Source
-from vmem.cameras import MOVES
-from vmem.photos import PhotoError
+from viewer.walk.worker import Event
+from viewer.walk.workspace import Source
+from vmem.cameras.cameras import MOVES
+from vmem.formats.photos import PhotoError
 from vmem.progress import Progress
 
 # --- history -------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ import viser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import viewer.thumbnails
-from viewer.pointing import PointerEvent, mark, parse_pointer_event
-from viewer.thumbnails import Thumbnails, variable
-from vmem.cameras import Camera
-from vmem.views import View
+import viewer.page.thumbnails
+from viewer.page.pointing import PointerEvent, mark, parse_pointer_event
+from viewer.page.thumbnails import Thumbnails, variable
+from vmem.cameras.cameras import Camera
+from vmem.types.views import View
 
 SHARES = st.floats(0, 1)
 TARGETS = st.from_regex(r"[a-z][a-z_-]{0,31}(:[A-Za-z0-9_.,:+-]{1,64})?", fullmatch=True)
@@ -102,7 +102,7 @@ def test_what_the_browser_could_not_send_back_is_no_mark(target: str) -> None:
 
 
 class Sent:
-    """Stands in for viewer.inject.run_script: the names of what each script brings."""
+    """Stands in for viewer.page.scripts.run_script: the names of what each script brings."""
 
     def __init__(self) -> None:
         self.scripts: list[list[str]] = []
@@ -120,7 +120,7 @@ def some_view(h: int = 40, w: int = 60) -> View:
 
 def test_only_pictures_that_the_browser_lacks_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Sent()
-    monkeypatch.setattr(viewer.thumbnails, "run_script", sent)
+    monkeypatch.setattr(viewer.page.thumbnails, "run_script", sent)
     thumbnails = Thumbnails(None)  # pyright: ignore[reportArgumentType]
     views = [some_view() for _ in range(5)]
     thumbnails.show(views[:3])

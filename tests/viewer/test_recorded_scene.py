@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 import zstandard
 
-from viewer.first_look import FOV, WINDOW, first_look
-from viewer.heatmap import paint_surfels
-from viewer.recording import (
+from viewer.paint.surfel_colors import paint_surfels
+from viewer.scene.frustums import AMBER
+from viewer.share.first_camera import FOV, WINDOW, first_look
+from viewer.share.recording import (
     Recording,
     RecordingOptions,
     frames_of,
     record_scene,
 )
-from viewer.standing import AMBER
-from vmem.cameras import Camera, default_K
-from vmem.memory import MemorySnapshot
-from vmem.retrieval import Retrieval
-from vmem.surfels import Surfels
+from vmem.cameras.cameras import Camera, default_K
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.retrieval.answer import Retrieval
+from vmem.types.surfels import Surfels
 
 STEP = 3
 

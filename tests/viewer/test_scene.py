@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import viser
 import viser.transforms as vtf
-from fakes import open_box
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
 
-from viewer.scene import SceneOptions, SceneView
-from viewer.standing import pose_wxyz, thumbnail
-from vmem.memory import MemorySnapshot
+from tests.support.fakes import open_box
+from tests.support.standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
+from viewer.scene.frustums import pose_wxyz, thumbnail
+from viewer.scene.scene import SceneOptions, SceneView
+from vmem.memory.view_memory import MemorySnapshot
 
 
 @pytest.fixture(scope="module")

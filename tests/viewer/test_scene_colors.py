@@ -7,14 +7,14 @@ import pytest
 import viser
 import viser.transforms as vtf
 from numpy.testing import assert_array_equal
-from standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
 
-from viewer.heatmap import LIVE_MODES, MODES, paint_surfels
-from viewer.scene import SceneView
-from viewer.standing import AMBER, FAINT, QUIET
-from vmem.cameras import MOVES, Cameras, apply_move
-from vmem.memory import MemorySnapshot
-from vmem.retrieval import Retrieval
+from tests.support.standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
+from viewer.paint.surfel_colors import LIVE_MODES, MODES, paint_surfels
+from viewer.scene.frustums import AMBER, FAINT, QUIET
+from viewer.scene.scene import SceneView
+from vmem.cameras.cameras import MOVES, Cameras, apply_move
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.retrieval.answer import Retrieval
 
 
 def asked(memory: MemorySnapshot, view: int) -> Retrieval:

@@ -15,11 +15,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import viser
-from standins import FakeCamera, until
 
-import viewer.stream
-from viewer.link import Link
-from viewer.stream import (
+import viewer.scene.stream
+from tests.support.standins import FakeCamera, until
+from viewer.page.backlog import Link
+from viewer.scene.stream import (
     DEPTH_STRIDE,
     FAR,
     LEAST_SCALE,
@@ -30,9 +30,9 @@ from viewer.stream import (
     draw,
     eye_camera,
 )
-from vmem.memory import MemorySnapshot
+from vmem.memory.view_memory import MemorySnapshot
 from vmem.raster import rasterize
-from vmem.surfels import Surfels
+from vmem.types.surfels import Surfels
 
 WINDOW = (400, 200)
 
@@ -204,7 +204,7 @@ def test_the_latest_wins_and_nobody_waits(
         drawn.append(int(color[0, 0]))
         return draw(memory, color, camera)
 
-    monkeypatch.setattr(viewer.stream, "draw", slow)
+    monkeypatch.setattr(viewer.scene.stream, "draw", slow)
     stream.show(wall(), in_grey(1))
     until(entered.is_set)
     for value in range(2, 60):  # all of these while the first is being drawn
@@ -227,7 +227,7 @@ def test_a_failure_is_told_once_and_survived(
         tries.append(1)
         raise TypeError("no such disk")
 
-    monkeypatch.setattr(viewer.stream, "draw", broken)
+    monkeypatch.setattr(viewer.scene.stream, "draw", broken)
     for _ in range(4):
         before = len(tries)
         stream.moved()
@@ -338,8 +338,8 @@ def test_drawing_gives_way_while_frames_are_generated(
 
 
 def test_who_does_not_stream_does_not_load_nerfview():
-    code = "import viewer.app, viewer.stream, sys; sys.exit('nerfview' in sys.modules)"
-    root = Path(viewer.stream.__file__).parents[1]
+    code = "import viewer.server.app, viewer.scene.stream, sys; sys.exit('nerfview' in sys.modules)"
+    root = Path(viewer.scene.stream.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 
@@ -352,7 +352,7 @@ def test_python_is_not_traced_while_drawing(
         traces.append(sys.gettrace())
         return draw(*arguments)
 
-    monkeypatch.setattr(viewer.stream, "draw", looked)
+    monkeypatch.setattr(viewer.scene.stream, "draw", looked)
     stream.moved()
     until(lambda: traces)
     assert set(traces) == {None}
@@ -381,7 +381,7 @@ def test_stopping_takes_the_picture_away(stream: SurfelStream, screen: Screen) -
 def test_without_nerfview_it_says_so(
     screen: Screen, link: FakeLink, errors: list[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "viewer.stream_thread", None)
+    monkeypatch.setitem(sys.modules, "viewer.scene.stream_thread", None)
     stream = SurfelStream(
         cast(viser.ClientHandle, screen), cast(Link, link), on_failed=errors.append
     )

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from standins import PATIENCE, Diary, until
 
-from viewer.worker import Event, Job, Worker
+from tests.support.standins import PATIENCE, Diary, until
+from viewer.walk.worker import Event, Job, Worker
 from vmem.errors import VMemError
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import box_backend, box_photo
 from PIL import Image
-from standins import PATIENCE, Diary, until
 
-from viewer.inquiries import Download
-from viewer.workspace import MAX_WAITING, Settings, Source, Workspace
-from vmem.backends import Backend
-from vmem.cameras import MOVES, apply_move
-from vmem.export import export_walk
+from tests.support.fakes import box_backend, box_photo
+from tests.support.standins import PATIENCE, Diary, until
+from viewer.walk.jobs import Download
+from viewer.walk.workspace import MAX_WAITING, Settings, Source, Workspace
+from vmem.backends.registry import Backend
+from vmem.cameras.cameras import MOVES, apply_move
+from vmem.formats.walk import export_walk
 from vmem.progress import CancelToken
-from vmem.session import Session
+from vmem.session.session import Session
 
 SIZE = 64
 
@@ -67,7 +67,7 @@ def hold() -> Hold:
 @pytest.fixture
 def made(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> Made:
     made = Made(hold)
-    monkeypatch.setattr("viewer.workspace.create_backend", made)
+    monkeypatch.setattr("viewer.walk.workspace.create_backend", made)
     return made
 
 
@@ -178,7 +178,7 @@ def test_a_cancelled_opening_keeps_the_walk_that_was(
         walking.worker.cancel()
         return box_backend()
 
-    monkeypatch.setattr("viewer.workspace.create_backend", slow)
+    monkeypatch.setattr("viewer.walk.workspace.create_backend", slow)
     walking.open(Source("other", a_photo()))
     diary.wait_for("cancelled")
     assert walking.session is before

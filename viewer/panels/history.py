@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import viser
 
-from viewer.standing import thumbnail
-from vmem.history import Node
-from vmem.session import Session
+from viewer.scene.frustums import thumbnail
+from vmem.session.history import Node
+from vmem.session.session import Session
 
 if TYPE_CHECKING:
-    from viewer.client import Client
+    from viewer.browser.client import Client
 
 
 class HistoryPanel:

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import viser
 
-from viewer.heatmap import MODES, Painted
-from viewer.inquiries import BothMade, StrategyAnswers
-from viewer.panels.explain import ExplainPanel, row_answer
-from viewer.panels.strategies import StrategiesPanel
-from viewer.panels.surfel import SurfelPanel
-from viewer.panels.target import TargetPanel
-from viewer.panels.timeline import TimelinePanel
-from viewer.panels.what_if import WhatIfPanel
-from viewer.reveal import reveal
-from viewer.target_eye import LayerPicture
-from viewer.thumbnails import Thumbnails
-from vmem.explanation import SurfelAccount
-from vmem.memory import MemorySnapshot
-from vmem.views import U8
+from viewer.page.scroll import reveal
+from viewer.page.thumbnails import Thumbnails
+from viewer.paint.surfel_colors import MODES, Painted
+from viewer.paint.target_layers import LayerPicture
+from viewer.panels.memory_explain import ExplainPanel, row_answer
+from viewer.panels.memory_strategies import StrategiesPanel
+from viewer.panels.memory_surfel import SurfelPanel
+from viewer.panels.memory_target import TargetPanel
+from viewer.panels.memory_timeline import TimelinePanel
+from viewer.panels.memory_what_if import WhatIfPanel
+from viewer.walk.jobs import BothMade, StrategyAnswers
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.retrieval.explain.to_json import SurfelAccount
+from vmem.types.views import U8
 
 if TYPE_CHECKING:
-    from viewer.client import Client
-    from viewer.explained import Explained
+    from viewer.browser.client import Client
+    from viewer.debugger.shown import Explained
 
 
 TAB = "Memory"

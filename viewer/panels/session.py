@@ -8,12 +8,12 @@ import numpy as np
 import viser
 from PIL import Image, ImageOps
 
-from viewer.workspace import Source
+from viewer.walk.workspace import Source
 from vmem.errors import VMemError
-from vmem.photos import Sample, samples
+from vmem.formats.photos import Sample, samples
 
 if TYPE_CHECKING:
-    from viewer.client import Client
+    from viewer.browser.client import Client
 
 
 class SessionPanel:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import viser
 
-from viewer.controls import KEYMAPS
-from viewer.workspace import BACKENDS, PRESETS, Settings
+from viewer.commands import KEYMAPS
+from viewer.walk.workspace import BACKENDS, PRESETS, Settings
 
 if TYPE_CHECKING:
-    from viewer.client import Client
+    from viewer.browser.client import Client
 
 SIZES = (192, 288, 384, 576)
 

@@ -9,15 +9,15 @@ import numpy as np
 import viser
 from PIL import Image, ImageDraw, ImageFont
 
-from viewer.controls import MOVE_NAMES
-from viewer.heatmap import BACKGROUND
-from viewer.standing import AMBER, thumbnail
-from viewer.worker import Event
+from viewer.commands import MOVE_NAMES
+from viewer.paint.surfel_colors import BACKGROUND
+from viewer.scene.frustums import AMBER, thumbnail
+from viewer.walk.worker import Event
 from vmem.progress import Progress
-from vmem.views import U8
+from vmem.types.views import U8
 
 if TYPE_CHECKING:
-    from viewer.client import Client
+    from viewer.browser.client import Client
 
 PICTURE = 288
 """Side of the frame shown in the panel, in pixels."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
-from vmem.evaluation.published import PUBLISHED_POINTS
 from vmem.evaluation.trials import (
     AssociationRow,
     BatchRow,
@@ -22,9 +21,10 @@ from vmem.evaluation.trials import (
     remember,
 )
 from vmem.evaluation.walks import out_home_out, there_and_back, through_rooms
-from vmem.generation.world import make_world
 from vmem.progress import OnProgress, Progress, silent
-from vmem.surfels import POINTS_PER_FRAME
+from vmem.published.as_memory import PUBLISHED_POINTS
+from vmem.types.surfels import POINTS_PER_FRAME
+from vmem.worlds.backend import make_world
 
 Part = Literal["strategies", "settings", "batches", "association"]
 

@@ -9,21 +9,21 @@ from itertools import product
 import cv2
 import numpy as np
 
-from vmem.association import AssociationConfig
-from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets, unproject
+from vmem.cameras.cameras import MOVES, Camera, Cameras, apply_move, path_targets, unproject
 from vmem.evaluation import metrics
-from vmem.evaluation.published import published_memory
 from vmem.evaluation.truth import Look, Truth, look, looks, truth
 from vmem.evaluation.walks import Walk, jumps
-from vmem.evidence import SelectionConfig
-from vmem.generation.world import World
 from vmem.geometry.base import PointMaps
-from vmem.memory import MemorySnapshot, ViewMemory, make_record
+from vmem.memory.association import AssociationConfig
+from vmem.memory.view_memory import MemorySnapshot, ViewMemory, make_record
 from vmem.progress import OnProgress, Progress, silent
+from vmem.published.as_memory import published_memory
 from vmem.raster import rasterize
-from vmem.retrieval import retrieve
-from vmem.selection import STRATEGIES
-from vmem.views import F32, Frames, View
+from vmem.retrieval.answer import retrieve
+from vmem.retrieval.evidence import SelectionConfig
+from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.types.views import F32, Frames, View
+from vmem.worlds.backend import World
 
 TRUTH_SIDE = 48
 """Pixels along the longer side of the exact target views."""
@@ -196,7 +196,8 @@ def _query(kind: str, recorded: Recorded, memory: MemorySnapshot, targets: Camer
 def compare_strategies(
     asked: Sequence[Query], ks: Sequence[int] = (4, 8), on_progress: OnProgress = silent
 ) -> list[StrategyRow]:
-    """Every strategy of vmem.selection and, as a ceiling, the greedy choice by truth itself."""
+    """Every strategy of vmem.retrieval.strategies.coverage and, as a ceiling, the greedy choice by
+    truth itself."""
     rows = []
     names = (*STRATEGIES, TRUTH)
     kinds = _kinds(asked)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras import Camera, Cameras, unproject
-from vmem.generation.world import World, render
-from vmem.views import F32, U8
+from vmem.cameras.cameras import Camera, Cameras, unproject
+from vmem.types.views import F32, U8
+from vmem.worlds.backend import World, render
 
 TOLERANCE = 0.02
 """Relative depth difference up to which two rays met the same point."""

@@ -9,8 +9,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from vmem.cameras import MOVES, Camera, Cameras, FloatArray, apply_move, path_targets, rotation_y
-from vmem.generation.world import World, is_free, start_camera
+from vmem.cameras.cameras import (
+    MOVES,
+    Camera,
+    Cameras,
+    FloatArray,
+    apply_move,
+    path_targets,
+    rotation_y,
+)
+from vmem.worlds.backend import World, is_free, start_camera
 
 MARGIN = 0.08
 """Scene units that a walker keeps from everything solid."""

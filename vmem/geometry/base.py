@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from vmem.cameras import Camera, Cameras
+from vmem.cameras.cameras import Camera, Cameras
 from vmem.errors import VMemError
 from vmem.progress import CancelToken, OnProgress, silent
-from vmem.views import F32, U8, Frames
+from vmem.types.views import F32, U8, Frames
 
 if TYPE_CHECKING:
-    from vmem.memory import MemorySnapshot
+    from vmem.memory.view_memory import MemorySnapshot
 
 
 class PointMapError(VMemError, ValueError):

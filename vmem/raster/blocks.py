@@ -13,10 +13,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras import Camera
-from vmem.parallel import read_only
-from vmem.surfels import Surfels
-from vmem.views import F32
+from vmem.cameras.cameras import Camera
+from vmem.kernels.parallel import read_only
+from vmem.types.surfels import Surfels
+from vmem.types.views import F32
 
 BLOCK = 256
 """Surfels in a block; the last one may hold fewer."""

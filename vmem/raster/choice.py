@@ -13,9 +13,9 @@ from threading import Lock
 
 import numpy as np
 
-from vmem.cameras import Camera, default_K, rotation_y
-from vmem.raster import gpu
-from vmem.surfels import Surfels
+from vmem.cameras.cameras import Camera, default_K, rotation_y
+from vmem.raster.gpu import engine as gpu
+from vmem.types.surfels import Surfels
 
 log = logging.getLogger(__name__)
 

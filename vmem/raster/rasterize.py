@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vmem.cameras import Camera, checked_camera
+from vmem.cameras.cameras import Camera, checked_camera
 from vmem.errors import VMemError
-from vmem.raster import cpu, gpu
+from vmem.raster import cpu
 from vmem.raster.blocks import Blocks
-from vmem.raster.buffers import I32, SurfelBuffers
 from vmem.raster.choice import choose_engine, give_up_gpu
+from vmem.raster.gpu import engine as gpu
 from vmem.raster.shade import shade
-from vmem.surfels import Surfels
+from vmem.types.buffers import I32, SurfelBuffers
+from vmem.types.surfels import Surfels
 
 NEAR = 0.02
 """Scene units in front of the camera where drawing begins."""

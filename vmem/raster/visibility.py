@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vmem.cameras import Camera
-from vmem.parallel import read_only, run_sliced, thread_count
-from vmem.raster.buffers import SurfelBuffers
-from vmem.surfels import Surfels
-from vmem.views import F32
+from vmem.cameras.cameras import Camera
+from vmem.kernels.parallel import read_only, run_sliced, thread_count
+from vmem.types.buffers import SurfelBuffers
+from vmem.types.surfels import Surfels
+from vmem.types.views import F32
 
 DEPTH_TOLERANCE = 0.03
 """Relative depth by which a surfel may lie behind what is drawn and still be part of it."""

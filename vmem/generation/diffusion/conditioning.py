@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from vmem.cameras import DEFAULT_FOV, Cameras, FloatArray, to_opengl
+from vmem.cameras.cameras import DEFAULT_FOV, Cameras, FloatArray, to_opengl
 from vmem.errors import VMemError
 from vmem.generation.diffusion.finite import check_finite
 

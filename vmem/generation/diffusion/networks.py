@@ -12,7 +12,24 @@ from typing import Any
 
 import torch
 
-from vmem.checkpoints import (
+from vmem.devices.devices import (
+    free_unused,
+    memory_preset,
+    pick_device,
+    pick_dtype,
+    placed,
+)
+from vmem.devices.memory_presets import MemoryPreset
+from vmem.devices.settings import DiffusionSettings
+from vmem.devices.shared import Lending, stamp
+from vmem.generation.diffusion.availability import REQUIRED, network_config
+from vmem.generation.diffusion.codecs.codecs import ImageCodec, ImageEmbedder
+from vmem.generation.diffusion.codecs.previews import LatentPreview, TinyPreview, linear_preview
+from vmem.generation.diffusion.codecs.weights import CLIP_CONFIG, VAE_CONFIG
+from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
+from vmem.progress import CancelToken, OnProgress, Progress
+from vmem.weights.catalogue import TAESD
+from vmem.weights.public import (
     PARTS,
     CheckpointError,
     Files,
@@ -23,23 +40,6 @@ from vmem.checkpoints import (
     read_state,
     without_module,
 )
-from vmem.generation.diffusion.codec_weights import CLIP_CONFIG, VAE_CONFIG
-from vmem.generation.diffusion.codecs import ImageCodec, ImageEmbedder
-from vmem.generation.diffusion.devices import (
-    free_unused,
-    memory_preset,
-    pick_device,
-    pick_dtype,
-    placed,
-)
-from vmem.generation.diffusion.memory_presets import MemoryPreset
-from vmem.generation.diffusion.previews import LatentPreview, TinyPreview, linear_preview
-from vmem.generation.diffusion.required import REQUIRED, network_config
-from vmem.generation.diffusion.settings import DiffusionSettings
-from vmem.generation.diffusion.unet import MultiviewUNet, UNetConfig
-from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.weights.catalogue import TAESD
-from vmem.weights.lending import Lending, stamp
 
 log = logging.getLogger(__name__)
 

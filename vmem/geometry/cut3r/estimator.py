@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from vmem.cameras import Camera, Cameras, FloatArray
-from vmem.generation.diffusion.devices import free_unused, is_out_of_memory
-from vmem.generation.diffusion.memory_presets import NotEnoughMemoryError
-from vmem.generation.diffusion.settings import DiffusionSettings
+from vmem.cameras.cameras import Camera, Cameras, FloatArray
+from vmem.devices.devices import free_unused, is_out_of_memory
+from vmem.devices.memory_presets import NotEnoughMemoryError
+from vmem.devices.settings import DiffusionSettings
+from vmem.geometry.aligned_or_layout import align_or_lay_out
+from vmem.geometry.alignment.predicted import Predicted
 from vmem.geometry.base import PointMaps
 from vmem.geometry.cut3r.config import NotFiniteStateError
 from vmem.geometry.cut3r.heads import Prediction
 from vmem.geometry.cut3r.loading import Network, borrowed
 from vmem.geometry.cut3r.network import State
 from vmem.geometry.cut3r.preprocess import SIZE, Crop, crop_maps, prepare
-from vmem.geometry.layout import LayoutEstimator
-from vmem.geometry.layout_fallback import align_or_lay_out
-from vmem.geometry.predicted import Predicted
+from vmem.geometry.layout.estimator import LayoutEstimator
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.views import U8, Frames, View
+from vmem.types.views import U8, Frames, View
 
 if TYPE_CHECKING:
-    from vmem.memory import MemorySnapshot
+    from vmem.memory.view_memory import MemorySnapshot
 
 Borrow = Callable[[OnProgress, CancelToken], AbstractContextManager[Network]]
 

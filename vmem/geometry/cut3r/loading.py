@@ -11,7 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vmem.checkpoints import (
+from vmem.devices.devices import (
+    free_unused,
+    memory_preset,
+    pick_device,
+    pick_dtype,
+    placed,
+)
+from vmem.devices.memory_presets import NotEnoughMemoryError
+from vmem.devices.settings import DiffusionSettings
+from vmem.devices.shared import Lending, stamp
+from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
+from vmem.geometry.cut3r.network import Cut3r
+from vmem.progress import CancelToken, OnProgress, Progress
+from vmem.weights.public import (
     PARTS,
     CheckpointError,
     as_safetensors,
@@ -20,19 +33,6 @@ from vmem.checkpoints import (
     load_strict,
     read_state,
 )
-from vmem.generation.diffusion.devices import (
-    free_unused,
-    memory_preset,
-    pick_device,
-    pick_dtype,
-    placed,
-)
-from vmem.generation.diffusion.memory_presets import NotEnoughMemoryError
-from vmem.generation.diffusion.settings import DiffusionSettings
-from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
-from vmem.geometry.cut3r.network import Cut3r
-from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.weights.lending import Lending, stamp
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vmem.geometry.cut3r.config import PATCH, Cut3rError
 from vmem.geometry.cut3r.heads import Prediction
-from vmem.views import F32, U8
+from vmem.types.views import F32, U8
 
 SIZE = 512
 

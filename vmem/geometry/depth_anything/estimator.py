@@ -1,8 +1,8 @@
 """Depth of single images by Depth Anything V2, tied to memory: the light geometry.
 
 The network says inverse depth up to a scale and a shift, anew for every frame; alignment
-(vmem.geometry.alignment) finds both: from memory, and for the photo from its layout, whose unit is
-the walk's.
+(vmem.geometry.alignment.fit_views) finds both: from memory, and for the photo from its layout,
+whose unit is the walk's.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras import Camera, Cameras, unproject
-from vmem.generation.diffusion.settings import DiffusionSettings
-from vmem.geometry.alignment import Aligned, AlignmentConfig, align
+from vmem.cameras.cameras import Camera, Cameras, unproject
+from vmem.devices.settings import DiffusionSettings
+from vmem.geometry.aligned_or_layout import align_or_lay_out
+from vmem.geometry.alignment.fit_views import Aligned, AlignmentConfig, align
+from vmem.geometry.alignment.predicted import DOUBT, Predicted, framed
+from vmem.geometry.alignment.robust_fit import DepthLine
 from vmem.geometry.base import PointMaps
-from vmem.geometry.layout import SKY_DISTANCE, LayoutEstimator
-from vmem.geometry.layout_fallback import align_or_lay_out
-from vmem.geometry.predicted import DOUBT, Predicted, framed
-from vmem.geometry.robust_fit import DepthLine
+from vmem.geometry.layout.estimator import SKY_DISTANCE, LayoutEstimator
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.surfels import MIN_CONFIDENCE
-from vmem.views import F32, U8, Frames
+from vmem.types.surfels import MIN_CONFIDENCE
+from vmem.types.views import F32, U8, Frames
 
 if TYPE_CHECKING:
-    from vmem.memory import MemorySnapshot
+    from vmem.memory.view_memory import MemorySnapshot
 
 Look = Callable[[U8], F32]
 """A frame (H, W, 3) u8 to relative inverse depth (h, w) f32, of one size for frames of one size."""

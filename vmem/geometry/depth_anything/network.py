@@ -17,7 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vmem.checkpoints import (
+from vmem.devices.devices import (
+    DeviceError,
+    free_unused,
+    is_out_of_memory,
+    pick_device,
+)
+from vmem.devices.memory_presets import NotEnoughMemoryError
+from vmem.devices.shared import Lending, stamp
+from vmem.progress import CancelToken, OnProgress, Progress
+from vmem.types.views import F32, U8
+from vmem.weights.public import (
     PARTS,
     CheckpointError,
     Files,
@@ -26,16 +36,6 @@ from vmem.checkpoints import (
     load_strict,
     read_state,
 )
-from vmem.generation.diffusion.devices import (
-    DeviceError,
-    free_unused,
-    is_out_of_memory,
-    pick_device,
-)
-from vmem.generation.diffusion.memory_presets import NotEnoughMemoryError
-from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.views import F32, U8
-from vmem.weights.lending import Lending, stamp
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,246 @@
+"""Exports: what other programs read back, and what a failed export leaves behind."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import imageio.v2 as imageio
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from tests.support.fakes import HW, open_box
+from vmem.cameras.cameras import to_opengl
+from vmem.formats import walk as module
+from vmem.formats.walk import KINDS, ExportError, check_writable, export, export_walk
+from vmem.memory.view_memory import MemorySnapshot
+
+FILES = {"frames", "transforms.json", "retrieval.json", "surfels.ply", "walk.mp4"}
+
+
+@pytest.fixture(scope="module")
+def short() -> MemorySnapshot:
+    """Two steps: nine views."""
+    session = open_box()
+    session.move("w")
+    session.move("a")
+    return session.snapshot()
+
+
+@pytest.fixture(scope="module")
+def exported(short, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("walk") / "deep" / "er"
+    export_walk(short, folder)
+    return folder
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refuse_replacing(monkeypatch, target: str, code: int = errno.ENOSPC) -> None:
+    """Moving any file of that name into place fails, as on a full disk."""
+    replace = Path.replace
+
+    def failing(self: Path, to: Path) -> Path:
+        if to.name == target:
+            raise OSError(code, "No space left on device")
+        return replace(self, to)
+
+    monkeypatch.setattr(Path, "replace", failing)
+
+
+# --- what is written -------------------------------------------------------------------------
+
+
+def test_everything_is_there_and_nothing_else(exported):
+    assert names(exported) == FILES
+
+
+def test_frames_are_the_views(exported, short):
+    assert names(exported / "frames") == {f"{i:06d}.png" for i in range(9)}
+    for i, view in enumerate(short.views):
+        np.testing.assert_array_equal(
+            np.array(Image.open(exported / f"frames/{i:06d}.png")), view.rgb
+        )
+
+
+def test_transforms_list_every_view_with_its_camera(exported, short):
+    transforms = json.loads((exported / "transforms.json").read_text())
+    assert transforms["camera_model"] == "PINHOLE"
+    assert (exported / transforms["ply_file_path"]).is_file()
+    assert len(transforms["frames"]) == len(short.views)
+    for frame, view in zip(transforms["frames"], short.views, strict=True):
+        assert (exported / frame["file_path"]).is_file()
+        assert (frame["h"], frame["w"]) == view.rgb.shape[:2]
+        assert frame["step"] == view.step
+        np.testing.assert_allclose(frame["transform_matrix"], to_opengl(view.camera.c2w))
+    for key in ("w", "h", "fl_x", "fl_y", "cx", "cy"):
+        assert transforms[key] == transforms["frames"][0][key]
+
+
+def test_transforms_project_surfels_to_where_the_views_saw_them(exported, short):
+    """As any reader of the format would: OpenGL camera axes, intrinsics in pixels."""
+    frame = json.loads((exported / "transforms.json").read_text())["frames"][7]
+    seen = short.link_surfel[short.link_view == 7]
+    c2w = np.array(frame["transform_matrix"])
+    local = (short.surfels.position[seen] - c2w[:3, 3]) @ c2w[:3, :3]
+    assert (local[:, 2] < 0).all(), "the camera looks along -z"
+    column = frame["fl_x"] * local[:, 0] / -local[:, 2] + frame["cx"]
+    row = frame["fl_y"] * -local[:, 1] / -local[:, 2] + frame["cy"]
+    # A disk at the border may show although its centre lies just outside.
+    inside = (column > -2) & (column < frame["w"] + 2) & (row > -2) & (row < frame["h"] + 2)
+    assert inside.mean() > 0.98
+    picture = np.array(Image.open(exported / frame["file_path"])).astype(int)
+    rows, columns = (np.clip(p, 0, HW[0] - 1).astype(int) for p in (row, column))
+    difference = np.abs(picture[rows, columns] - short.surfels.color[seen].astype(int))
+    assert np.median(difference) <= 8
+
+
+def test_surfels_are_read_by_trimesh(exported, short):
+    cloud = trimesh.load(exported / "surfels.ply")
+    assert isinstance(cloud, trimesh.PointCloud)
+    np.testing.assert_allclose(cloud.vertices, short.surfels.position, atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(cloud.colors)[:, :3], short.surfels.color)
+    vertex = cloud.metadata["_ply_raw"]["vertex"]
+    np.testing.assert_allclose(vertex["data"]["radius"], short.surfels.radius)
+    normals = np.stack([vertex["data"][axis] for axis in ("nx", "ny", "nz")], axis=-1)
+    np.testing.assert_allclose(normals.reshape(-1, 3), short.surfels.normal, atol=1e-6)
+
+
+def test_retrievals_are_those_of_the_walk(exported, short):
+    written = json.loads((exported / "retrieval.json").read_text())
+    assert [entry["step"] for entry in written] == [1, 2]
+    for entry, retrieval in zip(written, short.retrievals[1:], strict=True):
+        assert retrieval is not None
+        assert entry["chosen"] == list(retrieval.order)
+        assert (entry["strategy"], entry["k"]) == (retrieval.strategy, retrieval.k)
+        np.testing.assert_array_equal(entry["targets"], retrieval.targets.c2w)
+        for view, row in enumerate(entry["views"]):
+            assert row["view"] == view
+            assert row["chosen"] == bool(retrieval.chosen[view])
+            assert row["reason"] == retrieval.reasons[view]
+            for name in ("votes", "share", "coverage", "pose_distance", "rank"):
+                assert row[name] == getattr(retrieval, name)[view]
+
+
+def test_the_video_shows_every_view(exported, short):
+    frames = iio.imread(exported / "walk.mp4", plugin="FFMPEG")
+    assert iio.immeta(exported / "walk.mp4", plugin="FFMPEG")["fps"] == module.FPS
+    assert len(frames) == len(short.views)
+    for frame, view in zip(frames, short.views, strict=True):
+        assert frame.shape == view.rgb.shape
+        assert np.abs(frame.astype(int) - view.rgb).mean() < 12
+
+
+def test_the_photo_alone_can_be_exported(tmp_path):
+    export_walk(open_box().snapshot(), tmp_path)
+    assert names(tmp_path) == FILES
+    assert json.loads((tmp_path / "retrieval.json").read_text()) == []
+
+
+def test_no_file_is_rewritten_differently(exported, short, tmp_path):
+    """Equal walks give equal files; the video apart, whose encoder promises nothing."""
+    export_walk(short, tmp_path)
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.suffix != ".mp4":
+            assert path.read_bytes() == (exported / path.relative_to(tmp_path)).read_bytes()
+
+
+def test_frames_of_a_longer_walk_are_removed_and_other_files_kept(short, tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for name in ("000003.png", "000009.png", "001234.png", "notes.txt", "cover.png", "1.png"):
+        (frames / name).write_bytes(b"old")
+    export_walk(short, tmp_path)
+    kept = {"notes.txt", "cover.png", "1.png"}
+    assert names(frames) == {f"{i:06d}.png" for i in range(9)} | kept
+    assert (frames / "000003.png").read_bytes() != b"old"
+
+
+# --- what stands in the way ------------------------------------------------------------------
+
+
+def test_unknown_kinds_are_refused(short, tmp_path):
+    with pytest.raises(ExportError, match="unknown export 'gif': use one of frames"):
+        export("gif", short, tmp_path / "walk.gif")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_file_in_place_of_a_folder(short, tmp_path, kind):
+    blocker = tmp_path / "file"
+    blocker.write_text("mine")
+    with pytest.raises(ExportError, match=r"cannot write .*choose another output"):
+        export(kind, short, blocker / "out" / "name.ply")
+    assert blocker.read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"frames", "walk"}))
+def test_a_folder_in_place_of_a_file(short, tmp_path, kind):
+    (tmp_path / "name.mp4").mkdir()
+    with pytest.raises(ExportError, match="cannot write"):
+        export(kind, short, tmp_path / "name.mp4")
+    assert names(tmp_path) == {"name.mp4"}
+
+
+def test_check_writable(tmp_path):
+    check_writable(tmp_path / "new" / "folder")
+    assert names(tmp_path / "new" / "folder") == set()
+    (tmp_path / "file").write_text("mine")
+    for wrong in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(ExportError, match="MB free there"):
+            check_writable(wrong)
+
+
+@pytest.mark.parametrize("name", ["000004.png", *sorted(FILES - {"frames"})])
+def test_a_full_disk_leaves_the_old_files_whole(short, tmp_path, monkeypatch, name):
+    export_walk(short, tmp_path)
+    before = contents(tmp_path)
+    refuse_replacing(monkeypatch, name)
+    with pytest.raises(ExportError, match="No space left on device"):
+        export_walk(short, tmp_path)
+    after = contents(tmp_path)
+    assert set(after) == set(before), "no half file and none lost"
+    blocked = next(path for path in after if path.name == name)
+    assert after[blocked] == before[blocked]
+
+
+def test_an_interrupted_video_leaves_the_old_one(short, tmp_path, monkeypatch):
+    export("video", short, tmp_path / "walk.mp4")
+    before = contents(tmp_path)
+    get_writer = imageio.get_writer
+
+    def interrupted(*args, **kwargs):
+        writer = get_writer(*args, **kwargs)
+        append, count = writer.append_data, iter(range(3))
+
+        def append_data(frame):
+            if next(count, None) is None:
+                raise KeyboardInterrupt
+            append(frame)
+
+        monkeypatch.setattr(writer, "append_data", append_data)
+        return writer
+
+    monkeypatch.setattr(module.imageio, "get_writer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export("video", short, tmp_path / "walk.mp4")
+    assert contents(tmp_path) == before
+
+
+def test_a_failing_encoder_is_an_export_error(short, tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        raise OSError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(module.imageio, "get_writer", broken)
+    with pytest.raises(ExportError, match=r"cannot write .*walk\.mp4: Broken pipe"):
+        export("video", short, tmp_path / "walk.mp4")
+    assert names(tmp_path) == set()

@@ -1,0 +1,81 @@
+"""Links sorted by surfel, against lists."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmem.memory.links import SHORT_VIEWS, LinkIndex, extended, tally
+from vmem.raster import SurfelBuffers
+
+
+def log(rng: np.random.Generator, n_surfels: int, n_views: int, n: int):
+    surfel = rng.integers(0, max(1, n_surfels), n if n_surfels else 0, np.int32)
+    return surfel, rng.integers(0, n_views, len(surfel), np.int32)
+
+
+@given(st.integers(0, 2**31), st.lists(st.integers(0, 40), min_size=1, max_size=5))
+def test_grown_or_made_at_once_rows_are_the_views_in_order(seed, steps):
+    rng = np.random.default_rng(seed)
+    index, rows, n_surfels = LinkIndex.empty(), [], 0
+    surfels, views = [], []
+    for step, new in enumerate(steps):
+        n_surfels += new
+        rows += [[] for _ in range(new)]
+        surfel, view = log(rng, n_surfels, step + 1, int(rng.integers(0, 60)))
+        for s, v in zip(surfel, view, strict=True):
+            rows[s].append(v)
+        index = extended(index, n_surfels, step + 1, surfel, view)
+        surfels.append(surfel)
+        views.append(view)
+    anew = LinkIndex.of(n_surfels, len(steps), np.concatenate(surfels), np.concatenate(views))
+    for one in (index, anew):
+        assert one.start[0] == 0
+        got = [one.views[a:b].tolist() for a, b in zip(one.start, one.start[1:], strict=False)]
+        assert got == rows
+
+
+def test_more_views_than_two_bytes_count():
+    surfel = np.arange(3, dtype=np.int32)
+    index = LinkIndex.of(3, SHORT_VIEWS, surfel, surfel)
+    assert index.views.dtype == np.uint16
+    index = extended(index, 3, SHORT_VIEWS + 1, surfel[:1], np.array([SHORT_VIEWS], np.int32))
+    assert index.views.tolist() == [0, SHORT_VIEWS, 1, 2]
+
+
+@given(st.integers(0, 2**31), st.integers(1, 30), st.integers(0, 80), st.integers(0, 3))
+def test_a_tally_equals_loops(seed, n_surfels, n_links, n_buffers):
+    rng = np.random.default_rng(seed)
+    n_views = 6
+    surfel, view = log(rng, n_surfels, n_views, n_links)
+    shape = (5, 7)
+    buffers = [
+        SurfelBuffers(
+            rng.integers(-1, n_surfels, shape, np.int32),
+            rng.uniform(0, 4, shape).astype(np.float32),
+            rng.uniform(0, 1, shape).astype(np.float32),
+        )
+        for _ in range(n_buffers)
+    ]
+    weight, pixels = np.zeros(n_surfels), np.zeros(n_surfels)
+    for buffer in buffers:
+        for at in np.ndindex(shape):
+            if buffer.index[at] >= 0:
+                weight[buffer.index[at]] += buffer.cosine[at] / (1 + buffer.depth[at])
+                pixels[buffer.index[at]] += 1
+    found = tally(buffers, LinkIndex.of(n_surfels, n_views, surfel, view), n_views)
+    np.testing.assert_allclose(found.surfel_weight, weight, rtol=1e-5)
+    np.testing.assert_array_equal(found.surfel_pixels, pixels)
+    np.testing.assert_allclose(found.votes, np.bincount(view, weight[surfel], n_views), rtol=1e-5)
+    np.testing.assert_allclose(found.pixels, np.bincount(view, pixels[surfel], n_views))
+    assert sorted(found.visible.tolist()) == np.flatnonzero(pixels).tolist()
+
+
+def test_no_surfels_no_votes():
+    nothing = SurfelBuffers(
+        np.full((2, 2), -1, np.int32), np.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32)
+    )
+    found = tally([nothing], LinkIndex.empty(), 3)
+    assert found.votes.tolist() == [0, 0, 0]
+    assert len(found.visible) == 0

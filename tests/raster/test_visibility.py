@@ -1,0 +1,65 @@
+"""Which surfels a camera sees, one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vmem.cameras.cameras import Camera, default_K
+from vmem.raster import rasterize
+from vmem.raster.visibility import DEPTH_TOLERANCE, visible_votes
+from vmem.types.surfels import Surfels
+
+
+def scattered(n: int, seed: int) -> Surfels:
+    rng = np.random.default_rng(seed)
+    normal = rng.normal(size=(n, 3))
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    return Surfels(
+        rng.uniform(-1.5, 1.5, (n, 3)).astype(np.float32) + np.float32([0, 0, 2]),
+        normal.astype(np.float32),
+        rng.uniform(0.05, 0.4, n).astype(np.float32),
+        np.zeros((n, 3), np.uint8),
+    )
+
+
+def test_against_one_surfel_at_a_time() -> None:
+    camera = Camera(np.eye(4), default_K((40, 56)), (40, 56))
+    surfels = scattered(300, 1)
+    buffers = rasterize(surfels, camera)
+    votes = visible_votes(surfels, buffers, camera)
+    for i in range(len(surfels)):
+        x, y, z = surfels.position[i].astype(float)
+        cosine = -float(surfels.normal[i] @ surfels.position[i]) / float(
+            np.hypot(np.hypot(x, y), z)
+        )
+        expected = 0.0
+        if z > 1e-3 and cosine > 0:
+            column = int(np.floor(camera.K[0, 0] * x / z + camera.K[0, 2]))
+            row = int(np.floor(camera.K[1, 1] * y / z + camera.K[1, 2]))
+            inside = 0 <= column < 56 and 0 <= row < 40
+            if inside and z <= buffers.depth[row, column] * (1 + DEPTH_TOLERANCE):
+                expected = cosine / (1 + z)
+        assert abs(votes[i] - expected) < 1e-5
+    assert 0 < (votes > 0).sum() < len(surfels)
+
+
+def test_disks_beneath_their_neighbours_count_and_hidden_ones_do_not() -> None:
+    camera = Camera(np.eye(4), default_K((32, 32)), (32, 32))
+    surfels = Surfels(
+        np.array([[0, 0, 2], [0.01, 0, 2], [0, 0, 3]], np.float32),
+        np.tile(np.float32([0, 0, -1]), (3, 1)),
+        np.array([0.5, 0.3, 0.5], np.float32),
+        np.zeros((3, 3), np.uint8),
+    )
+    buffers = rasterize(surfels, camera)
+    assert not (buffers.index == 1).any(), "the first disk covers the second"
+    votes = visible_votes(surfels, buffers, camera)
+    assert votes[0] > 0
+    assert votes[1] > 0
+    assert votes[2] == 0
+
+
+def test_no_surfels() -> None:
+    camera = Camera(np.eye(4), default_K((8, 8)), (8, 8))
+    empty = Surfels.empty()
+    assert len(visible_votes(empty, rasterize(empty, camera), camera)) == 0

@@ -1,0 +1,246 @@
+"""What cannot be is refused by name where it enters; what is merely empty has an answer.
+
+Cameras are in test_cameras, surfels in test_blocks and test_surfels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.raster.test_raster import TOWARD, disks
+from tests.support.fakes import HW, box_photo
+from vmem.cameras.cameras import Camera, CameraError, Cameras, default_K, unproject
+from vmem.geometry.base import PointMapError, PointMaps
+from vmem.memory.association import AssociationConfig, associate
+from vmem.memory.links import LinkError, LinkIndex, extended, tally
+from vmem.memory.view_memory import MemorySnapshot, StepRecord, ViewMemory, make_record
+from vmem.published.merge import merge_reference
+from vmem.published.surfels import Disks
+from vmem.raster import SurfelBuffers, rasterize
+from vmem.retrieval.answer import RetrievalError
+from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.types.surfels import SurfelError, Surfels, grid_size, surfels_from_pointmap
+from vmem.types.views import Frames
+
+CAMERA = Camera(np.eye(4), default_K(HW), HW)
+NAN, INF = math.nan, math.inf
+
+
+def posed(row: int, column: int, value: float) -> Camera:
+    c2w = np.eye(4)
+    c2w[row, column] = value
+    return replace(CAMERA, c2w=c2w)
+
+
+def with_K(row: int, column: int, value: float) -> Camera:
+    K = CAMERA.K.copy()
+    K[row, column] = value
+    return replace(CAMERA, K=K)
+
+
+IMPOSSIBLE = {
+    "nowhere": posed(0, 3, NAN),
+    "infinitely far": posed(2, 3, INF),
+    "beyond float32": posed(2, 3, 1e300),
+    "not rigid": posed(0, 0, 2.0),
+    "mirrored": posed(0, 0, -1.0),
+    "no focal length": with_K(0, 0, 0.0),
+    "a negative one": with_K(1, 1, -3.0),
+    "no centre": with_K(0, 2, NAN),
+    "skewed": with_K(0, 1, 5.0),
+    "four by four": replace(CAMERA, K=np.eye(4)),
+    "no rows": replace(CAMERA, hw=(0, 5)),
+    "fewer than none": replace(CAMERA, hw=(5, -1)),
+}
+
+
+def maps(hw: tuple[int, int] = HW) -> PointMaps:
+    depth = np.full((1, *hw), 2, np.float32)
+    camera = Camera(np.eye(4), default_K(hw), hw)
+    return PointMaps(unproject(depth[0], camera)[None], depth, np.ones_like(depth))
+
+
+def one_view(camera: Camera) -> object:
+    seen = maps()
+    rgb, nothing = box_photo(), Surfels.empty()
+    parts = (seen.points[0], seen.depth[0], seen.confidence[0])
+    return associate(nothing, *parts, rgb, camera, AssociationConfig())
+
+
+def one_step(given: PointMaps, camera: Camera = CAMERA) -> StepRecord:
+    cameras = Cameras(np.asarray(camera.c2w)[None], np.asarray(camera.K)[None], camera.hw)
+    frames = Frames(box_photo()[None])
+    empty = MemorySnapshot.empty()
+    return make_record(empty, frames, cameras, given, None, AssociationConfig())
+
+
+ENTRIES: dict[str, Callable[[Camera, MemorySnapshot], object]] = {
+    "rasterize cpu": lambda camera, walk: rasterize(walk.surfels, camera, "cpu"),
+    "rasterize gpu": lambda camera, walk: rasterize(walk.surfels, camera, "gpu"),
+    "retrieve": lambda camera, walk: walk.retrieve(
+        Cameras(camera.c2w[None], camera.K[None], camera.hw)
+    ),
+    "associate": lambda camera, walk: one_view(camera),
+    "make_record": lambda camera, walk: one_step(maps(), camera),
+}
+
+
+@pytest.mark.parametrize("camera", IMPOSSIBLE)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_impossible_cameras_are_refused_everywhere(entry, camera, walk):
+    with pytest.raises(CameraError):
+        ENTRIES[entry](IMPOSSIBLE[camera], walk)
+
+
+# --- point maps ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["points", "depth"])
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_maps_may_hold_anything_where_they_are_not_sure(name, value):
+    given = maps()
+    getattr(given, name)[0, 10:12] = value
+    with pytest.raises(PointMapError, match=r"frame 0, row 10, column 0.* give 96 such pixels"):
+        one_step(given)
+    for unsure in (0, NAN):
+        given.confidence[0, 10:12] = unsure
+        with np.errstate(invalid="raise"):
+            record = one_step(given)
+        record.surfels.validated()
+        assert 0 < len(record.surfels) < HW[0] * HW[1]
+        np.testing.assert_allclose(record.surfels.normal @ (0, 0, -1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("depth", [0.0, -1.0])
+def test_sure_depth_lies_ahead(depth):
+    given = maps()
+    given.depth[:] = depth
+    with pytest.raises(PointMapError, match="confidence 0"):
+        one_step(given)
+
+
+@pytest.mark.parametrize("hw", [(24, 48), (49, 48), (48, 96)])
+def test_maps_have_the_size_of_their_frames(hw):
+    with pytest.raises(PointMapError, match="T, H, W"):
+        one_step(maps(hw))
+    seen = maps(hw)
+    with pytest.raises(SurfelError, match="shapes"):
+        surfels_from_pointmap(seen.points[0], seen.depth[0], box_photo(), CAMERA, (4, 4))
+
+
+@pytest.mark.parametrize("points", [0, -5, NAN])
+def test_a_frame_gives_at_least_one_point(points):
+    with pytest.raises(SurfelError, match="at least 1"):
+        grid_size(HW, points)
+
+
+# --- links -----------------------------------------------------------------------------------
+
+
+def i32(*values: int) -> np.ndarray:
+    return np.array(values, np.int32)
+
+
+@pytest.mark.parametrize(
+    ("surfel", "view", "message"),
+    [
+        (i32(0, 3), i32(0, 0), "surfel 3, but there are 3"),
+        (i32(0, -1), i32(0, 0), "surfel -1"),
+        (i32(0, 1), i32(0, 2), "view 2, but there are 2"),
+        (i32(0, 1), i32(0, -7), "view -7"),
+        (i32(0, 1), i32(0), "as many views"),
+        (np.array([0.0, 1.0]), i32(0, 0), "whole numbers"),
+    ],
+)
+def test_links_to_what_is_not_there_are_refused(surfel, view, message):
+    with pytest.raises(LinkError, match=message):
+        LinkIndex.of(3, 2, surfel, view)
+    memory = ViewMemory()
+    three = disks(*[((0, 0, 2 + i), TOWARD, 0.1) for i in range(3)])
+    memory.append(StepRecord((), three, i32(), i32(), None))
+    before = memory.snapshot()
+    with pytest.raises(LinkError):
+        memory.append(StepRecord((), Surfels.empty(), surfel, view + 2, None))
+    assert memory.snapshot() is before
+
+
+def test_an_index_does_not_shrink():
+    with pytest.raises(LinkError, match="shrink"):
+        extended(LinkIndex.of(5, 1, i32(4), i32(0)), 3, 1, i32(), i32())
+
+
+def test_drawings_of_another_memory_are_not_counted():
+    index = LinkIndex.of(3, 2, i32(0, 1), i32(0, 1))
+    one = np.ones((1, 2), np.float32)
+    with pytest.raises(LinkError, match="surfel 3 of a memory of 3"):
+        tally([SurfelBuffers(i32(0, 3)[None], one, one)], index, 2)
+    with pytest.raises(LinkError, match="beyond the 1"):
+        tally([SurfelBuffers(i32(0, 1)[None], one, one)], index, 1)
+
+
+# --- retrieval -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_memories_put_together_wrongly_are_refused(walk, strategy):
+    target = Cameras.stack([walk.views[0].camera])
+    normal = walk.surfels.normal.copy()
+    normal[3] *= 5
+    bad = replace(walk, surfels=replace(walk.surfels, normal=normal))
+    with pytest.raises(SurfelError, match="surfel 3"):
+        bad.retrieve(target, 4, strategy)
+    with pytest.raises(LinkError):
+        replace(walk, surfels=walk.surfels[:-1]).retrieve(target, 4, strategy)
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, NAN])
+def test_k_is_a_number_of_views(walk, k):
+    with pytest.raises(RetrievalError, match="whole and at least 1"):
+        walk.retrieve(Cameras.stack([CAMERA]), k)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_views_without_links_are_chosen_by_their_poses(walk, strategy):
+    none = walk.link_surfel[:0]
+    found = replace(walk, link_surfel=none, link_view=none).retrieve(
+        Cameras.stack([CAMERA]), 4, strategy
+    )
+    assert len(set(found.order)) == 4
+    assert not found.votes.any()
+
+
+# --- the published merge ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_the_slow_merge_refuses_positions_that_are_not(value):
+    good, bad = disks(((0, 0, 2), TOWARD, 1)), disks(((value, 0, 2), TOWARD, 1))
+    good, bad = (Disks(one.position, one.normal, one.radius) for one in (good, bad))
+    for pair in ((good, bad), (bad, good)):
+        with pytest.raises(SurfelError, match="finite"):
+            merge_reference(*pair)
+
+
+def test_merging_nothing_into_nothing_keeps_nothing():
+    with np.errstate(all="raise"):
+        merged = merge_reference(Disks.empty(), Disks.empty())
+    assert len(merged.kept) == 0
+
+
+@pytest.mark.parametrize("name", ["points", "depth", "confidence", "rgb"])
+def test_association_names_a_map_of_another_size(name):
+    h, w = HW
+    maps = {
+        "points": np.zeros((h, w, 3), np.float32),
+        "depth": np.ones(HW, np.float32),
+        "confidence": np.ones(HW, np.float32),
+        "rgb": np.zeros((h, w, 3), np.uint8),
+    }
+    maps[name] = maps[name][1:]
+    with pytest.raises(PointMapError, match=name):
+        associate(Surfels.empty(), *maps.values(), CAMERA, AssociationConfig())

@@ -1,0 +1,65 @@
+"""The same step twice from the same state: two branches, or the walk as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.fakes import CONFIG, box_backend, box_photo, open_box
+from vmem.cameras.cameras import MOVES, apply_move
+from vmem.progress import Cancelled, CancelToken
+from vmem.session.compare import step_both
+from vmem.session.session import Session
+from vmem.types.query import Query
+
+QUERIES = (Query(2, "coverage"), Query(2, "temporal"))
+
+
+def walked() -> Session:
+    session = open_box()
+    for word in "wwd":
+        session.move(word)
+    return session
+
+
+def test_both_branches_begin_where_asked_and_the_walk_stands_on_the_first() -> None:
+    session = walked()
+    before = [view.rgb for view in session.snapshot().views]
+    targets = session.targets_to(apply_move(session.camera.c2w, MOVES["s"]))
+    first, second = step_both(session, 1, targets, QUERIES)
+    assert session.history.head is first.node
+    assert first.node.parent is second.node.parent is session.history.node(1)
+    assert [node.label for node in (first.node, second.node)] == ["coverage", "temporal"]
+    for made, query in zip((first, second), QUERIES, strict=True):
+        assert made.record.retrieval is not None
+        assert made.record.retrieval.query == query
+        np.testing.assert_array_equal(made.record.retrieval.targets.c2w, targets.c2w)
+        # Both saw the memory of step 1, not each other.
+        assert len(made.record.retrieval.votes) == 5
+    session.switch(3)
+    for view, rgb in zip(session.snapshot().views, before, strict=True):
+        assert view.rgb is rgb, "what was walked before is still there"
+
+
+@pytest.mark.parametrize("stop_at", [1, 2])
+def test_a_cancel_brings_the_walk_back(stop_at: int) -> None:
+    calls = []
+
+    def on_frame(i: int, cancel: CancelToken) -> None:
+        calls.append(i)
+        if armed and calls.count(0) - calls_before == stop_at:
+            cancel.cancel()
+
+    armed, calls_before = False, 0
+    session = Session.open(box_photo(), backend=box_backend(on_frame), config=CONFIG)
+    session.move("w")
+    session.move("d")
+    before = session.snapshot()
+    armed, calls_before = True, calls.count(0)
+    with pytest.raises(Cancelled):
+        step_both(session, 1, session.targets_to(np.eye(4)), QUERIES)
+    assert session.history.head.id == 2
+    after = session.snapshot()
+    np.testing.assert_array_equal(after.surfels.position, before.surfels.position)
+    np.testing.assert_array_equal(after.link_view, before.link_view)
+    assert all(a is b for a, b in zip(after.views, before.views, strict=True))

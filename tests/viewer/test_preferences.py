@@ -1,0 +1,112 @@
+"""What a browser remembers, and what pins and bans are remembered as."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.fakes import open_box
+from viewer.preferences import LONGEST, SCENE, SETTINGS, apply, remembered
+from viewer.scene.scene import SceneOptions
+from viewer.walk.pins import Wishes
+from viewer.walk.workspace import Settings
+
+chosen = Settings(
+    strategy="votes",
+    context_views=7,
+    suppression=0.2,
+    weighting="pixels",
+    density=0.5,
+    use_next=False,
+    rows="all",
+    keymap="game",
+    mode="fly",
+    eye="eyes",
+    step_size=0.3,
+    turn_degrees=12.0,
+    scene=SceneOptions(
+        heat="owner", layer="holes", wipe=0.4, frustums=False, billboards=False, provenance=True
+    ),
+)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=3,
+)
+
+
+def test_what_was_chosen_comes_back() -> None:
+    settings = Settings()
+    apply(remembered(chosen), settings)
+    assert remembered(settings) == remembered(chosen)
+    for name in SETTINGS:
+        assert getattr(settings, name) == getattr(chosen, name)
+        assert getattr(settings, name) != getattr(Settings(), name), f"{name} is not tested"
+
+
+def test_all_that_is_remembered_exists_and_stays_short() -> None:
+    assert set(SETTINGS) <= {field.name for field in fields(Settings)}
+    assert set(SCENE) <= {field.name for field in fields(SceneOptions)}
+    assert len(remembered(chosen)) < LONGEST
+
+
+@given(st.dictionaries(st.sampled_from([*SETTINGS, *SCENE, "seed", "backend"]), anything))
+def test_nonsense_changes_nothing_and_sense_is_taken(said: dict) -> None:
+    settings = Settings()
+    apply(json.dumps(said), settings)
+    for checks, now, fresh in (
+        (SETTINGS, settings, Settings()),
+        (SCENE, settings.scene, SceneOptions()),
+    ):
+        for name, fits in checks.items():
+            sensible = name in said and fits(said[name])
+            expected = said[name] if sensible else getattr(fresh, name)
+            assert getattr(now, name) == expected
+            assert fits(getattr(now, name))
+    assert (settings.seed, settings.backend) == (0, "auto")
+
+
+@given(st.text(max_size=60) | st.just("[" * 5000) | st.none() | st.just("[1, 2]"))
+def test_what_is_no_memory_of_ours_is_left_alone(text: str | None) -> None:
+    settings = Settings()
+    apply(text, settings)
+    assert settings == Settings()
+
+
+def test_a_wish_is_for_a_view_and_not_for_its_number() -> None:
+    session = open_box()
+    session.move("w")
+    wishes, before = Wishes(), session.snapshot()
+    assert wishes.toggle_pin(4, before)
+    assert wishes.toggle_ban(0, before)
+    session.undo()
+    session.move("d")
+    after = session.snapshot()
+    assert after.views[4] is not before.views[4]
+    assert (wishes.pinned(after), wishes.banned(after)) == ((), (0,))
+    session.switch(1)
+    assert (wishes.pinned(session.snapshot()), wishes.banned(session.snapshot())) == ((4,), (0,))
+    assert wishes.pinned(before.at_step(0)) == ()
+
+
+def test_pin_and_ban_exclude_each_other_and_lift() -> None:
+    memory, wishes = open_box().snapshot(), Wishes()
+    assert wishes.toggle_pin(0, memory)
+    assert wishes.toggle_ban(0, memory)
+    assert (wishes.pinned(memory), wishes.banned(memory)) == ((), (0,))
+    assert wishes.toggle_pin(0, memory)
+    assert (wishes.pinned(memory), wishes.banned(memory)) == ((0,), ())
+    assert not wishes.toggle_pin(0, memory)
+    assert (wishes.pinned(memory), wishes.banned(memory)) == ((), ())
+    wishes.toggle_ban(0, memory)
+    wishes.clear()
+    assert wishes.banned(memory) == ()
+
+
+def test_settings_are_not_shared_between_browsers() -> None:
+    one, other = Settings(), replace(Settings(), scene=SceneOptions())
+    apply(remembered(chosen), one)
+    assert other == Settings()

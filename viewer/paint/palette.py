@@ -1,0 +1,81 @@
+"""Colours and colour maps: perceptually ordered, and told apart by colour-blind eyes.
+
+Scales are inferno, viridis and cividis. Colours that name things are those of Okabe and Ito
+("Color Universal Design", 2008).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.types.views import U8
+
+BACKGROUND = np.array([18, 19, 23], np.uint8)
+
+INVENTED = np.array([213, 94, 0], np.uint8)
+"""The one loud colour: what nobody knows and the generator makes up."""
+
+POINTED = np.array([86, 180, 233], np.uint8)
+"""What the view under the pointer explains."""
+
+INFERNO, VIRIDIS, CIVIDIS = cv2.COLORMAP_INFERNO, cv2.COLORMAP_VIRIDIS, cv2.COLORMAP_CIVIDIS
+
+UNOWNED = np.array([128, 128, 128], np.uint8)
+"""In place of an owner's colour, for a surfel that no view saw."""
+
+_HUES = np.array(
+    [[86, 180, 233], [240, 228, 66], [204, 121, 167], [230, 159, 0], [0, 114, 178], [0, 158, 115]]
+)
+"""Okabe and Ito's, without black and without vermillion, which is INVENTED; in the order in which
+neighbours, light ones and dark ones too, are farthest apart for every kind of eye."""
+_DARKEST, _LIGHTEST = 0.6, 0.6
+"""What a hue is multiplied with at most, and how far it goes toward white at most."""
+
+
+@lru_cache
+def _table(which: int) -> U8:
+    levels = np.arange(256, dtype=np.uint8)[:, None]
+    table = np.ascontiguousarray(cv2.applyColorMap(levels, which)[:, 0, ::-1])
+    table.flags.writeable = False
+    return np.asarray(table, np.uint8)
+
+
+def colormap(value: NDArray, which: int = INFERNO) -> U8:
+    """(..., 3) u8 RGB of values in [0, 1]; others are clipped."""
+    level = np.clip(np.asarray(value) * 255, 0, 255).astype(np.uint8)
+    return np.take(_table(which), level, axis=0)
+
+
+def bar(which: int) -> U8:
+    """(1, 256, 3) u8 a colour map from low to high."""
+    return _table(which)[None].copy()
+
+
+def owner_colors(n: int) -> U8:
+    """(n, 3) u8 distinct colours, stable by index: neighbours differ in hue, and where a hue comes
+    again its lightness differs. No two of the first six hundred are equal."""
+    turn, hue = np.divmod(np.arange(n), len(_HUES))
+    # Halves, quarters, eighths: turns that are close in time are far apart in lightness.
+    spread = sum(((turn >> bit) & 1) * 0.5 ** (bit + 1) for bit in range(16)) + 0.5
+    lightness = np.asarray(spread % 1.0)[:, None]
+    darker = _DARKEST + (1 - _DARKEST) * 2 * np.minimum(lightness, 0.5)
+    lighter = _LIGHTEST * 2 * np.maximum(lightness - 0.5, 0)
+    color = darker * _HUES[hue]
+    return np.rint(color + lighter * (255 - color)).astype(np.uint8)
+
+
+def owner_palette(n_views: int) -> U8:
+    """(V + 1, 3) u8 colours of the views, and last the one of surfels that no view saw."""
+    return np.concatenate([owner_colors(n_views), UNOWNED[None]])
+
+
+def grey(color: U8, brightness: float) -> U8:
+    """(S, 3) u8 the colours (S, 3) u8 without their hue, times ``brightness``."""
+    level = (np.arange(3 * 255 + 1) / 3 * brightness).astype(np.uint8)
+    total = color[:, 0].astype(np.uint16) + color[:, 1] + color[:, 2]
+    grey = np.take(level, total)
+    return np.stack([grey, grey, grey], axis=1)

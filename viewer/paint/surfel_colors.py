@@ -1,0 +1,318 @@
+"""Colours for surfels: image, vote weight, support, what is uncovered, owner, age, normal, depth;
+and what the view under the pointer explains. Each with a legend.
+
+A retrieval may be of a memory that was shorter: surfels that it did not know stay dark. Nothing
+here looks at more of the links than those of visible surfels, so that colours can follow a pointer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from viewer.paint.palette import (
+    BACKGROUND,
+    CIVIDIS,
+    INFERNO,
+    INVENTED,
+    POINTED,
+    VIRIDIS,
+    bar,
+    colormap,
+    grey,
+    owner_colors,
+    owner_palette,
+)
+from vmem.kernels.parallel import run_sliced, thread_count
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.raster import SurfelBuffers
+from vmem.raster.visibility import visible_votes
+from vmem.retrieval.answer import Retrieval
+from vmem.retrieval.attribution import looks, looks_beside, owners, picture_shares, visible_surfels
+from vmem.types.query import PUBLISHED, WEIGHTINGS
+from vmem.types.views import F32, U8, Provenance
+
+__all__ = [
+    "BACKGROUND",
+    "CIVIDIS",
+    "INFERNO",
+    "INVENTED",
+    "LIVE_MODES",
+    "MODES",
+    "POINTED",
+    "VIRIDIS",
+    "Painted",
+    "colormap",
+    "owner_colors",
+    "paint_pointed",
+    "paint_provenance",
+    "paint_surfels",
+    "paint_view",
+    "percent",
+]
+
+UNSEEN = 0.28
+"""Brightness left to surfels that play no part, so that the room stays readable."""
+
+COVERED = 0.75
+"""Brightness of surfels that a chosen view saw, where the others are what matters."""
+
+SHARED = 0.4
+"""How far surfels that other chosen views saw too take on the colour of the view pointed at."""
+
+PIXELS_A_THREAD = 65_536
+"""Below this a second thread costs more than it saves."""
+
+FAR_SAMPLES = 32_768
+"""Surfels that are looked at to find out how far they are, about so many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """color (S, 3) u8 for every surfel · legend: what the colours mean, with units · bar
+    (1, 256, 3) u8 from low to high, or None where the colours are no scale."""
+
+    color: U8
+    legend: str
+    bar: U8 | None = None
+
+
+def _image(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    return Painted(memory.surfels.color, "surfels in the colours of the frames that made them")
+
+
+def _dimmed(memory: MemorySnapshot) -> U8:
+    """All surfels in dark grey, so that the room stays readable behind what is lit."""
+    return grey(memory.surfels.color, UNSEEN)
+
+
+def _known(memory: MemorySnapshot, retrieval: Retrieval | None) -> Retrieval | None:
+    """The retrieval, unless it is of another, longer memory: nothing is lit by that."""
+    if retrieval is None or len(retrieval.surfel_weight) > len(memory.surfels):
+        return None
+    return retrieval if len(retrieval.votes) <= len(memory.views) else None
+
+
+def _votes(memory: MemorySnapshot, retrieval: Retrieval) -> F32:
+    """(n,) f32 vote of a pixel of each surfel that a target sees, 0 for the others."""
+    drawn = np.flatnonzero(retrieval.surfel_pixels > 0)
+    n = len(retrieval.surfel_weight)
+    votes = np.zeros(n, np.float32)
+    if retrieval.query.density == 1:
+        # In the browser a disk may lie on top that the drawing found beneath its neighbours.
+        by = WEIGHTINGS[retrieval.query.vote]
+        for target, buffers in zip(retrieval.targets, retrieval.buffers, strict=True):
+            beneath = visible_votes(memory.surfels[:n], buffers, target, *by)
+            np.maximum(votes, beneath, out=votes)
+    votes[drawn] = retrieval.surfel_weight[drawn] / retrieval.surfel_pixels[drawn]
+    return votes
+
+
+def _weight(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    color, top, vote = _dimmed(memory), 0.0, PUBLISHED
+    if known := _known(memory, retrieval):
+        votes, vote = _votes(memory, known), known.query.vote
+        seen = np.flatnonzero(votes)
+        if len(seen):
+            top = float(np.quantile(votes[seen], 0.99))
+            color[seen] = colormap(0.12 + 0.88 * (votes[seen] / max(top, 1e-12)).clip(0, 1))
+    legend = (
+        f"vote of a pixel, {vote}, z: depth in scene units: 0 to {top:.2f} · "
+        "dark grey: not seen from here"
+    )
+    return Painted(color, legend, bar(INFERNO))
+
+
+def _support(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    color, k = _dimmed(memory), 1
+    if known := _known(memory, retrieval):
+        seen = np.flatnonzero(_votes(memory, known)).astype(np.int32)
+        views = looks(memory, known, seen)
+        k = max(1, len(known.order))
+        color[seen] = colormap(0.15 + 0.85 * views / k, VIRIDIS)
+        color[seen[views == 0]] = INVENTED
+    legend = (
+        f"chosen views that saw the surfel: 1 to {k} · orange: none of them · "
+        "dark grey: not seen from here"
+    )
+    return Painted(color, legend, bar(VIRIDIS))
+
+
+def _uncovered(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    color, share = _dimmed(memory), 0.0
+    if known := _known(memory, retrieval):
+        seen = np.flatnonzero(_votes(memory, known)).astype(np.int32)
+        color[seen] = grey(memory.surfels.color[seen], COVERED)
+        color[seen[looks(memory, known, seen) == 0]] = INVENTED
+        share = picture_shares(memory, known).known
+    legend = (
+        f"orange: seen from here, but by none of the chosen views ({percent(share)} of the "
+        "picture) · grey: a chosen view saw it · dark grey: not seen from here"
+    )
+    return Painted(color, legend)
+
+
+def _owner(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    palette = owner_palette(len(memory.views))
+    color = np.take(palette, owners(memory), axis=0)
+    return Painted(color, "one colour for each view: the first that saw the surfel")
+
+
+def _age(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    n, last = len(memory.surfels), max(1, len(memory.steps) - 1)
+    ends = np.array([0, *(end.n_surfels for end in memory.steps), n], np.int64).clip(0, n)
+    step = colormap(np.arange(len(ends) - 1) / last, VIRIDIS)
+    color = np.repeat(step, np.diff(ends), axis=0)
+    return Painted(color, f"step that made the surfel: 0 to {last}", bar(VIRIDIS))
+
+
+def _normal(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    color = ((memory.surfels.normal * np.array([1, -1, -1], np.float32) + 1) * 127.5).astype(
+        np.uint8
+    )
+    return Painted(color, "unit normal in the world, -1 to 1: red right, green up, blue back")
+
+
+def _depth(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    eye = np.zeros(3) if retrieval is None else retrieval.targets[-1].position
+    position = memory.surfels.position
+    square = np.zeros(len(position), np.float32)
+    for axis in range(3):
+        away = position[:, axis] - np.float32(eye[axis])
+        square += away * away
+    known = _known(memory, retrieval)
+    # The scale ends where the target's room does: memory may hold many more.
+    some = square[:0] if known is None else square[visible_surfels(known)]
+    if not len(some):
+        some = square[:: max(1, len(square) // FAR_SAMPLES)]
+    far = float(np.quantile(some, 0.95)) ** 0.5 if len(some) else 1.0
+    color = colormap(1 - np.sqrt(square) / np.float32(max(far, 1e-6)), CIVIDIS)
+    if known is not None:
+        n = len(known.surfel_weight)
+        color[n:] = grey(memory.surfels.color[n:], UNSEEN)
+    return Painted(color, f"distance from the target: {far:.1f} to 0 scene units", bar(CIVIDIS))
+
+
+MODES: dict[str, Callable[[MemorySnapshot, Retrieval | None], Painted]] = {
+    "image": _image,
+    "weight": _weight,
+    "support": _support,
+    "uncovered": _uncovered,
+    "owner": _owner,
+    "age": _age,
+    "normal": _normal,
+    "depth": _depth,
+}
+"""Colourings by name, in the order in which H steps through them."""
+
+LIVE_MODES = frozenset({"weight", "support", "uncovered", "depth"})
+"""Colourings that depend on the target."""
+
+
+def paint_surfels(mode: str, memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    """Colours of all surfels in a mode of MODES; ``retrieval`` may be of a shorter memory."""
+    return MODES[mode](memory, retrieval)
+
+
+def paint_pointed(memory: MemorySnapshot, retrieval: Retrieval, view: int) -> Painted:
+    """Light what ``view`` explains of the targets: bright where no other chosen view saw it, faint
+    where one did. The legend gives numbers of surfels and shares of the picture.
+
+    Nothing is lit by a retrieval of a longer memory, or for a view that is not there.
+    """
+    color, known = _dimmed(memory), _known(memory, retrieval)
+    if known is None or not 0 <= view < len(memory.views):
+        return Painted(color, f"view {view} is not of this memory")
+    seen = np.flatnonzero(_votes(memory, known)).astype(np.int32)
+    saw, others = looks_beside(memory, known, seen, view)
+    alone, shared = seen[saw & (others == 0)], seen[saw & (others > 0)]
+    color[alone] = POINTED
+    own = grey(memory.surfels.color[shared], COVERED)
+    color[shared] = ((1 - SHARED) * own + SHARED * POINTED).astype(np.uint8)
+    chosen = view in known.order
+    legend = (
+        f"bright blue: {_amount(known, alone)} that of the chosen views only view {view} saw"
+        if chosen
+        else f"bright blue: {_amount(known, alone)} that view {view} would add to the chosen ones"
+    )
+    faint = f"faint blue: {_amount(known, shared)} that {'another' if chosen else 'a'} chosen view"
+    return Painted(color, f"{legend} · {faint} saw as well · dark grey: the rest")
+
+
+def _amount(retrieval: Retrieval, surfels: NDArray[np.int32]) -> str:
+    """How many of ``surfels`` (m,) cover a pixel, and how much of the picture they cover."""
+    pixels = retrieval.surfel_pixels[surfels]
+    total = max(1, sum(buffers.index.size for buffers in retrieval.buffers))
+    n, share = int(np.count_nonzero(pixels)), float(pixels.sum(dtype=np.float64)) / total
+    return f"{n} surfel{'s' * (n != 1)}, {percent(share)} of the picture,"
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] in words: what is little does not read as nothing."""
+    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+
+
+def paint_view(
+    buffers: SurfelBuffers, color: U8, *, shade: float = 0.4, background: U8 = BACKGROUND
+) -> U8:
+    """(H, W, 3) u8: what ``buffers`` saw, in surfel colours (S, 3) u8.
+
+    Gently shaded by slant; with ``shade`` 0 the colours stay as they are. ValueError for colours of
+    fewer surfels than were drawn.
+    """
+    shown = int(buffers.index.max(initial=-1))
+    if color.ndim != 2 or color.shape[1] != 3 or shown >= len(color):
+        raise ValueError(f"surfel {shown} was drawn, but colours are {color.shape}")
+    h, w = buffers.index.shape
+    image = np.empty((h, w, 3), np.uint8)
+    color = np.ascontiguousarray(color)
+
+    def paint(part: int, start: int, stop: int) -> None:
+        rows = slice(start, stop)
+        _paint_rows(
+            buffers.index[rows],
+            buffers.cosine[rows],
+            color,
+            background,
+            np.float32(shade),
+            image[rows],
+        )
+
+    run_sliced(paint, h, min(thread_count(), h * w // PIXELS_A_THREAD))
+    return image
+
+
+@njit(cache=True, nogil=True)
+def _paint_rows(index, cosine, color, background, shade, image):
+    facing = np.float32(1) - shade
+    for row in range(index.shape[0]):
+        for column in range(index.shape[1]):
+            surfel = index[row, column]
+            if surfel < 0:
+                for channel in range(3):
+                    image[row, column, channel] = background[channel]
+            else:
+                shading = facing + shade * cosine[row, column]
+                for channel in range(3):
+                    image[row, column, channel] = np.uint8(color[surfel, channel] * shading)
+
+
+PROVENANCE_TINT = {
+    Provenance.EXTRAPOLATED: INVENTED,
+    Provenance.REOBSERVED: np.array([0, 114, 178], np.uint8),
+}
+
+
+def paint_provenance(rgb: U8, provenance: U8 | None) -> U8:
+    """The frame (H, W, 3) with invented pixels tinted orange and remembered inventions blue."""
+    if provenance is None:
+        return rgb
+    out = rgb.copy()
+    for kind, tint in PROVENANCE_TINT.items():
+        mask = provenance == kind
+        out[mask] = (0.5 * rgb[mask] + 0.5 * tint).astype(np.uint8)
+    return out

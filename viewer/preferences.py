@@ -1,0 +1,91 @@
+"""What a browser remembers of its user's choices from one visit to the next."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from viewer.commands import KEYMAPS
+from viewer.paint.surfel_colors import MODES
+from viewer.paint.target_layers import LAYERS
+from viewer.walk.workspace import ROWS, Settings
+from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.types.query import WEIGHTINGS
+
+log = logging.getLogger(__name__)
+
+LONGEST = 4096
+"""Characters of what is remembered; anything longer is not ours."""
+
+
+def _one_of(known: Any) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in known
+
+
+def _within(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: _is_number(value) and low <= value <= high
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+SETTINGS: Mapping[str, Callable[[Any], bool]] = {
+    "strategy": _one_of(STRATEGIES),
+    "context_views": lambda value: isinstance(value, int) and _within(1, 12)(value),
+    "suppression": _within(0, 1),
+    "weighting": _or_none(_one_of(WEIGHTINGS)),
+    "density": _within(0.01, 1),
+    "use_next": _is_bool,
+    "rows": _one_of(ROWS),
+    "keymap": _one_of(KEYMAPS),
+    "mode": _one_of(("step", "fly")),
+    "eye": _one_of(("behind", "eyes", "free")),
+    "step_size": _within(0.02, 0.5),
+    "turn_degrees": _within(1, 30),
+}
+SCENE: Mapping[str, Callable[[Any], bool]] = {
+    "heat": _one_of(MODES),
+    "layer": _one_of(LAYERS),
+    "wipe": _within(0, 1),
+    "frustums": _is_bool,
+    "billboards": _is_bool,
+    "provenance": _is_bool,
+    "drawn_by": _one_of(("auto", "browser", "server")),
+}
+"""What is remembered of Settings and of its scene, each with the test that a value must pass."""
+
+
+def remembered(settings: Settings) -> str:
+    """The choices as one line of JSON."""
+    return json.dumps(
+        {name: getattr(settings, name) for name in SETTINGS}
+        | {name: getattr(settings.scene, name) for name in SCENE}
+    )
+
+
+def apply(text: str | None, settings: Settings) -> None:
+    """Take over what is remembered; anything that does not make sense is left as it is."""
+    if not text or len(text) > LONGEST:
+        return
+    try:
+        chosen = json.loads(text)
+    except (ValueError, RecursionError):
+        log.info("what the browser remembers cannot be read")
+        return
+    if not isinstance(chosen, dict):
+        return
+    for checks, target in ((SETTINGS, settings), (SCENE, settings.scene)):
+        for name, fits in checks.items():
+            if name in chosen and fits(chosen[name]):
+                setattr(target, name, chosen[name])

@@ -1,0 +1,254 @@
+"""Surfels in the browser, as true oriented disks.
+
+viser has no such primitive. Its point cloud carries position and colour; a hidden sibling carries
+normal and radius; a script (``shaders/surfel_patch.js``) gives the point cloud shaders that meet
+each pixel's ray with each disk. Where the script does not apply, users still see round points.
+What depends on viser's internals is in that script; this module uses its public API only.
+
+A cloud NAME is a group of nodes:
+
+- ``NAME`` an invisible frame; its axes_length is the size scale and its axes_radius the shade
+- ``NAME/0000`` the first chunk: position f32, colour u8
+- ``NAME/0000_normal_radius`` its hidden sibling: octahedral normal and radius, f16
+
+Chunk i holds the surfels [i * chunk_size, (i + 1) * chunk_size), whatever the history. An append
+or truncation therefore sends at most one chunk beyond what is new, and node names are used again,
+so that viser keeps no tombstones for them. A chunk of one single surfel stays a round point:
+viser's client takes one colour to be the colour of all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import viser
+from numpy.typing import NDArray
+
+from shaders import load
+from viewer.page.scripts import run_script
+
+F16 = NDArray[np.float16]
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+CHUNK_SIZE = 16_384
+NORMAL_RADIUS_SUFFIX = "_normal_radius"
+
+
+def inject_patch(gui: viser.GuiApi) -> None:
+    """Teach a client's page to draw surfels: call once per client, or once on the server's GUI.
+
+    Recordings of the scene (.viser, HTML) only show disks if the server's GUI was given the patch.
+    """
+    config = {
+        "vertexShader": load("surfel.vert.glsl"),
+        "fragmentShader": load("surfel.frag.glsl"),
+        "suffix": NORMAL_RADIUS_SUFFIX,
+    }
+    run_script(gui, load("surfel_patch.js"), config)
+
+
+def encode_octahedral(normal: F32) -> F32:
+    """Unit normals (S, 3) to points (S, 2) of the square [-1, 1]².
+
+    The sphere is folded onto an octahedron and flattened (Meyer et al., "On Floating-Point Normal
+    Vectors", 2010). A zero vector encodes as +z.
+    """
+    length = np.abs(normal).sum(axis=1, keepdims=True)
+    folded = normal / np.maximum(length, np.finfo(np.float32).tiny)
+    xy, lower = folded[:, :2], folded[:, 2:] < 0
+    side = np.where(xy >= 0, 1.0, -1.0)
+    return np.where(lower, (1.0 - np.abs(xy[:, ::-1])) * side, xy).astype(np.float32)
+
+
+def decode_octahedral(encoded: NDArray[np.floating]) -> F32:
+    """Inverse of encode_octahedral, as the vertex shader computes it: (S, 2) to unit (S, 3)."""
+    xy = np.asarray(encoded, np.float32)
+    z = 1.0 - np.abs(xy).sum(axis=1, keepdims=True)
+    side = np.where(xy >= 0, 1.0, -1.0)
+    xy = np.where(z < 0, (1.0 - np.abs(xy[:, ::-1])) * side, xy)
+    normal = np.concatenate([xy, z], axis=1)
+    return (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Surfels as they travel: position (S, 3) f32, normal_radius (S, 3) f16, rgb (S, 3) u8."""
+
+    position: F32
+    normal_radius: F16
+    rgb: U8
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def __getitem__(self, rows: slice) -> _Batch:
+        return _Batch(self.position[rows], self.normal_radius[rows], self.rgb[rows])
+
+    def followed_by(self, other: _Batch) -> _Batch:
+        return _Batch(
+            np.concatenate([self.position, other.position]),
+            np.concatenate([self.normal_radius, other.normal_radius]),
+            np.concatenate([self.rgb, other.rgb]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    """The two scene nodes of one chunk. The handles also keep its data."""
+
+    disks: viser.PointCloudHandle
+    normal_radius: viser.PointCloudHandle
+
+    def __len__(self) -> int:
+        return len(self.disks.points)
+
+    def data(self) -> _Batch:
+        return _Batch(
+            np.asarray(self.disks.points, np.float32),
+            np.asarray(self.normal_radius.points, np.float16),
+            np.asarray(self.disks.colors, np.uint8),
+        )
+
+    def remove(self) -> None:
+        self.disks.remove()
+        self.normal_radius.remove()
+
+
+class SurfelCloud:
+    """An append-only cloud of oriented disks in a viser scene.
+
+    Call `inject_patch` for the clients that look at it. Not thread-safe: one thread at a time.
+
+    ``size_scale`` multiplies every radius; ``shade`` in [0, 1] darkens disks seen at a grazing
+    angle (0: colours exactly as given). Both can be assigned later, at the cost of one message.
+    """
+
+    def __init__(
+        self,
+        scene: viser.SceneApi,
+        name: str,
+        *,
+        chunk_size: int = CHUNK_SIZE,
+        size_scale: float = 1.0,
+        shade: float = 0.0,
+    ) -> None:
+        self._scene = scene
+        self._name = name
+        self._chunk_size = chunk_size
+        self._chunks: list[_Chunk] = []
+        self._group = scene.add_frame(
+            name, show_axes=False, axes_length=size_scale, axes_radius=shade
+        )
+
+    def __len__(self) -> int:
+        """Number of surfels."""
+        if not self._chunks:
+            return 0
+        return (len(self._chunks) - 1) * self._chunk_size + len(self._chunks[-1])
+
+    def append(self, position: F32, normal: F32, radius: F32, rgb: U8) -> None:
+        """Add surfels at the end.
+
+        position (S, 3) f32 and normal (S, 3) f32, unit, in the cloud's frame; radius (S,) f32 in
+        scene units; rgb (S, 3) u8. Sends the new surfels, and the last chunk again if it had room.
+        Raises ValueError if the shapes disagree.
+        """
+        count = len(position)
+        _check_shape("position", position, (count, 3))
+        _check_shape("normal", normal, (count, 3))
+        _check_shape("radius", radius, (count,))
+        _check_shape("rgb", rgb, (count, 3))
+        if count == 0:
+            return
+        normal_radius = np.column_stack([encode_octahedral(normal), radius]).astype(np.float16)
+        batch = _Batch(np.asarray(position, np.float32), normal_radius, np.asarray(rgb, np.uint8))
+        if self._chunks and len(self._chunks[-1]) < self._chunk_size:
+            batch = self._chunks.pop().data().followed_by(batch)
+        for start in range(0, len(batch), self._chunk_size):
+            self._send_next_chunk(batch[start : start + self._chunk_size])
+
+    def truncate(self, count: int) -> None:
+        """Keep the first ``count`` surfels. Sends at most one chunk.
+
+        Raises ValueError unless 0 <= count <= len(self).
+        """
+        if not 0 <= count <= len(self):
+            raise ValueError(f"cannot keep {count} of {len(self)} surfels")
+        whole, rest = divmod(count, self._chunk_size)
+        while len(self._chunks) > whole + (rest > 0):
+            self._chunks.pop().remove()
+        if rest and len(self._chunks[-1]) > rest:
+            self._send_next_chunk(self._chunks.pop().data()[:rest])
+
+    def set_colors(self, rgb: U8) -> None:
+        """Recolour every surfel: rgb (S, 3) u8. Sends colours only, of chunks that changed.
+
+        Raises ValueError if the shape is not (len(self), 3).
+        """
+        _check_shape("rgb", rgb, (len(self), 3))
+        for index, chunk in enumerate(self._chunks):
+            start = index * self._chunk_size
+            colors = np.asarray(rgb[start : start + len(chunk)], np.uint8)
+            if not np.array_equal(colors, chunk.disks.colors):
+                chunk.disks.colors = colors
+
+    @property
+    def visible(self) -> bool:
+        """Whether the cloud is shown."""
+        return self._group.visible
+
+    @visible.setter
+    def visible(self, visible: bool) -> None:
+        self._group.visible = visible
+
+    @property
+    def size_scale(self) -> float:
+        """Factor on every radius."""
+        return self._group.axes_length
+
+    @size_scale.setter
+    def size_scale(self, size_scale: float) -> None:
+        self._group.axes_length = size_scale
+
+    @property
+    def shade(self) -> float:
+        """0: colours exactly as given · 1: darkened where seen at a grazing angle."""
+        return self._group.axes_radius
+
+    @shade.setter
+    def shade(self, shade: float) -> None:
+        self._group.axes_radius = shade
+
+    def remove(self) -> None:
+        """Take the whole cloud out of the scene; it cannot be used afterwards."""
+        self._chunks.clear()
+        self._group.remove()
+
+    def _send_next_chunk(self, batch: _Batch) -> None:
+        """Add a chunk at the end, in place of whatever node has its name."""
+        name = f"{self._name}/{len(self._chunks):04d}"
+        normal_radius = self._scene.add_point_cloud(
+            name + NORMAL_RADIUS_SUFFIX,
+            batch.normal_radius,
+            (0, 0, 0),
+            precision="float16",
+            visible=False,
+        )
+        # point_size, shape and shading are what users see where the patch does not apply.
+        disks = self._scene.add_point_cloud(
+            name,
+            batch.position,
+            batch.rgb,
+            point_size=float(np.median(batch.normal_radius[:, 2])),
+            point_shape="circle",
+            point_shading="flat",
+            precision="float32",
+        )
+        self._chunks.append(_Chunk(disks, normal_radius))
+
+
+def _check_shape(name: str, array: NDArray, expected: tuple[int, ...]) -> None:
+    if array.shape != expected:
+        raise ValueError(f"{name} has shape {array.shape}, expected {expected}")

@@ -1,0 +1,310 @@
+"""The program: server, theme, and the life of browsers and their walks."""
+
+from __future__ import annotations
+
+import io
+import logging
+import secrets
+import socket
+import threading
+import time
+import webbrowser
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import tyro
+import viser
+
+from viewer.browser.client import CHOICES_KEY, Client
+from viewer.preferences import apply
+from viewer.scene.camera_rig import AHEAD, BEHIND
+from viewer.scene.scene import SceneOptions
+from viewer.server.guard import guarded
+from viewer.server.warmup import warm_up
+from viewer.walk.workspace import Settings, Source, Workspace
+from vmem.backends.registry import geometry_of, resolve
+from vmem.errors import VMemError
+from vmem.formats.photos import check_size, load_photo, samples
+from vmem.session.session import SessionConfig
+
+log = logging.getLogger(__name__)
+
+STORAGE_KEY = "walk"
+PORT_TRIES = 20
+BRAND = (230, 145, 30)
+
+
+class ViewerError(VMemError, RuntimeError):
+    """The viewer cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ViewerConfig:
+    """Walk into a photo, in the browser: W A S D to walk, ? for all keys.
+
+    Without a GPU or weights the preview backend runs: depth warping and mirrored continuation.
+    """
+
+    photo: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[PHOTO]")] = None
+    """The photo to walk into; a sample if none is given."""
+    backend: str = "auto"
+    """What makes the frames: auto, preview, world (exact procedural scene) or vmem."""
+    geometry: Literal["auto", "layout", "depth-anything", "cut3r"] | None = None
+    """Where depth comes from: layout (of the room, from each photo), depth-anything (a network on
+    the photo, with vmem on all frames) or cut3r (a network on all frames); VMEM_GEOMETRY if not
+    given, else auto: the best whose weights are here, with preview no cut3r."""
+    preset: Literal["reference", "balanced", "fast"] = "balanced"
+    """Sampler of the vmem backend: reference (50 steps, as published), balanced or fast."""
+    host: str = "127.0.0.1"
+    """Address to serve on. Other machines can connect only if you name one of its interfaces,
+    and then a token is required and printed."""
+    port: int | None = None
+    """Port to serve on; without it 8080 or the next free one."""
+    seed: int = 0
+    """Fixes everything that is invented: same photo, moves and seed, same frames."""
+    size: int = 288
+    """Side of the square frames in pixels: 288 to 384 is quick on a CPU, 576 is sharp."""
+    open: bool = True
+    """Open the page in a browser."""
+    keep: float = 60.0
+    """Seconds that a walk waits for its closed or reloaded browser before it is freed."""
+    token: str | None = None
+    """Secret that browsers must present in the URL; made up when --host is not this machine."""
+
+
+class App:
+    """A running viewer: the server and the walks of all browsers."""
+
+    def __init__(self, config: ViewerConfig) -> None:
+        """Check everything that can be checked, then listen.
+
+        Raises ViewerError and the errors of photos, backends and settings.
+        """
+        name, why = resolve(config.backend)
+        self._source = check(config)
+        self._settings = Settings(
+            backend="auto" if name == "world" else name,
+            geometry=config.geometry,
+            preset=config.preset,
+            seed=config.seed,
+            size=config.size,
+        )
+        self._keep = config.keep
+        self._walks: dict[str, _Walk] = {}
+        self._clients: dict[int, tuple[str, Client]] = {}
+        self._lock = threading.Lock()
+
+        local = config.host in ("127.0.0.1", "localhost", "::1")
+        self.token = config.token or (None if local else secrets.token_urlsafe(16))
+        port = _choose_port(config.host, config.port)
+        hosts = ("127.0.0.1", "localhost", "::1") if local else None
+        # viser greets with a box of its own; our start-up is one line.
+        with guarded(self.token, hosts), redirect_stdout(io.StringIO()):
+            self.server = viser.ViserServer(host=config.host, port=port, verbose=False)
+        self.port = self.server.get_port()
+        self.url = _url(config.host, self.port, self.token)
+        self.line = f"VMem Viewer at {self.url} · backend {name} ({why})"
+        if config.port is None and self.port != 8080:
+            self.line += f" · port 8080 is busy, so {self.port}"
+
+        self.server.gui.configure_theme(
+            dark_mode=True,
+            control_width="large",
+            show_logo=False,
+            show_share_button=False,
+            brand_color=BRAND,
+        )
+        self.server.gui.set_panel_label("VMem Viewer")
+        self.server.gui.main_panel.dock_right()
+        self.server.scene.set_up_direction("-y")
+        camera = self.server.initial_camera
+        camera.position, camera.look_at = tuple(BEHIND), tuple(AHEAD)
+        camera.fov = 1.05
+        self.server.on_client_connect(self._connected)
+        self.server.on_client_disconnect(self._disconnected)
+
+    @property
+    def walks(self) -> dict[str, Workspace]:
+        """The walks that are kept, by key."""
+        with self._lock:
+            return {key: walk.workspace for key, walk in self._walks.items()}
+
+    def close(self) -> None:
+        """Stop every walk and the server."""
+        with self._lock:
+            clients, walks = list(self._clients.values()), list(self._walks.values())
+            self._clients.clear()
+            self._walks.clear()
+        for _, client in clients:
+            client.leave()
+        for walk in walks:
+            walk.stop_waiting()
+            walk.workspace.close()
+        with redirect_stdout(io.StringIO()):
+            self.server.stop()
+
+    # --- browsers come and go --------------------------------------------------------------
+
+    def _connected(self, handle: viser.ClientHandle) -> None:
+        key, choices = _remembered(handle, STORAGE_KEY), _remembered(handle, CHOICES_KEY)
+        with self._lock:
+            if key is None or key not in self._walks or self._walks[key].taken:
+                # A second tab of the same browser gets a walk of its own.
+                key = secrets.token_urlsafe(12)
+                settings = replace(self._settings, scene=SceneOptions())
+                apply(choices, settings)
+                self._walks[key] = _Walk(Workspace(settings))
+            walk = self._walks[key]
+            walk.taken = True
+            walk.stop_waiting()
+        handle.local_storage.set_item(STORAGE_KEY, key)
+        if handle.client_id not in self.server.get_clients():
+            self._wait_for_return(key)
+            return
+        try:
+            client = Client(handle, walk.workspace)
+        except Exception:
+            # Most likely the browser is gone already; its walk must not stay taken for ever.
+            self._wait_for_return(key)
+            raise
+        with self._lock:
+            self._clients[handle.client_id] = (key, client)
+        # Not only a new walk: its browser may have gone before it was opened, and come back.
+        if walk.workspace.session is None and not walk.workspace.worker.busy:
+            client.post(client.open, self._source)
+        if handle.client_id not in self.server.get_clients():
+            self._disconnected(handle)
+
+    def _disconnected(self, handle: viser.ClientHandle) -> None:
+        with self._lock:
+            key, client = self._clients.pop(handle.client_id, (None, None))
+        if client is not None and key is not None:
+            client.leave()
+            self._wait_for_return(key)
+
+    def _wait_for_return(self, key: str) -> None:
+        with self._lock:
+            walk = self._walks.get(key)
+            if walk is None:
+                return
+            walk.taken = False
+            walk.wait(self._keep, lambda: self._free(key))
+
+    def _free(self, key: str) -> None:
+        with self._lock:
+            walk = self._walks.get(key)
+            if walk is None or walk.taken:
+                return
+            del self._walks[key]
+        walk.workspace.close()
+
+
+class _Walk:
+    """A workspace and who waits for it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.taken = False
+        self._timer: threading.Timer | None = None
+
+    def wait(self, seconds: float, then) -> None:
+        self.stop_waiting()
+        self._timer = threading.Timer(seconds, then)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def run(config: ViewerConfig) -> None:
+    """Start the viewer and serve until interrupted."""
+    check(config)
+    warm_up(resolve(config.backend)[0])
+    app = App(config)
+    print(app.line, flush=True)
+    if config.open:
+        threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        print("\nstopped")
+    finally:
+        app.close()
+
+
+def check(config: ViewerConfig) -> Source:
+    """Where the first walk begins, once everything that can be checked is.
+
+    Raises ViewerError and the errors of photos, backends and settings.
+    """
+    backend, _ = resolve(config.backend)
+    geometry_of(backend, config.geometry)
+    check_size(config.size)
+    SessionConfig(seed=config.seed)
+    if backend == "world":
+        if config.photo is not None:
+            raise ViewerError(
+                "the world backend renders its own scene and takes no photo: "
+                "leave the photo out, or use --backend preview"
+            )
+        return Source("procedural world", None)
+    if config.photo is None:
+        sample = samples()[0]
+        return Source(sample.title, sample.path)
+    # Read it now: a photo that cannot be used should stop the start, not greet the browser.
+    load_photo(config.photo, config.size)
+    return Source(config.photo.name, config.photo)
+
+
+def _remembered(handle: viser.ClientHandle, key: str) -> str | None:
+    try:
+        return handle.local_storage.get_item(key, timeout=3.0)
+    except (RuntimeError, TimeoutError):
+        return None
+
+
+def _url(host: str, port: int, token: str | None) -> str:
+    """What to open in a browser."""
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    if ":" in name:
+        name = f"[{name}]"
+    return f"http://{name}:{port}" + (f"/?token={quote(token, safe='')}" if token else "")
+
+
+def _choose_port(host: str, asked: int | None) -> int:
+    """The port asked for if it is free, else the first free one from 8080."""
+    if asked is not None:
+        if not 0 <= asked <= 65535:
+            raise ViewerError(f"--port must be between 0 and 65535, got {asked}")
+        error = _why_taken(host, asked)
+        if error:
+            raise ViewerError(
+                f"cannot listen on {host}:{asked}: {error}. "
+                "Choose another --port, or leave it out to take the next free one"
+            )
+        return asked
+    error = ""
+    for port in range(8080, 8080 + PORT_TRIES):
+        error = _why_taken(host, port)
+        if not error:
+            return port
+    raise ViewerError(f"no free port from 8080 to {8080 + PORT_TRIES - 1} on {host}: {error}")
+
+
+def _why_taken(host: str, port: int) -> str:
+    """Why nobody can listen there, or ""."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

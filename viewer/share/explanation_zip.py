@@ -1,0 +1,88 @@
+"""All that is known of one retrieval in one zip: picture, numbers, and the scene to walk around in.
+
+Every part opens without this program.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import viser
+
+from viewer.share.recording import Recording, RecordingOptions, heading, record_scene
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.progress import CancelToken, OnProgress, Progress, silent
+from vmem.retrieval.answer import Retrieval
+from vmem.retrieval.explain.to_json import explanation_json
+from vmem.types.views import U8
+
+STAGE = "explanation"
+WHEN = (1980, 1, 1, 0, 0, 0)
+"""The earliest date that a zip knows: the same explanation makes the same file."""
+
+README = """\
+{heading}, written by VMem Viewer.
+
+panel.png         what was asked, used, left out and invented, as a figure for a paper
+explanation.json  every number of it: query, targets, all views with votes, coverage and reason
+scene.html        the scene to look around in: open it in a browser, nothing else is needed
+scene.viser       the same scene for the client of viser {version}: lay it beside the client's
+                  index.html on any web server and add ?darkMode&playbackPath=scene.viser
+"""
+
+
+def pack_explanation(
+    memory: MemorySnapshot,
+    retrieval: Retrieval,
+    step: int | None,
+    *,
+    options: RecordingOptions | None = None,
+    frame: U8 | None = None,
+    extra: Mapping[str, Any] | None = None,
+    on_progress: OnProgress = silent,
+    cancel: CancelToken | None = None,
+) -> bytes:
+    """A zip with panel.png, explanation.json, scene.viser, scene.html and README.txt.
+
+    options: of the recording · all else as of explanation_figure, record_scene and
+    explanation_json, whose errors are raised; Cancelled if that was asked for between two parts.
+    """
+    # matplotlib takes a third of the time in which the viewer starts: whoever packs waits for it.
+    from viewer.share.figure import explanation_figure
+
+    cancel = cancel or CancelToken()
+
+    def panel() -> dict[str, bytes | str]:
+        return {"panel.png": explanation_figure(memory, retrieval, step, frame)}
+
+    def numbers() -> dict[str, bytes | str]:
+        content = explanation_json(memory, retrieval, step, extra)
+        return {"explanation.json": json.dumps(content, indent=1, allow_nan=False) + "\n"}
+
+    def scene() -> dict[str, bytes | str]:
+        recording: Recording = record_scene(memory, retrieval, step, options)
+        return {"scene.viser": recording.viser, "scene.html": recording.html}
+
+    def readme() -> dict[str, bytes | str]:
+        words = README.format(heading=heading(step), version=viser.__version__)
+        return {"README.txt": words}
+
+    parts: list[Callable[[], dict[str, bytes | str]]] = [panel, numbers, scene, readme]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for done, part in enumerate(parts):
+            cancel.check()
+            on_progress(Progress(STAGE, done, len(parts)))
+            for name, content in part().items():
+                entry = zipfile.ZipInfo(name, WHEN)
+                # Pictures and recordings are compressed already.
+                small = name.endswith((".png", ".viser"))
+                entry.compress_type = zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
+                archive.writestr(entry, content)
+    cancel.check()
+    on_progress(Progress(STAGE, len(parts), len(parts)))
+    return out.getvalue()

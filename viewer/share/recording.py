@@ -1,0 +1,196 @@
+"""The scene of one explanation as files that open without Python.
+
+Surfels in the colours of a heat map, the views with the chosen ones lit and lines to them, the
+target, and its frame beside what memory knew of it. The scene is what the retrieval knew: surfels
+and views of later steps are left out, but for the frames that this step made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shaders import load
+from viewer.page.offline_scene import OfflineScene
+from viewer.page.scripts import run_script
+from viewer.paint.surfel_colors import Painted, paint_surfels, paint_view
+from viewer.scene.frustums import AMBER, Billboards, Frustums, pose_wxyz
+from viewer.scene.surfel_cloud import SurfelCloud, inject_patch
+from viewer.share.first_camera import FOV, first_look
+from vmem.cameras.cameras import FloatArray
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.retrieval.answer import Retrieval
+from vmem.retrieval.explain.summary import summary
+from vmem.types.views import View
+
+SKY = (86, 180, 233)
+WHITE = (240, 240, 240)
+TARGET_SCALE, CHOSEN_SCALE = 0.045, 0.037
+LABEL_ROOM = 0.012
+"""Scene units between labels that can still be told apart."""
+BAR_STOPS = 12
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """heat: a mode of viewer.paint.surfel_colors.MODES · billboards: frames beside their heat maps
+    · labels: rank and number at the chosen views · shade: see SurfelCloud."""
+
+    heat: str = "weight"
+    billboards: bool = True
+    labels: bool = True
+    shade: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """viser: the bytes of a ``.viser`` file, for viser's own client · html: one page with client
+    and scene, which needs no server."""
+
+    viser: bytes
+    html: str
+
+
+def record_scene(
+    memory: MemorySnapshot,
+    retrieval: Retrieval,
+    step: int | None,
+    options: RecordingOptions | None = None,
+) -> Recording:
+    """The explanation of ``retrieval`` as a scene.
+
+    memory: the retrieval's own or a longer one · step: whose retrieval it is, None for the ghost's,
+    which has no frames. Nothing listens on a port for this. ValueError for a mode of heat that does
+    not exist, or a step that ``memory`` does not have.
+    """
+    options = options or RecordingOptions()
+    made = frames_of(memory, step)
+    n = len(retrieval.surfel_weight)
+    painted = paint_surfels(options.heat, memory, retrieval)
+    surfels, color = memory.surfels[:n], painted.color[:n]
+
+    offline = OfflineScene()
+    scene = offline.scene
+    scene.set_up_direction("-y")
+    inject_patch(offline.page)
+    cloud = SurfelCloud(scene, "/surfels")
+    cloud.shade = options.shade
+    cloud.append(surfels.position, surfels.normal, surfels.radius, color)
+
+    target = retrieval.targets[-1]
+    frustums = Frustums(scene, lambda view: None)
+    for view in memory.views[: len(retrieval.votes)]:
+        frustums.add(view, visible=True)
+    frustums.light(set(retrieval.order), retrieval.share)
+    for view in retrieval.order:
+        # Views that turned on the spot would hide them.
+        frustums.handles[view].scale = CHOSEN_SCALE
+        frustums.handles[view].thickness = 2.5
+    _add_targets(offline, retrieval)
+    _add_lines(offline, memory, retrieval)
+    if options.labels:
+        _add_labels(offline, memory, retrieval)
+    if options.billboards:
+        pictures = [paint_view(buffers, color) for buffers in retrieval.buffers]
+        pairs = (
+            [(view.rgb, picture) for view, picture in zip(made, pictures, strict=False)]
+            if made
+            else [(picture, None) for picture in pictures]
+        )
+        Billboards(scene).show(target, pairs)
+
+    lit = [memory.views[view].camera.position for view in retrieval.order]
+    eye, ahead = first_look(surfels, target, np.array(lit).reshape(-1, 3))
+    offline.initial_camera.position, offline.initial_camera.look_at = eye, ahead
+    offline.initial_camera.fov = FOV
+    title = heading(step)
+    words = summary(memory, retrieval, step)
+    run_script(offline.page, load("caption.js"), _caption(title, words, painted, bool(made)))
+    return Recording(*offline.recorded(title))
+
+
+def heading(step: int | None) -> str:
+    """What an explanation is called."""
+    return "Why these views: " + ("the ghost's target" if step is None else f"step {step}")
+
+
+def frames_of(memory: MemorySnapshot, step: int | None) -> tuple[View, ...]:
+    """The views that ``step`` made, none for None. ValueError for no such step."""
+    if step is None:
+        return ()
+    if not 0 < step < len(memory.steps):
+        raise ValueError(f"step {step} retrieved nothing: use 1 to {len(memory.steps) - 1}")
+    return memory.views[memory.steps[step - 1].n_views : memory.steps[step].n_views]
+
+
+def _add_targets(offline: OfflineScene, retrieval: Retrieval) -> None:
+    """The targets as the live ghost is drawn, the last one's lines the thickest."""
+    last = len(retrieval.targets) - 1
+    for i, target in enumerate(retrieval.targets):
+        offline.scene.add_camera_frustum(
+            f"/targets/{i}",
+            target.fov[0],
+            target.hw[1] / target.hw[0],
+            scale=TARGET_SCALE * (1.0 if i == last else 0.6),
+            thickness=2.5 if i == last else 1.5,
+            thickness_units="screen",
+            color=AMBER if i == last else WHITE,
+            wxyz=pose_wxyz(target.c2w),
+            position=target.position,
+        )
+
+
+def _add_lines(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retrieval) -> None:
+    """The way walked, and a line from the target to every chosen view."""
+    stops = np.array([view.camera.position for view in memory.views[: len(retrieval.votes)]])
+    here = retrieval.targets[-1].position
+    ends = np.array([memory.views[view].camera.position for view in retrieval.order])
+    for name, color, start, end in (
+        ("/path", SKY, stops[:-1], stops[1:]),
+        ("/retrieval", AMBER, np.broadcast_to(here, ends.shape), ends),
+    ):
+        if len(start):
+            # A line of no length upsets the client: keep a hair.
+            points = np.stack([start, end + 1e-4], axis=1).astype(np.float32)
+            offline.scene.add_line_segments(
+                name, points, color, thickness=2.0, thickness_units="screen"
+            )
+
+
+def _add_labels(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retrieval) -> None:
+    """Rank and number of every chosen view where it looks; one label for those that are close."""
+    labels: list[tuple[FloatArray, list[str]]] = []
+    for rank, view in enumerate(retrieval.order):
+        place = (memory.views[view].camera.c2w @ [0, 0, CHOSEN_SCALE, 1])[:3]
+        text = f"{rank + 1}: view {view}"
+        for other, texts in labels:
+            if np.linalg.norm(place - other) < LABEL_ROOM:
+                texts.append(text)
+                break
+        else:
+            labels.append((place, [text]))
+    for i, (place, texts) in enumerate(labels):
+        offline.scene.add_label(
+            f"/chosen/{i}", ", ".join(texts), position=place, font_screen_scale=0.8
+        )
+
+
+def _caption(title: str, words: str, painted: Painted, framed: bool) -> dict[str, list[str]]:
+    """The configuration of caption.js."""
+    boards = (
+        "Pictures: the generated frame and, right of it, what memory knew of it."
+        if framed
+        else "Pictures: what memory knows of the target."
+    )
+    lines = [
+        title,
+        words.replace("**", "").replace(" %", "\u00a0%"),
+        f"Colours: {painted.legend}",
+        f"Amber: the target and the views used. {boards}",
+    ]
+    bar = []
+    if painted.bar is not None:
+        stops = np.linspace(0, painted.bar.shape[1] - 1, BAR_STOPS).astype(int)
+        bar = ["rgb({},{},{})".format(*painted.bar[0, stop].tolist()) for stop in stops]
+    return {"lines": lines, "bar": bar}

@@ -1,0 +1,306 @@
+"""One person's walk: session, worker and settings. It outlives page reloads."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from viewer.scene.scene import SceneOptions
+from viewer.walk.jobs import BothMade, Download
+from viewer.walk.pins import Wishes
+from viewer.walk.worker import Event, Job, Worker
+from vmem.backends.registry import Backend, create_backend, resolve
+from vmem.cameras.cameras import Cameras, FloatArray, path_targets
+from vmem.formats.photos import load_photo
+from vmem.formats.walk import export_walk
+from vmem.memory.view_memory import MemorySnapshot
+from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
+from vmem.retrieval.evidence import SelectionConfig
+from vmem.session.compare import step_both
+from vmem.session.session import Session, SessionConfig, StepResult
+from vmem.types.query import DEFAULT_STRATEGY, Query
+from vmem.types.views import U8
+
+MAX_WAITING = 12
+"""Steps that may wait behind the running one; further key presses are refused, not piled up. A
+flight (see viewer.walk.ghost) is let in whole."""
+
+BACKENDS = ("auto", "preview", "vmem")
+"""Backends that walk into a photo."""
+PRESETS = ("reference", "balanced", "fast")
+"""Samplers of the vmem backend, by name; what they are is in
+vmem.generation.diffusion.sampling.presets, which costs the import of torch."""
+
+
+OWN_SUPPRESSION = SelectionConfig().suppression
+"""What the strategies suppress by themselves."""
+ROWS = ("8", "24", "all")
+"""How many views the table of a retrieval may list."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a walk begins: a photo as path or bytes, or None for a backend's own scene."""
+
+    title: str
+    photo: Path | bytes | None
+
+
+@dataclass
+class Settings:
+    """What one person has chosen. Changed by the panels, read everywhere."""
+
+    backend: str = "auto"
+    geometry: str | None = None
+    """One of vmem.backends.geometry.GEOMETRIES; None for VMEM_GEOMETRY, or auto."""
+    preset: str = "balanced"
+    """Sampler of the vmem backend, one of PRESETS; it may change from step to step."""
+    seed: int = 0
+    size: int = 288
+    strategy: str = DEFAULT_STRATEGY
+    context_views: int = 4
+    suppression: float = OWN_SUPPRESSION
+    weighting: str | None = None
+    density: float = 1.0
+    """The last three as in vmem.types.query.Query: what if."""
+    use_next: bool = True
+    """Whether steps are made with what is tried out (pins and bans too), or only shown."""
+    rows: str = "8"
+    """One of ROWS."""
+    keymap: str = "paper"
+    mode: str = "step"
+    """"step": a move key generates at once; "fly": keys move the ghost, Space generates."""
+    eye: str = "behind"
+    """Where the browser's camera stands: "behind" the ghost, at its "eyes", or "free"."""
+    step_size: float = 0.1
+    turn_degrees: float = 4.0
+    scene: SceneOptions = field(default_factory=SceneOptions)
+
+
+class Workspace:
+    """Session and worker of one person; ``listen`` to it from one browser at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.session: Session | None = None
+        self.wishes = Wishes()
+        self.source: Source | None = None
+        self.notes: tuple[str, ...] = ()
+        self._listener = _nobody
+        self.worker = Worker(lambda event: self._listener(event))
+
+    def listen(self, listener) -> None:
+        """Send events of jobs to ``listener(event)``, on the worker's thread; None for nobody."""
+        self._listener = listener or _nobody
+
+    def close(self) -> None:
+        """Cancel what runs and end the worker."""
+        self.listen(None)
+        self.worker.close(timeout=1.0)
+
+    # --- jobs ------------------------------------------------------------------------------
+
+    def open(self, source: Source) -> None:
+        """Start a new walk; the present one stays until the new one is ready."""
+        settings = self.settings
+        wanted = "world" if source.photo is None else settings.backend
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> Session:
+            name, _ = resolve(wanted)
+            if source.photo is not None and name == "world":
+                name = resolve("auto")[0]
+            on_progress(Progress("photo", 0, 1))
+            backend = create_backend(
+                name, seed=settings.seed, size=settings.size, geometry=settings.geometry
+            )
+            photo: U8 | None = None
+            notes: tuple[str, ...] = ()
+            if source.photo is not None:
+                loaded = load_photo(source.photo, backend.frame_size or settings.size)
+                photo, notes = loaded.rgb, loaded.notes
+            cancel.check()
+            on_progress(Progress("scene (slow the first time)", 0, 1))
+            session = Session.open(
+                photo,
+                backend=backend,
+                seed=settings.seed,
+                config=self._config(),
+                on_progress=on_progress,
+                cancel=cancel,
+            )
+            cancel.check()
+            self._apply_preset(session)
+            self.session, self.source, self.notes = session, source, notes
+            self.wishes.clear()
+            return session
+
+        self.worker.submit(f"open {source.title}", job)
+
+    def query(
+        self, memory: MemorySnapshot, *, tried: bool = True, targets: int | None = None
+    ) -> Query:
+        """What memory is asked, as chosen: with what is being tried out, or without.
+
+        targets: how many there will be, by default a step's; the generator may take fewer views
+        beside them than were chosen.
+        """
+        settings, session = self.settings, self.session
+        k = settings.context_views
+        if session is not None:
+            k = session.room(targets or session.config.target_views, k)
+        plain = Query(k, settings.strategy)
+        if not tried:
+            return plain
+        return replace(
+            plain,
+            pinned=self.wishes.pinned(memory),
+            banned=self.wishes.banned(memory),
+            suppression=None if settings.suppression == OWN_SUPPRESSION else settings.suppression,
+            weighting=settings.weighting,
+            density=settings.density,
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """True while so many steps wait that no more are taken."""
+        return self.worker.waiting >= MAX_WAITING
+
+    def walk_along(self, way: Sequence[FloatArray], label: str) -> bool:
+        """Queue one step from each pose (4, 4) of ``way`` to the next.
+
+        False, and nothing is queued, if too many steps wait already.
+        """
+        if self.session is None or self.is_full:
+            return False
+        camera = self.session.camera
+        for start, stop in pairwise(way):
+            job = self._step_job(self.session, start, stop, label)
+            self.worker.submit(f"step {label}", job, camera.moved_to(stop))
+        return True
+
+    def _step_job(self, session: Session, start: FloatArray, stop: FloatArray, label: str) -> Job:
+        def job(on_progress: OnProgress, cancel: CancelToken) -> StepResult:
+            self._make_ready(session)
+            begin = session.camera.moved_to(start)
+            targets = path_targets(begin, stop, session.config.target_views)
+            query = self.query(session.snapshot(), tried=self.settings.use_next)
+            return session.step(
+                targets, label=label, query=query, on_progress=on_progress, cancel=cancel
+            )
+
+        return job
+
+    def walk_both(self, start: int, targets: Cameras, queries: tuple[Query, Query]) -> None:
+        """Queue the same step from step ``start`` of the history with each of two queries."""
+        session = self.session
+        if session is None:
+            return
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> BothMade:
+            self._make_ready(session)
+            made = step_both(
+                session, start, targets, queries, on_progress=on_progress, cancel=cancel
+            )
+            return BothMade(*made)
+
+        label = " and ".join(query.strategy for query in queries)
+        self.worker.submit(f"both {label}", job, targets[-1])
+
+    def undo(self) -> None:
+        """Queue an undo: it takes back the step before it, also one that is still being made."""
+        self._travel("undo")
+
+    def redo(self) -> None:
+        """Queue a redo."""
+        self._travel("redo")
+
+    def switch(self, node: int) -> None:
+        """Queue a jump to a step of the history tree."""
+        self._travel("switch", node)
+
+    def export(self) -> None:
+        """Queue packing the walk into a zip; the result is a Download."""
+        session = self.session
+        if session is None:
+            return
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> Download:
+            on_progress(Progress("export", 0, 1))
+            with tempfile.TemporaryDirectory() as folder:
+                export_walk(session.snapshot(), Path(folder))
+                cancel.check()
+                packed = io.BytesIO()
+                with zipfile.ZipFile(packed, "w") as archive:
+                    for file in sorted(Path(folder).rglob("*")):
+                        archive.write(file, file.relative_to(folder))
+            return Download("walk.zip", packed.getvalue())
+
+        self.worker.submit("export", job)
+
+    def _travel(self, how: str, *arguments: int) -> None:
+        session = self.session
+        if session is None:
+            return
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> object:
+            self._check_present(session)
+            return getattr(session, how)(*arguments)
+
+        self.worker.submit(how, job)
+
+    def _make_ready(self, session: Session) -> None:
+        """Have a session make steps as the settings are now. Cancelled as _check_present."""
+        self._check_present(session)
+        session.config = self._config()
+        self._apply_preset(session)
+
+    def _check_present(self, session: Session) -> None:
+        """Cancelled if another walk has been opened since the job was queued."""
+        if session is not self.session:
+            raise Cancelled("it belonged to the walk before this one")
+
+    def _apply_preset(self, session: Session) -> None:
+        """Have the session's generator sample as chosen, if it samples; from its next step on."""
+        # Any: of all generators only one that samples has settings.
+        generator: Any = session.backend.generator
+        settings = getattr(generator, "settings", None)
+        if settings is not None and settings.preset != self.settings.preset:
+            before, now = settings.preset, self.settings.preset
+            generator.settings = replace(settings, preset=now)
+            # A label that names the sampler, which it does in brackets, must not name the old one.
+            label = session.backend.label.replace(f"({before})", f"({now})")
+            session.backend = replace(session.backend, label=label)
+
+    def _config(self) -> SessionConfig:
+        """The session's settings as they stand; its seed never changes once it is open."""
+        settings = self.settings
+        seed = settings.seed if self.session is None else self.session.config.seed
+        return replace(
+            SessionConfig(),
+            seed=seed,
+            context_views=settings.context_views,
+            strategy=settings.strategy,
+        )
+
+
+def samples_with(backend: Backend) -> str | None:
+    """The sampler preset that a backend's generator is set to; None for one that has none."""
+    return getattr(getattr(backend.generator, "settings", None), "preset", None)
+
+
+def described(backend: Backend) -> str:
+    """The backend's own label, with the sampler that it has now."""
+    preset = samples_with(backend)
+    if preset is None or f"({preset})" in backend.label:
+        return backend.label
+    return f"{backend.label} · sampler: {preset}"
+
+
+def _nobody(event: Event) -> None:
+    """Events while no browser is attached: the next one rebuilds from the session itself."""

@@ -1,0 +1,50 @@
+"""Scale, rotation and translation between two sets of points (Umeyama, 1991)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.cameras.cameras import FloatArray
+from vmem.types.views import F32
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """``x -> scale R x + T``: scale, R (3, 3) f64, T (3,) f64."""
+
+    scale: float
+    R: FloatArray
+    T: FloatArray
+
+    def applied(self, points: NDArray[np.floating]) -> F32:
+        """Points (..., 3) moved, f32."""
+        linear = (self.scale * self.R).astype(np.float32)
+        return points.astype(np.float32) @ linear.T + self.T.astype(np.float32)
+
+
+def nearest_rotation(matrix: FloatArray) -> FloatArray:
+    """The rotation (3, 3) nearest to a matrix."""
+    U, _, Vt = np.linalg.svd(matrix)
+    return U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt
+
+
+def similarity(
+    x: NDArray[np.floating], y: NDArray[np.floating], weight: NDArray[np.floating] | None = None
+) -> Similarity:
+    """The similarity that brings x (..., 3) nearest to y (..., 3), both finite, in float64.
+
+    Where all x coincide its scale is inf or nan.
+    """
+    x, y = (a.reshape(-1, 3).astype(np.float64) for a in (x, y))
+    w = np.ones(len(x)) if weight is None else weight.reshape(-1).astype(np.float64)
+    w = w / w.sum()
+    x_mean, y_mean = w @ x, w @ y
+    x, y = x - x_mean, y - y_mean
+    K = (y * w[:, None]).T @ x
+    R = nearest_rotation(K)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = float(np.trace(R.T @ K) / (w @ np.sum(x * x, axis=1)))
+    return Similarity(scale, R, y_mean - scale * R @ x_mean)

@@ -1,0 +1,157 @@
+"""What this machine can run, and what to do about what it cannot."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from vmem.backends.registry import geometry_of, resolve
+from vmem.errors import VMemError
+from vmem.kernels.parallel import thread_count
+
+PACKAGES = (
+    "numpy",
+    "numba",
+    "opencv-python-headless",
+    "viser",
+    "nerfview",
+    "trimesh",
+    "torch",
+    "diffusers",
+    "transformers",
+    "safetensors",
+    "einops",
+    "huggingface_hub",
+)
+
+EXTRAS = ("transformers", "safetensors")
+"""Packages that only the vmem backend needs."""
+
+
+def report() -> str:
+    """The whole report, ready to print."""
+    sections = {
+        "machine": _machine(),
+        "packages": _packages(),
+        "gpu": _gpu(),
+        "rasterizer": _rasterizer(),
+        "files": _files(),
+        "weights": _weights(),
+        "backends": _backends(),
+        "geometry": _geometry(),
+    }
+    lines: list[str] = []
+    for title, rows in sections.items():
+        lines += [title, *(f"  {row}" for row in rows)]
+    return "\n".join(lines)
+
+
+def _machine() -> list[str]:
+    return [
+        f"Python {platform.python_version()} on {platform.platform()}",
+        f"{thread_count()} of {os.cpu_count()} CPU cores usable",
+    ]
+
+
+def _packages() -> list[str]:
+    rows = []
+    for name in PACKAGES:
+        try:
+            rows.append(f"ok       {name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            where = '".[gpu]"' if name in EXTRAS else "."
+            rows.append(f"missing  {name}: run `pip install -c constraints.txt -e {where}` again")
+    return rows
+
+
+def _gpu() -> list[str]:
+    try:
+        import torch
+    except ImportError as error:
+        return [f"unknown  torch does not import: {error}"]
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        name = torch.cuda.get_device_name()
+        return [f"ok       {name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"]
+    if torch.version.cuda is None:
+        return [
+            "none     this torch is a CPU build; the preview and world backends need no GPU. "
+            "On a machine with an NVIDIA GPU install torch's CUDA build"
+        ]
+    return ["none     torch finds no NVIDIA GPU or driver (`nvidia-smi` should list one)"]
+
+
+def _rasterizer() -> list[str]:
+    from vmem.raster.choice import choose_engine
+
+    name, why = choose_engine()
+    return [f"auto     means {name} here ({why})"]
+
+
+def _files() -> list[str]:
+    from vmem.formats.photos import samples
+
+    try:
+        rows = [f"ok       {len(samples())} sample scenes"]
+    except VMemError as error:
+        rows = [f"missing  {error}"]
+    rows.append(_kernels())
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    rows.append(f"{'ok      ' if free > 1 else 'low     '} {free:.1f} GB free in this folder")
+    return rows
+
+
+def _kernels() -> str:
+    from vmem.raster.cpu import kernel_cache
+
+    folder, compiled = kernel_cache()
+    if compiled:
+        return f"ok       compiled kernels are cached in {folder}"
+    return "note     kernels are not compiled yet: the first start takes some seconds more"
+
+
+def _weights() -> list[str]:
+    from vmem.weights.public import status
+
+    return [row.row for row in status()]
+
+
+def _backends() -> list[str]:
+    rows = [
+        "ok       preview: runs anywhere; depth warping and mirrored continuation, no diffusion",
+        "ok       world: runs anywhere; exact renders of a procedural scene",
+    ]
+    try:
+        rows.append(f"ok       vmem: {resolve('vmem')[1]}")
+    except VMemError as error:
+        first, *others = str(error).splitlines()
+        rows += [f"no       {first}", *(f"         {line}" for line in others[:-1])]
+    try:
+        name, why = resolve("auto")
+        rows.append(f"auto     means {name} here ({why})")
+    except VMemError as error:
+        rows.append(f"no       {error}")
+    return rows
+
+
+def _geometry() -> list[str]:
+    rows = ["ok       layout: runs anywhere; a room's layout for the photo"]
+    for name, what in (
+        ("depth-anything", "depth of the photo, and of frames whose depth nobody knows"),
+        ("cut3r", "point maps from all frames, aligned with the memory"),
+    ):
+        try:
+            geometry_of("vmem", name)
+            rows.append(f"ok       {name}: {what}")
+        except VMemError as error:
+            rows.append(f"no       {error}")
+    for backend in ("preview", "vmem"):
+        try:
+            name, why = geometry_of(backend)
+            rows.append(f"auto     means {name} with {backend} here ({why})")
+        except VMemError as error:
+            rows.append(f"no       {backend}: {error}")
+    return rows

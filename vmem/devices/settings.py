@@ -1,0 +1,101 @@
+"""What a person can choose about the diffusion generator. Importable without torch."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from vmem.errors import VMemError
+
+SAMPLERS = ("reference", "balanced", "fast")
+"""Names of vmem.generation.diffusion.sampling.presets.PRESETS."""
+MEMORY = ("auto", "24gb", "16gb", "12gb")
+"""Names of vmem.devices.memory_presets.PRESETS, and the choice by free memory."""
+GUIDERS = ("vanilla", "multiview", "multiview_temporal")
+RULES = ("reference", "repaired")
+SIZE_STEP = 64
+"""The VAE makes a latent of 8 pixels, the network halves latents three times."""
+
+
+class DiffusionSettingsError(VMemError, ValueError):
+    """A setting that the generator does not have, or outside what makes sense."""
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """How frames are made; the defaults are the released model's but for the sampler."""
+
+    preset: str = "balanced"
+    """Sampler: reference (50 steps, as published), balanced (20) or fast (10)."""
+    memory: str = "auto"
+    """What stays on the GPU: 24gb, 16gb or 12gb; auto goes by its free memory."""
+    device: str = "auto"
+    """auto, cuda, cuda:N, mps, or cpu: minutes a frame, only for those who ask for it."""
+    compile: bool = False
+    """Compile the network with torch.compile: the first step takes minutes, the others less."""
+    rule: Literal["reference", "repaired"] = "reference"
+    """How the world is centred and scaled (vmem.generation.diffusion.conditioning)."""
+    guider: Literal["vanilla", "multiview", "multiview_temporal"] = "multiview"
+    """How strong guidance is in each frame (vmem.generation.diffusion.sampling.guidance)."""
+    cfg: float = 2.0
+    """Strength of guidance where the context does not show the frame."""
+    cfg_min: float = 1.2
+    """Strength of guidance where it does."""
+    size: int = 576
+    """Side of the frames in pixels: what the model was trained at; others for experiments."""
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("preset", self.preset, SAMPLERS),
+            ("memory", self.memory, MEMORY),
+            ("rule", self.rule, RULES),
+            ("guider", self.guider, GUIDERS),
+        ):
+            if value not in choices:
+                raise DiffusionSettingsError(
+                    f"unknown {name} {value!r}: use one of {', '.join(choices)}"
+                )
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise DiffusionSettingsError(
+                f"unknown device {self.device!r}: use auto, cuda, cuda:0, mps or cpu"
+            )
+        for name, value in (("cfg", self.cfg), ("cfg_min", self.cfg_min)):
+            if not (math.isfinite(value) and 0 <= value <= 100):
+                raise DiffusionSettingsError(f"{name} must be between 0 and 100, got {value}")
+        if not SIZE_STEP <= self.size <= 1024 or self.size % SIZE_STEP:
+            nearest = min(max(round(self.size / SIZE_STEP), 1), 16) * SIZE_STEP
+            raise DiffusionSettingsError(
+                f"the released model makes frames whose side is a multiple of {SIZE_STEP} up to "
+                f"1024 pixels, and was trained at 576; got {self.size}: use 576, or {nearest}"
+            )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> DiffusionSettings:
+        """The defaults, but for those that a variable names: VMEM_PRESET, VMEM_MEMORY, ...
+
+        Raises DiffusionSettingsError.
+        """
+        environment = os.environ if environment is None else environment
+        given: dict[str, Any] = {}
+        for field in fields(cls):
+            variable = f"VMEM_{field.name.upper()}"
+            text = environment.get(variable, "").strip()
+            if text:
+                given[field.name] = _parsed(variable, text, type(field.default))
+        return cls(**given)
+
+
+def _parsed(variable: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        if text.lower() in known:
+            return known[text.lower()]
+        raise DiffusionSettingsError(f"{variable} must be 1 or 0, got {text!r}")
+    try:
+        return kind(text)
+    except ValueError:
+        raise DiffusionSettingsError(f"{variable} must be a number, got {text!r}") from None

@@ -1,0 +1,296 @@
+"""A user's photo, made ready for a walk: upright, square, eight bits a channel, of the asked size.
+
+People bring photos straight from phones, scanners, web pages and other programs. Whatever Pillow
+reads is accepted, whatever had to be done to it is said in plain sentences, and whatever cannot be
+used is refused with one: what was given, what is expected, what to do about it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
+
+from vmem.errors import VMemError
+from vmem.types.views import U8
+
+DEFAULT_SIZE = 288
+MIN_SIZE, MAX_SIZE, SIZE_STEP = 64, 1024, 8
+"""Valid working sizes in pixels: multiples of SIZE_STEP from MIN_SIZE to MAX_SIZE."""
+MIN_SIDE = 16
+"""Shorter side in pixels below which a file is no photo of a place."""
+MAX_PIXELS = 250_000_000
+"""Larger images are refused before a pixel is decoded: they are slips, or decompression bombs."""
+LARGE_PIXELS = 25_000_000
+"""From here on a note says how large the photo was."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "PPM", "JPEG2000", "TGA")
+"""Pillow's names of the formats read. PostScript and its kin run programs, so they are not."""
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+_SAVE_AS = "save it as an 8-bit JPEG or PNG and try again"
+_one_at_a_time = threading.Lock()
+
+
+class PhotoError(VMemError, ValueError):
+    """A photo that cannot be used: what was given, what is expected, what to do about it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """rgb (H, W, 3) u8, square and upright · name for people · notes: sentences for the user."""
+
+    rgb: U8
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scene that ships with the program: a real photo, or a render of the procedural world."""
+
+    path: Path
+    title: str
+    credit: str
+    kind: Literal["photo", "render"]
+
+
+def load_photo(source: str | Path | bytes, size: int = DEFAULT_SIZE) -> Photo:
+    """Load a photo from a file's path or its bytes as ``size`` x ``size`` pixels.
+
+    The largest centred square is kept. Nothing larger than needed is decoded where the format
+    allows it (JPEG), so that a 100-megapixel photo loads in little memory.
+
+    Raises PhotoError: no such file, not a readable file, not an image, damaged, too small (below
+    MIN_SIDE), too large (above MAX_PIXELS), or a ``size`` outside MIN_SIZE..MAX_SIZE or off the
+    SIZE_STEP grid.
+    """
+    check_size(size)
+    if isinstance(source, bytes):
+        return _load(io.BytesIO(source), "photo", size, empty=not source)
+    path = _readable_file(source)
+    try:
+        with path.open("rb") as file:
+            return _load(file, path.name, size, empty=path.stat().st_size == 0)
+    except OSError as error:
+        raise PhotoError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def check_size(size: int) -> None:
+    """PhotoError unless ``size`` is a working size; the message names the nearest one that is."""
+    if isinstance(size, bool) or not isinstance(size, int | np.integer):
+        raise PhotoError(f"size must be a whole number of pixels, got {size!r}: try {DEFAULT_SIZE}")
+    nearest = min(max(round(size / SIZE_STEP) * SIZE_STEP, MIN_SIZE), MAX_SIZE)
+    if size != nearest:
+        raise PhotoError(
+            f"size must be a multiple of {SIZE_STEP} from {MIN_SIZE} to {MAX_SIZE} pixels, "
+            f"got {size}: the nearest valid size is {nearest}"
+        )
+
+
+def samples() -> tuple[Sample, ...]:
+    """The scenes listed in ``assets/samples.json``, beside the package in a source checkout.
+
+    Raises PhotoError if the folder, the list or a listed file is missing or unreadable.
+    """
+    listing = ASSETS / "samples.json"
+    remedy = "run from a git checkout, or open a photo of your own"
+    try:
+        entries = json.loads(listing.read_text(encoding="utf-8"))
+        found = tuple(
+            Sample(ASSETS / entry["file"], entry["title"], entry["credit"], entry["kind"])
+            for entry in entries
+        )
+    except FileNotFoundError as error:
+        raise PhotoError(f"the sample scenes are missing, no file {listing}: {remedy}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PhotoError(f"the list of sample scenes {listing} cannot be read: {remedy}") from error
+    for sample in found:
+        if not sample.path.is_file():
+            raise PhotoError(f"the sample scene {sample.path} is missing: {remedy}")
+    return found
+
+
+# --- reading a file --------------------------------------------------------------------------
+
+
+def _readable_file(source: str | Path) -> Path:
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+        raise PhotoError(f"{source} is a web address: download the photo, then give its path")
+    path = Path(source)
+    try:
+        path = path.expanduser()
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise PhotoError(f"there is no file {path}: check the path") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise PhotoError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
+    if stat.S_ISDIR(mode):
+        raise PhotoError(f"{path} is a folder: give the path of one photo in it")
+    if not stat.S_ISREG(mode):
+        raise PhotoError(f"{path} is not a regular file: give the path of a photo")
+    return path
+
+
+def _load(file: BinaryIO, name: str, size: int, *, empty: bool) -> Photo:
+    if empty:
+        raise PhotoError(f"{name} is empty (0 bytes): copy or download it again")
+    try:
+        with _pillow_at_peace(), Image.open(file, formats=_known_formats()) as image:
+            _check_dimensions(image.size, name)
+            rgb, notes = _prepare(image, size)
+    except PhotoError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{name} is not an image that can be read: {_SAVE_AS}") from error
+    except Exception as error:
+        # Pillow's decoders raise nearly anything on damaged data, SyntaxError included.
+        raise PhotoError(
+            f"{name} is damaged, incomplete or of an unsupported kind ({error}): {_SAVE_AS}"
+        ) from error
+    return Photo(rgb, name, tuple(notes))
+
+
+@contextmanager
+def _pillow_at_peace() -> Iterator[None]:
+    """Without Pillow's own size limit, which is lower than ours, and its warnings on stderr.
+
+    Both are global to the process, so one photo is loaded at a time.
+    """
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _known_formats() -> list[str]:
+    """FORMATS less those (AVIF) that this release of Pillow was built without."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check_dimensions(wh: tuple[int, int], name: str) -> None:
+    width, height = wh
+    if width * height > MAX_PIXELS:
+        raise PhotoError(
+            f"{name} has {width} x {height} pixels, more than {MAX_PIXELS // 10**6} megapixels: "
+            "reduce it and try again"
+        )
+    if min(width, height) < MIN_SIDE:
+        raise PhotoError(
+            f"{name} has only {width} x {height} pixels: "
+            f"use a photo of at least {MIN_SIDE} x {MIN_SIDE}"
+        )
+
+
+# --- from any image to an upright square -----------------------------------------------------
+
+
+def _prepare(image: ImageFile.ImageFile, size: int) -> tuple[U8, list[str]]:
+    """(size, size, 3) u8 and the notes on how it came about."""
+    notes: list[str] = []
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        notes.append(f"{'Several pages' if image.format == 'TIFF' else 'Animated'}: first used.")
+    width, height = image.size
+    if width * height >= LARGE_PIXELS:
+        notes.append(f"Reduced from {width * height / 1e6:.0f} megapixels.")
+    if width != height:
+        notes.append("Cropped to a centred square.")
+    if min(width, height) < size:
+        notes.append(f"Enlarged from {min(width, height)} pixels: it will look soft.")
+
+    # A JPEG is decoded at 1/2, 1/4 or 1/8 size, still at least twice what is asked for.
+    image.draft(None, (2 * size, 2 * size))
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+    image.load()  # TIFF turns itself upright here and forgets its orientation
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    icc_profile = image.info.get("icc_profile")
+
+    square = _resized_square(_resizable(image, notes), size)
+    square = _flattened(square, icc_profile, notes)
+    if turned in range(2, 9):
+        notes.append("Turned upright as its EXIF data says.")
+        square = _upright(square, orientation)
+    return np.array(square, np.uint8), notes
+
+
+def _resizable(image: Image.Image, notes: list[str]) -> Image.Image:
+    """The image in an 8-bit mode that filters can average: not palette, bits, 16 bits or floats."""
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "F" or image.mode.startswith("I"):
+        notes.append("Brightness scaled from more than 8 bits a channel.")
+        return Image.fromarray(_to_8_bit(np.asarray(image)))
+    if image.has_transparency_data and image.mode in ("L", "RGB"):
+        return image.convert("RGBA")  # one colour of the file stands for transparency
+    return image
+
+
+def _to_8_bit(values: np.ndarray) -> U8:
+    """Grey levels (H, W) of 16-bit, 32-bit or float images as u8.
+
+    16-bit values fill 0..65535 and floats 0..1, as the formats mean them. Values beyond that
+    follow no convention: they are stretched from their own minimum to their own maximum.
+    """
+    levels = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = 0.0, 1.0 if values.dtype.kind == "f" else 65535.0
+    if levels.min() < low or levels.max() > high:
+        low, high = float(levels.min()), float(levels.max())
+    return np.rint((levels - low) * (255.0 / (high - low))).astype(np.uint8)
+
+
+def _resized_square(image: Image.Image, size: int) -> Image.Image:
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+
+
+def _flattened(square: Image.Image, icc_profile: bytes | None, notes: list[str]) -> Image.Image:
+    """RGB without transparency, in sRGB."""
+    if square.mode in ("RGBA", "LA", "La", "RGBa"):
+        rgba = square.convert("RGBA")
+        if rgba.getchannel("A").getextrema() != (255, 255):
+            notes.append("Transparency flattened onto white.")
+        square = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        square = square.convert("RGB")
+    if icc_profile and (converted := _to_srgb(square, icc_profile)):
+        notes.append("Colours converted to sRGB from the photo's own colour space.")
+        return converted
+    return square.convert("RGB")
+
+
+def _to_srgb(image: Image.Image, icc_profile: bytes) -> Image.Image | None:
+    """RGB in sRGB, or None if the profile is sRGB already, unreadable or of another kind."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        if "srgb" in ImageCms.getProfileDescription(profile).lower():
+            return None
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
+    except (OSError, ImageCms.PyCMSError):
+        return None
+
+
+def _upright(square: Image.Image, orientation: int) -> Image.Image:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    square.info = {"exif": exif.tobytes()}
+    return ImageOps.exif_transpose(square)

@@ -1,0 +1,157 @@
+"""Whether the released model can run here, and if not, one screen that says what to do.
+
+torch is imported only where all weights are there, or where it was asked for by name.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from typing import Any
+
+from vmem.devices.memory_presets import GIB, PRESETS
+from vmem.devices.settings import DiffusionSettings
+from vmem.errors import VMemError
+from vmem.weights.advice import gigabytes
+from vmem.weights.catalogue import CLIP, PARTS, VMEM_UNET
+from vmem.weights.parts import Files, WeightStatus, find_part, status
+
+REQUIRED = ("vmem", "vae", "clip")
+"""The parts that make frames. Without CUT3R their geometry is the room layout."""
+PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
+NUM_FRAMES = 8
+"""Slots of the released network: context and targets together."""
+_HOST_GIGABYTES = 8
+"""Weights of the three in float32: 1264 + 632 + 84 M parameters."""
+
+
+def network_config(files: Files) -> dict[str, Any]:
+    """Sizes of a network from a config.json beside its weights; none for the released one.
+
+    Only a file that speaks of this network counts: a folder may hold another's.
+    """
+    path = files[0].with_name("config.json")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) and "model_channels" in values else {}
+
+
+def slots() -> int:
+    """How many context views and targets the network on this machine takes together."""
+    files = find_part(PARTS["vmem"])
+    return network_config(files).get("num_frames", NUM_FRAMES) if files else NUM_FRAMES
+
+
+def missing_packages() -> list[str]:
+    """Packages of the released model that are not installed."""
+    return [name for name in PACKAGES if find_spec(name) is None]
+
+
+def missing_weights() -> list[WeightStatus]:
+    """The parts that are not on this machine."""
+    return [row for row in (status(PARTS[name]) for name in REQUIRED) if not row.present]
+
+
+def where(settings: DiffusionSettings) -> str:
+    """One clause: which device and which memory preset. Raises DeviceError, NotEnoughMemoryError.
+
+    Imports torch.
+    """
+    import torch
+
+    from vmem.devices.devices import memory_preset, pick_device
+
+    device = pick_device(settings.device)
+    memory = memory_preset(settings, device)
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        return f"{name}, memory preset {memory.name}: {memory.label}"
+    if device.type == "mps":
+        return "Apple GPU, which nobody has tried yet"
+    return "on the CPU as asked: expect many minutes a step"
+
+
+def why_not(settings: DiffusionSettings) -> str | None:
+    """One clause that says why ``auto`` does not mean the released model here; None if it does.
+
+    It takes an NVIDIA GPU: what is slow or untried is for those who ask for it.
+    """
+    if missing_weights():
+        return "the released weights are not here, `python -m vmem doctor` says how to get them"
+    if missing := missing_packages():
+        return f"{', '.join(missing)} not installed, `python -m vmem doctor` says more"
+    import torch
+
+    if not torch.cuda.is_available():
+        return "no NVIDIA GPU is in reach of torch"
+    try:
+        where(settings)
+    except VMemError as error:
+        return str(error)
+    return None
+
+
+def refusal(settings: DiffusionSettings) -> str | None:
+    """One screen on what is missing and what to do about it; None if nothing is."""
+    packages, weights = missing_packages(), missing_weights()
+    device = "torch is not installed"
+    if "torch" not in packages:
+        try:
+            where(settings)
+            device = ""
+        except VMemError as error:
+            device = str(error)
+    if not (packages or weights or device):
+        return None
+    have = [f"  packages  missing: {', '.join(packages)}"] if packages else []
+    have += [f"  GPU       {device}"] if device else []
+    have += [f"  weights   {_row(row)}" for row in weights]
+    todo: list[str] = []
+    if packages:
+        todo.append('install the packages: pip install -c constraints.txt -e ".[gpu]"')
+    if device and "torch" not in packages:
+        least = min(preset.least for preset in PRESETS.values()) // GIB
+        todo.append(
+            f"use a machine with an NVIDIA GPU ({least} GiB of its memory free, or more) and\n"
+            "     torch's CUDA build: https://pytorch.org/get-started/locally\n"
+            "     Without one: VMEM_DEVICE=cpu runs it on the CPU, in many minutes a step, with\n"
+            f"     {_HOST_GIGABYTES} GB of memory for the weights alone"
+        )
+    if weights:
+        todo += [
+            f"open {VMEM_UNET.page}\n     and {CLIP[0][0].page}\n"
+            "     log in, and accept the licence where a page asks for it",
+            "make a token at https://huggingface.co/settings/tokens, then run: hf auth login",
+            _download(weights),
+        ]
+    steps = [f"  {i}. {text}" for i, text in enumerate(todo, start=1)]
+    return "\n".join(
+        [
+            "the vmem backend cannot run on this machine. What is missing:",
+            *have,
+            "What to do:",
+            *steps,
+            "`python -m vmem doctor` checks again. Until then: --backend preview needs none of it.",
+        ]
+    )
+
+
+def _row(row: WeightStatus) -> str:
+    if row.problem:
+        return f"{row.part}: {row.problem}"
+    size = gigabytes(PARTS[row.part].download)
+    begun = f", {gigabytes(row.arrived)} of it arrived" if row.arrived else ""
+    return f"missing: {row.title} (about {size}{begun})"
+
+
+def _download(weights: list[WeightStatus]) -> str:
+    geometry = gigabytes(PARTS["cut3r"].download)
+    needed = gigabytes(sum(PARTS[row.part].download for row in weights))
+    parts = " and ".join(row.part for row in weights)
+    return (
+        "download them: python -m vmem weights download all\n"
+        f"     ({needed}, and {geometry} of CUT3R for better geometry; to leave it out, give\n"
+        f"     {parts} in place of all, one after the other)"
+    )

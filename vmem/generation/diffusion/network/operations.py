@@ -1,0 +1,64 @@
+"""How much arithmetic the network asks for, counted without computing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
+
+_KINDS = {
+    "convolution": "convolution",
+    "addmm": "linear",
+    "mm": "linear",
+    "bmm": "attention",
+    "baddbmm": "attention",
+}
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Multiplications and additions of one forward pass, by where they occur.
+
+    Norms, activations and resizing are not counted: they move data rather than multiply it.
+    """
+
+    convolution: int
+    linear: int
+    attention: int
+
+    @property
+    def total(self) -> int:
+        """Of all kinds."""
+        return self.convolution + self.linear + self.attention
+
+
+def count_operations(
+    config: UNetConfig, *, sequences: int, num_frames: int, hw: tuple[int, int]
+) -> Operations:
+    """What one denoising step of ``MultiviewUNet`` costs, after ``prepare``.
+
+    sequences: 2 under guidance, whose ray maps are shared · hw: of the latents. Nothing is computed
+    and no weights are held (meta device). Raises NetworkError where hw does not fit.
+    """
+    batch = sequences * num_frames
+    with torch.device("meta"):
+        net = MultiviewUNet(config)
+        prepared = net.prepare(
+            torch.empty(batch, 1, config.context_dim),
+            torch.empty(num_frames, config.dense_in_channels, *hw),
+            hw,
+            num_frames,
+        )
+        x = torch.empty(batch, config.in_channels, *hw)
+        t = torch.zeros(batch, dtype=torch.int64)
+        with FlopCounterMode(display=False) as counter:
+            net(x, t, prepared=prepared)
+    counts: dict[str, int] = dict.fromkeys(("convolution", "linear", "attention"), 0)
+    for operator, count in counter.get_flop_counts()["Global"].items():
+        name = operator.__name__
+        kind = "attention" if "attention" in name else _KINDS[name]
+        counts[kind] += count
+    return Operations(**counts)

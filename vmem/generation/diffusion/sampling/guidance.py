@@ -1,0 +1,144 @@
+"""From a network to a guided denoiser: what the clean latents are thought to be.
+
+Source: SEVA, its discrete denoiser and multi-view guidance (VMem specification, section 2).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vmem.cameras.cameras import FloatArray, rotation_angle
+from vmem.generation.diffusion.conditioning import Conditioned, Conditioning
+from vmem.generation.diffusion.sampling.schedule import quantise, sigma_table
+
+Guider = Literal["vanilla", "multiview", "multiview_temporal"]
+"""vanilla: one strength for all · multiview: weak where the context already looks the same way ·
+multiview_temporal: growing with the distance in the sequence from the context, and weak as before.
+"""
+
+CFG = 2.0
+"""Strength of guidance for frames that the context does not show."""
+CFG_MIN = 1.2
+"""Strength for frames that stand where the context does."""
+_CLOSE_ANGLE = np.deg2rad(10.0)
+_CLOSE_DISTANCE = 1e-5
+
+
+class Network(Protocol):
+    """The multi-view UNet, as far as sampling knows it."""
+
+    def prepare(
+        self, crossattn: Tensor, dense: Tensor, hw: tuple[int, int], num_frames: int
+    ) -> Any:
+        """What stays the same over all steps, for B sequences of N = ``num_frames`` frames:
+        crossattn (B*N, 1, D), dense (B*N, 6, h, w), latents of size ``hw``."""
+        ...
+
+    def __call__(self, x: Tensor, t: Tensor, *, prepared: Any) -> Tensor:
+        """(B*N, 4, h, w) in x's dtype, from x (B*N, 11, h, w) and levels t (B*N,) i64."""
+        ...
+
+
+def guidance_scale(
+    conditioned: Conditioned,
+    guider: Guider = "multiview",
+    cfg: float = CFG,
+    cfg_min: float = CFG_MIN,
+) -> Tensor:
+    """(N,) f32 strength of guidance per frame, on the conditioning's device.
+
+    A frame is close to the context if some context camera is turned by less than 10 degrees from
+    it, some stands within 1e-5 (in the network's world), and some has the same intrinsics: three
+    conditions, met by the same camera or not, as published.
+    """
+    n = len(conditioned.c2ws)
+    if guider == "vanilla":
+        g = np.full(n, cfg)
+    else:
+        known = conditioned.is_context.cpu().numpy()
+        g = np.full(n, cfg)
+        if guider == "multiview_temporal":
+            steps = np.abs(np.subtract.outer(np.arange(n), np.flatnonzero(known))).min(axis=1)
+            g = steps / max(1, steps.max()) * (cfg - cfg_min) + cfg_min
+        c2w = conditioned.c2ws.cpu().numpy().astype(np.float64)
+        g[_close(c2w, conditioned.Ks.cpu().numpy(), known)] = cfg_min
+    return torch.tensor(g, dtype=torch.float32, device=conditioned.c2ws.device)
+
+
+def _close(c2w: FloatArray, K: np.ndarray, known: np.ndarray) -> np.ndarray:
+    R, t = c2w[:, :3, :3], c2w[:, :3, 3]
+    angle = rotation_angle(R[:, None], R[None, known])
+    distance = np.linalg.norm(t[:, None] - t[None, known], axis=-1)
+    same_K = (K[:, None] == K[None, known]).all(axis=(2, 3))
+    return (
+        (angle.min(axis=1) < _CLOSE_ANGLE)
+        & (distance.min(axis=1) < _CLOSE_DISTANCE)
+        & same_K.any(axis=1)
+    )
+
+
+class GuidedDenoiser:
+    """Estimates the clean latents of one sequence: ``denoise(x, sigma) -> D``, both (N, 4, h, w).
+
+    network · conditioned: both sides of guidance · scale (N,): its strength per frame · batched:
+    both sides in one pass of the network, or one after the other in half the memory. Everything
+    outside the network is f32.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        conditioned: Conditioned,
+        scale: Tensor,
+        *,
+        batched: bool = True,
+    ) -> None:
+        self._network = network
+        self._scale = scale[:, None, None, None]
+        self._table = sigma_table()
+        sides = (conditioned.uc, conditioned.c)
+        parts = [_joined(sides)] if batched else list(sides)
+        self._passes = [
+            (
+                part,
+                network.prepare(part.crossattn, part.dense, _hw(part), num_frames=len(scale)),
+            )
+            for part in parts
+        ]
+
+    def both(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Estimates (N, 4, h, w) f32 without and with the content of the context.
+
+        x (N, 4, h, w) f32 noisy latents · sigma () f32 on the CPU. The network is told the nearest
+        level that it knows; known latents replace noisy ones in what it sees.
+        """
+        level = quantise(sigma, self._table)
+        s = self._table[level]
+        c_in = 1 / torch.sqrt(s**2 + 1)
+        estimates = []
+        for part, prepared in self._passes:
+            clean, known = part.replace[:, :4], part.replace[:, 4:]
+            seen = x.repeat(len(clean) // len(x), 1, 1, 1) * (1 - known) + clean * known
+            t = torch.full((len(seen),), int(level), device=x.device)
+            given = torch.cat([seen * c_in, part.concat], dim=1)
+            estimates.append(self._network(given, t, prepared=prepared) * -s + seen)
+        without, with_context = torch.cat(estimates).chunk(2)
+        return without, with_context
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """The guided estimate (N, 4, h, w) f32 of the clean latents; arguments as in ``both``."""
+        without, with_context = self.both(x, sigma)
+        return without + self._scale * (with_context - without)
+
+
+def _hw(part: Conditioning) -> tuple[int, int]:
+    return part.dense.shape[-2], part.dense.shape[-1]
+
+
+def _joined(sides: tuple[Conditioning, Conditioning]) -> Conditioning:
+    names = ("crossattn", "replace", "concat", "dense")
+    return Conditioning(*(torch.cat([getattr(side, name) for side in sides]) for name in names))

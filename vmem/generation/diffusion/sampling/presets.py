@@ -1,0 +1,62 @@
+"""How many times the network is asked, and by which solver: presets by name.
+
+Their error against the published 50 steps is in docs/diffusion.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from vmem.errors import VMemError
+from vmem.generation.diffusion.sampling.sampler import Denoise, Draw, StepHook, euler, ignore
+from vmem.generation.diffusion.sampling.schedule import sigmas, spread_sigmas
+from vmem.generation.diffusion.sampling.solvers import Solver, multistep
+
+
+class PresetError(VMemError, ValueError):
+    """A sampler preset that does not exist."""
+
+
+@dataclass(frozen=True)
+class SamplerPreset:
+    """name · steps: evaluations of the network · solver: ``euler`` is the published sampler ·
+    label: one line for people."""
+
+    name: str
+    steps: int
+    solver: Literal["euler"] | Solver
+    label: str
+
+    def sigmas(self) -> Tensor:
+        """(steps + 1,) f32 noise levels, the last 0: the published ones for ``euler``."""
+        return sigmas(self.steps) if self.solver == "euler" else spread_sigmas(self.steps)
+
+    def sample(self, denoise: Denoise, draw: Draw, hook: StepHook = ignore) -> Tensor:
+        """Latents (N, 4, h, w) f32; one evaluation and one call of ``hook`` a step.
+
+        Raises NotFiniteError that names the step, and whatever the hook raises.
+        """
+        if self.solver == "euler":
+            return euler(denoise, draw, self.sigmas(), hook)
+        return multistep(self.solver, denoise, draw, self.sigmas(), hook)
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        SamplerPreset("reference", 50, "euler", "as published: 50 Euler steps"),
+        SamplerPreset("balanced", 20, "dpm++", "20 steps of DPM-Solver++"),
+        SamplerPreset("fast", 10, "dpm++", "10 steps of DPM-Solver++"),
+    )
+}
+
+
+def preset(name: str) -> SamplerPreset:
+    """A preset by name; PresetError lists those that exist."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise PresetError(f"unknown sampler {name!r}: use {', '.join(PRESETS)}") from None

@@ -1,0 +1,238 @@
+"""The world beyond the photo: a mirrored continuation in 3-D around the anchor camera.
+
+Seen from the anchor, every direction folds back into the photo (`fold`). Colour and horizontal
+range come from the folded direction, so the scene continues without a step across the border,
+walls meet walls, and a floor below the photo stays the plane that it is. The continuation depends
+on the photo, its depth and the seed only: coming back shows the same thing.
+
+Geometry is kept as six depth maps, the faces of a cube around the anchor, and is warped as any
+view; colours are looked up in the photo itself, at its own resolution.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vmem.cameras.cameras import Camera, FloatArray, pixel_rays, rotation_x, rotation_y, unproject
+from vmem.generation.preview.fold import (
+    MAX_DROP,
+    Fold,
+    border_drop,
+    fold_directions,
+    make_fold,
+    photo_index,
+    tile_floor,
+)
+from vmem.generation.preview.inpaint import Mask
+from vmem.generation.preview.warp import (
+    Texture,
+    accumulate,
+    make_texture,
+    smooth_pixels,
+    tear_ratio,
+    warp_depth,
+)
+from vmem.types.views import F32, View
+
+FACE_SIZE = 384
+"""Largest side of a cube face in pixels."""
+FLOOR_QUANTILE = 0.98
+"""Share of the anchor's points that lie above the floor; the rest are taken to be noise."""
+_FACE_TAN = 1.05
+"""Tangent of half a face's field of view: a little over 45°, so that faces overlap."""
+_TOP_BAND = 0.85
+"""Share of the top border's elevation down to which the slope of the ceiling is measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extension:
+    """An anchor's continuation.
+
+    fold and texture: of the photo · confidence (H, W) f32: of the photo's depth · position (3,): of
+    the anchor · floor: world y of the floor plane · faces: six cameras, each with its z-depth
+    (N, N) f32, finite and positive.
+    """
+
+    fold: Fold
+    texture: Texture
+    confidence: F32
+    position: FloatArray
+    floor: float
+    faces: tuple[tuple[Camera, F32], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Relief:
+    """The photo's geometry for look-ups: inverse depth (H, W) f32; smooth (H, W) f32, 1 or 0."""
+
+    inverse_depth: F32
+    smooth: F32
+
+
+def extend(anchor: View, seed: int) -> Extension:
+    """The continuation of ``anchor``; ``seed`` varies the widths of the mirrored tiles."""
+    fold = make_fold(anchor.camera, seed)
+    floor = floor_height(anchor)
+    relief = _relief(anchor)
+    camera_height = floor - float(anchor.camera.position[1])
+    slope = _ceiling_slope(fold, relief, anchor.camera)
+    size = int(np.clip(round(1.2 * anchor.camera.K[0, 0]), 32, FACE_SIZE))
+    faces = tuple(
+        (face, _face_depth(face, fold, relief, camera_height, slope))
+        for face in _cube_cameras(fold, anchor.camera.position, size)
+    )
+    # Where two tiles meet, the photo's own discontinuities are gone: sample it as one surface.
+    texture = make_texture(anchor.rgb, np.ones(anchor.depth.shape, np.float32), 2.0)
+    confidence = np.ascontiguousarray(anchor.confidence, np.float32)
+    return Extension(fold, texture, confidence, anchor.camera.position, floor, faces)
+
+
+def render_depth(extension: Extension, camera: Camera) -> F32:
+    """z-depth (H, W) f32 of the continuation as ``camera`` sees it; 0 where it sees none."""
+    depth = np.zeros(camera.hw, np.float32)
+    for face, face_depth in extension.faces:
+        warped = warp_depth(face_depth, face, camera).depth
+        nearer = (warped > 0) & ((depth == 0) | (warped < depth))
+        depth[nearer] = warped[nearer]
+    return depth
+
+
+def render_color(extension: Extension, camera: Camera, depth: F32, wanted: Mask) -> F32:
+    """Colour (H, W, 3) f32 in [0, 255] of the continuation at ``depth`` where ``wanted`` (H, W)."""
+    directions = unproject(depth, camera)[wanted] - extension.position
+    folded = fold_directions(extension.fold, directions)
+    tile_azimuth, tile_drop, tile_share = tile_floor(extension.fold, directions, folded)
+    rgb = np.zeros((*camera.hw, 3), np.float32)
+    for azimuth, drop, share in (
+        (folded.azimuth, folded.content_drop, 1 - tile_share),
+        (tile_azimuth, tile_drop, tile_share),
+    ):
+        uv = np.zeros((*camera.hw, 2), np.float32)
+        uv[wanted] = photo_index(extension.fold, azimuth, drop)[0]
+        weight = np.zeros(camera.hw, np.float32)
+        weight[wanted] = share
+        accumulate(rgb, weight, extension.texture, uv)
+    return np.clip(rgb, 0, 255)
+
+
+def render_confidence(extension: Extension, camera: Camera, depth: F32, wanted: Mask) -> F32:
+    """Confidence (H, W) f32 of the continuation at ``depth`` where ``wanted`` (H, W), else 0.
+
+    That of the photo in the folded direction: beyond the photo its sky goes on as sky.
+    """
+    confidence = np.zeros(camera.hw, np.float32)
+    if not wanted.any():
+        return confidence
+    directions = unproject(depth, camera)[wanted] - extension.position
+    folded = fold_directions(extension.fold, directions)
+    uv = photo_index(extension.fold, folded.azimuth, folded.content_drop)[0]
+    confidence[wanted] = _look_up(extension.confidence, uv, cv2.INTER_NEAREST)
+    return confidence
+
+
+def floor_height(anchor: View) -> float:
+    """World y of the floor: what nearly all of the anchor's points lie above.
+
+    Always below the camera, if only a little: a photo that looks up shows no floor.
+    """
+    valid = np.isfinite(anchor.depth) & (anchor.depth > 0)
+    confident = valid & (anchor.confidence > 0)
+    chosen = confident if confident.any() else valid
+    camera_y = float(anchor.camera.position[1])
+    if not chosen.any():
+        return camera_y + 1.0
+    heights = unproject(anchor.depth, anchor.camera)[chosen][:, 1]
+    typical_depth = float(np.median(anchor.depth[chosen]))
+    return max(float(np.quantile(heights, FLOOR_QUANTILE)), camera_y + 0.1 * typical_depth)
+
+
+def _cube_cameras(fold: Fold, position: FloatArray, size: int) -> list[Camera]:
+    focal = size / 2 / _FACE_TAN
+    K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
+    turns = [rotation_y(quarter * math.pi / 2) for quarter in range(4)]
+    turns += [rotation_x(math.pi / 2), rotation_x(-math.pi / 2)]
+    cameras = []
+    for turn in turns:
+        c2w = np.eye(4)
+        c2w[:3, :3] = fold.to_level.T @ turn
+        c2w[:3, 3] = position
+        cameras.append(Camera(c2w, K, (size, size)))
+    return cameras
+
+
+def _relief(anchor: View) -> _Relief:
+    valid = np.isfinite(anchor.depth) & (anchor.depth > 0)
+    stand_in = np.median(anchor.depth[valid]) if valid.any() else 1.0
+    depth = np.where(valid, anchor.depth, stand_in).astype(np.float32)
+    smooth = smooth_pixels(depth, 1, tear_ratio(anchor.camera) ** 2)
+    return _Relief(np.reciprocal(depth), smooth.astype(np.float32))
+
+
+def _range(fold: Fold, relief: _Relief, azimuth: FloatArray, drop: FloatArray) -> FloatArray:
+    """Horizontal range (N,) of the photo's surface in folded directions.
+
+    Inverse depth is interpolated, which is exact on planes, but not across discontinuities.
+    """
+    uv, z_at_unit_range = photo_index(fold, azimuth, drop)
+    linear = _look_up(relief.inverse_depth, uv, cv2.INTER_LINEAR)
+    nearest = _look_up(relief.inverse_depth, uv, cv2.INTER_NEAREST)
+    smooth = _look_up(relief.smooth, uv, cv2.INTER_NEAREST) > 0.5
+    return 1 / (np.where(smooth, linear, nearest) * z_at_unit_range)
+
+
+def _look_up(image: F32, uv: F32, interpolation: int) -> FloatArray:
+    """(N,) values at pixel indices (N, 2); OpenCV wants maps of less than 32768 columns."""
+    columns = 1024
+    padded = np.pad(uv, ((0, -len(uv) % columns), (0, 0))).reshape(-1, columns, 2)
+    values = cv2.remap(image, padded, None, interpolation, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return values.reshape(-1)[: len(uv)].astype(np.float64)
+
+
+def _ceiling_slope(fold: Fold, relief: _Relief, camera: Camera) -> float:
+    """Exponent of range over drop above the photo: 0 continues a wall, -1 a level ceiling.
+
+    Measured on the photo's uppermost band; one number, the median of its columns, because columns
+    going their own ways would tear the continuation apart.
+    """
+    azimuth = np.linspace(-0.45, 0.45, 31) * camera.fov[1]
+    border = np.array([border_drop(fold.borders[2], a) for a in azimuth])
+    rising = border < -0.05
+    if not rising.any():
+        return 0.0
+    at_border = _range(fold, relief, azimuth[rising], border[rising])
+    below_it = _range(fold, relief, azimuth[rising], _TOP_BAND * border[rising])
+    slopes = np.log(at_border / below_it) / -math.log(_TOP_BAND)
+    return float(np.clip(np.median(slopes), -1, 0))
+
+
+def _face_depth(
+    face: Camera, fold: Fold, relief: _Relief, camera_height: float, ceiling_slope: float
+) -> F32:
+    """z-depth (N, N) f32 of the continuation on one face of the cube."""
+    directions = (pixel_rays(face) @ face.c2w[:3, :3].T).reshape(-1, 3)
+    folded = fold_directions(fold, directions)
+    above, below = folded.drop < folded.top, folded.drop > folded.bottom
+    within = np.where(above, folded.top, np.where(below, folded.bottom, folded.drop))
+    horizontal_range = _range(fold, relief, folded.azimuth, within)
+
+    rising = above & (folded.top < 0) & (folded.drop < 0)
+    steeper = np.ones_like(horizontal_range)
+    steeper[rising] = folded.drop[rising] / folded.top[rising]
+    horizontal_range *= steeper**ceiling_slope
+
+    to_floor = np.full_like(horizontal_range, np.inf)
+    downwards = folded.drop > 0
+    to_floor[downwards] = camera_height / folded.drop[downwards]
+    # Below the photo there is floor, unless the photo ends above the horizon: then its lowest
+    # surface goes on down until it meets the floor. Nothing lies below the floor.
+    floor_shown = below & (folded.bottom > 0)
+    horizontal_range[floor_shown] = np.inf
+    horizontal_range = np.minimum(horizontal_range, to_floor)
+
+    length = np.maximum(np.hypot(directions[:, 0], directions[:, 2]), 1 / MAX_DROP)
+    depth = (horizontal_range / length).reshape(face.hw)
+    return np.clip(depth, 1e-2, 1e4).astype(np.float32)

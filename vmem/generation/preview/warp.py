@@ -1,0 +1,387 @@
+"""Forward warping: a view's depth map as a triangle mesh, z-buffered into another camera.
+
+Every source pixel is a vertex; the four pixels of a cell span two triangles. A cell across a depth
+discontinuity is torn: each of its pixels keeps its own quarter, at its own depth, so that surfaces
+end halfway between two pixels instead of being joined by a rubber sheet. Triangles seen from
+behind are dropped. The rasterizer writes only *where to look* (source coordinates, depth, sampling
+density); colours are fetched afterwards with a Lanczos kernel that does not reach across tears, so
+that repeated warping keeps detail.
+
+Sources: depth-image-based rendering by meshes (Mark, McMillan & Bishop, "Post-rendering 3D
+warping", I3D 1997); Lanczos resampling (Duchon, J. Appl. Meteorology 18, 1979).
+
+Coordinates ``uv`` are pixel *indices* (column, row): integers fall on pixel centres.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from vmem.cameras.cameras import Camera, FloatArray
+from vmem.types.views import F32
+
+NEAR = 0.02
+"""Scene units in front of the target camera below which geometry is not drawn."""
+GRAZING_SLOPE = 25.0
+"""Tangent of the incidence angle beyond which neighbouring pixels are not one surface."""
+MAX_TEAR = 1.25
+"""Depth ratio of neighbouring pixels that is a discontinuity at any resolution."""
+BILLBOARD_DENSITY = 0.25
+"""Factor on the density of torn quarters, whose orientation is a guess."""
+LANCZOS_RADIUS = 3
+_PHASES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Warp:
+    """Where every target pixel (H, W) looks into the source.
+
+    depth (H, W) f32: z-depth in the target camera, 0 where nothing lands · uv (H, W, 2) f32: source
+    pixel indices · density (H, W) f32 in [0, 1]: source samples per target pixel, 1 where the
+    source is at least as fine as the target, smaller where it is magnified.
+    """
+
+    depth: F32
+    uv: F32
+    density: F32
+
+
+def tear_ratio(camera: Camera) -> float:
+    """Ratio of neighbouring depths above which a cell of this camera's depth map is torn.
+
+    A plane met at incidence angle a changes its depth by tan(a) / f per pixel, relatively: finer
+    images tear at smaller ratios.
+    """
+    return min(MAX_TEAR, math.exp(GRAZING_SLOPE / float(camera.K[0, 0])))
+
+
+def warp_depth(depth: F32, source: Camera, target: Camera) -> Warp:
+    """Rasterize the mesh of ``depth`` (H', W') f32 of ``source`` into ``target`` of any size.
+
+    Pixels whose depth is not finite or not positive are absent. Deterministic.
+    """
+    h, w = target.hw
+    out_depth = np.zeros((h, w), np.float32)
+    out_uv = np.zeros((h, w, 2), np.float32)
+    out_density = np.zeros((h, w), np.float32)
+    linear, offset = index_homography(source, target)
+    _rasterize(
+        np.ascontiguousarray(depth, np.float32),
+        linear,
+        offset,
+        tear_ratio(source),
+        out_depth,
+        out_uv,
+        out_density,
+    )
+    return Warp(out_depth, out_uv, out_density)
+
+
+def index_homography(source: Camera, target: Camera) -> tuple[FloatArray, FloatArray]:
+    """(3, 3) ``M`` and (3,) ``m`` with ``q = z * M @ (u, v, 1) + m``.
+
+    (u, v) is a source pixel index with depth z; ``q[:2] / q[2]`` the target index, ``q[2]`` its
+    depth.
+    """
+    relative = target.w2c @ source.c2w
+    to_index = np.array([[1.0, 0, -0.5], [0, 1.0, -0.5], [0, 0, 1.0]])
+    K_source = to_index @ source.K
+    K_target = to_index @ target.K
+    linear = K_target @ relative[:3, :3] @ np.linalg.inv(K_source)
+    return np.ascontiguousarray(linear), np.ascontiguousarray(K_target @ relative[:3, 3])
+
+
+@njit(cache=True, nogil=True)
+def _project(
+    u: float, v: float, z: float, linear: FloatArray, offset: FloatArray
+) -> tuple[float, float, float]:
+    """Target index and depth of a source point; depth -1 in front of the near plane."""
+    depth = z * (linear[2, 0] * u + linear[2, 1] * v + linear[2, 2]) + offset[2]
+    if depth < NEAR:
+        return 0.0, 0.0, -1.0
+    x = (z * (linear[0, 0] * u + linear[0, 1] * v + linear[0, 2]) + offset[0]) / depth
+    y = (z * (linear[1, 0] * u + linear[1, 1] * v + linear[1, 2]) + offset[1]) / depth
+    return x, y, depth
+
+
+@njit(cache=True, nogil=True)
+def _draw_triangle(
+    corners: FloatArray,
+    a: int,
+    b: int,
+    c: int,
+    density_scale: float,
+    out_depth: F32,
+    out_uv: F32,
+    out_density: F32,
+) -> None:
+    """Z-buffer one triangle; rows of ``corners`` are (x, y, depth, u, v)."""
+    x0, y0, z0, u0, v0 = corners[a]
+    x1, y1, z1, u1, v1 = corners[b]
+    x2, y2, z2, u2, v2 = corners[c]
+    if z0 < 0 or z1 < 0 or z2 < 0:
+        return
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    if area <= 1e-9:
+        return
+    h, w = out_depth.shape
+    slack = 1e-4
+    left = max(0, math.ceil(min(x0, x1, x2) - slack))
+    right = min(w - 1, math.floor(max(x0, x1, x2) + slack))
+    top = max(0, math.ceil(min(y0, y1, y2) - slack))
+    bottom = min(h - 1, math.floor(max(y0, y1, y2) + slack))
+    if left > right or top > bottom:
+        return
+    inv_area = 1.0 / area
+    i0, i1, i2 = 1.0 / z0, 1.0 / z1, 1.0 / z2
+    density = min(1.0, inv_area) * density_scale
+    for y in range(top, bottom + 1):
+        for x in range(left, right + 1):
+            w1 = ((x - x0) * (y2 - y0) - (x2 - x0) * (y - y0)) * inv_area
+            w2 = ((x1 - x0) * (y - y0) - (x - x0) * (y1 - y0)) * inv_area
+            w0 = 1.0 - w1 - w2
+            if w0 < -slack or w1 < -slack or w2 < -slack:
+                continue
+            p0, p1, p2 = w0 * i0, w1 * i1, w2 * i2
+            depth = 1.0 / (p0 + p1 + p2)
+            before = out_depth[y, x]
+            if before <= 0 or depth < before:
+                out_depth[y, x] = depth
+                out_uv[y, x, 0] = depth * (p0 * u0 + p1 * u1 + p2 * u2)
+                out_uv[y, x, 1] = depth * (p0 * v0 + p1 * v1 + p2 * v2)
+                out_density[y, x] = density
+
+
+@njit(cache=True, nogil=True)
+def _rasterize(
+    depth: F32,
+    linear: FloatArray,
+    offset: FloatArray,
+    tear: float,
+    out_depth: F32,
+    out_uv: F32,
+    out_density: F32,
+) -> None:
+    h, w = depth.shape
+    target_h, target_w = out_depth.shape
+    screen = np.empty((h, w, 3))
+    for i in range(h):
+        for j in range(w):
+            z = depth[i, j]
+            x, y, q = 0.0, 0.0, -1.0
+            if z > 0 and math.isfinite(z):
+                x, y, q = _project(j, i, z, linear, offset)
+            screen[i, j, 0] = x
+            screen[i, j, 1] = y
+            screen[i, j, 2] = q
+    corners = np.empty((4, 5))
+    # Cells start one pixel outside, so that border pixels are drawn to their outer edge.
+    for i in range(-1, h):
+        for j in range(-1, w):
+            whole = 0 <= i < h - 1 and 0 <= j < w - 1
+            if whole:
+                z0, z1, z2, z3 = depth[i, j], depth[i, j + 1], depth[i + 1, j], depth[i + 1, j + 1]
+                whole = max(z0, z1, z2, z3) <= min(z0, z1, z2, z3) * tear
+            if whole:
+                for axis in range(2):
+                    a, b = screen[i, j, axis], screen[i, j + 1, axis]
+                    c, d = screen[i + 1, j, axis], screen[i + 1, j + 1, axis]
+                    size = target_h if axis else target_w
+                    if max(a, b, c, d) < 0 or min(a, b, c, d) > size - 1:
+                        whole = False
+                if not whole:
+                    continue
+                for k in range(4):
+                    row, col = i + k // 2, j + k % 2
+                    corners[k, 0] = screen[row, col, 0]
+                    corners[k, 1] = screen[row, col, 1]
+                    corners[k, 2] = screen[row, col, 2]
+                    corners[k, 3] = col
+                    corners[k, 4] = row
+                _draw_triangle(corners, 0, 1, 2, 1.0, out_depth, out_uv, out_density)
+                _draw_triangle(corners, 3, 2, 1, 1.0, out_depth, out_uv, out_density)
+                continue
+            for k in range(4):
+                row, col = i + k // 2, j + k % 2
+                if not (0 <= row < h and 0 <= col < w) or screen[row, col, 2] < 0:
+                    continue
+                _draw_quarter(
+                    depth[row, col],
+                    row,
+                    col,
+                    i + 0.5,
+                    j + 0.5,
+                    linear,
+                    offset,
+                    corners,
+                    out_depth,
+                    out_uv,
+                    out_density,
+                )
+
+
+@njit(cache=True, nogil=True)
+def _draw_quarter(
+    z: float,
+    row: int,
+    col: int,
+    mid_row: float,
+    mid_col: float,
+    linear: FloatArray,
+    offset: FloatArray,
+    corners: FloatArray,
+    out_depth: F32,
+    out_uv: F32,
+    out_density: F32,
+) -> None:
+    """One pixel's share of a torn cell: the square between it and the cell's middle."""
+    left, right = min(col, mid_col), max(col, mid_col)
+    top, bottom = min(row, mid_row), max(row, mid_row)
+    for k in range(4):
+        u = right if k % 2 else left
+        v = bottom if k // 2 else top
+        x, y, q = _project(u, v, z, linear, offset)
+        corners[k, 0] = x
+        corners[k, 1] = y
+        corners[k, 2] = q
+        # Colours stay with the pixel itself: beyond it begins another surface.
+        corners[k, 3] = col
+        corners[k, 4] = row
+    # A quarter holds a quarter of a sample.
+    scale = BILLBOARD_DENSITY / 4
+    _draw_triangle(corners, 0, 1, 2, scale, out_depth, out_uv, out_density)
+    _draw_triangle(corners, 3, 2, 1, scale, out_depth, out_uv, out_density)
+
+
+def _lanczos_table() -> F32:
+    """(phases + 1, 2 * radius) normalized weights for a sample at phase / phases past a pixel."""
+    phase = np.arange(_PHASES + 1)[:, None] / _PHASES
+    tap = np.arange(2 * LANCZOS_RADIUS)[None] - (LANCZOS_RADIUS - 1)
+    x = tap - phase
+    table = np.sinc(x) * np.sinc(x / LANCZOS_RADIUS) * (np.abs(x) < LANCZOS_RADIUS)
+    return (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+_LANCZOS = _lanczos_table()
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """An image to sample without reaching across depth discontinuities.
+
+    rgb (H, W, 3) u8 · depth (H, W) f32 · smooth (H, W) bool: the whole kernel around the pixel lies
+    on one surface · max_ratio: depth ratio up to which two taps are on one surface.
+    """
+
+    rgb: NDArray[np.uint8]
+    depth: F32
+    smooth: NDArray[np.bool_]
+    max_ratio: float
+
+
+def make_texture(rgb: NDArray[np.uint8], depth: F32, tear: float) -> Texture:
+    """Texture of an image (H, W, 3) u8 with z-depth (H, W) whose cells tear at ratio ``tear``."""
+    # Across the kernel's reach a slanted surface may change as often by the tearing ratio.
+    max_ratio = tear**LANCZOS_RADIUS
+    smooth = smooth_pixels(depth, LANCZOS_RADIUS, max_ratio)
+    return Texture(np.ascontiguousarray(rgb), np.ascontiguousarray(depth), smooth, max_ratio)
+
+
+def smooth_pixels(depth: F32, radius: int, max_ratio: float) -> NDArray[np.bool_]:
+    """(H, W) bool: depths in the window of ``radius`` pixels differ by at most ``max_ratio``."""
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    return cv2.dilate(depth, kernel) <= cv2.erode(depth, kernel) * max_ratio
+
+
+def accumulate(total: F32, weight: F32, texture: Texture, uv: F32) -> None:
+    """Add ``weight`` (H, W) times ``texture`` sampled at ``uv`` (H, W, 2) to ``total`` in place.
+
+    ``total`` is (H, W, 3) f32. Kernel taps on another surface than the pixel nearest to ``uv`` do
+    not count; beyond the image the samples are mirrored.
+    """
+    _accumulate(
+        total,
+        weight,
+        texture.rgb,
+        texture.depth,
+        texture.smooth,
+        uv,
+        texture.max_ratio,
+        _LANCZOS,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _mirrored(index: int, size: int) -> int:
+    if index < 0:
+        index = -index
+    if index >= size:
+        index = 2 * (size - 1) - index
+    return min(max(index, 0), size - 1)
+
+
+@njit(cache=True, nogil=True)
+def _accumulate(
+    total: F32,
+    weight: F32,
+    rgb: NDArray[np.uint8],
+    depth: F32,
+    smooth: NDArray[np.bool_],
+    uv: F32,
+    max_ratio: float,
+    table: NDArray[np.float32],
+) -> None:
+    h, w = depth.shape
+    taps = table.shape[1]
+    before = taps // 2 - 1
+    for i in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            share = weight[i, j]
+            if share <= 0:
+                continue
+            u, v = uv[i, j, 0], uv[i, j, 1]
+            col, row = math.floor(u), math.floor(v)
+            weights_u = table[int((u - col) * _PHASES + 0.5)]
+            weights_v = table[int((v - row) * _PHASES + 0.5)]
+            nearest_row = _mirrored(math.floor(v + 0.5), h)
+            nearest_col = _mirrored(math.floor(u + 0.5), w)
+            red, green, blue = np.float32(0), np.float32(0), np.float32(0)
+            norm = np.float32(1)
+            inside = before <= row < h - before - 1 and before <= col < w - before - 1
+            if inside and smooth[nearest_row, nearest_col]:
+                for a in range(taps):
+                    y = row + a - before
+                    for b in range(taps):
+                        x = col + b - before
+                        tap = weights_v[a] * weights_u[b]
+                        red += tap * rgb[y, x, 0]
+                        green += tap * rgb[y, x, 1]
+                        blue += tap * rgb[y, x, 2]
+            else:
+                norm = np.float32(0)
+                centre = depth[nearest_row, nearest_col]
+                low, high = centre / max_ratio, centre * max_ratio
+                for a in range(taps):
+                    y = _mirrored(row + a - before, h)
+                    for b in range(taps):
+                        x = _mirrored(col + b - before, w)
+                        if low <= depth[y, x] <= high:
+                            tap = weights_v[a] * weights_u[b]
+                            red += tap * rgb[y, x, 0]
+                            green += tap * rgb[y, x, 1]
+                            blue += tap * rgb[y, x, 2]
+                            norm += tap
+            if norm > 0.5:
+                total[i, j, 0] += share * red / norm
+                total[i, j, 1] += share * green / norm
+                total[i, j, 2] += share * blue / norm
+            else:
+                # Too little of the kernel is left on this surface to be trusted.
+                for k in range(3):
+                    total[i, j, k] += share * rgb[nearest_row, nearest_col, k]

@@ -1,0 +1,91 @@
+"""Alignment with the room layout behind it: what a view keeps that nothing else can place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.cameras.cameras import Camera, Cameras
+from vmem.geometry.alignment.fit_views import MIN_OVERLAP, Aligned, AlignmentConfig, align
+from vmem.geometry.alignment.predicted import Predicted
+from vmem.geometry.alignment.robust_fit import robust_fit
+from vmem.geometry.base import PointMaps
+from vmem.geometry.layout.estimator import LayoutEstimator
+from vmem.raster import rasterize
+from vmem.types.surfels import POINTS_PER_FRAME, cell_centres, grid_size
+from vmem.types.views import F32, Frames
+
+if TYPE_CHECKING:
+    from vmem.memory.view_memory import MemorySnapshot
+
+
+def align_or_lay_out(
+    predicted: Predicted,
+    frames: Frames,
+    cameras: Cameras,
+    memory: MemorySnapshot,
+    config: AlignmentConfig | None = None,
+) -> Aligned:
+    """`align`, with the layout's depth as fallback for views that nothing places; of all views, if
+    memory is empty and the photo's shift hangs on it.
+
+    A layout is brought to memory's unit; depth that frames carry stands in for it as it is. What
+    neither knows (the sky) has confidence 0 in such a view.
+    """
+    config = config or AlignmentConfig()
+    everything = np.arange(len(cameras))
+    if len(memory.surfels) == 0 and config.shift != "none":
+        layout = _laid_out(everything, frames, cameras, memory)
+        aligned = align(predicted, cameras, memory, fallback=layout.depth, config=config)
+        unplaced = _unplaced(aligned)
+        known = layout.confidence[unplaced] > 0
+    else:
+        aligned = align(predicted, cameras, memory, config=config)
+        unplaced = _unplaced(aligned)
+        if len(unplaced) == 0:
+            return aligned
+        layout = _laid_out(unplaced, frames, cameras, memory)
+        fallback = aligned.maps.depth.copy()
+        fallback[unplaced] = layout.depth
+        aligned = align(predicted, cameras, memory, fallback=fallback, config=config)
+        known = layout.confidence > 0
+    confidence = aligned.maps.confidence.copy()
+    confidence[unplaced] = np.where(known, confidence[unplaced], 0)
+    return replace(aligned, maps=replace(aligned.maps, confidence=confidence))
+
+
+def _unplaced(aligned: Aligned) -> NDArray[np.intp]:
+    return np.flatnonzero([view.source == "fallback" for view in aligned.report.views])
+
+
+def _laid_out(
+    some: NDArray[np.intp], frames: Frames, cameras: Cameras, memory: MemorySnapshot
+) -> PointMaps:
+    """Maps of some views; only depth and confidence count."""
+    given = Frames(
+        frames.rgb[some],
+        None if frames.depth is None else frames.depth[some],
+        confidence=None if frames.confidence is None else frames.confidence[some],
+    )
+    chosen = Cameras.stack([cameras[int(i)] for i in some])
+    maps = LayoutEstimator().estimate(given, chosen, memory)
+    if frames.depth is not None:
+        return maps
+    scaled = [
+        _as_memory(one, camera, memory) for one, camera in zip(maps.depth, chosen, strict=True)
+    ]
+    return replace(maps, depth=np.stack(scaled))
+
+
+def _as_memory(depth: F32, camera: Camera, memory: MemorySnapshot) -> F32:
+    """A layout's depth (H, W) brought to memory's unit, if memory shows enough there."""
+    grid = grid_size(camera.hw, POINTS_PER_FRAME)
+    shown = rasterize(memory.surfels, camera.resized(grid), blocks=memory.blocks).depth
+    known = shown > 0
+    if known.mean() < MIN_OVERLAP:
+        return depth
+    mine = depth[np.ix_(*cell_centres(camera.hw, grid))][known]
+    return robust_fit(mine, shown[known], np.ones_like(mine)).line.applied(depth)

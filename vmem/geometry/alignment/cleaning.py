@@ -1,0 +1,78 @@
+"""Points that stand where a surer view looks through, found in a few neighbours' images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from vmem.cameras.cameras import Camera, FloatArray, pose_distance
+from vmem.kernels.parallel import read_only, run_sliced, thread_count
+from vmem.types.views import F32
+
+TOLERANCE = (0.05, 0.1)
+"""Share by which a point may stand in front of what a neighbour saw without harm, and from which on
+nothing is left of its confidence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbour:
+    """A view with depth (H, W) f32 z-depth and confidence (H, W) f32, 0 where it knows nothing."""
+
+    camera: Camera
+    depth: F32
+    confidence: F32
+
+
+def nearest(c2w: FloatArray, others: FloatArray, count: int) -> NDArray[np.intp]:
+    """Indices of the ``count`` of ``others`` (N, 4, 4) nearest in pose, nearest first."""
+    if len(others) == 0 or count < 1:
+        return np.zeros(0, np.intp)
+    distance = pose_distance(others, c2w)
+    some = np.argpartition(distance, min(count, len(others)) - 1)[:count]
+    return some[np.argsort(distance[some], kind="stable")]
+
+
+def cleaned(points: F32, confidence: F32, neighbours: list[Neighbour]) -> F32:
+    """Confidence (H, W) of world points (H, W, 3), less where they stand in front of what a
+    neighbour saw, and saw more surely. Source: the published cleaning, against all views there
+    (vmem/published/alignment.py); here it falls gently."""
+    out = confidence.astype(np.float32)
+    least, most = (np.float32(bound) for bound in TOLERANCE)
+    for view in neighbours:
+        maps = read_only(points, view.depth, view.confidence)
+        w2c, K = (a.astype(np.float32) for a in (view.camera.w2c, view.camera.K))
+
+        def part(i: int, start: int, stop: int, maps=maps, w2c=w2c, K=K) -> None:
+            rows, (mine, depth, sure) = slice(start, stop), maps
+            _look_through(mine[rows], depth, sure, w2c, K, least, most, out[rows])
+
+        run_sliced(part, len(out), thread_count())
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _look_through(points, depth, sure, w2c, K, least, most, out):
+    h, w = depth.shape
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            if not out[row, column] > 0:
+                continue
+            x, y, z = points[row, column]
+            ahead = w2c[2, 0] * x + w2c[2, 1] * y + w2c[2, 2] * z + w2c[2, 3]
+            if not ahead > 0:
+                continue
+            across = w2c[0, 0] * x + w2c[0, 1] * y + w2c[0, 2] * z + w2c[0, 3]
+            down = w2c[1, 0] * x + w2c[1, 1] * y + w2c[1, 2] * z + w2c[1, 3]
+            u = K[0, 0] * across / ahead + K[0, 2]
+            v = K[1, 1] * down / ahead + K[1, 2]
+            if not (u >= 0 and u < w and v >= 0 and v < h):
+                continue
+            i, j = int(v), int(u)
+            there = depth[i, j]
+            if not (there > 0 and there < np.inf and sure[i, j] > out[row, column]):
+                continue
+            left = (most - (np.float32(1) - ahead / there)) / (most - least)
+            out[row, column] *= min(max(left, np.float32(0)), np.float32(1))

@@ -1,0 +1,139 @@
+"""One line through many depths, most of them right: scale, and shift if wanted.
+
+A weighted median of log ratios, or the best of lines through pairs of samples, starts a few rounds
+of reweighted least squares (Tukey's biweight), so that samples far off have no say at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from vmem.cameras.cameras import FloatArray
+from vmem.types.views import F32
+
+Shift = Literal["none", "depth", "inverse"]
+"""What a network leaves open beside scale: nothing, a shift of depth, or one of inverse depth."""
+
+REACH = (1e-4, 1e6)
+"""Scene units within which depth is believed; disks of points beyond would not be disks."""
+NEAR = 0.1
+"""Relative difference up to which a sample agrees with the fit."""
+MIN_SPREAD = 1.2
+"""Ratio of far to near depth from which on a scale and a shift can be told apart."""
+SHIFT_GAIN = 0.8
+"""A shift is used if it leaves at most this share of the residual."""
+MAX_UNEXPLAINED = 0.7
+"""A fit explains known depth if it leaves at most this share of its own variation."""
+FLAT = 0.12
+"""Residual up to which it need not, if the depth given varies as much: noise hides what little
+there is on a flat wall."""
+EVEN = 0.01
+"""Variation of known depth (median deviation of its logarithm) up to which a constant is right."""
+_ROUNDS = 12
+_PAIRS = 96
+_SAMPLES = 1024
+_TUKEY = 4.685
+_LEAST_SPREAD = 2e-3
+
+
+@dataclass(frozen=True)
+class DepthLine:
+    """``scale * depth + shift``, or with ``inverse`` the depth whose inverse is ``scale / depth +
+    shift``."""
+
+    scale: float = 1.0
+    shift: float = 0.0
+    inverse: bool = False
+
+    def applied(self, depth: F32) -> F32:
+        """Depth (...) f32 fitted; 0 where that is out of REACH, or nothing was given."""
+        given = np.where(depth > 0, depth, 1).astype(np.float64)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            if self.inverse:
+                line = 1 / (self.scale / given + self.shift)
+            else:
+                line = self.scale * given + self.shift
+            fine = (depth > 0) & (line > REACH[0]) & (line < REACH[1])
+            return np.where(fine, line, 0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class RobustFit:
+    """``line`` · residual: weighted median relative difference that it leaves, over all samples ·
+    agreeing: share of their weight within NEAR of it · explained: whether the depths given follow
+    the known ones, or those do not vary: a constant fits anything by its scale alone."""
+
+    line: DepthLine
+    residual: float
+    agreeing: float
+    explained: bool
+
+
+def robust_fit(measured: F32, known: F32, weight: F32, shift: Shift = "none") -> RobustFit:
+    """Fit ``measured`` (N,) to ``known`` (N,), both positive and finite, N > 0, by ``weight`` (N,)
+    > 0. Deterministic."""
+    x, y, w = (a.astype(np.float64) for a in (measured, known, weight))
+    ratio = np.log(y) - np.log(x)
+    start = weighted_median(ratio, w)
+    log_scale = start
+    for _ in range(_ROUNDS):
+        keep = w * _biweight(ratio - log_scale, w)
+        log_scale = float(keep @ ratio / keep.sum())
+    line = DepthLine(float(np.exp(log_scale)))
+    error = np.expm1(log_scale - ratio)
+    residual = weighted_median(np.abs(error), w)
+    near, far = np.quantile(x, (0.1, 0.9))
+    if shift != "none" and far > MIN_SPREAD * near:
+        inverse = shift == "inverse"
+        slope, offset, other = _line_fit(*((1 / x, 1 / y) if inverse else (x, y)), w)
+        left = weighted_median(np.abs(other), w)
+        if slope > 0 and left <= SHIFT_GAIN * residual:
+            line, error, residual = DepthLine(slope, offset, inverse), other, left
+    given, varies = (_variation(np.log(side), w) for side in (x, y))
+    constant = varies > EVEN and given < 0.5 * varies
+    return RobustFit(
+        line,
+        residual,
+        float(w[np.abs(error) <= NEAR].sum() / w.sum()),
+        residual <= MAX_UNEXPLAINED * varies or (residual <= FLAT and not constant),
+    )
+
+
+def weighted_median(values: FloatArray, weight: FloatArray) -> float:
+    """The value (of N > 0) at which half of the weight is reached."""
+    order = np.argsort(values)
+    total = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
+def _variation(values: FloatArray, weight: FloatArray) -> float:
+    return weighted_median(np.abs(values - weighted_median(values, weight)), weight)
+
+
+def _biweight(error: FloatArray, weight: FloatArray) -> FloatArray:
+    spread = max(1.4826 * weighted_median(np.abs(error), weight), _LEAST_SPREAD)
+    return np.square(np.clip(1 - np.square(error / (_TUKEY * spread)), 0, None))
+
+
+def _line_fit(x: FloatArray, y: FloatArray, w: FloatArray) -> tuple[float, float, FloatArray]:
+    """(scale, shift, relative errors (N,)) of ``y = scale x + shift``."""
+    some = np.linspace(0, len(x) - 1, min(len(x), _SAMPLES)).astype(int)
+    order = some[np.argsort(x[some])]
+    third = max(1, len(order) // 3)
+    rng = np.random.default_rng(0)
+    low, high = order[rng.integers(0, third, _PAIRS)], order[-1 - rng.integers(0, third, _PAIRS)]
+    apart = x[high] > x[low]
+    low, high = low[apart], high[apart]
+    slopes = (y[high] - y[low]) / (x[high] - x[low])
+    offsets = y[low] - slopes * x[low]
+    errors = np.abs(slopes[:, None] * x[some] + offsets[:, None] - y[some]) / y[some]
+    best = int(np.argmin(np.median(errors, axis=1)))
+    line = np.array([slopes[best], offsets[best]])
+    columns = np.stack([x, np.ones_like(x)], axis=1) / y[:, None]
+    for _ in range(_ROUNDS):
+        keep = np.sqrt(w * _biweight(columns @ line - 1, w))
+        line = np.linalg.lstsq(columns * keep[:, None], keep, rcond=None)[0]
+    return float(line[0]), float(line[1]), columns @ line - 1

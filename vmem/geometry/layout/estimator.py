@@ -1,0 +1,213 @@
+"""The embedded geometry: a walkable scene from one photo, with no learned weights.
+
+A photo becomes a floor with vertical walls on it, and often a ceiling, found from its lines,
+colours and edges. Two hypotheses compete: a *box room* (vmem.geometry.layout.box_room) and a
+*curtain* (vmem.geometry.layout.curtain); where neither explains the photo, a gentle *flat* scene
+stands in, so that any photo at all can be walked into. In the spirit of "Tour into the picture"
+(Horry et al., 1997) and "Automatic photo pop-up" (Hoiem et al., 2005).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.cameras.cameras import Camera, Cameras, FloatArray, default_K, rotation_x, unproject
+from vmem.geometry.base import PointMaps
+from vmem.geometry.layout.box_room import search_box_room
+from vmem.geometry.layout.curtain import search_curtain
+from vmem.geometry.layout.level_grid import LevelGrid, LevelRays, level_rotation
+from vmem.geometry.layout.lines import detect_segments, find_gravity, wall_yaws
+from vmem.geometry.layout.photo_cues import gather_evidence, line_maps
+from vmem.geometry.layout.score import Scorer
+from vmem.geometry.layout.shape import NEAREST, Limits, Shape, close_tears
+from vmem.progress import CancelToken, OnProgress, silent
+from vmem.types.views import F32, U8, Frames
+
+if TYPE_CHECKING:
+    from vmem.memory.view_memory import MemorySnapshot
+
+LayoutKind = Literal["box", "curtain", "flat"]
+
+MAX_PITCH = math.radians(30)
+MAX_ROLL = math.radians(8)
+MIN_GRAVITY_CONFIDENCE = 0.15
+"""Below it a photo is taken to be level."""
+MIN_SCORE = 0.1
+"""Score that a hypothesis must reach to be preferred to a flat scene."""
+MAX_SKY_IN_ROOM = 0.12
+"""Share of sky above which a photo is not taken in a room."""
+NEAREST_TO_MEDIAN = 0.25
+"""Smallest depth in median depths."""
+SKY_DISTANCE = 1.5
+"""Depth of the sky, in depths of the farthest thing before it."""
+FLAT_FOOT = 0.5
+"""Where the wall of a flat scene stands: 0 at the horizon, 1 at the photo's lower edge."""
+FLAT_WALL = 0.3
+"""Inverse distance of that wall, in camera heights, where nothing below the horizon is seen."""
+
+
+class Region(IntEnum):
+    """What a pixel of a layout belongs to. The walls, left to right, are WALL, WALL + 1, ..."""
+
+    FLOOR = 0
+    CEILING = 1
+    SKY = 2
+    WALL = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The scene recovered from one photo.
+
+    depth (H, W) f32 z-depth, median 1, finite and positive everywhere, the sky at a finite
+    distance; neighbouring pixels differ by a factor of 1.08 at most
+    (vmem.geometry.layout.shape.MAX_STEP), at the sky's border too · label (H, W) u8 of Region ·
+    kind: the hypothesis that won · score: how well it fits, from about 0 to 1 (flat: the least
+    that the others must reach) · floor_y: world y of the floor, in the depth's unit.
+    """
+
+    depth: F32
+    label: U8
+    kind: LayoutKind
+    score: float
+    floor_y: float
+
+
+class LayoutEstimator:
+    """Geometry of the preview backend: a layout for the photo, known depth for all else.
+
+    A GeometryEstimator (vmem.geometry.base); it keeps no state.
+    """
+
+    def place(self, photo: U8) -> Camera:
+        """See GeometryEstimator. Pitch is kept within 30 degrees, roll within 8."""
+        height, width = photo.shape[:2]
+        K = default_K((height, width))
+        down, confidence = find_gravity(detect_segments(photo), K)
+        c2w = np.eye(4)
+        if confidence >= MIN_GRAVITY_CONFIDENCE:
+            pitch = math.asin(float(np.clip(-down[2], -1, 1)))
+            roll = math.atan2(down[0], down[1])
+            pitch = float(np.clip(pitch, -MAX_PITCH, MAX_PITCH))
+            roll = float(np.clip(roll, -MAX_ROLL, MAX_ROLL))
+            c2w[:3, :3] = rotation_x(pitch) @ _rotation_z(roll)
+        return Camera(c2w, K, (height, width))
+
+    def estimate(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> PointMaps:
+        """See GeometryEstimator. Depth that frames carry is taken as it is, with the confidence
+        that they carry, or 1, where it is finite and positive; frames without depth are laid out
+        one by one, confidence 0 in the sky. Pixels of confidence 0 still have finite points.
+        """
+        if frames.depth is not None:
+            usable = np.isfinite(frames.depth) & (frames.depth > 0)
+            depth = np.where(usable, frames.depth, 0).astype(np.float32)
+            carried = 1.0 if frames.confidence is None else frames.confidence
+            confidence = (usable * carried).astype(np.float32)
+        else:
+            pairs = zip(frames.rgb, cameras, strict=True)
+            layouts = [estimate_layout(rgb, camera) for rgb, camera in pairs]
+            depth = np.stack([layout.depth for layout in layouts])
+            labels = np.stack([layout.label for layout in layouts])
+            confidence = (labels != Region.SKY).astype(np.float32)
+        points = [unproject(one, camera) for one, camera in zip(depth, cameras, strict=True)]
+        return PointMaps(np.stack(points), depth, confidence)
+
+
+def _rotation_z(angle: float) -> FloatArray:
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def estimate_layout(rgb: U8, camera: Camera) -> Layout:
+    """The layout of a photo (H, W, 3) u8 taken by ``camera``, whose pose says where gravity is.
+
+    Raises ValueError if the photo's size is not the camera's.
+    """
+    if rgb.shape != (*camera.hw, 3):
+        raise ValueError(f"expected a photo of shape {(*camera.hw, 3)}, got {rgb.shape}")
+    rays = LevelRays.of(camera)
+    grid = LevelGrid.over(camera, rays)
+    limits = Limits.of(camera, rays)
+    evidence = gather_evidence(rgb, camera, grid)
+    segments = detect_segments(rgb)
+
+    indoors = bool(evidence.sky.mean() <= MAX_SKY_IN_ROOM)
+    options: list[tuple[float, LayoutKind, Shape]] = []
+    if indoors:
+        for yaw in [0.0, *wall_yaws(segments, camera.K, level_rotation(camera))]:
+            scorer = Scorer.of(evidence, line_maps(segments, camera, grid, yaw))
+            room = search_box_room(scorer, yaw, limits)
+            if room is not None:
+                options.append((room.score, "box", room.shape(grid)))
+    scorer = Scorer.of(evidence, line_maps(segments, camera, grid, 0.0))
+    curtain = search_curtain(scorer, limits, ceilings=indoors)
+    if curtain is not None:
+        options.append((curtain.score, "curtain", curtain.shape))
+    options.append((MIN_SCORE, "flat", _flat_shape(grid, limits)))
+    score, kind, shape = max(options, key=lambda option: option[0])
+    sky = evidence.sky & (rays.v < 0) if kind == "curtain" else np.zeros(camera.hw, bool)
+    shape = _within_reach(shape, rays, sky)
+    depth = _depth_of(shape, rays, sky)
+    scale = 1 / float(np.median(depth))
+    return Layout(
+        depth=(depth * scale).astype(np.float32),
+        label=_label(shape, rays, sky),
+        kind=kind,
+        score=score,
+        floor_y=float(camera.position[1]) + scale,
+    )
+
+
+def _flat_shape(grid: LevelGrid, limits: Limits) -> Shape:
+    """One wall straight ahead, its foot halfway between the horizon and the photo's lower edge."""
+    bottom = float(grid.v[-1])
+    wall = max(limits.far, FLAT_FOOT * bottom if bottom > 0.05 else FLAT_WALL)
+    return Shape(grid.u[[0, -1]], np.array([wall, wall]))
+
+
+def _within_reach(shape: Shape, rays: LevelRays, sky: NDArray[np.bool_]) -> Shape:
+    """The shape with walls so near that no depth falls below NEAREST_TO_MEDIAN medians.
+
+    Walks are made of steps of a tenth of the median depth: were the walls of an open plain left
+    at the horizon, the ground would rush by.
+    """
+    depth = _depth_of(shape, rays, sky)
+    if depth.min() >= NEAREST_TO_MEDIAN * np.median(depth):
+        return shape
+    farthest = depth.min() / NEAREST_TO_MEDIAN / (SKY_DISTANCE if sky.any() else 1)
+    return replace(shape, wall=np.maximum(shape.wall, 1 / (farthest * rays.forward.min())))
+
+
+def _depth_of(shape: Shape, rays: LevelRays, sky: NDArray[np.bool_]) -> FloatArray:
+    """z-depth (H, W) in camera heights, free of tears."""
+    depth = 1 / (shape.inverse_distance(rays) * rays.forward)
+    # Never reached by photos as people take them, but by views straight up or down.
+    depth = np.minimum(depth, depth.min() / NEAREST)
+    if sky.any() and not sky.all():
+        solid = depth[~sky]
+        depth[sky] = min(SKY_DISTANCE * solid.max(), solid.min() / NEAREST)
+    return close_tears(depth)
+
+
+def _label(shape: Shape, rays: LevelRays, sky: NDArray[np.bool_]) -> U8:
+    inverse = shape.inverse_distance(rays)
+    label = Region.WALL + np.searchsorted(shape.u[1:-1], rays.u)
+    label[inverse <= rays.v] = Region.FLOOR
+    if shape.ceiling is not None:
+        label[inverse <= -rays.v / shape.ceiling] = Region.CEILING
+    label[sky] = Region.SKY
+    return label.astype(np.uint8)

@@ -1,0 +1,118 @@
+"""The photo as a level camera would have taken it, where floor, ceiling and walls become simple.
+
+With gravity known, a point with level coordinates (X right, Y down, F forward) is seen at
+``u = X / F`` and ``v = Y / F``. In these coordinates vertical lines are columns, the horizon is
+``v = 0``, and the *inverse forward distance* ``1 / F`` of every plane is affine in (u, v): the
+floor one unit below the camera has ``1 / F = v``, a ceiling at height c has ``-v / c``, and a
+vertical wall does not depend on v at all. A scene of planes seen from inside is the largest of
+these functions. The camera's height above the floor is the unit of length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.cameras.cameras import Camera, FloatArray, pixel_rays
+from vmem.types.views import F32
+
+MIN_FORWARD = 0.2
+"""Smallest forward part of a pixel ray: rays nearer to the vertical are held here."""
+CELLS = 112
+"""Grid cells along the shorter image side."""
+MAX_CELLS = 224
+"""Most grid cells along any side, however stretched or pitched the image is."""
+
+
+def level_rotation(camera: Camera) -> FloatArray:
+    """(3, 3) turning camera vectors into the level frame: x right, y down, z the heading."""
+    down = camera.c2w[1, :3]
+    # Looking straight down or up, "forward" is where the top (or bottom) of the image points.
+    axis = np.array([0.0, -np.sign(down[2]), 0.0]) if abs(down[2]) > 0.999 else np.eye(3)[2]
+    forward = axis - down * (axis @ down)
+    forward = forward / np.linalg.norm(forward)
+    return np.stack([np.cross(down, forward), down, forward])
+
+
+@dataclass(frozen=True, eq=False)
+class LevelRays:
+    """Level coordinates of every pixel: u, v and the ray's forward part (z-depth is F/forward)."""
+
+    u: FloatArray
+    v: FloatArray
+    forward: FloatArray
+
+    @staticmethod
+    def of(camera: Camera) -> LevelRays:
+        """Maps (H, W) f64 for the pixels of ``camera``."""
+        rays = pixel_rays(camera) @ level_rotation(camera).T
+        forward = np.maximum(rays[..., 2], MIN_FORWARD)
+        return LevelRays(rays[..., 0] / forward, rays[..., 1] / forward, forward)
+
+
+@dataclass(frozen=True, eq=False)
+class LevelGrid:
+    """A regular grid over (u, v) that covers the photo.
+
+    u (n,) and v (m,) are cell centres, ``step`` apart in both directions; ``area`` (m, n) f64 is
+    the share of the photo that each cell covers (0 outside of it, 1 in total); ``column`` and
+    ``row`` (m, n) f32 say where the cell lies in the photo, as cv2.remap wants it, for an image
+    whose sides are 1.
+    """
+
+    u: FloatArray
+    v: FloatArray
+    step: float
+    area: FloatArray
+    column: F32
+    row: F32
+
+    @staticmethod
+    def over(camera: Camera, rays: LevelRays) -> LevelGrid:
+        """The grid over all pixels of ``camera``, whose level rays are given."""
+        extent = max(np.ptp(rays.u), np.ptp(rays.v))
+        step = max(min(camera.hw) / camera.K[0, 0] / CELLS, extent / MAX_CELLS)
+        u = np.arange(rays.u.min() - step / 2, rays.u.max() + step, step)
+        v = np.arange(rays.v.min() - step / 2, rays.v.max() + step, step)
+
+        level = np.stack(np.broadcast_arrays(u[None], v[:, None], 1.0), axis=-1)
+        seen = level @ level_rotation(camera)
+        ahead = np.maximum(seen[..., 2], 1e-6)
+        h, w = camera.hw
+        column = (seen[..., 0] / ahead * camera.K[0, 0] + camera.K[0, 2]) / w
+        row = (seen[..., 1] / ahead * camera.K[1, 1] + camera.K[1, 2]) / h
+        inside = (column >= 0) & (column <= 1) & (row >= 0) & (row <= 1) & (seen[..., 2] > 0)
+        area = np.where(inside, ahead**-3.0, 0.0)
+        area = area / max(area.sum(), 1e-12)
+        return LevelGrid(u, v, step, area, column.astype(np.float32), row.astype(np.float32))
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """(m, n) True for cells within the photo."""
+        return self.area > 0
+
+    def sample(self, image: F32) -> F32:
+        """``image`` (H, W[, C]) f32 over the photo, of any size, read at the cells."""
+        h, w = image.shape[:2]
+        return cv2.remap(
+            image,
+            self.column * w - 0.5,
+            self.row * h - 0.5,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ).astype(np.float32)
+
+    def position(self, v: FloatArray) -> FloatArray:
+        """Rows counted from the upper edge of the first cell, for heights ``v`` (any shape)."""
+        return (v - self.v[0]) / self.step + 0.5
+
+
+def level_points(pixels: FloatArray, camera: Camera) -> FloatArray:
+    """(N, 2) level coordinates (u, v) of pixel positions (N, 2)."""
+    focal = np.array([camera.K[0, 0], camera.K[1, 1]])
+    rays = np.pad((pixels - camera.K[:2, 2]) / focal, ((0, 0), (0, 1)), constant_values=1)
+    rays = rays @ level_rotation(camera).T
+    return rays[:, :2] / np.maximum(rays[:, 2:], MIN_FORWARD)

@@ -1,0 +1,136 @@
+"""How a frame's depth differs smoothly from the memory, told apart from what is new in it.
+
+Depth networks err smoothly over a frame and anew in each. Where a view meets the memory, the log
+ratio of the two depths shows that error, and also every new surface: an occluder, something that
+came into sight. Errors change gently; surfaces begin at a step. So the field grows out of the
+largest region without a step, coarse to fine, and takes in only what comes near it. Elsewhere it
+fades to 0. It is used only if it is called for and mends what it should.
+
+The field only judges what is the same surface; no depth is changed by it. Drawn disks lean to the
+front, and points pulled to them pull the next frame's further: with four fifths of the field put on
+depth of 2 % error, what was drawn after a walk out and back was 8 % too near in the median, against
+4 % with none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.types.views import F32
+
+GATE = 0.0025
+"""Log ratio: nothing is bent where a quarter of the overlap is nearer to memory than this."""
+GAIN = 0.5
+"""A field is used if it leaves at most this share of the median residual."""
+MIN_OVERLAP = 0.1
+"""Share of the image that must show memory, for a field to be tried."""
+MIN_EXPLAINED = 0.5
+"""Share of the overlap that must come to within ``NEAR_FIELD`` of the field."""
+NEAR_FIELD = 0.05
+LARGEST = 0.3
+"""Log ratio beyond which memory and view show different surfaces, whatever the error."""
+CELLS = 32
+"""The field has so many cells along the longer side."""
+WIDTHS = (5.0, 2.5, 1.25, 1.0, 1.0)
+"""Standard deviation, in cells, of the Gaussian means that make it, one after the other."""
+PULL = 0.02
+"""Weight, against 1 for a full neighbourhood, with which each mean keeps to the one before."""
+CUTOFF = (0.03, 0.1)
+"""Least and largest distance from the field so far beyond which a pixel has no say in it."""
+STEP = (0.01, 0.06)
+"""Least and largest change of the log ratio, from pixel to pixel, that counts as a step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bend:
+    """``field`` (h, w) f32, a coarse grid over the image of the log of memory's depth over the
+    view's, or None if there is no smooth difference; residual: median absolute log ratio before and
+    after, 0 if none was sought."""
+
+    field: F32 | None = None
+    residual_before: float = 0.0
+    residual: float = 0.0
+
+    def applied(self, depth: F32) -> F32:
+        """Depth (H, W) of the whole image, bent to the memory's."""
+        if self.field is None:
+            return depth
+        return depth * np.exp(_enlarged(self.field, depth.shape))
+
+
+STRAIGHT = Bend()
+
+
+def bend(measured: F32, known: F32) -> Bend:
+    """The smooth difference of ``measured`` (H, W) and ``known`` (H, W) z-depth, which are 0 (or
+    not finite) where they cannot be compared."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.log(known / measured).astype(np.float32)
+    usable = np.abs(ratio) <= LARGEST  # False where not finite
+    if usable.sum() < max(8, MIN_OVERLAP * usable.size):
+        return STRAIGHT
+    ratio[~usable] = 0
+    quarter, before = (float(q) for q in np.quantile(np.abs(ratio[usable]), (0.25, 0.5)))
+    if quarter <= GATE:
+        return Bend(None, before, before)
+
+    gentle = usable & ~_beside_step(ratio, usable)
+    if not gentle.any():
+        return Bend(None, before, before)
+    weight = _largest_region(gentle).astype(np.float32)
+    scale = CELLS / max(ratio.shape)
+    field = np.zeros([max(2, round(side * scale)) for side in ratio.shape], np.float32)
+    left = ratio
+    for width in WIDTHS:
+        field += _local_mean(left, weight, field.shape, width)
+        left = ratio - _enlarged(field, ratio.shape)
+        cutoff = np.clip(4 * np.median(np.abs(left[weight > 0])), *CUTOFF)
+        weight = gentle * np.square(np.clip(1 - np.square(left / cutoff), 0, None))
+    after = float(np.median(np.abs(left[usable])))
+    explained = (np.abs(left[usable]) <= NEAR_FIELD).mean()
+    if after > GAIN * before or explained < MIN_EXPLAINED:
+        return Bend(None, before, before)
+    return Bend(field, before, after)
+
+
+def _enlarged(field: F32, hw: tuple[int, ...]) -> F32:
+    large = cv2.resize(field, (hw[1], hw[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.float32)
+
+
+def _local_mean(values: F32, weight: F32, size: tuple[int, ...], width: float) -> F32:
+    """Gaussian mean of weighted ``values`` (H, W) in (h, w) cells, 0 far from all weight."""
+    total, amount = (
+        cv2.GaussianBlur(
+            cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_AREA),
+            (0, 0),
+            width,
+            borderType=cv2.BORDER_CONSTANT,
+        )
+        for part in (values * weight, weight)
+    )
+    return np.asarray(total / (amount + PULL), np.float32)
+
+
+def _beside_step(ratio: F32, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W) where the ratio jumps to a neighbour, on both sides of the jump."""
+    down = np.abs(np.diff(ratio, axis=0)) * (usable[1:] & usable[:-1])
+    across = np.abs(np.diff(ratio, axis=1)) * (usable[:, 1:] & usable[:, :-1])
+    # One surfel covers several pixels; between those nothing changes.
+    changes = np.concatenate([down[down > 0], across[across > 0]])
+    limit = np.clip(4 * np.median(changes), *STEP) if len(changes) else STEP[0]
+    found = np.zeros(ratio.shape, bool)
+    found[1:] |= down > limit
+    found[:-1] |= down > limit
+    found[:, 1:] |= across > limit
+    found[:, :-1] |= across > limit
+    return found
+
+
+def _largest_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    _, label, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    return label == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))

@@ -1,0 +1,168 @@
+"""The published merge over a hash grid that grows by insertion.
+
+The octree decides two things: which surfels lie within the radius, which needs no tree, and which
+of them comes first in its order, to be credited. Of the order only the nodes that hold a match
+matter, so they are visited here without ever building the tree: a node is its box, the boxes above
+it tell which points it holds, and the grid tells whether those are more than fit a leaf. Every
+comparison is the octree's, in float32, so the answer is the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.kernels.parallel import run_sliced, thread_count
+from vmem.published import grid_kernels as kernels
+from vmem.published.merge import Merge, merge_threshold
+from vmem.published.pairwise import mean_and_std
+from vmem.published.surfels import Disks
+from vmem.types.surfels import SurfelError
+from vmem.types.views import F32
+
+CELL = 2.0
+"""Side of a cell over the merge radius."""
+NEW_A_THREAD = 256
+
+
+class HashGridMerge:
+    """Merges new disks into all that it has kept so far, at a cost that hardly depends on these.
+
+    Gives the result of ``merge.merge_reference`` on the same disks, bit for bit. An open-addressed
+    table leads from a block of cells to lists of the disks in them; all of it only grows. The grid
+    is laid out anew when the radius has left the size of its cells.
+    """
+
+    def __init__(self, normal_threshold: float = 0.6) -> None:
+        self.normal_threshold = np.float32(normal_threshold)
+        self._n = 0
+        self._rows = np.zeros((1024, 8), np.float32)
+        self._radius = np.zeros(1024, np.float32)
+        self._index = kernels.empty_index(512)
+        self._heads = kernels.empty_heads(256)
+        self._blocks = 0
+        self._cell = 0.0
+        self._low = np.full(3, np.inf, np.float32)
+        self._high = np.full(3, -np.inf, np.float32)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def disks(self) -> Disks:
+        """A copy of all that was kept, in order."""
+        rows = self._rows[: self._n]
+        return Disks(rows[:, :3].copy(), rows[:, 4:7].copy(), self._radius[: self._n].copy())
+
+    def merge(self, new: Disks) -> Merge:
+        """Find what stands for each new disk among those kept before, then keep the others.
+
+        Raises SurfelError for a position that is not finite.
+        """
+        threshold = self._threshold(new.radius)
+        merge = Merge(self.credited(new, threshold), threshold)
+        self.append(new[merge.kept])
+        return merge
+
+    def _threshold(self, new: F32) -> np.float32:
+        """``merge_threshold`` of all radii with the new ones."""
+        self._radius = _with_room(self._radius, self._n, new)
+        total = self._n + len(new)
+        if not total:
+            return np.float32(np.nan)
+        mean, std = mean_and_std(self._radius[:total])
+        return mean + np.float32(0.5) * std
+
+    def credited(self, new: Disks, threshold: np.float32) -> NDArray[np.int32]:
+        """(M,) i32 the kept disk that the octree would find first for each new one, or -1.
+
+        Raises SurfelError for a position that is not finite.
+        """
+        _check_finite(new)
+        found = np.full(len(new), -1, np.int32)
+        if not self._n or not len(new) or not threshold >= 0:
+            return found
+        if not self._cell or not threshold <= self._cell <= 8 * threshold:
+            self._cell = max(CELL * float(threshold), 1e-30)
+            self._lay_out()
+        half = np.max(self._high - self._low) / np.float32(2)
+        root = np.array([*((self._low + self._high) / np.float32(2)), half], np.float32)
+
+        def search(part: int, start: int, stop: int) -> None:
+            kernels.search(
+                new.position[start:stop],
+                new.normal[start:stop],
+                np.float32(threshold),
+                self.normal_threshold,
+                self._n,
+                self._rows,
+                self._rows.view(np.int32),
+                self._index,
+                self._heads,
+                self._cell,
+                root,
+                found[start:stop],
+            )
+
+        run_sliced(search, len(new), max(1, min(thread_count(), len(new) // NEW_A_THREAD)))
+        return found
+
+    def append(self, disks: Disks) -> None:
+        """Keep disks without merging them. Raises SurfelError for a position that is not finite."""
+        _check_finite(disks)
+        if not len(disks):
+            return
+        start, self._n = self._n, self._n + len(disks)
+        rows = np.zeros((len(disks), 8), np.float32)
+        rows[:, :3], rows[:, 4:7] = disks.position, disks.normal
+        self._rows = _with_room(self._rows, start, rows)
+        self._radius = _with_room(self._radius, start, disks.radius)
+        self._low = np.minimum(self._low, disks.position.min(axis=0))
+        self._high = np.maximum(self._high, disks.position.max(axis=0))
+        if self._cell:
+            self._insert(start)
+
+    def _lay_out(self) -> None:
+        self._index[:], self._heads[:], self._blocks = kernels.FREE, -1, 0
+        self._insert(0)
+
+    def _insert(self, start: int) -> None:
+        while True:
+            start, self._blocks = kernels.insert(
+                self._rows,
+                self._rows.view(np.int32),
+                start,
+                self._n,
+                self._index,
+                self._heads,
+                self._blocks,
+                self._cell,
+            )
+            if start == self._n:
+                return
+            self._index = kernels.grown(self._index, 2 * len(self._index))
+            self._heads = np.concatenate([self._heads, kernels.empty_heads(len(self._heads))])
+
+
+def _check_finite(disks: Disks) -> None:
+    if not np.isfinite(disks.position).all():
+        raise SurfelError("disks to merge need finite positions")
+
+
+def merge_over_grid(existing: Disks, new: Disks, normal_threshold: float = 0.6) -> Merge:
+    """What ``merge.merge_reference`` gives, for once and without a tree."""
+    grid = HashGridMerge(normal_threshold)
+    grid.append(existing)
+    threshold = merge_threshold(existing.radius, new.radius)
+    return Merge(grid.credited(new, threshold), threshold)
+
+
+def _with_room(buffer: F32, start: int, rows: F32) -> F32:
+    """The buffer, or a larger copy of its first ``start`` rows, and ``rows`` after them."""
+    stop = start + len(rows)
+    if stop > len(buffer):
+        larger = np.empty((max(stop, 2 * len(buffer)), *buffer.shape[1:]), buffer.dtype)
+        larger[:start] = buffer[:start]
+        buffer = larger
+    buffer[start:stop] = rows
+    return buffer

@@ -1,0 +1,136 @@
+"""The published memory: lists that grow a step at a time, rebuilt focals, an approximate undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.published.context import (
+    NO_SUPPRESSION,
+    ContextChoice,
+    PublishedCodeFailsError,
+    initial_threshold,
+    query_camera,
+    rank_by_pose,
+    spread,
+)
+from vmem.published.grid import merge_over_grid
+from vmem.published.merge import Merge
+from vmem.published.poses import average_pose
+from vmem.published.render_fast import render_polygons
+from vmem.published.surfels import Disks, ReferenceConfig, disks_from_pointmap
+from vmem.published.votes import gather_votes
+from vmem.types.views import F32
+
+MergeFunction = Callable[[Disks, Disks, float], Merge]
+"""Existing disks, new ones, least cosine between normals."""
+
+
+class ReferenceMemory:
+    """Frames as poses, surfels with the frames that saw them, and what persists between calls.
+
+    c2w (n, 4, 4) f32 OpenGL · disks (S) · timesteps: S lists of frames · depths: one map a frame ·
+    focals: all focals ever reconstructed, again and again · threshold: of suppression, or None ·
+    global_step.
+    """
+
+    def __init__(
+        self,
+        first_c2w: NDArray[np.floating],
+        config: ReferenceConfig | None = None,
+        merge: MergeFunction = merge_over_grid,
+    ) -> None:
+        self._merge = merge
+        self.config = config or ReferenceConfig()
+        self.c2w: F32 = np.asarray(first_c2w, np.float32)[None]
+        self.disks = Disks.empty()
+        self.timesteps: list[list[int]] = []
+        self.depths: list[F32] = []
+        self.focals: list[float] = []
+        self.threshold: float | None = None
+        self.global_step = 0
+
+    def __len__(self) -> int:
+        return len(self.c2w)
+
+    def choose_context(
+        self, targets: NDArray[np.floating], nms: bool | None = None
+    ) -> ContextChoice:
+        """Frames to condition on for targets (T, 4, 4); ``nms`` None means suppression.
+
+        Raises PublishedCodeFailsError where suppression has no threshold yet (it is found when
+        memory holds exactly five frames), and where no surfel is visible.
+        """
+        n, config = len(self), self.config
+        if n == 1:
+            return ContextChoice((0,), self.threshold)
+        query = query_camera(targets, self.focals, config)
+        buffers = render_polygons(self.disks, query)
+        votes = gather_votes(buffers, self.timesteps, config.context_num_frames)
+        candidates = votes.candidates
+        if not candidates:
+            raise PublishedCodeFailsError("no surfel is visible from the last target")
+        if nms is False:
+            self.threshold = NO_SUPPRESSION
+        elif n == config.target_num_frames + 1:
+            self.threshold = initial_threshold(self.c2w, config.translation_distance_weight)
+        if self.threshold is None:
+            raise PublishedCodeFailsError(f"{n} frames, and suppression has no threshold yet")
+        weight = config.translation_distance_weight
+        used = max(1, -(-config.context_num_frames // 4))
+        ranked = rank_by_pose(candidates, average_pose(targets[-used:]), self.c2w, weight)
+        most = min(config.context_num_frames, len(candidates), n)
+        order = spread(ranked, self.c2w, most, self.threshold, nms is not False, weight)
+        return ContextChoice(order, self.threshold, query, buffers, votes)
+
+    def add_step(
+        self,
+        targets: NDArray[np.floating],
+        points: F32,
+        depth: F32,
+        confidence: F32,
+        focals: Sequence[float] | F32,
+    ) -> None:
+        """Append frames at ``targets`` (T, 4, 4) and take in the reconstruction of *all* n frames.
+
+        points (n, h, w, 3), depth and confidence (n, h, w), downsampled; focals (n,) before that.
+        Only the last few frames become surfels, all of them the first time.
+        """
+        self.c2w = np.concatenate([self.c2w, np.asarray(targets, np.float32)])
+        self.focals.extend(np.asarray(focals, np.float32).reshape(-1).tolist())
+        self.depths = list(depth)
+        n = len(self)
+        first = max(0, n - self.config.target_num_frames) if len(self.disks) else 0
+        for k in range(first, n):
+            new = disks_from_pointmap(
+                points[k], depth[k], confidence[k], self.c2w[k, :3, 3], focals[k], self.config
+            )
+            self._insert(new, k)
+        self.global_step += 1
+
+    def _insert(self, new: Disks, frame: int) -> None:
+        merge = self._merge(self.disks, new, self.config.merge_normal_threshold)
+        for surfel in merge.credited[merge.credited >= 0]:
+            if frame not in self.timesteps[surfel]:
+                self.timesteps[surfel].append(frame)
+        self.disks = Disks.concatenate([self.disks, new[merge.kept]])
+        self.timesteps.extend([frame] for _ in merge.kept)
+
+    def undo(self) -> bool:
+        """Forget up to four frames and what only they saw; False if only the first is left.
+
+        Focals and threshold stay, and ``global_step`` falls by the number of frames.
+        """
+        n = len(self)
+        if n == 1:
+            return False
+        left = n - min(self.config.target_num_frames, n - 1)
+        self.c2w, self.depths = self.c2w[:left], self.depths[:left]
+        self.global_step -= n - left
+        remaining = [[t for t in frames if t < left] for frames in self.timesteps]
+        survives = np.array([bool(frames) for frames in remaining], bool)
+        self.disks = self.disks[survives]
+        self.timesteps = [frames for frames in remaining if frames]
+        return True

@@ -1,0 +1,59 @@
+"""Merging by radius, as published: surfel by surfel, through an octree built anew each time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.published.arithmetic import dot
+from vmem.published.octree import Octree
+from vmem.published.surfels import Disks
+from vmem.types.surfels import SurfelError
+from vmem.types.views import F32
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """What became of M new disks: credited (M,) i32 the existing disk that stands for each, -1 for
+    those kept · threshold: the radius within which one was sought."""
+
+    credited: NDArray[np.int32]
+    threshold: np.float32
+
+    @property
+    def kept(self) -> NDArray[np.intp]:
+        """Indices of the new disks that nothing stands for, ascending."""
+        return np.flatnonzero(self.credited < 0)
+
+
+def merge_threshold(existing: F32, new: F32) -> np.float32:
+    """Mean plus half the standard deviation of all radii, in f32; NaN if one is; 0 of none."""
+    radius = np.concatenate([existing, new])
+    if not len(radius):
+        return np.float32(0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.mean(radius) + np.float32(0.5) * np.std(radius)
+
+
+def merge_reference(existing: Disks, new: Disks, normal_threshold: float = 0.6) -> Merge:
+    """Seek, for each new disk, the first existing one in octree order that is near enough and whose
+    normal agrees. New disks do not merge with each other; nothing is averaged.
+
+    ``existing`` may be empty: then all are kept. The benchmarks' baseline for merging. Raises
+    SurfelError for a position that is not finite.
+    """
+    for disks in (existing, new):
+        if not np.isfinite(disks.position).all():
+            raise SurfelError("disks to merge need finite positions: leave the others out")
+    threshold = merge_threshold(existing.radius, new.radius)
+    credited = np.full(len(new), -1, np.int32)
+    if len(existing):
+        tree = Octree.build(existing.position)
+        for i in range(len(new)):
+            for j in tree.query(new.position[i], threshold):
+                if dot(existing.normal[j], new.normal[i]) > np.float32(normal_threshold):
+                    credited[i] = j
+                    break
+    return Merge(credited, threshold)

@@ -1,0 +1,136 @@
+"""From point maps to disks, as published: coarse maps, normals, radii."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.published.arithmetic import fused_cross, fused_length
+from vmem.types.views import F32
+
+
+@dataclass(frozen=True)
+class ReferenceConfig:
+    """The published settings."""
+
+    width: int = 512
+    """Pixels of the image in which a query is drawn."""
+    height: int = 288
+    shrink_factor: float = 0.05
+    """Size of the maps that become surfels, relative to the reconstructed ones."""
+    radius_scale: float = 0.5
+    conf_thresh: float = 1.0
+    """Confidence below which a pixel makes no surfel."""
+    merge_normal_threshold: float = 0.6
+    """Cosine between normals above which two surfels may be one."""
+    context_num_frames: int = 4
+    target_num_frames: int = 4
+    translation_distance_weight: float = 0.1
+    focal_scale: float = 0.65
+    """Queries are drawn with this share of the mean focal length."""
+
+
+@dataclass(frozen=True, eq=False)
+class Disks:
+    """S disks: position (S, 3), normal (S, 3) away from the camera that made it (zero or NaN where
+    the map had none), radius (S,); all f32."""
+
+    position: F32
+    normal: F32
+    radius: F32
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def __getitem__(self, index: slice | NDArray) -> Disks:
+        return Disks(self.position[index], self.normal[index], self.radius[index])
+
+    @staticmethod
+    def empty() -> Disks:
+        """No disks."""
+        three = np.zeros((0, 3), np.float32)
+        return Disks(three, three, np.zeros(0, np.float32))
+
+    @staticmethod
+    def concatenate(parts: list[Disks]) -> Disks:
+        """All parts, one after the other."""
+        return Disks(
+            np.concatenate([part.position for part in parts]),
+            np.concatenate([part.normal for part in parts]),
+            np.concatenate([part.radius for part in parts]),
+        )
+
+
+def downsample(values: F32, scale: float) -> F32:
+    """Bilinear samples (floor(H scale), floor(W scale), ...) f32 of a map (H, W, ...).
+
+    Sample i lies at (i + 0.5) / scale - 0.5; nothing is smoothed before.
+    """
+    for axis in (0, 1):
+        size = values.shape[axis]
+        at = (np.arange(math.floor(size * scale), dtype=np.float32) + np.float32(0.5)) * np.float32(
+            1 / scale
+        ) - np.float32(0.5)
+        at = np.clip(at, 0, size - 1)
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, size - 1)
+        weight = (at - low).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+        weight = weight.astype(np.float32)
+        values = np.asarray(
+            (1 - weight) * values.take(low, axis) + weight * values.take(high, axis), np.float32
+        )
+    return values
+
+
+def normal_map(points: F32) -> F32:
+    """(H, W, 3) f32 unit normals: right neighbour crossed with the lower one.
+
+    The last row and the last column stay zero; where a neighbour coincides with the pixel they are
+    NaN; where both lie in one direction, zero.
+    """
+    normal = np.zeros_like(points)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        right = _unit(points[:-1, 1:] - points[:-1, :-1])
+        down = _unit(points[1:, :-1] - points[:-1, :-1])
+        cross = fused_cross(right, down)
+        norm = fused_length(cross)[..., None]
+        normal[:-1, :-1] = np.where(norm < 1e-8, 0, cross / norm)
+    return normal
+
+
+def _unit(vectors: F32) -> F32:
+    return np.divide(vectors, fused_length(vectors)[..., None], dtype=np.float32)
+
+
+def valid_pixels(depth: F32, confidence: F32, config: ReferenceConfig) -> NDArray[np.bool_]:
+    """(H, W) pixels that become surfels: confident ones up to the 0.999 quantile of depth."""
+    return (depth <= np.quantile(depth, 0.999)) & (confidence >= config.conf_thresh)
+
+
+def disks_from_pointmap(
+    points: F32,
+    depth: F32,
+    confidence: F32,
+    eye: F32,
+    focal: F32 | float,
+    config: ReferenceConfig,
+) -> Disks:
+    """Disks of the valid pixels, row-major.
+
+    points (H, W, 3) f32 world, depth and confidence (H, W) f32, all downsampled; eye (3,) f32;
+    focal: one or two, in pixels of the map before downsampling. NaN normals give NaN radii.
+    """
+    valid = valid_pixels(depth, confidence, config)
+    position, normal = points[valid], normal_map(points)[valid]
+    view = position - np.asarray(eye, np.float32)
+    view = view / np.maximum(fused_length(view), np.float32(1e-12))[:, None]
+    products = view * normal
+    cosine = products[:, 0] + products[:, 1] + products[:, 2]
+    normal = np.where(cosine[:, None] < 0, -normal, normal)
+    pixel = np.mean(np.asarray(focal, np.float32)) * np.float32(config.shrink_factor)
+    radius = np.float32(config.radius_scale) * depth[valid] / pixel
+    radius = radius / (np.float32(0.2) + np.float32(0.8) * np.abs(cosine))
+    return Disks(position, normal, radius.astype(np.float32))

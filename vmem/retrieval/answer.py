@@ -1,0 +1,201 @@
+"""Which past views matter for a view to come, and why.
+
+The surfels visible from the target vote for the views that saw them; a strategy picks K views from
+that evidence and says of every view why it was taken or left. Source: paper, section 3.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmem.cameras.cameras import Cameras, pose_distance
+from vmem.memory.links import tally
+from vmem.raster import SurfelBuffers, rasterize
+from vmem.retrieval.evidence import Evidence, SelectionConfig
+from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.retrieval.thinning import thinned
+from vmem.types.query import DEFAULT_STRATEGY, WEIGHTINGS, Query, RetrievalError
+from vmem.types.views import F32
+
+if TYPE_CHECKING:
+    from vmem.memory.view_memory import MemorySnapshot
+
+QUERY_SIDE = 192
+"""Longer side, in pixels, of the drawings that vote: finer ones change no shares that matter."""
+
+ALL_BANNED = "every view is banned: nothing can be chosen"
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieval:
+    """The answer for a batch of targets, with its reasons. V candidate views, S surfels.
+
+    votes (V,) f32 weight of the visible surfels that a view saw · share (V,) f32 of all votes ·
+    coverage (V,) f32 share of the targets' covered pixels whose surfel the view saw ·
+    pose_distance (V,) f32 from the nearest target · rank (V,) i32 by the strategy, 0 first ·
+    chosen (V,) bool · reasons, one a view · order: chosen views, best first · surfel_weight (S,)
+    f32 vote of each surfel, 0 where unseen · surfel_pixels (S,) f32 pixels it covers · buffers:
+    what each target sees of memory, at query size · note: what is unusual about this answer, or "".
+    """
+
+    query: Query
+    targets: Cameras
+    votes: F32
+    share: F32
+    coverage: F32
+    pose_distance: F32
+    rank: NDArray[np.int32]
+    chosen: NDArray[np.bool_]
+    reasons: tuple[str, ...]
+    order: tuple[int, ...]
+    surfel_weight: F32
+    surfel_pixels: F32
+    buffers: tuple[SurfelBuffers, ...]
+    note: str
+
+    @property
+    def strategy(self) -> str:
+        """The strategy that chose."""
+        return self.query.strategy
+
+    @property
+    def k(self) -> int:
+        """How many views it was to choose, at most."""
+        return self.query.k
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the buffers, as plain numbers and strings."""
+        rows = [
+            {
+                "view": view,
+                "votes": float(self.votes[view]),
+                "share": float(self.share[view]),
+                "coverage": float(self.coverage[view]),
+                "pose_distance": float(self.pose_distance[view]),
+                "rank": int(self.rank[view]),
+                "chosen": bool(self.chosen[view]),
+                "reason": self.reasons[view],
+            }
+            for view in range(len(self.votes))
+        ]
+        return {
+            "strategy": self.strategy,
+            "k": int(self.k),
+            "query": self.query.to_json(),
+            "targets": self.targets.c2w.tolist(),
+            "chosen": list(self.order),
+            "note": self.note,
+            "views": rows,
+        }
+
+
+def query_size(hw: tuple[int, int]) -> tuple[int, int]:
+    """The size at which a target of size ``hw`` is drawn for voting."""
+    scale = min(1.0, QUERY_SIDE / max(hw))
+    return max(1, round(hw[0] * scale)), max(1, round(hw[1] * scale))
+
+
+def retrieve(
+    memory: MemorySnapshot,
+    targets: Cameras,
+    k: int = 4,
+    strategy: str = DEFAULT_STRATEGY,
+    config: SelectionConfig | None = None,
+) -> Retrieval:
+    """Choose at most ``k`` views of ``memory`` as context for all ``targets``; see ``ask``."""
+    return ask(memory, targets, Query(k, strategy), config)
+
+
+def ask(
+    memory: MemorySnapshot, targets: Cameras, query: Query, config: SelectionConfig | None = None
+) -> Retrieval:
+    """The views of ``memory`` that ``query`` chooses as context for all ``targets`` together.
+
+    Every target is drawn at query size and their votes add up. Raises RetrievalError for an unknown
+    strategy, an empty memory or views that it does not have, CameraError for impossible cameras,
+    SurfelError or LinkError for a memory that was put together wrongly by hand.
+    """
+    if query.strategy not in STRATEGIES:
+        raise RetrievalError(
+            f"unknown strategy {query.strategy!r}: use one of {', '.join(STRATEGIES)}"
+        )
+    if not memory.views:
+        raise RetrievalError("this memory holds no views yet: nothing can be retrieved")
+    query.check_views(len(memory.views))
+    targets = targets.validated()
+    if query.density < 1:
+        return _asked_of_few(memory, targets, query, config)
+
+    n_views = len(memory.views)
+    buffers = tuple(
+        rasterize(memory.surfels, target, blocks=memory.blocks)
+        for target in targets.resized(query_size(targets.hw))
+    )
+    by_slant, by_depth = WEIGHTINGS[query.vote]
+    found = tally(buffers, memory.seen_by, n_views, by_slant, by_depth)
+    votes = found.votes.astype(np.float32)
+    covered = found.surfel_pixels[found.visible].sum(dtype=np.float64)
+    coverage = found.pixels / max(1.0, float(covered))
+    distance = pose_distance(memory.poses[:, None], targets.c2w[None]).min(axis=1)
+
+    some_depth = np.concatenate([buffer.depth[::4, ::4].ravel() for buffer in buffers])
+    some_depth = some_depth[some_depth > 0]
+    evidence = Evidence(
+        votes=votes,
+        coverage=coverage,
+        distance=distance,
+        poses=memory.poses,
+        visible=found.visible,
+        pixels=found.surfel_pixels if query.weighting is None else found.surfel_weight,
+        seen_by=memory.seen_by,
+        K_normalized=memory.K_normalized,
+        targets=targets,
+        target_depth=float(np.median(some_depth)) if some_depth.size else 1.0,
+        memory=memory,
+        pinned=query.pinned,
+        banned=frozenset(query.banned),
+    )
+    config = config or SelectionConfig()
+    if query.suppression is not None:
+        config = replace(config, suppression=query.suppression)
+    selection = STRATEGIES[query.strategy](evidence, query.k, config)
+    chosen = np.zeros(n_views, bool)
+    chosen[list(selection.order)] = True
+    rank = np.empty(n_views, np.int32)
+    rank[list(selection.ranking)] = np.arange(n_views, dtype=np.int32)
+    return Retrieval(
+        query=query,
+        targets=targets,
+        votes=votes,
+        share=votes / max(float(votes.sum()), 1e-12),
+        coverage=coverage.astype(np.float32),
+        pose_distance=distance.astype(np.float32),
+        rank=rank,
+        chosen=chosen,
+        reasons=selection.reasons,
+        order=selection.order,
+        surfel_weight=found.surfel_weight,
+        surfel_pixels=found.surfel_pixels,
+        buffers=buffers,
+        note=selection.note if selection.order else ALL_BANNED,
+    )
+
+
+def _asked_of_few(
+    memory: MemorySnapshot, targets: Cameras, query: Query, config: SelectionConfig | None
+) -> Retrieval:
+    """The answer of a share of the surfels, in the numbering of all."""
+    few = thinned(memory, query.density)
+    answer = ask(few.memory, targets, replace(query, density=1.0), config)
+    weight = np.zeros(len(memory.surfels), np.float32)
+    pixels = np.zeros(len(memory.surfels), np.float32)
+    weight[few.kept], pixels[few.kept] = answer.surfel_weight, answer.surfel_pixels
+    number = np.append(few.kept, np.int32(-1))  # -1, nothing drawn, stays -1
+    buffers = tuple(
+        replace(buffer, index=number[buffer.index].astype(np.int32)) for buffer in answer.buffers
+    )
+    return replace(answer, query=query, surfel_weight=weight, surfel_pixels=pixels, buffers=buffers)

@@ -1,0 +1,215 @@
+"""Who explains what a target sees: which visible surfels which views saw.
+
+A retrieval sums its evidence up by view; these functions ask about single surfels. They read the
+rows of the surfels that a target sees and nothing else, so that they can follow a pointer. The
+memory may have grown since the retrieval was made: surfels beyond ``len(retrieval.surfel_weight)``
+and views beyond ``len(retrieval.votes)`` were not known to it. All raise LinkError for a retrieval
+of another, longer memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from vmem.kernels.parallel import read_only
+from vmem.memory.links import LinkError
+
+if TYPE_CHECKING:
+    from vmem.memory.view_memory import MemorySnapshot
+    from vmem.retrieval.answer import Retrieval
+
+I32 = NDArray[np.int32]
+U16 = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class PictureShares:
+    """Shares of all pixels of the targets, which sum to 1.
+
+    covered: drawn, and a chosen view saw it · known: drawn, but no chosen view saw it · nothing:
+    nothing is stored there. What is not covered the generator has to invent.
+    """
+
+    covered: float
+    known: float
+    nothing: float
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedAlone:
+    """Of each of the V views of a retrieval, what it and no other chosen view saw.
+
+    surfels (V,) i64 number of visible surfels · pixels (V,) f64 of the targets that these cover.
+    For a chosen view this is what would be lost without it, for another what it would add.
+    """
+
+    surfels: NDArray[np.int64]
+    pixels: NDArray[np.float64]
+
+
+def visible_surfels(retrieval: Retrieval) -> I32:
+    """(m,) i32 surfels that cover a pixel of a target, in ascending order."""
+    return np.flatnonzero(retrieval.surfel_pixels > 0).astype(np.int32)
+
+
+def looks(memory: MemorySnapshot, retrieval: Retrieval, surfels: I32) -> U16:
+    """(m,) u16 number of chosen views that saw each of ``surfels`` (m,), seen by a target or not.
+
+    Surfels must be of ``range(len(memory.surfels))``.
+    """
+    _check_memory(memory, retrieval)
+    n = np.zeros(len(surfels), np.uint16)
+    _count_looks(n, *read_only(surfels, *_rows(memory), _chosen(retrieval)))
+    return n
+
+
+def chosen_looks(memory: MemorySnapshot, retrieval: Retrieval) -> U16:
+    """(n,) u16 number of chosen views that saw each surfel, 0 where no target sees it.
+
+    n: surfels that the retrieval knew.
+    """
+    visible = visible_surfels(retrieval)
+    found = np.zeros(len(retrieval.surfel_pixels), np.uint16)
+    found[visible] = looks(memory, retrieval, visible)
+    return found
+
+
+def looks_beside(
+    memory: MemorySnapshot, retrieval: Retrieval, surfels: I32, view: int
+) -> tuple[NDArray[np.bool_], U16]:
+    """Of ``surfels`` (m,) i32: (m,) bool whether ``view`` saw each, and (m,) u16 the number of
+    other views, chosen ones, that did.
+
+    Raises LinkError for a view that is not there.
+    """
+    _check_memory(memory, retrieval)
+    if not 0 <= view < len(memory.views):
+        raise LinkError(f"there is no view {view}: this memory has {len(memory.views)}")
+    others = _chosen(retrieval)
+    others[view : view + 1] = False
+    saw, n = np.zeros(len(surfels), bool), np.zeros(len(surfels), np.uint16)
+    _compare(saw, n, int(view), *read_only(surfels, *_rows(memory), others))
+    return saw, n
+
+
+def only_explained_by(memory: MemorySnapshot, retrieval: Retrieval, view: int) -> I32:
+    """(j,) i32 visible surfels that ``view`` saw and no other chosen view, ascending.
+
+    For a chosen view these would be lost without it; another view would add them. Raises LinkError
+    for a view that is not there.
+    """
+    visible = visible_surfels(retrieval)
+    saw, others = looks_beside(memory, retrieval, visible, view)
+    return visible[saw & (others == 0)]
+
+
+def explained_alone(memory: MemorySnapshot, retrieval: Retrieval) -> ExplainedAlone:
+    """How much ``only_explained_by`` finds, for all views of the retrieval at once."""
+    _check_memory(memory, retrieval)
+    n_views = len(retrieval.votes)
+    found = ExplainedAlone(np.zeros(n_views, np.int64), np.zeros(n_views))
+    visible, chosen = visible_surfels(retrieval), _chosen(retrieval)
+    given = read_only(visible, *_rows(memory), chosen, retrieval.surfel_pixels)
+    _sum_alone(found.surfels, found.pixels, *given)
+    return found
+
+
+def uncovered(memory: MemorySnapshot, retrieval: Retrieval) -> I32:
+    """(j,) i32 visible surfels that no chosen view saw, ascending."""
+    visible = visible_surfels(retrieval)
+    return visible[looks(memory, retrieval, visible) == 0]
+
+
+def owners(memory: MemorySnapshot) -> I32:
+    """(S,) i32 first view that saw each surfel; ``len(memory.views)`` where none is known."""
+    start, views = _rows(memory)
+    nobody = np.int32(len(memory.views))
+    if not len(views):
+        return np.full(len(start) - 1, nobody, np.int32)
+    first = views[np.minimum(start[:-1], len(views) - 1)].astype(np.int32)
+    first[start[:-1] == start[1:]] = nobody
+    return first
+
+
+def picture_shares(memory: MemorySnapshot, retrieval: Retrieval) -> PictureShares:
+    """What the targets' pictures consist of, at query size."""
+    pixels = retrieval.surfel_pixels
+    total = max(1, sum(buffers.index.size for buffers in retrieval.buffers))
+    drawn = float(pixels.sum(dtype=np.float64))
+    known = float(pixels[uncovered(memory, retrieval)].sum(dtype=np.float64))
+    return PictureShares((drawn - known) / total, known / total, (total - drawn) / total)
+
+
+def union_coverage(memory: MemorySnapshot, retrieval: Retrieval) -> float:
+    """Share of the targets' votes, ``cos / (1 + depth)`` by surfel, whose surfels the chosen views
+    saw between them; 0 where nothing is visible."""
+    weight = retrieval.surfel_weight
+    covered = weight[chosen_looks(memory, retrieval) > 0].sum(dtype=np.float64)
+    return float(covered / max(float(weight.sum(dtype=np.float64)), 1e-12))
+
+
+def _rows(memory: MemorySnapshot) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
+    return memory.seen_by.start, memory.seen_by.views
+
+
+def _chosen(retrieval: Retrieval) -> NDArray[np.bool_]:
+    """(V,) bool by ``order``, of the views that the retrieval knew."""
+    chosen = np.zeros(len(retrieval.votes), bool)
+    chosen[list(retrieval.order)] = True
+    return chosen
+
+
+def _check_memory(memory: MemorySnapshot, retrieval: Retrieval) -> None:
+    """Kernels do not look where they read."""
+    asked = len(retrieval.surfel_weight), len(retrieval.votes)
+    stored = len(memory.surfels), len(memory.views)
+    if asked[0] > stored[0] or asked[1] > stored[1]:
+        raise LinkError(
+            f"a retrieval of {asked[0]} surfels and {asked[1]} views is not of this memory of "
+            f"{stored[0]} and {stored[1]}: retrieve anew"
+        )
+
+
+@njit(cache=True, nogil=True)
+def _count_looks(n, surfels, start, views, chosen):
+    for i in range(surfels.shape[0]):
+        s = surfels[i]
+        for link in range(start[s], start[s + 1]):
+            view = np.int64(views[link])
+            if view < chosen.shape[0] and chosen[view]:
+                n[i] += 1
+
+
+@njit(cache=True, nogil=True)
+def _compare(saw, n, view, surfels, start, views, others):
+    for i in range(surfels.shape[0]):
+        s = surfels[i]
+        for link in range(start[s], start[s + 1]):
+            other = np.int64(views[link])
+            if other == view:
+                saw[i] = True
+            elif other < others.shape[0] and others[other]:
+                n[i] += 1
+
+
+@njit(cache=True, nogil=True)
+def _sum_alone(surfels, pixels, visible, start, views, chosen, area):
+    for i in range(visible.shape[0]):
+        s = visible[i]
+        looks = 0
+        for link in range(start[s], start[s + 1]):
+            view = np.int64(views[link])
+            if view < chosen.shape[0] and chosen[view]:
+                looks += 1
+        if looks > 1:
+            continue
+        for link in range(start[s], start[s + 1]):
+            view = np.int64(views[link])
+            if view < chosen.shape[0] and chosen[view] == (looks == 1):
+                surfels[view] += 1
+                pixels[view] += area[s]

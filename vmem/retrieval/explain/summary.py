@@ -1,0 +1,164 @@
+"""A retrieval in a few plain sentences: what was used, what was left out and why, what is new."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vmem.retrieval.attribution import picture_shares
+from vmem.retrieval.evidence import BANNED, PINNED_BEYOND
+
+if TYPE_CHECKING:
+    from vmem.memory.view_memory import MemorySnapshot
+    from vmem.retrieval.answer import Retrieval
+    from vmem.retrieval.attribution import PictureShares
+
+NAMED = 6
+"""Chosen views that are named; of more, the rest are counted."""
+
+_SUPPRESSED = re.compile(r"suppressed: ([\d.]+) rad from view (\d+)")
+_CANDIDATE = re.compile(r"a candidate, but ([\d.]+) rad away")
+_KNOWN_REASONS = {
+    "adds nothing that chosen views lack": "the views used already show nearly all that it saw",
+    "no visible surfel": "it saw nothing of the picture",
+    "its frustum misses the target's": "it looks elsewhere",
+    "saw too little of it to be a candidate": "by the published rule it saw too little of it",
+    BANNED: "it was banned",
+    PINNED_BEYOND: "it was pinned, but other pinned views hold all places",
+}
+_WENT_TO = {
+    "votes": "to views with more votes",
+    "coverage": "to views that together show more of the picture",
+    "temporal": "to newer views",
+    "pose": "to views nearer in pose",
+    "fov": "to views whose frustums hold more of the target's",
+}
+
+
+def summary(
+    memory: MemorySnapshot, retrieval: Retrieval, step: int | None, *, supposed: bool = False
+) -> str:
+    """Three sentences of Markdown on what led to ``step``, or, with None, would lead on from here.
+
+    supposed: the step was made otherwise, and this is what would have led to it. ``memory`` may
+    have grown since. Raises LinkError for a retrieval of another, longer memory.
+    """
+    shares = picture_shares(memory, retrieval)
+    tense = "will" if step is None else "would have" if supposed else "did"
+    sentences = (
+        _used(retrieval, step, supposed),
+        _left_out(retrieval),
+        _invented(shares, tense),
+    )
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def best_left_out(retrieval: Retrieval) -> int | None:
+    """The view that was not chosen and has most votes, the oldest of equals; None if no view with
+    a vote was left out."""
+    votes = np.where(retrieval.chosen, 0, retrieval.votes)
+    best = int(np.argmax(votes)) if len(votes) else 0
+    return best if len(votes) and votes[best] > 0 else None
+
+
+def plain_reason(retrieval: Retrieval, view: int) -> str:
+    """Why a view was not chosen, as a clause for people who never read a paper.
+
+    Of a chosen view, or where there are no plainer words, the reason as the strategy gave it.
+    """
+    reason = retrieval.reasons[view]
+    if suppressed := _SUPPRESSED.fullmatch(reason):
+        return (
+            f"it stands almost where view {suppressed[2]} does (pose distance {suppressed[1]} rad) "
+            "and shows much the same"
+        )
+    if candidate := _CANDIDATE.fullmatch(reason):
+        return f"it is farther away in pose ({candidate[1]} rad) than the views used"
+    if reason == "beyond K":
+        return _beyond(retrieval, view)
+    return _KNOWN_REASONS.get(reason, reason)
+
+
+def _beyond(retrieval: Retrieval, view: int) -> str:
+    k = len(retrieval.order)
+    places = {1: "the only place", 2: "both places"}.get(k, f"all {k} places")
+    strategy = retrieval.strategy
+    if strategy in ("votes", "coverage") and not (retrieval.votes > 0).any():
+        strategy = "pose"  # what both fall back on
+    went_to = _WENT_TO.get(strategy, "to other views")
+    least = min((retrieval.votes[taken] for taken in retrieval.order), default=0.0)
+    if strategy == "votes" and retrieval.votes[view] > least:
+        went_to = "to views with as many votes, or nearly, and older or farther apart"
+    if retrieval.query.pinned:
+        went_to = "to the pinned views and others"
+    return f"{places} went {went_to}"
+
+
+def _used(retrieval: Retrieval, step: int | None, supposed: bool) -> str:
+    order, voted = retrieval.order, bool((retrieval.votes > 0).any())
+    if step is None:
+        made = "From here, the next frames would be made"
+    else:
+        made = f"Step {step} {'would have been' if supposed else 'was'} made"
+    if not order:
+        return f"{made} from **no view** at all."
+    named = [_named(retrieval, view, voted, i == 0) for i, view in enumerate(order[:NAMED])]
+    if len(order) > NAMED:
+        named.append(f"{len(order) - NAMED} more")
+    chosen = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    why = "" if voted else ". Nothing stored is visible from there, so no view has a vote"
+    return f"{made} from **{len(order)} of {_views(len(retrieval.votes))}**: {chosen}{why}."
+
+
+def _named(retrieval: Retrieval, view: int, voted: bool, units: bool) -> str:
+    """A view with what it saw and its share of the votes; with ``units``, what these are."""
+    known, of_votes = (" of what is known there", " of the votes") if units else ("", "")
+    told = []
+    if voted:
+        told.append(f"saw {percent(float(retrieval.coverage[view]))}{known}")
+        told.append(f"{percent(float(retrieval.share[view]))}{of_votes}")
+    if view in retrieval.query.pinned:
+        told.append("pinned")
+    return f"view {view} ({', '.join(told)})" if told else f"view {view}"
+
+
+def _left_out(retrieval: Retrieval) -> str:
+    best = best_left_out(retrieval)
+    if best is not None:
+        saw, share = percent(float(retrieval.coverage[best])), percent(float(retrieval.share[best]))
+        return (
+            f"The best view left out is **view {best}** (saw {saw}, {share} of the votes): "
+            f"{plain_reason(retrieval, best)}."
+        )
+    if not (retrieval.votes > 0).any():
+        return ""
+    return "No other view saw any of it." if len(retrieval.votes) > 1 else "There was no other."
+
+
+def _invented(shares: PictureShares, tense: str) -> str:
+    # Rounded one by one, so that the total is the sum of what is read beside it.
+    parts = {
+        "where nothing is stored": round(100 * shares.nothing),
+        "that only other views saw": round(100 * shares.known),
+    }
+    parts = {what: part for what, part in parts.items() if part}
+    if not parts:
+        there = {"will": "will be", "did": "was", "would have": "would have been"}[tense]
+        return f"The views used show the whole picture. There {there} nothing to invent."
+    invents = {"will": "will have", "did": "had", "would have": "would have had"}[tense]
+    invents += " to invent"
+    told = f"The generator {invents} **{sum(parts.values())} % of the picture**"
+    if len(parts) == 1:
+        return f"{told}, {next(iter(parts))}."
+    return f"{told}: {' and '.join(f'{part} % {what}' for what, part in parts.items())}."
+
+
+def percent(share: float) -> str:
+    """A share as people read it: whole per cent, and "< 1 %" for what is there but little."""
+    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+def _views(n: int) -> str:
+    return f"{n} view" if n == 1 else f"{n} views"

@@ -1,0 +1,358 @@
+"""A session: one photo, one memory, one walk. Steps are transactions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from vmem.backends.registry import Backend, create_backend
+from vmem.cameras.cameras import (
+    MOVES,
+    Camera,
+    CameraError,
+    Cameras,
+    MoveError,
+    apply_move,
+    path_targets,
+)
+from vmem.errors import VMemError
+from vmem.formats.photos import load_photo
+from vmem.formats.walk import export
+from vmem.generation.base import Context
+from vmem.geometry.base import PointMaps
+from vmem.memory.association import AssociationConfig
+from vmem.memory.view_memory import MemorySnapshot, StepRecord, ViewMemory, make_record
+from vmem.progress import CancelToken, OnProgress, Progress, silent
+from vmem.retrieval.answer import Retrieval
+from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.session.history import History, Node, common_depth
+from vmem.types.query import DEFAULT_STRATEGY, Query, RetrievalError
+from vmem.types.views import U8, Frames
+
+log = logging.getLogger(__name__)
+
+
+class SessionBusy(VMemError, RuntimeError):
+    """Another step is being made in this session."""
+
+
+class ConfigError(VMemError, ValueError):
+    """A setting outside what makes sense."""
+
+
+class StepError(VMemError, RuntimeError):
+    """A part of the step returned something that may not enter memory."""
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """What a walk is made with."""
+
+    seed: int = 0
+    """Fixes everything that is random or invented."""
+    context_views: int = 4
+    """K: how many retrieved views the generator sees, fewer where a network has no room for so many
+    beside the targets."""
+    target_views: int = 4
+    """Frames that one step makes on its way to the target."""
+    strategy: str = DEFAULT_STRATEGY
+    """Retrieval strategy; see vmem.retrieval.strategies.coverage."""
+    association: AssociationConfig = field(default_factory=AssociationConfig)
+    """How new views enter memory."""
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("seed", self.seed, 0, 2**32 - 1),
+            ("context_views", self.context_views, 1, 64),
+            ("target_views", self.target_views, 1, 64),
+        ):
+            if not low <= value <= high:
+                raise ConfigError(f"{name} must be between {low} and {high}, got {value}")
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(
+                f"unknown strategy {self.strategy!r}: use one of {', '.join(STRATEGIES)}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class StepResult:
+    """One committed step: its node in the history, its record, and seconds by stage."""
+
+    node: Node
+    record: StepRecord
+    seconds: dict[str, float]
+
+
+class Session:
+    """One walk. Reading (snapshot, retrieve) is free at any time; changing is one at a time."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        opening: Frames,
+        camera: Camera,
+        config: SessionConfig,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> None:
+        """Use Session.open; this takes the first view as it is."""
+        if backend.slots is not None and config.target_views >= backend.slots:
+            raise ConfigError(
+                f"target_views must be below {backend.slots} with the {backend.name} backend, "
+                f"whose network takes {backend.slots} views and targets together, got "
+                f"{config.target_views}"
+            )
+        self.backend = backend
+        self.config = config
+        self._memory = ViewMemory()
+        self._writing = threading.Lock()
+        self.seconds: dict[str, float] = {}
+        cameras = Cameras.stack([camera])
+        with self._stage("open"):
+            maps = backend.geometry.estimate(
+                opening, cameras, self.snapshot(), on_progress=on_progress, cancel=cancel
+            )
+            _check_maps(maps, cameras, config.association.min_confidence)
+            record = make_record(self.snapshot(), opening, cameras, maps, None, self.association)
+            self._memory.append(record)
+        self.history = History(record, "photo")
+        _log("photo", record)
+
+    @classmethod
+    def open(
+        cls,
+        photo: U8 | str | Path | bytes | None,
+        *,
+        backend: Backend | str = "auto",
+        seed: int = 0,
+        size: int = 288,
+        config: SessionConfig | None = None,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> Session:
+        """Open a photo, or with None the scene of a backend that renders its own.
+
+        photo: a file's path or bytes, loaded as a square of ``size`` pixels (or of the only size
+        that the backend makes), or (H, W, 3) u8 as it is · backend: a name of
+        vmem.backends.registry.BACKENDS, or one that was made before · ``seed`` overrides the
+        config's. Raises PhotoError, BackendError, ConfigError, Cancelled, and what the geometry
+        raises.
+        """
+        config = replace(config or SessionConfig(), seed=seed)
+        if isinstance(backend, str):
+            backend = create_backend(backend, seed=seed, size=size)
+        if isinstance(photo, str | Path | bytes):
+            photo = load_photo(photo, backend.frame_size or size).rgb
+        frames, camera = backend.first_view(photo)
+        return cls(backend, frames, camera, config, on_progress=on_progress, cancel=cancel)
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def snapshot(self) -> MemorySnapshot:
+        """The memory as of the last committed change."""
+        return self._memory.snapshot()
+
+    @property
+    def camera(self) -> Camera:
+        """Where the walk stands: the newest view's camera."""
+        return self.snapshot().views[-1].camera
+
+    @property
+    def association(self) -> AssociationConfig:
+        """How new views enter memory: as configured, but depth of unknown scale is always fitted to
+        it, and of depth that the geometry has fitted itself, smooth errors are seen through."""
+        chosen = self.config.association
+        if self.backend.aligned_depth:
+            return replace(chosen, fit_depth=False, bend_depth=True)
+        return replace(chosen, fit_depth=True) if self.backend.estimated_depth else chosen
+
+    def room(self, n_targets: int, wanted: int | None = None) -> int:
+        """How many views the generator can be shown beside so many targets: those ``wanted`` (by
+        default K), or fewer where its slots are fewer. Raises ConfigError if there is room for
+        none."""
+        wanted, slots = wanted or self.config.context_views, self.backend.slots
+        if slots is None:
+            return wanted
+        if n_targets >= slots:
+            raise ConfigError(
+                f"{n_targets} targets at once leave no slot for a context view: the "
+                f"{self.backend.name} backend takes {slots} together"
+            )
+        return min(wanted, slots - n_targets)
+
+    def retrieve(self, targets: Cameras, query: Query | None = None) -> Retrieval:
+        """What memory offers for these targets: by default as configured, and never more views than
+        the generator can take."""
+        query = query or Query(self.config.context_views, self.config.strategy)
+        return self.snapshot().ask(targets, replace(query, k=self.room(len(targets), query.k)))
+
+    def export(self, kind: str, path: str | Path) -> None:
+        """Write the walk as one of vmem.formats.walk.KINDS; raises ExportError."""
+        export(kind, self.snapshot(), Path(path))
+
+    def targets_to(self, c2w: np.ndarray) -> Cameras:
+        """The cameras of one step from where the walk stands to the pose ``c2w``."""
+        return path_targets(self.camera, c2w, self.config.target_views)
+
+    # --- changing --------------------------------------------------------------------------
+
+    def move(
+        self, word: str, *, on_progress: OnProgress = silent, cancel: CancelToken | None = None
+    ) -> StepResult:
+        """One step by a move word of vmem.cameras.cameras.MOVES; MoveError for any other."""
+        if word not in MOVES:
+            raise MoveError(f"unknown move {word!r}: use one of {' '.join(MOVES)}")
+        targets = self.targets_to(apply_move(self.camera.c2w, MOVES[word]))
+        return self.step(targets, label=word, on_progress=on_progress, cancel=cancel)
+
+    def step(
+        self,
+        targets: Cameras,
+        *,
+        label: str = "walk",
+        query: Query | None = None,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> StepResult:
+        """Generate the targets and take them into memory, all or nothing.
+
+        query: what to ask memory, if not as configured; it is recorded with the step. Whatever ends
+        it early (Cancelled, an exception) leaves memory and history as they were. Raises
+        SessionBusy, CameraError, RetrievalError, StepError, Cancelled, and what the backend raises.
+        """
+        cancel = cancel or CancelToken()
+        targets.validated()
+        if targets.hw != self.camera.hw:
+            raise CameraError(
+                f"this walk's frames are {self.camera.hw} (height, width), got targets of "
+                f"{targets.hw}: use targets.resized({self.camera.hw})"
+            )
+        with self._changing():
+            before = self.snapshot()
+            started = dict(self.seconds)
+            on_progress(Progress("retrieve", 0, 1))
+            with self._stage("retrieve"):
+                retrieval = self.retrieve(targets, query)
+            if not retrieval.order:
+                raise RetrievalError(f"{retrieval.note}: lift a ban")
+            cancel.check()
+            context = Context(
+                views=tuple(before.views[view] for view in retrieval.order),
+                anchor=before.views[0],
+                step=len(before.steps),
+            )
+            with self._stage("generate"):
+                frames = self.backend.generator.generate(
+                    context,
+                    targets,
+                    seed=self.config.seed,
+                    on_progress=on_progress,
+                    cancel=cancel,
+                )
+                _check_frames(frames, targets)
+            cancel.check()
+            on_progress(Progress("geometry", 0, 1))
+            with self._stage("estimate"):
+                maps = self.backend.geometry.estimate(
+                    frames, targets, before, on_progress=on_progress, cancel=cancel
+                )
+                _check_maps(maps, targets, self.config.association.min_confidence)
+            cancel.check()
+            on_progress(Progress("memory", 0, 1))
+            with self._stage("associate"):
+                record = make_record(before, frames, targets, maps, retrieval, self.association)
+            cancel.check()
+            with self._stage("commit"):
+                self._memory.append(record)
+                node = self.history.add(record, label)
+            spent = {
+                stage: total - started.get(stage, 0.0) for stage, total in self.seconds.items()
+            }
+        _log(f"step {len(before.steps)} ({label})", record)
+        return StepResult(node, record, spent)
+
+    def undo(self) -> bool:
+        """Go back one step; False if only the photo is left."""
+        with self._changing():
+            parent = self.history.head.parent
+            if parent is None:
+                return False
+            self._go_to(parent)
+            return True
+
+    def redo(self) -> bool:
+        """Go forward to the step last undone or left; False if there is none."""
+        with self._changing():
+            if self.history.head.recent is None:
+                return False
+            self._go_to(self.history.head.recent)
+            return True
+
+    def switch(self, node_id: int) -> None:
+        """Go to any step of the history tree. Raises HistoryError if there is no such step."""
+        with self._changing():
+            self._go_to(self.history.node(node_id))
+
+    def _go_to(self, node: Node) -> None:
+        path = node.path()
+        shared = common_depth(self.history.head.path(), path)
+        self._memory.truncate(shared - 1)
+        for step in path[shared:]:
+            self._memory.append(step.record)
+        self.history.move_to(node)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        if not self._writing.acquire(blocking=False):
+            raise SessionBusy("a step is being made: cancel it, or wait for it to finish")
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def _log(step: str, record: StepRecord) -> None:
+    if record.note:
+        log.info("%s: %s", step, record.note)
+
+
+def _check_frames(frames: Frames, targets: Cameras) -> None:
+    expected = (len(targets), *targets.hw, 3)
+    if frames.rgb.shape != expected or frames.rgb.dtype != np.uint8:
+        raise StepError(
+            f"the generator returned frames {frames.rgb.dtype} {frames.rgb.shape}, "
+            f"expected uint8 {expected}: nothing was stored"
+        )
+
+
+def _check_maps(maps: PointMaps, targets: Cameras, min_confidence: float) -> None:
+    map_shape = (len(targets), *targets.hw)
+    expected = ((*map_shape, 3), map_shape, map_shape)
+    got = (maps.points.shape, maps.depth.shape, maps.confidence.shape)
+    if got != expected:
+        raise StepError(
+            f"the geometry returned points, depth and confidence of shapes {got}, "
+            f"expected {expected}: nothing was stored"
+        )
+    trusted = maps.confidence >= min_confidence
+    if not (np.isfinite(maps.points[trusted]).all() and (maps.depth[trusted] > 0).all()):
+        raise StepError(
+            "the geometry is confident of points that are not finite or not in front of the "
+            "camera: nothing was stored"
+        )

@@ -1,0 +1,142 @@
+"""Backend ``world``: a walk through a procedural place whose every frame and depth is exact.
+
+It stands in for a perfect generator and a perfect geometry estimator: what retrieval, surfels and
+the viewer do with it is free of any other error, which makes it the ground truth of the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vmem.backends.registry import BackendError
+from vmem.cameras.cameras import Camera, Cameras, default_K, unproject
+from vmem.generation.base import Context
+from vmem.geometry.base import PointMaps
+from vmem.progress import CancelToken, OnProgress, Progress, silent
+from vmem.types.views import U8, Frames, Provenance
+from vmem.worlds.house.distance import clearance
+from vmem.worlds.house.place import SUN, build_scene
+from vmem.worlds.house.render import SKY_DEPTH, WorldRender, render
+from vmem.worlds.house.scene import World
+
+if TYPE_CHECKING:
+    from vmem.memory.view_memory import MemorySnapshot
+
+__all__ = [
+    "SKY_DEPTH",
+    "World",
+    "WorldGenerator",
+    "WorldGeometry",
+    "WorldRender",
+    "is_free",
+    "make_world",
+    "render",
+    "start_camera",
+]
+
+
+def make_world(seed: int) -> World:
+    """The place of a seed: three rooms, a hall and a courtyard around the origin.
+
+    Deterministic. Scaled so that the median depth of the start view is 1 scene unit, as in the
+    preview backend. Raises ValueError for a negative seed.
+    """
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
+    scene, sky = build_scene(seed)
+    in_metres = scene.build(seed, 1.0, sky, SUN)
+    depth = render(in_metres, start_camera(in_metres, (64, 64)), shadows=False).depth
+    return scene.build(seed, 1.0 / float(np.median(depth)), sky, SUN)
+
+
+def start_camera(world: World, hw: tuple[int, int]) -> Camera:
+    """At the origin, level, looking along +z into the living room."""
+    return Camera(np.eye(4), default_K(hw), hw)
+
+
+def is_free(world: World, position: ArrayLike, margin: float = 0.03) -> bool:
+    """Whether a camera may be at ``position`` (3,): inside a room, a doorway or the courtyard, and
+    at least ``margin`` scene units from everything solid."""
+    x, y, z = np.asarray(position, np.float64)
+    above, below = world.regions["low"] <= (x, y, z), world.regions["high"] >= (x, y, z)
+    if not (above & below).all(axis=1).any():
+        return False
+    return bool(clearance(world.solids, x, y, z) >= margin)
+
+
+class WorldGenerator:
+    """Renders its world at the target cameras; needs no views. Implements ``Generator``."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def generate(
+        self,
+        context: Context,
+        targets: Cameras,
+        *,
+        seed: int,
+        on_progress: OnProgress,
+        cancel: CancelToken,
+    ) -> Frames:
+        """Frames with exact depth, all observed. ``context`` and ``seed`` change nothing.
+
+        Reports stage "render" and polls ``cancel`` for every frame; raises Cancelled.
+        """
+        return self.render_frames(targets, on_progress=on_progress, cancel=cancel)
+
+    def render_frames(
+        self,
+        cameras: Sequence[Camera],
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> Frames:
+        """Frames of cameras that share one image size, as ``generate`` makes them."""
+        renders = []
+        for i, camera in enumerate(cameras):
+            if cancel is not None:
+                cancel.check()
+            renders.append(render(self.world, camera))
+            on_progress(Progress("render", i + 1, len(cameras)))
+        rgb = np.stack([r.rgb for r in renders])
+        return Frames(
+            rgb=rgb,
+            depth=np.stack([r.depth for r in renders]),
+            provenance=np.full(rgb.shape[:3], Provenance.OBSERVED, np.uint8),
+            age=np.zeros(rgb.shape[:3], np.float32),
+        )
+
+
+class WorldGeometry:
+    """Reads the exact depth that the frames bring along. Implements ``GeometryEstimator``."""
+
+    def place(self, photo: U8) -> Camera:
+        """Raises BackendError: the world has its own first view, see ``start_camera``."""
+        raise BackendError(
+            "the world backend renders its own scene and takes no photo: "
+            "leave the photo out, or use --backend preview"
+        )
+
+    def estimate(
+        self,
+        frames: Frames,
+        cameras: Cameras,
+        memory: MemorySnapshot,
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> PointMaps:
+        """Unprojected depth, of confidence 1, and 0 in the sky. ValueError without depth."""
+        if frames.depth is None:
+            raise ValueError(
+                "the world backend needs frames with depth, as its own generator makes them"
+            )
+        depth = frames.depth
+        points = [unproject(d, camera) for d, camera in zip(depth, cameras, strict=True)]
+        solid = np.isfinite(depth) & (depth < SKY_DEPTH)
+        return PointMaps(np.stack(points), depth, solid.astype(np.float32))
