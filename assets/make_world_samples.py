@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vmem.cameras.cameras import Camera, default_K, rotation_x, rotation_y
+from vmem.cameras import Camera, default_K, rotation_x, rotation_y
 from vmem.worlds.backend import World, make_world, render
 
 SIZE = 576

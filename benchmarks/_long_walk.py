@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from benchmarks._scenes import NOTHING, house, stroll
 from viewer.paint.surfel_colors import paint_view
-from vmem.cameras.cameras import Camera, Cameras
-from vmem.memory.view_memory import StepRecord, ViewMemory
+from vmem.arrays import U8
+from vmem.cameras import Camera, Cameras
+from vmem.memory import ViewMemory
 from vmem.raster import Blocks, rasterize
-from vmem.session.history import History
-from vmem.session.session import Session
-from vmem.types.surfels import Surfels
-from vmem.types.views import U8, View
+from vmem.retrieval import retrieve
+from vmem.session import History, Session
+from vmem.types import StepRecord, Surfels, View
 
 FRAME = (144, 256)
 STEP_VIEWS = 4
@@ -43,7 +43,7 @@ def long_walk(n_surfels: int, n_views: int) -> Session:
             surfels[known : max(known, *(int(seen[v].max()) + 1 for v in views))],
             np.concatenate([seen[v] for v in views]),
             np.repeat(np.array(views, np.int32), [len(seen[v]) for v in views]),
-            before.retrieve(Cameras.stack([walk[v] for v in views])) if step else None,
+            retrieve(before, Cameras.stack([walk[v] for v in views])) if step else None,
         )
         memory.append(record)
         records.append(record)

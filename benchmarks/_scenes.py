@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vmem.cameras.cameras import Camera, Cameras, pixel_rays, rotation_x, rotation_y
+from vmem.cameras import Camera, Cameras, pixel_rays, rotation_x, rotation_y
 from vmem.geometry.alignment.predicted import Predicted
-from vmem.memory.view_memory import MemorySnapshot, StepRecord, ViewMemory
+from vmem.memory import MemorySnapshot, ViewMemory
 from vmem.raster import Blocks, rasterize
-from vmem.types.surfels import Surfels
-from vmem.types.views import View
+from vmem.types import StepRecord, Surfels, View
 
 HW = (288, 512)
 K = np.array([[400.0, 0, 256], [0, 400, 144], [0, 0, 1]])

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 
 from benchmarks._scenes import beside, house, metric, milliseconds, spoilt, stored, stroll
-from vmem.cameras.cameras import Camera, Cameras
+from vmem.cameras import Camera, Cameras
 from vmem.geometry.alignment.fit_views import align
 from vmem.geometry.alignment.predicted import Predicted
-from vmem.memory.view_memory import MemorySnapshot, StepRecord, ViewMemory
+from vmem.memory import MemorySnapshot, ViewMemory
 from vmem.raster import Blocks, rasterize
-from vmem.types.surfels import Surfels
+from vmem.types import StepRecord, Surfels
 
 VIEWS = (5, 50, 200)
 SURFELS = 200_000

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 
 from benchmarks._scenes import HW, house, look, metric, milliseconds
-from vmem.cameras.cameras import unproject
-from vmem.memory.association import AssociationConfig, associate
+from vmem.cameras import unproject
+from vmem.memory import AssociationConfig, associate
 from vmem.raster import Blocks, rasterize
 
 SIZES = {"200k": 200_000, "1m": 1_000_000}

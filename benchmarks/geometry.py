@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks._scenes import HW, beside, house, metric, spoilt, stored, stroll
-from vmem.cameras.cameras import Cameras
+from vmem.cameras import Cameras
 from vmem.geometry.alignment.fit_views import align
-from vmem.memory.association import AssociationConfig
-from vmem.memory.view_memory import StepRecord, ViewMemory, make_record
+from vmem.memory import AssociationConfig, ViewMemory, make_record
 from vmem.raster import Blocks, rasterize
-from vmem.types.views import Frames
+from vmem.types import Frames, StepRecord
 
 VIEWS = (5, 50, 200)
 SURFELS = 200_000

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks._scenes import house, metric, stroll, view_of
-from vmem.cameras.cameras import Camera
-from vmem.memory.view_memory import MemorySnapshot, StepRecord, ViewMemory
+from vmem.cameras import Camera
+from vmem.memory import MemorySnapshot, ViewMemory
 from vmem.raster import Blocks, rasterize
-from vmem.types.surfels import Surfels
+from vmem.types import StepRecord, Surfels
 
 STEPS = 40
 VIEWS = 4

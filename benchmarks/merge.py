@@ -15,7 +15,7 @@ from vmem.published.merge import merge_reference
 from vmem.published.render import QueryCamera, render_reference
 from vmem.published.surfels import Disks
 from vmem.raster import Blocks, rasterize
-from vmem.types.surfels import Surfels
+from vmem.types import Surfels
 
 MEASURED = 1334
 """Surfels for which the published program's look-up was timed."""

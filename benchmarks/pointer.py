@@ -31,7 +31,7 @@ from benchmarks._scenes import metric
 from viewer.browser.client import Client
 from viewer.browser.display import _nothing
 from viewer.server.app import App, ViewerConfig
-from vmem.session.session import Session
+from vmem.session import Session
 
 SIZES = {"50k": 50_000, "200k": 200_000}
 VIEWS = 500

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from vmem.cameras.cameras import (
+from vmem.arrays import U8
+from vmem.cameras import (
     MOVES,
     Camera,
     Cameras,
@@ -23,10 +24,10 @@ from vmem.cameras.cameras import (
     pose_distance,
     rotation_x,
 )
-from vmem.generation.base import Context
+from vmem.generation import Context
 from vmem.generation.preview.generator import PreviewGenerator
 from vmem.progress import CancelToken, silent
-from vmem.types.views import U8, Frames, View
+from vmem.types import Frames, View
 
 CONTEXT_VIEWS = 4
 TARGETS = 4

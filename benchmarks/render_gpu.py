@@ -13,12 +13,11 @@ from functools import partial
 import numpy as np
 
 from benchmarks._scenes import cameras, house, metric, milliseconds
-from vmem.cameras.cameras import Camera
-from vmem.raster import Blocks, rasterize
+from vmem.cameras import Camera
+from vmem.raster import NEAR, Blocks, rasterize
 from vmem.raster.blocks import visible_blocks
 from vmem.raster.gpu.engine import GpuEngine, GpuUnavailable
-from vmem.raster.rasterize import NEAR
-from vmem.types.surfels import Surfels
+from vmem.types import Surfels
 
 SIZES = {"50k": 50_000, "200k": 200_000, "1m": 1_000_000}
 ROUNDS = 7

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks._scenes import cameras, house, memory_of, metric, milliseconds, stroll
-from vmem.cameras.cameras import Cameras
+from vmem.cameras import Cameras
 
 SIZES = {"200k": 200_000, "1m": 1_000_000}
 VIEWS = 300

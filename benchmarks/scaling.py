@@ -17,10 +17,9 @@ from benchmarks._scenes import (
     milliseconds,
     stroll,
 )
-from vmem.cameras.cameras import Cameras, unproject
-from vmem.memory.association import AssociationConfig, associate
+from vmem.cameras import Cameras, unproject
+from vmem.memory import AssociationConfig, MemorySnapshot, associate
 from vmem.memory.links import extended as extended_links
-from vmem.memory.view_memory import MemorySnapshot
 from vmem.raster import Blocks, rasterize
 from vmem.raster.blocks import extended as extended_blocks
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from vmem.cameras.cameras import Camera, default_K, path_targets, pose_distance, rotation_y
+from vmem.cameras import Camera, default_K, path_targets, pose_distance, rotation_y
 from vmem.evaluation.report import Plan, questions, recordings
 from vmem.evaluation.trials import compare_strategies
-from vmem.memory.links import LinkIndex
-from vmem.retrieval.evidence import Evidence, SelectionConfig
-from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.memory import LinkIndex
+from vmem.retrieval import STRATEGIES, Evidence, SelectionConfig
 
 VIEWS = 300
 

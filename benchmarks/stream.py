@@ -17,9 +17,10 @@ import numpy as np
 import viser
 
 from viewer.scene.stream import QUALITY_MOVING, draw, eye_camera
-from vmem.cameras.cameras import rotation_y
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.types.surfels import RADIUS_SCALE, Surfels
+from vmem.cameras import rotation_y
+from vmem.memory import MemorySnapshot
+from vmem.memory.spawn import RADIUS_SCALE
+from vmem.types import Surfels
 
 SURFELS = 200_000
 HW = (720, 1280)

@@ -27,14 +27,14 @@ from viewer.server.warmup import warm_up
 from viewer.share.explanation_zip import pack_explanation
 from viewer.share.recording import RecordingOptions
 from viewer.walk.workspace import Workspace
-from vmem.cameras.cameras import MOVES, apply_move, path_targets
+from vmem.arrays import U8
+from vmem.cameras import MOVES, apply_move, path_targets
 from vmem.formats.photos import samples
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.retrieval.attribution import picture_shares
 from vmem.retrieval.explain.summary import summary
-from vmem.session.session import Session, SessionConfig
-from vmem.types.query import Query
-from vmem.types.views import U8
+from vmem.session import Session, SessionConfig
+from vmem.types import Query
 
 SCENE = "quay.jpg"
 SIZE = 288

@@ -15,10 +15,10 @@ from make_pictures import ARGUMENTS, CHROMIUM, IMAGES, _opened
 from playwright.sync_api import Page, sync_playwright
 
 from viewer.server.app import App, ViewerConfig
-from vmem.backends.registry import create_backend
-from vmem.cameras.cameras import MOVES, apply_move, path_targets
-from vmem.memory.association import AssociationConfig
-from vmem.session.session import Session, SessionConfig
+from vmem.backends import create_backend
+from vmem.cameras import MOVES, apply_move, path_targets
+from vmem.memory import AssociationConfig
+from vmem.session import Session, SessionConfig
 
 SURFELS = 200_000
 SIZE = 384

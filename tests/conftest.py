@@ -11,10 +11,10 @@ from hypothesis import settings
 
 from tests.support.fake_hub import FakeHub, serving
 from tests.support.fakes import box_backend, open_box
-from vmem.backends.registry import Backend
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.backends import Backend
+from vmem.memory import MemorySnapshot
 from vmem.raster.gpu.engine import GpuEngine
-from vmem.session.session import Session
+from vmem.session import Session
 
 # Whatever weights this machine has, a walk of the tests takes none but those that a test names.
 os.environ.pop("HF_HUB_CACHE", None)

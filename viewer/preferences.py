@@ -11,8 +11,8 @@ from viewer.commands import KEYMAPS
 from viewer.paint.surfel_colors import MODES
 from viewer.paint.target_layers import LAYERS
 from viewer.walk.workspace import ROWS, Settings
-from vmem.retrieval.strategies.coverage import STRATEGIES
-from vmem.types.query import WEIGHTINGS
+from vmem.retrieval import STRATEGIES
+from vmem.types import WEIGHTINGS
 
 log = logging.getLogger(__name__)
 

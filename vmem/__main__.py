@@ -48,12 +48,13 @@ class Walk:
 
     def run(self) -> None:
         """Walk, export, report."""
-        from vmem.backends.registry import create_backend, geometry_of, resolve
-        from vmem.cameras.cameras import parse_moves
+        from vmem.backends import create_backend, resolve
+        from vmem.backends.registry import geometry_of
+        from vmem.cameras import parse_moves
         from vmem.devices.settings import DiffusionSettings
         from vmem.formats.photos import check_size, load_photo
         from vmem.formats.walk import check_writable, export_walk
-        from vmem.session.session import Session, SessionConfig
+        from vmem.session import Session, SessionConfig
 
         begin = time.perf_counter()
         words = parse_moves(self.moves)

@@ -7,3 +7,7 @@ class VMemError(Exception):
     Every error of this kind in the package derives from it, so that a command line or a viewer can
     show the message and nothing else, while real defects still show their traceback.
     """
+
+
+class BackendError(VMemError, RuntimeError):
+    """A backend that cannot run here, with what to do about it."""

@@ -12,10 +12,12 @@ import torch
 from tests.support import tiny
 from tests.support.fakes import box_photo
 from vmem.__main__ import Walk
-from vmem.backends.registry import BackendError, create_backend, geometry_of
+from vmem.backends import create_backend
+from vmem.backends.registry import geometry_of
 from vmem.cli.doctor import report
 from vmem.devices.memory_presets import GIB
 from vmem.devices.settings import DiffusionSettings
+from vmem.errors import BackendError
 from vmem.generation.diffusion.networks import forget_networks
 from vmem.geometry.cut3r import loading
 from vmem.geometry.cut3r.config import Cut3rConfig
@@ -30,7 +32,7 @@ from vmem.geometry.cut3r.loading import (
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.geometry.layout.estimator import LayoutEstimator
 from vmem.progress import Cancelled, CancelToken, Progress, silent
-from vmem.session.session import Session, SessionConfig
+from vmem.session import Session, SessionConfig
 from vmem.weights.loading import as_safetensors
 from vmem.weights.public import CheckpointError, read_state
 

@@ -21,8 +21,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from tests.support import tiny
 from tests.support.fakes import box_photo
 from viewer.walk.workspace import Settings, Source, Workspace
-from vmem.backends.registry import Backend, BackendError, create_backend, resolve
-from vmem.cameras.cameras import Cameras
+from vmem.backends import Backend, create_backend, resolve
+from vmem.cameras import Cameras
 from vmem.devices.devices import placed
 from vmem.devices.memory_presets import GIB, NotEnoughMemoryError, choose
 from vmem.devices.memory_presets import PRESETS as MEMORY
@@ -31,6 +31,7 @@ from vmem.devices.settings import (
     DiffusionSettings,
     DiffusionSettingsError,
 )
+from vmem.errors import BackendError
 from vmem.generation.diffusion import generator as vmem
 from vmem.generation.diffusion import networks
 from vmem.generation.diffusion.codecs.previews import TinyPreview
@@ -41,7 +42,7 @@ from vmem.generation.diffusion.network.unet import MultiviewUNet
 from vmem.generation.diffusion.networks import borrowed, forget_networks
 from vmem.generation.diffusion.sampling.presets import PRESETS
 from vmem.progress import Cancelled, CancelToken, Progress, silent
-from vmem.session.session import ConfigError, Session, SessionConfig
+from vmem.session import ConfigError, Session, SessionConfig
 from vmem.weights.public import CheckpointError
 
 SIZE = 64

@@ -29,11 +29,11 @@ from viewer.commands import ACTIONS, INSPECTOR_NAMES
 from viewer.paint.surfel_colors import owner_colors
 from viewer.paint.timeline_matrix import ROW
 from viewer.server.app import App
-from vmem.cameras.cameras import Cameras
+from vmem.cameras import Cameras
 from vmem.evaluation.truth import looks, truth
+from vmem.retrieval import STRATEGIES, ask
 from vmem.retrieval.explain.to_json import explanation_json
-from vmem.retrieval.strategies.coverage import STRATEGIES
-from vmem.types.query import Query
+from vmem.types import Query
 
 pytestmark = pytest.mark.browser
 
@@ -52,7 +52,7 @@ def test_strategies_are_compared_with_what_they_cover(desk: Desk) -> None:
     generator: Any = session_of(desk.workspace).backend.generator
     exact = looks(generator.world, targets, 32)
     for row, strategy in zip(rows, STRATEGIES, strict=True):
-        answer = memory.ask(targets, Query(4, strategy))
+        answer = ask(memory, targets, Query(4, strategy))
         marks = row.locator("[data-vmem]").evaluate_all("(all) => all.map(e => e.dataset.vmem)")
         assert marks == [f"row:{view}" for view in answer.order]
         weight = answer.surfel_weight.astype(float)
@@ -61,7 +61,7 @@ def test_strategies_are_compared_with_what_they_cover(desk: Desk) -> None:
         truly = truth(exact, looks(generator.world, views, 96)).visible.any(axis=0).mean()
         figures = row.locator("td").all_inner_texts()[2:]
         assert figures == [f"{100 * covered:.0f} %", f"{100 * truly:.0f} %"]
-    view = memory.ask(targets, Query(4, "temporal")).order[-1]
+    view = ask(memory, targets, Query(4, "temporal")).order[-1]
     rows[list(STRATEGIES).index("temporal")].locator(f"[data-vmem='row:{view}']").hover()
     desk.until(lambda: desk.frustum(view) == SKY)
 
@@ -84,7 +84,7 @@ def test_the_same_step_is_made_with_both_strategies(desk: Desk) -> None:
         retrieval = node.record.retrieval
         assert retrieval is not None
         assert retrieval.query.strategy == node.label
-        assert retrieval.order == memory.ask(retrieval.targets, retrieval.query).order
+        assert retrieval.order == ask(memory, retrieval.targets, retrieval.query).order
         made[node.label] = [view.rgb for view in node.record.views]
     picture = desk.picture(459)
     for i, (one, other) in enumerate(zip(made["pose"], made["votes"], strict=True)):
@@ -114,7 +114,7 @@ def test_banning_the_top_view_changes_the_choice_and_removes_its_line(desk: Desk
     desk.mark(f"ban:{top}").click()
     desk.rest()
     desk.until(lambda: desk.explained.what_if and top not in desk.retrieval.order)
-    asked = desk.memory.at_step(LAST - 1).ask(kept.targets, Query(4, banned=(top,)))
+    asked = ask(desk.memory.at_step(LAST - 1), kept.targets, Query(4, banned=(top,)))
     assert desk.retrieval.order == asked.order
     assert len(asked.order) == 4
     desk.until(lambda: desk.shown_order() == asked.order)

@@ -14,8 +14,8 @@ from playwright.sync_api import Locator, Page
 
 from viewer.page.pointing import PointerEvent, Pointing, mark
 from viewer.page.thumbnails import Thumbnails
-from vmem.cameras.cameras import Camera
-from vmem.types.views import View
+from vmem.cameras import Camera
+from vmem.types import View
 
 pytestmark = pytest.mark.browser
 

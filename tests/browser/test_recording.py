@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 
 from viewer.paint.surfel_colors import BACKGROUND
 from viewer.share.recording import Recording, RecordingOptions, record_scene
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 
 pytestmark = pytest.mark.browser
 

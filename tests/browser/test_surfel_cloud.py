@@ -17,6 +17,7 @@ from playwright.sync_api import Page
 from shaders import load
 from viewer.page.scripts import run_script
 from viewer.scene.surfel_cloud import NORMAL_RADIUS_SUFFIX, SurfelCloud, inject_patch
+from vmem.arrays import F32
 
 pytestmark = pytest.mark.browser
 
@@ -24,8 +25,6 @@ IDENTITY = (1.0, 0.0, 0.0, 0.0)
 FOV = 0.9
 SIZE = (240, 320)
 RED, GREEN = (220, 30, 10), (10, 200, 40)
-
-F32 = NDArray[np.float32]
 
 
 def client_of(server: viser.ViserServer) -> viser.ClientHandle:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from vmem.cameras.cameras import (
+from vmem.arrays import F64
+from vmem.cameras import (
     MAX_COUNT,
     MAX_PITCH,
     MOVES,
@@ -20,7 +21,6 @@ from vmem.cameras.cameras import (
     Camera,
     CameraError,
     Cameras,
-    FloatArray,
     MoveError,
     apply_move,
     checked_camera,
@@ -40,7 +40,7 @@ HW = (24, 32)
 INVERSES = ["ws", "sw", "ad", "da", "qe", "eq", "rf", "fr", "tg", "gt"]
 
 
-def random_pose(seed: int) -> FloatArray:
+def random_pose(seed: int) -> F64:
     rng = np.random.default_rng(seed)
     pose = np.eye(4)
     pose[:3, :3] = Rotation.random(None, rng).as_matrix()
@@ -48,7 +48,7 @@ def random_pose(seed: int) -> FloatArray:
     return pose
 
 
-def level_pose(yaw: float, pitch: float, position: tuple[float, float, float]) -> FloatArray:
+def level_pose(yaw: float, pitch: float, position: tuple[float, float, float]) -> F64:
     """A pose without roll, as walks have it."""
     pose = np.eye(4)
     pose[:3, :3] = Rotation.from_euler("YX", [yaw, pitch]).as_matrix()
@@ -56,19 +56,19 @@ def level_pose(yaw: float, pitch: float, position: tuple[float, float, float]) -
     return pose
 
 
-def pitch_of(pose: FloatArray) -> float:
+def pitch_of(pose: F64) -> float:
     """Radians by which the camera looks above the horizon."""
     return math.asin(-pose[1, 2])
 
 
-def project(points: NDArray, camera: Camera) -> FloatArray:
+def project(points: NDArray, camera: Camera) -> F64:
     """(..., 2) pixel coordinates of world points (..., 3)."""
     local = points @ camera.w2c[:3, :3].T + camera.w2c[:3, 3]
     pixel = local @ camera.K.T
     return (pixel[..., :2] / pixel[..., 2:]).astype(np.float64)
 
 
-def pixel_centres(hw: tuple[int, int]) -> FloatArray:
+def pixel_centres(hw: tuple[int, int]) -> F64:
     columns, rows = np.meshgrid(np.arange(hw[1]) + 0.5, np.arange(hw[0]) + 0.5)
     return np.stack([columns, rows], axis=-1).astype(np.float64)
 
@@ -365,7 +365,7 @@ def test_path_targets_keep_intrinsics_and_size():
 
 @given(poses, poses, poses, st.floats(0, 5))
 def test_pose_distance_is_a_metric(a, b, c, weight):
-    def distance(x: FloatArray, y: FloatArray) -> float:
+    def distance(x: F64, y: F64) -> float:
         return float(pose_distance(x, y, weight))
 
     # arccos turns rounding in the trace into its square root near zero.

@@ -179,7 +179,7 @@ def test_unknown_words_and_options_are_refused(run, arguments):
 
 
 def test_interrupting_says_so(run, photo, monkeypatch):
-    from vmem.session.session import Session
+    from vmem.session import Session
 
     def interrupted(self: Session, word: str) -> None:
         raise KeyboardInterrupt

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmem.cameras.cameras import Camera, Cameras, default_K, pose_distance, rotation_y
+from vmem.cameras import Camera, Cameras, default_K, pose_distance, rotation_y
 from vmem.evaluation import __main__ as command
 from vmem.evaluation import metrics, trials, walks
 from vmem.evaluation.report import Plan, Report, evaluate, table, tables
 from vmem.evaluation.truth import Look, looks, sees, truth
 from vmem.progress import OnProgress, Progress
 from vmem.raster import SurfelBuffers
+from vmem.retrieval import retrieve
 from vmem.worlds.backend import World, is_free, make_world, start_camera
 
 HW = (48, 48)
@@ -268,7 +269,7 @@ def test_coming_back_retrieves_the_first_views(recorded, strategy):
     """Turned away and back: the views of the way out, the first of all included."""
     memory = trials.remember(recorded, 2304)[-2]
     home = recorded.walk.steps[-1]
-    found = memory.retrieve(home, 4, strategy)
+    found = retrieve(memory, home, 4, strategy)
     assert found.order[0] == 0, found.order
     way_out = 1 + 4 * len(recorded.walk.steps) // 2
     assert all(view < way_out for view in found.order), found.reasons

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import vmem.evaluation.true_overlap
-from vmem.cameras.cameras import Cameras, pose_distance, unproject
+from vmem.cameras import Cameras, pose_distance, unproject
 from vmem.evaluation.true_overlap import TARGET_SIDE, VIEW_SIDE, TrueOverlap
 from vmem.evaluation.truth import looks, sees
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval, retrieve
-from vmem.session.session import Session
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import retrieve
+from vmem.session import Session
+from vmem.types import Retrieval
 from vmem.worlds.backend import World, make_world
 
 
@@ -25,7 +26,7 @@ def world() -> World:
 @pytest.fixture(scope="module")
 def memory() -> MemorySnapshot:
     """Four steps through that world, turning to the left."""
-    from vmem.backends.registry import create_backend
+    from vmem.backends import create_backend
 
     session = Session.open(None, backend=create_backend("world", seed=1, size=64), seed=1)
     for word in "waaaa":

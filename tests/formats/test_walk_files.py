@@ -14,10 +14,10 @@ import trimesh
 from PIL import Image
 
 from tests.support.fakes import HW, open_box
-from vmem.cameras.cameras import to_opengl
+from vmem.cameras import to_opengl
 from vmem.formats import walk as module
 from vmem.formats.walk import KINDS, ExportError, check_writable, export, export_walk
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 
 FILES = {"frames", "transforms.json", "retrieval.json", "surfels.ply", "walk.mp4"}
 

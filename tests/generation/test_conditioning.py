@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from vmem.cameras.cameras import Cameras, default_K, pixel_rays, to_opengl
+from vmem.cameras import Cameras, default_K, pixel_rays, to_opengl
 from vmem.generation.diffusion.conditioning import (
     Conditioned,
     ConditioningError,

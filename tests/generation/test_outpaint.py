@@ -10,16 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.preview_scenes import FLOOR, camera_at, room, texture
-from vmem.cameras.cameras import (
-    Camera,
-    default_K,
-    pixel_rays,
-    unproject,
-)
+from vmem.cameras import Camera, default_K, pixel_rays, unproject
 from vmem.generation.preview.fold import fold_directions, make_fold, photo_index
 from vmem.generation.preview.outpaint import extend, floor_height, render_color, render_depth
 from vmem.generation.preview.warp import warp_depth
-from vmem.types.views import View
+from vmem.types import View
 
 
 def test_fold_is_the_identity_inside_the_photo() -> None:

@@ -21,15 +21,12 @@ from tests.support.preview_scenes import (
     sharpness,
     texture,
 )
-from vmem.cameras.cameras import (
-    Cameras,
-    path_targets,
-)
-from vmem.generation.base import Context
+from vmem.cameras import Cameras, path_targets
+from vmem.generation import Context
 from vmem.generation.preview.generator import PreviewGenerator
 from vmem.generation.preview.warp import warp_depth
 from vmem.progress import Cancelled, CancelToken, Progress, silent
-from vmem.types.views import Provenance, View
+from vmem.types import Provenance, View
 
 
 def test_standing_still_reproduces_the_photo() -> None:

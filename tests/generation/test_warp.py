@@ -8,11 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.preview_scenes import camera_at
-from vmem.cameras.cameras import (
-    Camera,
-    pixel_rays,
-    unproject,
-)
+from vmem.cameras import Camera, pixel_rays, unproject
 from vmem.generation.preview.inpaint import fill_from_background, push_pull
 from vmem.generation.preview.warp import index_homography, tear_ratio, warp_depth
 

@@ -17,18 +17,16 @@ from tests.support.predictions import (
     remembered,
     walk_cameras,
 )
-from vmem.cameras.cameras import Camera, Cameras, default_K, invert_pose, rotation_y, unproject
+from vmem.cameras import Camera, Cameras, default_K, invert_pose, rotation_y, unproject
 from vmem.geometry.alignment import fit_views as alignment
 from vmem.geometry.alignment.cleaning import nearest
 from vmem.geometry.alignment.fit_views import LOW, UNTRUSTED, AlignmentConfig, align
 from vmem.geometry.alignment.predicted import Predicted, framed, mapped_confidence
 from vmem.geometry.alignment.robust_fit import robust_fit
-from vmem.geometry.base import PointMapError, PointMaps
-from vmem.memory.association import AssociationConfig
-from vmem.memory.view_memory import MemorySnapshot, ViewMemory, make_record
+from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
+from vmem.memory.spawn import MIN_CONFIDENCE
 from vmem.published.alignment import Records, align_reference
-from vmem.types.surfels import MIN_CONFIDENCE
-from vmem.types.views import Frames
+from vmem.types import Frames, PointMapError, PointMaps
 from vmem.worlds.backend import make_world
 
 EMPTY = MemorySnapshot.empty()

@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 
 from tests.support import tiny
 from tests.support.fakes import CONFIG, HALF, HW, box_backend, box_depth, box_photo
-from vmem.backends.registry import Backend
-from vmem.cameras.cameras import Camera, Cameras, pixel_rays
+from vmem.backends import Backend
+from vmem.cameras import Camera, Cameras, pixel_rays
 from vmem.geometry.alignment.fit_views import LOW
 from vmem.geometry.alignment.predicted import Predicted
 from vmem.geometry.cut3r.config import NotFiniteStateError
 from vmem.geometry.cut3r.estimator import Cut3rEstimator, KeptState
 from vmem.geometry.cut3r.loading import Network
 from vmem.geometry.cut3r.network import Cut3r
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
+from vmem.memory.spawn import MIN_CONFIDENCE
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
-from vmem.session.session import Session
-from vmem.types.surfels import MIN_CONFIDENCE
-from vmem.types.views import Frames
+from vmem.session import Session
+from vmem.types import Frames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NET = tiny.tiny_cut3r()

@@ -20,10 +20,12 @@ from safetensors.torch import load_file, save_file
 from tests.support import tiny
 from tests.support.fakes import box_photo
 from tests.support.predictions import exact_depth, exact_frames, remembered, walk_cameras
-from vmem.backends.registry import BackendError, create_backend, geometry_of
-from vmem.cameras.cameras import Cameras, unproject
+from vmem.arrays import F32, U8
+from vmem.backends import create_backend
+from vmem.backends.registry import geometry_of
+from vmem.cameras import Cameras, unproject
+from vmem.errors import BackendError
 from vmem.geometry.alignment.fit_views import LOW
-from vmem.geometry.base import PointMaps
 from vmem.geometry.depth_anything.estimator import DepthAnythingEstimator
 from vmem.geometry.depth_anything.network import (
     forget_network,
@@ -33,10 +35,10 @@ from vmem.geometry.depth_anything.network import (
     todays_name,
 )
 from vmem.geometry.layout.estimator import LayoutEstimator, estimate_layout
-from vmem.memory.view_memory import MemorySnapshot, ViewMemory
+from vmem.memory import MemorySnapshot, ViewMemory
 from vmem.progress import Cancelled, CancelToken, Progress, silent
-from vmem.session.session import Session, SessionConfig
-from vmem.types.views import F32, U8, Frames
+from vmem.session import Session, SessionConfig
+from vmem.types import Frames, PointMaps
 from vmem.weights.catalogue import command_for
 from vmem.weights.public import PARTS, CheckpointError, find_part
 from vmem.worlds.backend import make_world

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import (
+from vmem.arrays import F64, U8
+from vmem.cameras import (
     Camera,
     Cameras,
-    FloatArray,
     check_pose,
     default_K,
     pixel_rays,
@@ -27,7 +27,7 @@ from vmem.cameras.cameras import (
 from vmem.geometry.layout.estimator import Layout, LayoutEstimator, Region, estimate_layout
 from vmem.geometry.layout.level_grid import LevelRays
 from vmem.geometry.layout.shape import MAX_STEP, Limits, close_tears, limit_walls
-from vmem.types.views import U8, Frames
+from vmem.types import Frames
 
 NO_MEMORY = cast(Any, None)
 """The layout needs no memory of earlier views."""
@@ -54,7 +54,7 @@ def camera_at(hw: tuple[int, int], pitch: float = 0.0, roll: float = 0.0) -> Cam
     return Camera(c2w, default_K(hw), hw)
 
 
-def paint(room: Room, camera: Camera) -> tuple[U8, FloatArray]:
+def paint(room: Room, camera: Camera) -> tuple[U8, F64]:
     """Photo (H, W, 3) and depth (H, W) of a tiled room, twofold supersampled."""
     h, w = camera.hw
     fine = camera.resized((2 * h, 2 * w))
@@ -66,7 +66,7 @@ def paint(room: Room, camera: Camera) -> tuple[U8, FloatArray]:
     face, depth = reach.argmin(-1), reach.min(-1)
     x, y, z = np.moveaxis(rays * depth[..., None], -1, 0)
 
-    def joints(along: FloatArray, period: float) -> Any:
+    def joints(along: F64, period: float) -> Any:
         return np.abs((along + 100) % period - period / 2) < 0.01
 
     floor = (face == 1) & (rays[..., 1] > 0)

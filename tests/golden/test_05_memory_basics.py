@@ -21,7 +21,7 @@ from vmem.published.surfels import (
     valid_pixels,
 )
 from vmem.published.votes import frame_distribution, gather_votes
-from vmem.types.buffers import SurfelBuffers
+from vmem.types import SurfelBuffers
 
 PACKS = "05_memory"
 TOLERANCE = 1e-5

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vmem.cameras.cameras import MOVES, FloatArray, apply_move, interpolate_poses
+from vmem.arrays import F64
+from vmem.cameras import MOVES, apply_move, interpolate_poses
 
 PACKS = "06_navigator"
 TOLERANCE = 1e-5
@@ -20,13 +21,11 @@ TOLERANCE = 1e-5
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
-def ours(pose: FloatArray) -> FloatArray:
+def ours(pose: F64) -> F64:
     return FLIP @ pose @ FLIP
 
 
-def walked(
-    pose: FloatArray, commands: Sequence[tuple[str, float]], config: Any
-) -> list[FloatArray]:
+def walked(pose: F64, commands: Sequence[tuple[str, float]], config: Any) -> list[F64]:
     """The poses of each command: ``w``/``s`` by steps, ``a``/``d`` by degrees."""
     poses = []
     for word, amount in commands:

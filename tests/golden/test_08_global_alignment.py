@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vmem.cameras.similarity import Similarity
+from vmem.cameras import Similarity
 from vmem.published.alignment import (
     Records,
     State,

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from tests.support.predictions import HW, Spoilt, exact_frames, predicted, walk_cameras
-from vmem.backends.registry import Backend
+from vmem.backends import Backend
 from vmem.geometry.alignment.fit_views import align
 from vmem.geometry.layout.estimator import LayoutEstimator
-from vmem.memory.association import AssociationConfig
-from vmem.memory.view_memory import MemorySnapshot, ViewMemory, make_record
-from vmem.session.session import Session, SessionConfig
-from vmem.types.views import Frames
+from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
+from vmem.session import Session, SessionConfig
+from vmem.types import Frames
 from vmem.worlds.backend import make_world
 
 

@@ -9,10 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.fakes import HALF, box_colour, box_depth
-from vmem.cameras.cameras import MOVES, Camera, apply_move, default_K, unproject
-from vmem.memory.association import TILE, Association, AssociationConfig, associate, tile_order
+from vmem.cameras import MOVES, Camera, apply_move, default_K, unproject
+from vmem.memory import Association, AssociationConfig, associate, grid_size
+from vmem.memory.association import TILE, tile_order
+from vmem.memory.spawn import cell_centres
 from vmem.raster import rasterize
-from vmem.types.surfels import Surfels, cell_centres, grid_size
+from vmem.types import Surfels
 
 HW = (48, 64)
 CONFIG = AssociationConfig(points_per_frame=800)

@@ -10,17 +10,19 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.fakes import box_colour, box_depth
-from vmem.cameras.cameras import MOVES, Camera, apply_move, default_K, unproject
-from vmem.memory.association import Association, AssociationConfig, associate, interpolated
+from vmem.arrays import F32
+from vmem.cameras import MOVES, Camera, apply_move, default_K, unproject
+from vmem.memory import Association, AssociationConfig, associate, grid_size
+from vmem.memory.association import interpolated
 from vmem.memory.depth_bend import STRAIGHT, bend
-from vmem.types.surfels import Surfels, cell_centres, grid_size
+from vmem.memory.spawn import cell_centres
+from vmem.types import Surfels
 
 HW = (96, 128)
 CAMERA = Camera(np.eye(4), default_K(HW), HW)
 PLAIN = AssociationConfig(points_per_frame=3072)
 BENDING = replace(PLAIN, bend_depth=True)
 GRID = grid_size(HW, PLAIN.points_per_frame)
-F32 = NDArray[np.float32]
 
 
 def smooth(seed: int, deviation: float, nodes: int = 6) -> F32:

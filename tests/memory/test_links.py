@@ -6,8 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmem.memory.links import SHORT_VIEWS, LinkIndex, extended, tally
+from vmem.memory import LinkIndex
+from vmem.memory.links import SHORT_VIEWS, extended
 from vmem.raster import SurfelBuffers
+from vmem.retrieval.tally import tally
 
 
 def log(rng: np.random.Generator, n_surfels: int, n_views: int, n: int):

@@ -14,20 +14,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from numpy.typing import NDArray
 
 from tests.support.fakes import HW, box_depth, box_photo, open_box
-from vmem.cameras.cameras import Camera, Cameras, default_K, unproject
-from vmem.geometry.base import PointMaps
-from vmem.memory.association import AssociationConfig
-from vmem.memory.links import LinkIndex
-from vmem.memory.view_memory import (
+from vmem.cameras import Camera, Cameras, default_K, unproject
+from vmem.memory import (
+    AssociationConfig,
+    LinkIndex,
     MemorySnapshot,
     MemoryStateError,
-    StepRecord,
     ViewMemory,
     make_record,
 )
 from vmem.raster import Blocks
-from vmem.types.surfels import SurfelError, Surfels
-from vmem.types.views import Frames, View
+from vmem.types import Frames, PointMaps, StepRecord, SurfelError, Surfels, View
 
 PHOTO = box_photo()
 FIELDS = ("position", "normal", "radius", "color")

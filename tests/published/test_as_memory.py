@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vmem.cameras.cameras import Camera, default_K, rotation_y, to_opengl
+from vmem.cameras import Camera, default_K, rotation_y, to_opengl
 from vmem.evaluation import trials, walks
-from vmem.geometry.base import PointMaps
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot, grid_size
 from vmem.published.as_memory import (
     PUBLISHED_POINTS,
     as_surfels,
@@ -18,8 +17,8 @@ from vmem.published.as_memory import (
 from vmem.published.memory import ReferenceMemory
 from vmem.published.surfels import Disks, ReferenceConfig, downsample
 from vmem.raster import rasterize
-from vmem.types.surfels import grid_size
-from vmem.types.views import View
+from vmem.retrieval import retrieve
+from vmem.types import PointMaps, View
 from vmem.worlds.backend import make_world
 
 SIDE = 80
@@ -130,4 +129,4 @@ def test_published_memories_answer_as_ours_do(recorded):
     assert fine.holes > by_merge["association", 1600].holes
     memory: MemorySnapshot = trials.remember_as_published(recorded, 400)
     home = recorded.walk.steps[-1]
-    assert 0 in memory.retrieve(home, 4, "coverage").order
+    assert 0 in retrieve(memory, home, 4, "coverage").order

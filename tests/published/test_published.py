@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.fakes import box_depth
-from vmem.cameras.cameras import Camera, Cameras, default_K, rotation_y, to_opengl, unproject
-from vmem.memory.view_memory import MemorySnapshot, StepEnd
+from vmem.cameras import Camera, Cameras, default_K, rotation_y, to_opengl, unproject
+from vmem.memory import MemorySnapshot
 from vmem.published.context import PublishedCodeFailsError, spread
 from vmem.published.grid import HashGridMerge
 from vmem.published.memory import ReferenceMemory
@@ -25,9 +25,7 @@ from vmem.published.surfels import Disks, ReferenceConfig, normal_map
 from vmem.published.votes import frame_distribution, gather_votes
 from vmem.retrieval.evidence import NOTHING_VISIBLE
 from vmem.retrieval.strategies.published import reference_selection
-from vmem.types.buffers import SurfelBuffers
-from vmem.types.surfels import SurfelError, Surfels
-from vmem.types.views import View
+from vmem.types import StepEnd, SurfelBuffers, SurfelError, Surfels, View
 
 # --- merging ---------------------------------------------------------------------------------
 

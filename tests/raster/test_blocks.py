@@ -15,11 +15,11 @@ from tests.raster.test_raster import (
     random_camera,
     random_surfels,
 )
-from vmem.cameras.cameras import Camera, default_K
-from vmem.raster import Blocks, cpu, overlaid, rasterize
+from vmem.cameras import Camera, default_K
+from vmem.raster import NEAR, Blocks, RasterError, cpu, overlaid, rasterize
 from vmem.raster.blocks import BLOCK, extended, truncated, visible_blocks
-from vmem.raster.rasterize import ENGINES, NEAR, RasterError
-from vmem.types.surfels import SurfelError, Surfels
+from vmem.raster.engines import ENGINES
+from vmem.types import SurfelError, Surfels
 
 seeds = st.integers(0, 2**31)
 

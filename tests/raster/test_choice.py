@@ -12,14 +12,13 @@ import pytest
 
 from tests.raster.test_raster import CAMERA, TOWARD, disks, random_camera, random_surfels
 from tests.support.gpu_engine import DIFFERENT, needs_engine
-from vmem.cameras.cameras import Camera, default_K
+from vmem.cameras import Camera, default_K
 from vmem.cli.doctor import report
-from vmem.raster import choice, rasterize
+from vmem.raster import NEAR, choice, rasterize
 from vmem.raster.gpu import adapter as gpu_adapter
 from vmem.raster.gpu import engine as gpu
 from vmem.raster.gpu.engine import GpuEngine, GpuUnavailable
-from vmem.raster.rasterize import NEAR
-from vmem.types.surfels import Surfels
+from vmem.types import Surfels
 
 pytestmark = needs_engine
 

@@ -20,13 +20,12 @@ from tests.raster.test_raster import (
     random_surfels,
 )
 from tests.support.gpu_engine import DIFFERENT, needs_engine, room, share_unlike_cpu
-from vmem.cameras.cameras import Camera, default_K
-from vmem.raster import SurfelBuffers, rasterize
+from vmem.cameras import Camera, default_K
+from vmem.raster import NEAR, SurfelBuffers, rasterize
 from vmem.raster.blocks import BLOCK
 from vmem.raster.gpu import buffers as gpu_buffers
 from vmem.raster.gpu.engine import GpuEngine
-from vmem.raster.rasterize import NEAR
-from vmem.types.surfels import Surfels
+from vmem.types import Surfels
 
 pytestmark = needs_engine
 

@@ -10,12 +10,12 @@ from scipy.spatial.transform import Rotation
 
 from tests.raster.test_raster import CAMERA, random_camera, random_surfels
 from tests.support.gpu_engine import DIFFERENT, needs_engine, room, share_unlike_cpu
-from vmem.cameras.cameras import Camera, default_K
-from vmem.memory.view_memory import StepRecord, ViewMemory
+from vmem.cameras import Camera, default_K
+from vmem.memory import ViewMemory
+from vmem.raster import NEAR
 from vmem.raster.gpu import buffers as gpu_buffers
 from vmem.raster.gpu.engine import GpuEngine
-from vmem.raster.rasterize import NEAR
-from vmem.types.surfels import Surfels
+from vmem.types import StepRecord, Surfels
 
 pytestmark = needs_engine
 

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from vmem.cameras.cameras import Camera, CameraError, default_K, pixel_rays
-from vmem.raster import SurfelBuffers, cpu, rasterize
-from vmem.raster.rasterize import NEAR, RasterError
-from vmem.types.surfels import Surfels
+from vmem.cameras import Camera, CameraError, default_K, pixel_rays
+from vmem.raster import NEAR, RasterError, SurfelBuffers, cpu, rasterize
+from vmem.types import Surfels
 
 SIZES = [(32, 32), (24, 45), (41, 17)]
 SLACK = 2e-3

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from vmem.cameras.cameras import Camera, default_K
+from vmem.cameras import Camera, default_K
 from vmem.raster import rasterize
 from vmem.raster.visibility import DEPTH_TOLERANCE, visible_votes
-from vmem.types.surfels import Surfels
+from vmem.types import Surfels
 
 
 def scattered(n: int, seed: int) -> Surfels:

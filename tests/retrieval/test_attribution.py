@@ -10,13 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from vmem.cameras.cameras import Camera, Cameras, default_K
-from vmem.memory.links import LinkError
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.cameras import Camera, Cameras, default_K
+from vmem.memory import LinkError, MemorySnapshot
 from vmem.raster import SurfelBuffers
-from vmem.retrieval import attribution
-from vmem.types.surfels import Surfels
-from vmem.types.views import View
+from vmem.retrieval import attribution, retrieve
+from vmem.types import Surfels, View
 
 NOTHING = np.zeros((1, 1), np.float32)
 CAMERA = Camera(np.eye(4), default_K((1, 1)), (1, 1))
@@ -29,7 +27,7 @@ def surfels(n: int) -> Surfels:
 
 
 ALONE = MemorySnapshot(surfels(0), np.zeros(0, np.int32), np.zeros(0, np.int32), (VIEW,), (), ())
-ANSWER = ALONE.retrieve(Cameras.stack([CAMERA]))
+ANSWER = retrieve(ALONE, Cameras.stack([CAMERA]))
 """Of which everything that matters here is replaced."""
 
 

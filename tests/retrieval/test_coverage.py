@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.evidence import CONFIG, counts, evidences, gap, made_up, views_of, voted
-from vmem.memory.links import LinkIndex
-from vmem.retrieval.evidence import Evidence, SelectionConfig
-from vmem.retrieval.strategies.coverage import STRATEGIES, SURFACE_SAMPLES
+from vmem.memory import LinkIndex
+from vmem.retrieval import STRATEGIES, Evidence, SelectionConfig
+from vmem.retrieval.strategies.coverage import SURFACE_SAMPLES
 
 
 @given(evidences, counts, st.sampled_from([0.0, 0.05, 0.5]), st.sampled_from([0.0, 0.25, 1.0]))

@@ -13,15 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import HW
-from vmem.cameras.cameras import MOVES, Camera, Cameras, apply_move, default_K
+from vmem.cameras import MOVES, Camera, Cameras, apply_move, default_K
 from vmem.formats.walk import export
-from vmem.memory.links import LinkError
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval, ask, retrieve
+from vmem.memory import LinkError, MemorySnapshot
+from vmem.retrieval import STRATEGIES, ask, retrieve
 from vmem.retrieval.attribution import only_explained_by, picture_shares
 from vmem.retrieval.explain.to_json import best_left_out, explanation_json, plain_reason, summary
-from vmem.retrieval.strategies.coverage import STRATEGIES
-from vmem.types.query import Query
+from vmem.types import Query, Retrieval
 
 OWN_FIELDS = {"step", "c2w", "why", "alone"}
 """What an explanation adds to a view's row in retrieval.json."""

@@ -9,10 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.evidence import CONFIG, made_up
-from vmem.cameras.cameras import Camera, Cameras, default_K, pose_distance, rotation_x, rotation_y
-from vmem.retrieval.answer import retrieve
-from vmem.retrieval.evidence import Evidence
-from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.cameras import Camera, Cameras, default_K, pose_distance, rotation_x, rotation_y
+from vmem.retrieval import STRATEGIES, Evidence, retrieve
 from vmem.retrieval.strategies.frustum import (
     FRUSTUM_DEPTHS,
     FRUSTUM_END,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vmem.backends.registry import Backend
+from vmem.backends import Backend
 from vmem.generation.preview.generator import PreviewGenerator
 from vmem.geometry.layout.estimator import LayoutEstimator
-from vmem.session.session import Session
-from vmem.types.query import DEFAULT_STRATEGY
+from vmem.session import Session
+from vmem.types import DEFAULT_STRATEGY
 from vmem.worlds.backend import WorldGenerator, WorldGeometry, make_world, start_camera
 
 SIZE = 96

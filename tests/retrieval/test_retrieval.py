@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import CONFIG, HW, BoxGeometry, open_box
-from vmem.cameras.cameras import (
+from vmem.cameras import (
     MOVES,
     Camera,
     CameraError,
@@ -21,14 +21,13 @@ from vmem.cameras.cameras import (
     path_targets,
     pose_distance,
 )
-from vmem.geometry.base import PointMaps
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
-from vmem.retrieval.answer import QUERY_SIDE, Retrieval, RetrievalError, query_size, retrieve
+from vmem.retrieval import STRATEGIES, retrieve
+from vmem.retrieval.answer import QUERY_SIDE, RetrievalError, query_size
 from vmem.retrieval.evidence import NOTHING_VISIBLE
-from vmem.retrieval.strategies.coverage import STRATEGIES
-from vmem.session.session import SessionConfig
-from vmem.types.query import DEFAULT_STRATEGY
+from vmem.session import SessionConfig
+from vmem.types import DEFAULT_STRATEGY, PointMaps, Retrieval
 
 BY_SURFELS = ("votes", "coverage")
 
@@ -195,7 +194,7 @@ def test_the_default_strategy_is_the_same_everywhere(walk):
     targets = targets_at("d")
     session = open_box()
     assert session.config.strategy == SessionConfig().strategy == DEFAULT_STRATEGY
-    answers = (retrieve(walk, targets), walk.retrieve(targets), session.retrieve(targets))
+    answers = (retrieve(walk, targets), retrieve(walk, targets), session.retrieve(targets))
     assert {answer.strategy for answer in answers} == {DEFAULT_STRATEGY}
 
 

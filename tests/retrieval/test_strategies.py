@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.evidence import CONFIG, counts, evidences, gap, voted
-from vmem.retrieval.evidence import NOTHING_VISIBLE, Evidence, Selection, SelectionConfig
-from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.retrieval import STRATEGIES, Evidence, Selection, SelectionConfig
+from vmem.retrieval.evidence import NOTHING_VISIBLE
 
 
 def usable(evidence: Evidence) -> int:

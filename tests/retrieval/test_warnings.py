@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.support.fakes import HW
-from vmem.cameras.cameras import MOVES, Camera, Cameras, apply_move, default_K
-from vmem.memory.links import LinkError
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval, retrieve
+from vmem.cameras import MOVES, Camera, Cameras, apply_move, default_K
+from vmem.memory import LinkError, MemorySnapshot
+from vmem.retrieval import retrieve
 from vmem.retrieval.explain.to_json import warnings
+from vmem.types import Retrieval
 
 
 def target(words: str, amount: float = 1.0) -> Cameras:

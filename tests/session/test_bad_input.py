@@ -14,18 +14,26 @@ import pytest
 
 from tests.raster.test_raster import TOWARD, disks
 from tests.support.fakes import HW, box_photo
-from vmem.cameras.cameras import Camera, CameraError, Cameras, default_K, unproject
-from vmem.geometry.base import PointMapError, PointMaps
-from vmem.memory.association import AssociationConfig, associate
-from vmem.memory.links import LinkError, LinkIndex, extended, tally
-from vmem.memory.view_memory import MemorySnapshot, StepRecord, ViewMemory, make_record
+from vmem.cameras import Camera, CameraError, Cameras, default_K, unproject
+from vmem.memory import (
+    AssociationConfig,
+    LinkError,
+    LinkIndex,
+    MemorySnapshot,
+    ViewMemory,
+    associate,
+    grid_size,
+    make_record,
+    surfels_from_pointmap,
+)
+from vmem.memory.links import extended
 from vmem.published.merge import merge_reference
 from vmem.published.surfels import Disks
 from vmem.raster import SurfelBuffers, rasterize
+from vmem.retrieval import STRATEGIES, retrieve
 from vmem.retrieval.answer import RetrievalError
-from vmem.retrieval.strategies.coverage import STRATEGIES
-from vmem.types.surfels import SurfelError, Surfels, grid_size, surfels_from_pointmap
-from vmem.types.views import Frames
+from vmem.retrieval.tally import tally
+from vmem.types import Frames, PointMapError, PointMaps, StepRecord, SurfelError, Surfels
 
 CAMERA = Camera(np.eye(4), default_K(HW), HW)
 NAN, INF = math.nan, math.inf
@@ -82,8 +90,8 @@ def one_step(given: PointMaps, camera: Camera = CAMERA) -> StepRecord:
 ENTRIES: dict[str, Callable[[Camera, MemorySnapshot], object]] = {
     "rasterize cpu": lambda camera, walk: rasterize(walk.surfels, camera, "cpu"),
     "rasterize gpu": lambda camera, walk: rasterize(walk.surfels, camera, "gpu"),
-    "retrieve": lambda camera, walk: walk.retrieve(
-        Cameras(camera.c2w[None], camera.K[None], camera.hw)
+    "retrieve": lambda camera, walk: retrieve(
+        walk, Cameras(camera.c2w[None], camera.K[None], camera.hw)
     ),
     "associate": lambda camera, walk: one_view(camera),
     "make_record": lambda camera, walk: one_step(maps(), camera),
@@ -193,22 +201,22 @@ def test_memories_put_together_wrongly_are_refused(walk, strategy):
     normal[3] *= 5
     bad = replace(walk, surfels=replace(walk.surfels, normal=normal))
     with pytest.raises(SurfelError, match="surfel 3"):
-        bad.retrieve(target, 4, strategy)
+        retrieve(bad, target, 4, strategy)
     with pytest.raises(LinkError):
-        replace(walk, surfels=walk.surfels[:-1]).retrieve(target, 4, strategy)
+        retrieve(replace(walk, surfels=walk.surfels[:-1]), target, 4, strategy)
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, NAN])
 def test_k_is_a_number_of_views(walk, k):
     with pytest.raises(RetrievalError, match="whole and at least 1"):
-        walk.retrieve(Cameras.stack([CAMERA]), k)
+        retrieve(walk, Cameras.stack([CAMERA]), k)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_views_without_links_are_chosen_by_their_poses(walk, strategy):
     none = walk.link_surfel[:0]
-    found = replace(walk, link_surfel=none, link_view=none).retrieve(
-        Cameras.stack([CAMERA]), 4, strategy
+    found = retrieve(
+        replace(walk, link_surfel=none, link_view=none), Cameras.stack([CAMERA]), 4, strategy
     )
     assert len(set(found.order)) == 4
     assert not found.votes.any()

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.support.fakes import CONFIG, box_backend, box_photo, open_box
-from vmem.cameras.cameras import MOVES, apply_move
+from vmem.cameras import MOVES, apply_move
 from vmem.progress import Cancelled, CancelToken
+from vmem.session import Session
 from vmem.session.compare import step_both
-from vmem.session.session import Session
-from vmem.types.query import Query
+from vmem.types import Query
 
 QUERIES = (Query(2, "coverage"), Query(2, "temporal"))
 

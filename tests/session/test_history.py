@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vmem.memory.view_memory import StepRecord
-from vmem.session.history import History, HistoryError, common_depth
-from vmem.types.surfels import Surfels
+from vmem.session import History, HistoryError
+from vmem.session.history import common_depth
+from vmem.types import StepRecord, Surfels
 
 NONE = np.zeros(0, np.int32)
 

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from tests.support.fakes import CONFIG, BoxGenerator, BoxGeometry, box_photo, open_box
-from vmem.backends.registry import BackendError
-from vmem.cameras.cameras import Cameras
+from vmem.cameras import Cameras
+from vmem.errors import BackendError
 from vmem.formats.photos import PhotoError
 from vmem.formats.walk import ExportError
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.progress import Progress
-from vmem.session.session import ConfigError, Session, SessionConfig
-from vmem.types.query import DEFAULT_STRATEGY
-from vmem.types.views import Frames, Provenance
+from vmem.retrieval import retrieve
+from vmem.session import ConfigError, Session, SessionConfig
+from vmem.types import DEFAULT_STRATEGY, Frames, Provenance
 
 
 def frames_of(session: Session) -> np.ndarray:
@@ -115,7 +115,7 @@ def test_loops_close():
     assert last.strategy == DEFAULT_STRATEGY
     # Its targets lie up to 3 degrees off the photo, and so do the views that serve them best.
     assert max(last.order) < memory.steps[2].n_views, last.order
-    assert memory.at_step(29).retrieve(last.targets, 4, "votes").chosen[0]
+    assert retrieve(memory.at_step(29), last.targets, 4, "votes").chosen[0]
     home = session.retrieve(Cameras.stack([memory.views[0].camera]))
     assert home.order[0] == 0, home.order
     # The turn out paid for all surfels; the turn back found every one of them again.

@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 
 from tests.support.fakes import HW, BoxGenerator, BoxGeometry, box_backend, open_box
-from vmem.backends.registry import Backend
-from vmem.cameras.cameras import CameraError, Cameras
-from vmem.geometry.base import PointMaps
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.backends import Backend
+from vmem.cameras import CameraError, Cameras
+from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, Progress
-from vmem.session.history import HistoryError
-from vmem.session.session import Session, SessionBusy, StepError
-from vmem.types.views import Frames
+from vmem.session import HistoryError, Session, SessionBusy, StepError
+from vmem.types import Frames, PointMaps
 
 
 @dataclass(frozen=True)

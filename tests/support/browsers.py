@@ -14,8 +14,8 @@ from tests.support.standins import FakeHandle, until
 from viewer.browser.client import Client
 from viewer.page.keyboard import KeyEvent
 from viewer.walk.workspace import Workspace
-from vmem.cameras.cameras import MOVES, apply_move
-from vmem.session.session import Session
+from vmem.cameras import MOVES, apply_move
+from vmem.session import Session
 
 
 def a_photo() -> bytes:

@@ -17,9 +17,9 @@ from viewer.browser.client import Client
 from viewer.debugger.debugger import Inspector
 from viewer.debugger.shown import Explained
 from viewer.walk.workspace import Settings, Workspace
-from vmem.cameras.cameras import Camera
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
+from vmem.cameras import Camera
+from vmem.memory import MemorySnapshot
+from vmem.types import Retrieval
 
 AMBER, SKY, INVENTED = (255, 176, 46), (86, 180, 233), (213, 94, 0)
 QUIET_ROW = (139, 145, 156)

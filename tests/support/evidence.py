@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from vmem.cameras.cameras import Camera, Cameras, default_K, pose_distance, rotation_y
-from vmem.memory.links import LinkIndex
-from vmem.retrieval.evidence import Evidence, SelectionConfig
+from vmem.cameras import Camera, Cameras, default_K, pose_distance, rotation_y
+from vmem.memory import LinkIndex
+from vmem.retrieval import Evidence, SelectionConfig
 
 CONFIG = SelectionConfig()
 

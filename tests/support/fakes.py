@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.backends.registry import Backend
-from vmem.cameras.cameras import Camera, Cameras, default_K, pixel_rays, unproject
-from vmem.generation.base import Context
-from vmem.geometry.base import PointMaps
-from vmem.memory.association import AssociationConfig
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.arrays import U8
+from vmem.backends import Backend
+from vmem.cameras import Camera, Cameras, default_K, pixel_rays, unproject
+from vmem.generation import Context
+from vmem.memory import AssociationConfig, MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.session.session import Session, SessionConfig
-from vmem.types.views import U8, Frames
+from vmem.session import Session, SessionConfig
+from vmem.types import Frames, PointMaps
 
 HW = (48, 48)
 HALF = np.array([2.0, 1.5, 3.0])

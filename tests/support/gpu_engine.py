@@ -7,12 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from vmem.cameras.cameras import Camera
-from vmem.raster import rasterize
+from vmem.cameras import Camera
+from vmem.raster import NEAR, rasterize
 from vmem.raster.gpu import engine as gpu
 from vmem.raster.gpu.engine import GpuEngine, GpuUnavailable
-from vmem.raster.rasterize import NEAR
-from vmem.types.surfels import Surfels
+from vmem.types import Surfels
 
 DIFFERENT = 1e-3
 """Share of pixels that rims and ties may decide otherwise than the oracle or the CPU."""

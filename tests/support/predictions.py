@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vmem.cameras.cameras import MOVES, Cameras, apply_move, invert_pose, path_targets, pixel_rays
+from vmem.arrays import F32
+from vmem.cameras import MOVES, Cameras, apply_move, invert_pose, path_targets, pixel_rays
 from vmem.geometry.alignment.predicted import Predicted
-from vmem.memory.association import AssociationConfig
-from vmem.memory.view_memory import MemorySnapshot, ViewMemory, make_record
-from vmem.types.views import F32, Frames
+from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
+from vmem.types import Frames
 from vmem.worlds.backend import World, WorldGeometry, render, start_camera
 
 HW = (96, 96)

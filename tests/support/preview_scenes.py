@@ -7,18 +7,11 @@ import math
 import cv2
 import numpy as np
 
-from vmem.cameras.cameras import (
-    Camera,
-    Cameras,
-    default_K,
-    pixel_rays,
-    rotation_x,
-    rotation_y,
-)
-from vmem.generation.base import Context
+from vmem.cameras import Camera, Cameras, default_K, pixel_rays, rotation_x, rotation_y
+from vmem.generation import Context
 from vmem.generation.preview.generator import PreviewGenerator
 from vmem.progress import CancelToken, silent
-from vmem.types.views import Frames, View
+from vmem.types import Frames, View
 
 FLOOR = 0.4
 WALL = 2.0

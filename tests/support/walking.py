@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from viewer.server.app import App
 from viewer.walk.workspace import Workspace
-from vmem.session.session import Session
+from vmem.session import Session
 
 
 def open_walk(app: App, page: Page) -> Workspace:

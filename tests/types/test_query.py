@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tests.support.evidence import CONFIG, evidences
 from tests.support.fakes import open_box
-from vmem.cameras.cameras import Cameras
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import ALL_BANNED, Retrieval, ask
-from vmem.retrieval.evidence import BANNED, PINNED, PINNED_BEYOND, Evidence
-from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.cameras import Cameras
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import STRATEGIES, Evidence, ask, retrieve
+from vmem.retrieval.answer import ALL_BANNED
+from vmem.retrieval.evidence import BANNED, PINNED, PINNED_BEYOND
 from vmem.retrieval.thinning import kept_surfels, thinned
-from vmem.types.query import WEIGHTINGS, Query, RetrievalError
+from vmem.types import WEIGHTINGS, Query, Retrieval, RetrievalError
 
 OWN = sorted(set(STRATEGIES) - {"reference"})
 """Strategies that choose from made-up evidence."""
@@ -129,13 +129,13 @@ def test_votes_count_as_the_weighting_says(weighting: str) -> None:
 def test_without_wishes_the_strategies_own_rules_hold(walk: MemorySnapshot) -> None:
     targets = targets_at(walk, 8, 20)
     for strategy in STRATEGIES:
-        plain, asked = walk.retrieve(targets, 4, strategy), ask(walk, targets, Query(4, strategy))
+        plain, asked = retrieve(walk, targets, 4, strategy), ask(walk, targets, Query(4, strategy))
         published = ask(walk, targets, Query(4, strategy, weighting="cos/(1+z)"))
         np.testing.assert_array_equal(plain.votes, published.votes)
         assert plain.order == asked.order
         assert plain.reasons == asked.reasons
     by_pixels = ask(walk, targets, Query(4, "coverage", weighting="pixels"))
-    assert by_pixels.order == walk.retrieve(targets, 4, "coverage").order
+    assert by_pixels.order == retrieve(walk, targets, 4, "coverage").order
 
 
 def test_suppression_spreads_votes(walk: MemorySnapshot) -> None:

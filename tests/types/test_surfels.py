@@ -11,17 +11,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from tests.support.fakes import HALF, box_colour, box_depth
-from vmem.cameras.cameras import MOVES, Camera, apply_move, default_K, pixel_rays, unproject
+from vmem.cameras import MOVES, Camera, apply_move, default_K, pixel_rays, unproject
+from vmem.memory import grid_size, surfels_from_pointmap
+from vmem.memory.spawn import RADIUS_SCALE, cell_centres, normals_from_points
 from vmem.raster import rasterize
-from vmem.types.surfels import (
-    RADIUS_SCALE,
-    SurfelError,
-    Surfels,
-    cell_centres,
-    grid_size,
-    normals_from_points,
-    surfels_from_pointmap,
-)
+from vmem.types import SurfelError, Surfels
 
 HW = (40, 56)
 

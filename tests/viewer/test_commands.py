@@ -17,7 +17,7 @@ from viewer.commands import (
     help_markdown,
 )
 from viewer.debugger.debugger import Inspector
-from vmem.cameras.cameras import MOVES
+from vmem.cameras import MOVES
 
 NAMES = ACTION_NAMES | INSPECTOR_NAMES
 """What the help says of every action."""

@@ -21,9 +21,10 @@ from viewer.page.pointing import PointerEvent
 from viewer.paint.surfel_colors import paint_pointed, paint_surfels
 from viewer.panels.memory_explain import listed
 from viewer.scene.frustums import AMBER, SKY
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.retrieval.answer import Retrieval
+from vmem.retrieval import ask
+from vmem.types import Retrieval
 
 
 def event(kind: str, target: str, at: tuple[float, float] = (0.5, 0.5)) -> PointerEvent:
@@ -284,7 +285,7 @@ def test_strategies_are_asked_about_what_is_explained(walked: Browser) -> None:
     until(lambda: "temporal" in panel._answers.content)
     recorded = explained(walked)
     before = memory_of(walked).at_step(1)
-    newest = before.ask(recorded.targets, replace(recorded.query, strategy="temporal"))
+    newest = ask(before, recorded.targets, replace(recorded.query, strategy="temporal"))
     row = panel._answers.content.partition(">temporal</td>")[2].partition("</tr>")[0]
     for view in newest.order:
         assert f'data-vmem="row:{view}"' in row

@@ -19,12 +19,12 @@ from viewer.share.explanation_zip import pack_explanation
 from viewer.share.figure import best_rejected, explanation_figure
 from viewer.share.page_layout import WIDTH, Page
 from viewer.share.recording import RecordingOptions, record_scene
-from vmem.cameras.cameras import Cameras
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.cameras import Cameras
+from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, Progress
-from vmem.retrieval.answer import Retrieval
+from vmem.retrieval import ask, retrieve
 from vmem.retrieval.explain.to_json import explanation_json
-from vmem.types.query import Query
+from vmem.types import Query, Retrieval
 
 STEP = 4
 DPI = 60
@@ -65,7 +65,7 @@ def test_what_nobody_stored_is_loud(walk: MemorySnapshot) -> None:
     shown = []
     for step in (0, 8):
         memory = walk.at_step(step)
-        image = pixels(explanation_figure(memory, memory.retrieve(targets), None, dpi=DPI))
+        image = pixels(explanation_figure(memory, retrieve(memory, targets), None, dpi=DPI))
         shown.append(int((np.abs(image.astype(int) - INVENTED) <= 2).all(axis=2).sum()))
     assert shown[0] > 4 * shown[1]
 
@@ -82,14 +82,14 @@ def test_the_frame_shown_is_the_one_given(walk: MemorySnapshot) -> None:
 def test_many_views_used_and_one_target_fit(walk: MemorySnapshot) -> None:
     target = Cameras.stack([walk.views[-1].camera])
     query = Query(k=20, strategy="votes", pinned=(3, 1), weighting="cos", density=0.5)
-    explanation_figure(walk, walk.ask(target, query), None, dpi=DPI)
+    explanation_figure(walk, ask(walk, target, query), None, dpi=DPI)
 
 
 def test_nothing_visible_is_no_error(walk: MemorySnapshot) -> None:
     away = np.eye(4)
     away[:3, 3] = (0, 0, 50.0)
     camera = walk.views[0].camera.moved_to(away)
-    retrieval = walk.retrieve(Cameras.stack([camera]))
+    retrieval = retrieve(walk, Cameras.stack([camera]))
     assert not (retrieval.surfel_pixels > 0).any()
     image = pixels(explanation_figure(walk, retrieval, None, dpi=DPI))
     assert has(image, INVENTED, 5000)

@@ -20,11 +20,11 @@ from tests.support.standins import FakeHandle, assert_same, labelled, others, pi
 from viewer.browser.client import Client
 from viewer.scene.frustums import BILLBOARD_PIXELS, thumbnail
 from viewer.walk.workspace import PRESETS, Settings, Source, Workspace
-from vmem.cameras.cameras import MOVES, Camera, apply_move
+from vmem.arrays import U8
+from vmem.cameras import MOVES, Camera, apply_move
 from vmem.errors import VMemError
 from vmem.progress import CancelToken, Progress
-from vmem.session.session import Session
-from vmem.types.views import U8
+from vmem.session import Session
 
 FRAMES = np.random.default_rng(1).integers(0, 255, (4, 12, 12, 3), np.uint8)
 

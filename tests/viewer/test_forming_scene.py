@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from tests.support.standins import assert_same, others, pictures
 from viewer.scene.frustums import BILLBOARD_PIXELS, thumbnail
 from viewer.scene.scene import SceneView
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 
 FRAMES = np.random.default_rng(1).integers(0, 255, (4, 12, 12, 3), np.uint8)
 

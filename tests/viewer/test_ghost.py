@@ -11,14 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from viewer.walk.ghost import MAX_FLIGHT_STEPS, Ghost
-from vmem.cameras.cameras import (
-    MOVES,
-    Camera,
-    FloatArray,
-    apply_move,
-    default_K,
-    rotation_angle,
-)
+from vmem.arrays import F64
+from vmem.cameras import MOVES, Camera, apply_move, default_K, rotation_angle
 
 HW = (48, 48)
 STEP, TURN = 0.1, math.radians(4)
@@ -34,7 +28,7 @@ def start() -> Camera:
     return Camera(np.eye(4), default_K(HW), HW)
 
 
-def flown(flight: list[tuple[str, float]]) -> tuple[Ghost, list[FloatArray]]:
+def flown(flight: list[tuple[str, float]]) -> tuple[Ghost, list[F64]]:
     """A ghost that flew, and every pose it had on its way."""
     ghost = Ghost(start())
     poses = [ghost.camera.c2w]
@@ -44,19 +38,19 @@ def flown(flight: list[tuple[str, float]]) -> tuple[Ghost, list[FloatArray]]:
     return ghost, poses
 
 
-def moves_between(a: FloatArray, b: FloatArray) -> float:
+def moves_between(a: F64, b: F64) -> float:
     """How many moves lead from one pose straight to another, whichever of both takes longer."""
     distance = float(np.linalg.norm(b[:3, 3] - a[:3, 3])) / STEP
     return max(distance, float(rotation_angle(a[:3, :3], b[:3, :3])) / TURN)
 
 
-def along(poses: list[FloatArray]) -> list[float]:
+def along(poses: list[F64]) -> list[float]:
     """Moves flown until each pose, the first being 0."""
     between = [moves_between(a, b) for a, b in pairwise(poses)]
     return np.concatenate([[0.0], np.cumsum(between)]).tolist()
 
 
-def on_the_way(point: FloatArray, poses: list[FloatArray], begin: int) -> int:
+def on_the_way(point: F64, poses: list[F64], begin: int) -> int:
     """Index of the first pose from ``begin`` on that is ``point``; fails if there is none."""
     return next(i for i in range(begin, len(poses)) if np.array_equal(poses[i], point))
 

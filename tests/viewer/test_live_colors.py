@@ -18,8 +18,9 @@ from viewer.browser.client import Client
 from viewer.paint.surfel_colors import paint_surfels
 from viewer.scene.scene import SceneOptions
 from viewer.walk.workspace import Settings, Source, Workspace
-from vmem.cameras.cameras import MOVES, Cameras, apply_move
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.cameras import MOVES, Cameras, apply_move
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import retrieve
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def colors(client: Client) -> np.ndarray:
     """What the surfels should look like for where the ghost stands."""
     assert client.ghost is not None
     memory = client.display.scene.memory
-    retrieval = memory.retrieve(Cameras.stack([client.ghost.camera]))
+    retrieval = retrieve(memory, Cameras.stack([client.ghost.camera]))
     return paint_surfels("weight", memory, retrieval).color
 
 

@@ -25,18 +25,17 @@ from viewer.panels.memory_surfel import spans
 from viewer.panels.memory_target import GAP, SIDE, beside
 from viewer.panels.memory_timeline import cell_text
 from viewer.walk.jobs import BothMade, StrategyAnswer, StrategyAnswers
-from vmem.cameras.cameras import Cameras
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
+from vmem.cameras import Cameras
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import STRATEGIES, ask
 from vmem.retrieval.attribution import union_coverage
 from vmem.retrieval.explain.to_json import best_left_out, summary
-from vmem.retrieval.strategies.coverage import STRATEGIES
 from vmem.session.compare import step_both
-from vmem.types.query import Query
+from vmem.types import Query, Retrieval
 
 
 def ask_from(memory: MemorySnapshot, view: int, query: Query | None = None) -> Retrieval:
-    return memory.ask(Cameras.stack([memory.views[view].camera]), query or Query(4, "votes"))
+    return ask(memory, Cameras.stack([memory.views[view].camera]), query or Query(4, "votes"))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import MOVE_ROWS, PICTURE, WalkPanel
 from viewer.walk.worker import Event
 from viewer.walk.workspace import Source
-from vmem.cameras.cameras import MOVES
+from vmem.cameras import MOVES
 from vmem.formats.photos import PhotoError
 from vmem.progress import Progress
 

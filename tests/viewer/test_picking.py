@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from tests.support.standins import FakeCamera
 from viewer.scene.picking import REACH, nearest_view, pick_surfel, pointer_ray
-from vmem.cameras.cameras import Camera, default_K, rotation_x, rotation_y
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.types.surfels import Surfels
-from vmem.types.views import View
+from vmem.cameras import Camera, default_K, rotation_x, rotation_y
+from vmem.memory import MemorySnapshot
+from vmem.types import Surfels, View
 
 FORWARD = np.array([0.0, 0.0, 1.0])
 

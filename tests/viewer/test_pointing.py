@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import viewer.page.thumbnails
 from viewer.page.pointing import PointerEvent, mark, parse_pointer_event
 from viewer.page.thumbnails import Thumbnails, variable
-from vmem.cameras.cameras import Camera
-from vmem.types.views import View
+from vmem.cameras import Camera
+from vmem.types import View
 
 SHARES = st.floats(0, 1)
 TARGETS = st.from_regex(r"[a-z][a-z_-]{0,31}(:[A-Za-z0-9_.,:+-]{1,64})?", fullmatch=True)

@@ -21,10 +21,10 @@ from viewer.share.recording import (
     frames_of,
     record_scene,
 )
-from vmem.cameras.cameras import Camera, default_K
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
-from vmem.types.surfels import Surfels
+from vmem.cameras import Camera, default_K
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import retrieve
+from vmem.types import Retrieval, Surfels
 
 STEP = 3
 
@@ -114,7 +114,7 @@ def test_frames_stand_beside_what_memory_knew(walk: MemorySnapshot, recording: R
 
 
 def test_the_ghost_has_no_frames(walk: MemorySnapshot) -> None:
-    retrieval = walk.retrieve(retrieval_of(walk, STEP).targets)
+    retrieval = retrieve(walk, retrieval_of(walk, STEP).targets)
     nodes, scripts = read(record_scene(walk, retrieval, None).viser)
     boards = [node for name, node in nodes.items() if name.startswith("/billboards/")]
     assert sum(node.get("visible", True) for node in boards) == len(retrieval.targets)

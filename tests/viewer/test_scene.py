@@ -14,7 +14,7 @@ from tests.support.fakes import open_box
 from tests.support.standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
 from viewer.scene.frustums import pose_wxyz, thumbnail
 from viewer.scene.scene import SceneOptions, SceneView
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,14 @@ from tests.support.standins import CHUNK, Recorder, clouds, nodes, sent, shown, 
 from viewer.paint.surfel_colors import LIVE_MODES, MODES, paint_surfels
 from viewer.scene.frustums import AMBER, FAINT, QUIET
 from viewer.scene.scene import SceneView
-from vmem.cameras.cameras import MOVES, Cameras, apply_move
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
+from vmem.cameras import MOVES, Cameras, apply_move
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import retrieve
+from vmem.types import Retrieval
 
 
 def asked(memory: MemorySnapshot, view: int) -> Retrieval:
-    return memory.retrieve(Cameras.stack([memory.views[view].camera]))
+    return retrieve(memory, Cameras.stack([memory.views[view].camera]))
 
 
 def test_a_recolouring_sends_colours_of_changed_chunks_and_no_geometry(
@@ -118,7 +119,7 @@ def test_rays_follow_a_choice_of_another_size(
     view.show_memory(walk, None)
     camera = walk.views[20].camera
     for k in (4, 1, 6):
-        retrieval = walk.retrieve(Cameras.stack([camera]), k, "pose")
+        retrieval = retrieve(walk, Cameras.stack([camera]), k, "pose")
         view.show_retrieval(camera, retrieval)
         rays = nodes(server, "/retrieval")["/retrieval"]
         assert len(rays.points) == k

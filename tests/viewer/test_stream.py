@@ -30,9 +30,9 @@ from viewer.scene.stream import (
     draw,
     eye_camera,
 )
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
-from vmem.types.surfels import Surfels
+from vmem.types import Surfels
 
 WINDOW = (400, 200)
 

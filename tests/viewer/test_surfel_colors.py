@@ -24,13 +24,12 @@ from viewer.paint.surfel_colors import (
     paint_view,
     percent,
 )
-from vmem.cameras.cameras import Cameras
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.cameras import Cameras
+from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import visible_votes
-from vmem.retrieval.answer import Retrieval
-from vmem.types.query import PUBLISHED, WEIGHTINGS, Query
-from vmem.types.views import Provenance
+from vmem.retrieval import ask, retrieve
+from vmem.types import PUBLISHED, WEIGHTINGS, Provenance, Query, Retrieval
 
 every_mode = pytest.mark.parametrize("mode", list(MODES))
 
@@ -38,7 +37,7 @@ every_mode = pytest.mark.parametrize("mode", list(MODES))
 def asked_from(memory: MemorySnapshot, view: int) -> Retrieval:
     """The retrieval for the camera of a stored view."""
     camera = memory.views[min(view, len(memory.views) - 1)].camera
-    return memory.retrieve(Cameras.stack([camera]))
+    return retrieve(memory, Cameras.stack([camera]))
 
 
 @pytest.fixture(scope="module")
@@ -388,7 +387,7 @@ def test_colours_of_other_surfels_are_refused(color):
 @pytest.mark.parametrize("weighting", [None, *WEIGHTINGS])
 def test_weights_are_painted_as_they_were_counted(walk: MemorySnapshot, weighting) -> None:
     targets = Cameras.stack([walk.views[20].camera])
-    retrieval = walk.ask(targets, Query(4, weighting=weighting))
+    retrieval = ask(walk, targets, Query(4, weighting=weighting))
     painted = paint_surfels("weight", walk, retrieval)
     assert f"pixel, {weighting or PUBLISHED}, z" in painted.legend
     drawn = np.flatnonzero(retrieval.surfel_pixels)
@@ -402,7 +401,7 @@ def test_weights_are_painted_as_they_were_counted(walk: MemorySnapshot, weightin
 
 
 def test_only_surfels_that_are_asked_are_lit(walk: MemorySnapshot) -> None:
-    retrieval = walk.ask(Cameras.stack([walk.views[20].camera]), Query(4, density=0.5))
+    retrieval = ask(walk, Cameras.stack([walk.views[20].camera]), Query(4, density=0.5))
     lit = (paint_surfels("weight", walk, retrieval).color != _dark(walk)).any(axis=1)
     assert set(np.flatnonzero(lit)) <= set(np.flatnonzero(retrieval.surfel_pixels))
     assert lit.any()

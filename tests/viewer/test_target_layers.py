@@ -13,11 +13,12 @@ from numpy.testing import assert_array_equal
 from viewer.paint.palette import BACKGROUND, INVENTED, colormap, owner_colors
 from viewer.paint.surfel_colors import paint_view, percent
 from viewer.paint.target_layers import LAYERS, SEAM, paint_layer, wipe
-from vmem.cameras.cameras import MOVES, Cameras, apply_move
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.arrays import U8
+from vmem.cameras import MOVES, Cameras, apply_move
+from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
-from vmem.retrieval.answer import Retrieval
-from vmem.types.views import U8
+from vmem.retrieval import retrieve
+from vmem.types import Retrieval
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def retrieval(early: MemorySnapshot) -> Retrieval:
     was chosen."""
     camera = early.views[-1].camera
     aside = camera.moved_to(apply_move(camera.c2w, MOVES["d"], amount=8))
-    asked = early.retrieve(Cameras.stack([camera, aside]))
+    asked = retrieve(early, Cameras.stack([camera, aside]))
     return replace(asked, order=(len(early.views) - 1,))
 
 
@@ -136,7 +137,7 @@ def test_nothing_drawn_and_another_memory(
     assert len(np.unique(layer(name, early, nothing).reshape(-1, 3), axis=0)) == 1
     with pytest.raises(IndexError):
         paint_layer(name, early, retrieval, 2, early.surfels.color)
-    later = walk.retrieve(retrieval.targets)
+    later = retrieve(walk, retrieval.targets)
     with pytest.raises(ValueError, match="retrieve anew"):
         paint_layer(name, early, later, 0, early.surfels.color)
 

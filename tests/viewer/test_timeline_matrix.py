@@ -18,7 +18,7 @@ from viewer.paint.timeline_matrix import (
     shares_of,
     top_share,
 )
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 
 
 def closing(steps: int, each: int = 4) -> tuple[np.ndarray, np.ndarray]:

@@ -16,11 +16,11 @@ from tests.support.fakes import box_backend, box_photo
 from tests.support.standins import PATIENCE, Diary, until
 from viewer.walk.jobs import Download
 from viewer.walk.workspace import MAX_WAITING, Settings, Source, Workspace
-from vmem.backends.registry import Backend
-from vmem.cameras.cameras import MOVES, apply_move
+from vmem.backends import Backend
+from vmem.cameras import MOVES, apply_move
 from vmem.formats.walk import export_walk
 from vmem.progress import CancelToken
-from vmem.session.session import Session
+from vmem.session import Session
 
 SIZE = 64
 

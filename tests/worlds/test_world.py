@@ -9,12 +9,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from vmem.backends.registry import BackendError
-from vmem.cameras.cameras import Camera, Cameras, default_K, pixel_rays, rotation_x, rotation_y
-from vmem.generation.base import Context, Generator
-from vmem.geometry.base import GeometryEstimator
+from vmem.cameras import Camera, Cameras, default_K, pixel_rays, rotation_x, rotation_y
+from vmem.errors import BackendError
+from vmem.generation import Context, Generator
+from vmem.geometry import GeometryEstimator
 from vmem.progress import Cancelled, CancelToken, Progress, silent
-from vmem.types.views import Frames, Provenance
+from vmem.types import Frames, Provenance
 from vmem.worlds.backend import (
     SKY_DEPTH,
     World,

@@ -24,10 +24,10 @@ from viewer.walk.ghost import FLY_RATE, Ghost
 from viewer.walk.jobs import BothMade, Download, StrategyAnswers
 from viewer.walk.worker import Event
 from viewer.walk.workspace import Source, Workspace
-from vmem.backends.registry import resolve
-from vmem.cameras.cameras import FloatArray
+from vmem.arrays import F64
+from vmem.backends import resolve
 from vmem.errors import VMemError
-from vmem.session.session import Session
+from vmem.session import Session
 
 FRAME_TIME = 1 / 30
 PLAY_TIME = 1 / 8
@@ -265,7 +265,7 @@ class Client(Actor):
         origin, direction = np.array(event.ray_origin), np.array(event.ray_direction)
         self.inspector.ask_surfel(origin, direction)
 
-    def dragged(self, pose: FloatArray) -> None:
+    def dragged(self, pose: F64) -> None:
         """The user steers the ghost with the mouse, looking through its eyes."""
         if self.ghost is not None and self._playing is None:
             self.ghost.place(pose)
@@ -379,7 +379,7 @@ class Client(Actor):
         self.display.follow(before, self.ghost.camera)
         self.inspector.follow_ghost()
 
-    def _walk_along(self, way: list[FloatArray], label: str) -> None:
+    def _walk_along(self, way: list[F64], label: str) -> None:
         assert self.ghost is not None
         if self.workspace.walk_along(way, label):
             # This way is taken care of: generating again must not walk it twice.

@@ -23,11 +23,11 @@ from viewer.scene.stream import SurfelStream
 from viewer.scene.surfel_cloud import inject_patch
 from viewer.walk.worker import Event
 from viewer.walk.workspace import Settings, described, samples_with
-from vmem.cameras.cameras import Camera
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
-from vmem.session.session import Session
-from vmem.types.views import U8, View
+from vmem.arrays import U8
+from vmem.cameras import Camera
+from vmem.memory import MemorySnapshot
+from vmem.session import Session
+from vmem.types import Retrieval, View
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client

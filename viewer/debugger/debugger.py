@@ -19,11 +19,11 @@ from viewer.paint.target_layers import LAYERS
 from viewer.scene.picking import pick_surfel, pointer_ray
 from viewer.walk.jobs import asking_strategies, packing
 from viewer.walk.workspace import Settings
-from vmem.cameras.cameras import MOVES, Cameras, apply_move, path_targets
+from vmem.cameras import MOVES, Cameras, apply_move, path_targets
 from vmem.evaluation.true_overlap import TrueOverlap
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
-from vmem.types.query import RetrievalError
+from vmem.memory import MemorySnapshot
+from vmem.retrieval import ask
+from vmem.types import Retrieval, RetrievalError
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client
@@ -360,7 +360,7 @@ class Inspector:
             try:
                 # The ghost is one target, but a step there will have several.
                 n = len(targets) if recorded else None
-                retrieval = of.ask(targets, client.workspace.query(of, targets=n))
+                retrieval = ask(of, targets, client.workspace.query(of, targets=n))
             except RetrievalError as error:
                 client.display.notes.notify("This cannot be asked", str(error), "red")
                 return

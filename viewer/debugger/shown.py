@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
+from vmem.memory import MemorySnapshot
+from vmem.types import Retrieval
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from PIL import Image
 
-from vmem.types.views import U8
+from vmem.arrays import U8
 
 
 def data_url(rgb: U8, kind: Literal["JPEG", "PNG"] = "JPEG") -> str:

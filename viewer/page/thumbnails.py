@@ -16,7 +16,8 @@ import viser
 
 from viewer.page.scripts import run_script
 from viewer.scene.frustums import thumbnail
-from vmem.types.views import U8, View
+from vmem.arrays import U8
+from vmem.types import View
 
 SIDE = 48
 """Pixels of a picture's longer side."""

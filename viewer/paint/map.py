@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from viewer.paint.surfel_colors import owner_colors
-from vmem.cameras.cameras import Camera, FloatArray
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
+from vmem.arrays import F64
+from vmem.cameras import Camera
+from vmem.memory import MemorySnapshot
+from vmem.types import Retrieval
 
 CELLS = 160
 """Cells of the longer side of the picture of what memory holds."""
@@ -76,7 +77,7 @@ def draw_plan(
     _scale_bar(axes, low, high, size)
 
 
-def _above(position: FloatArray) -> FloatArray:
+def _above(position: F64) -> F64:
     """(2,) x and z."""
     return position[[0, 2]]
 
@@ -87,7 +88,7 @@ def _sight(retrieval: Retrieval, target: int) -> float:
     return float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
 
 
-def _window(axes: Axes, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _window(axes: Axes, points: F64) -> tuple[F64, F64]:
     """Set limits, (2,) each, that show points (N, 2) and a little of what lies around them."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = max(0.2 * float(max(high - low)), 1e-3)
@@ -107,9 +108,7 @@ def _window(axes: Axes, points: FloatArray) -> tuple[FloatArray, FloatArray]:
     return low, high
 
 
-def _draw_surfels(
-    axes: Axes, memory: MemorySnapshot, n: int, low: FloatArray, high: FloatArray
-) -> None:
+def _draw_surfels(axes: Axes, memory: MemorySnapshot, n: int, low: F64, high: F64) -> None:
     """What stands upright in memory, as a picture in light greys."""
     every = slice(0, n, max(1, n // MOST_SURFELS))
     # Floors and ceilings would hide the walls.
@@ -132,9 +131,7 @@ def _draw_surfels(
     )
 
 
-def _wedge(
-    axes: Axes, camera: Camera, span: float, color: NDArray | None, zorder: int
-) -> FloatArray:
+def _wedge(axes: Axes, camera: Camera, span: float, color: NDArray | None, zorder: int) -> F64:
     """A camera's field of view, filled with its colour or black for the target; corners (3, 2)."""
     start = _above(camera.position)
     half = np.tan(camera.fov[1] / 2)
@@ -152,7 +149,7 @@ def _wedge(
     return corners
 
 
-def _labels(points: FloatArray, obstacles: FloatArray, span: float) -> FloatArray:
+def _labels(points: F64, obstacles: F64, span: float) -> F64:
     """(N, 2) places near points (N, 2), apart from each other and from obstacles (M, 2)."""
     n = len(points)
     if not n:
@@ -171,7 +168,7 @@ def _labels(points: FloatArray, obstacles: FloatArray, span: float) -> FloatArra
     return labels
 
 
-def _scale_bar(axes: Axes, low: FloatArray, high: FloatArray, size: float) -> None:
+def _scale_bar(axes: Axes, low: F64, high: F64, size: float) -> None:
     width = high[0] - low[0]
     length = float(10 ** np.floor(np.log10(0.35 * width)))
     length *= max(step for step in (1, 2, 5) if step * length <= 0.35 * width)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.types.views import U8
+from vmem.arrays import U8
 
 BACKGROUND = np.array([18, 19, 23], np.uint8)
 

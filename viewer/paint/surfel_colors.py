@@ -27,14 +27,13 @@ from viewer.paint.palette import (
     owner_colors,
     owner_palette,
 )
+from vmem.arrays import F32, U8
 from vmem.kernels.parallel import run_sliced, thread_count
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import visible_votes
-from vmem.retrieval.answer import Retrieval
 from vmem.retrieval.attribution import looks, looks_beside, owners, picture_shares, visible_surfels
-from vmem.types.query import PUBLISHED, WEIGHTINGS
-from vmem.types.views import F32, U8, Provenance
+from vmem.types import PUBLISHED, WEIGHTINGS, Provenance, Retrieval
 
 __all__ = [
     "BACKGROUND",

@@ -19,12 +19,11 @@ from viewer.paint.palette import (
     owner_palette,
 )
 from viewer.paint.surfel_colors import COVERED, paint_view, percent
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.arrays import F32, U8
+from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
-from vmem.retrieval.answer import Retrieval
 from vmem.retrieval.attribution import looks, owners
-from vmem.types.query import WEIGHTINGS
-from vmem.types.views import F32, U8
+from vmem.types import WEIGHTINGS, Retrieval
 
 SEAM = np.array([255, 255, 255], np.uint8)
 """The line between frame and picture."""

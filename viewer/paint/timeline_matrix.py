@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewer.paint.palette import BACKGROUND, INFERNO, colormap
-from vmem.retrieval.answer import Retrieval
-from vmem.types.views import F32, U8
+from vmem.arrays import F32, U8
+from vmem.types import Retrieval
 
 WIDEST, TALLEST = 14, 14
 """Pixels of a cell at most."""

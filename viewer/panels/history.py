@@ -8,8 +8,7 @@ import numpy as np
 import viser
 
 from viewer.scene.frustums import thumbnail
-from vmem.session.history import Node
-from vmem.session.session import Session
+from vmem.session import Node, Session
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client

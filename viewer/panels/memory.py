@@ -19,9 +19,9 @@ from viewer.panels.memory_target import TargetPanel
 from viewer.panels.memory_timeline import TimelinePanel
 from viewer.panels.memory_what_if import WhatIfPanel
 from viewer.walk.jobs import BothMade, StrategyAnswers
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.arrays import U8
+from vmem.memory import MemorySnapshot
 from vmem.retrieval.explain.to_json import SurfelAccount
-from vmem.types.views import U8
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client

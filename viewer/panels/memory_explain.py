@@ -15,9 +15,9 @@ from viewer.page.scroll import answering
 from viewer.page.thumbnails import Thumbnails
 from viewer.paint.surfel_colors import owner_colors
 from viewer.walk.workspace import ROWS
-from vmem.retrieval.answer import Retrieval
 from vmem.retrieval.explain.to_json import best_left_out, plain_reason, summary
 from vmem.retrieval.explain.warnings import warnings
+from vmem.types import Retrieval
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client

@@ -16,9 +16,9 @@ from viewer.paint.surfel_colors import BACKGROUND, INFERNO, colormap
 from viewer.panels.memory_explain import CELL, MARGIN
 from viewer.scene.frustums import thumbnail
 from viewer.walk.jobs import BothMade, StrategyAnswer, StrategyAnswers
-from vmem.retrieval.strategies.coverage import STRATEGIES
-from vmem.types.query import DEFAULT_STRATEGY
-from vmem.types.views import U8
+from vmem.arrays import U8
+from vmem.retrieval import STRATEGIES
+from vmem.types import DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client

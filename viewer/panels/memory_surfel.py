@@ -10,7 +10,7 @@ import viser
 from viewer.page.pointing import mark
 from viewer.page.scroll import answering, reveal
 from viewer.page.thumbnails import Thumbnails
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.retrieval.explain.to_json import Sighting, SurfelAccount, account
 
 if TYPE_CHECKING:

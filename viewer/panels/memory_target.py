@@ -10,7 +10,7 @@ import viser
 
 from viewer.paint.surfel_colors import BACKGROUND
 from viewer.paint.target_layers import LAYERS, LayerPicture
-from vmem.types.views import U8
+from vmem.arrays import U8
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client

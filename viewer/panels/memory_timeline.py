@@ -11,7 +11,7 @@ import viser
 from viewer.page.html import data_url
 from viewer.page.pointing import mark
 from viewer.paint.timeline_matrix import cell_at, matrix_legend, paint_matrix, shares_of
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client

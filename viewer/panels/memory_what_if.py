@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import viser
 
 from viewer.walk.workspace import Settings
-from vmem.retrieval.strategies.coverage import STRATEGIES
-from vmem.types.query import WEIGHTINGS
+from vmem.retrieval import STRATEGIES
+from vmem.types import WEIGHTINGS
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client

@@ -13,8 +13,8 @@ from viewer.commands import MOVE_NAMES
 from viewer.paint.surfel_colors import BACKGROUND
 from viewer.scene.frustums import AMBER, thumbnail
 from viewer.walk.worker import Event
+from vmem.arrays import U8
 from vmem.progress import Progress
-from vmem.types.views import U8
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client

@@ -9,7 +9,8 @@ import numpy as np
 import viser
 import viser.transforms as vtf
 
-from vmem.cameras.cameras import Camera, FloatArray, invert_pose
+from vmem.arrays import F64
+from vmem.cameras import Camera, invert_pose
 
 BEHIND = np.array([0.0, -0.27, -0.5])
 AHEAD = np.array([0.0, 0.1, 0.7])
@@ -25,9 +26,7 @@ class CameraRig:
     ``on_dragged`` gets a pose (4, 4), on viser's event loop, while the eye is the ghost's.
     """
 
-    def __init__(
-        self, client: viser.ClientHandle, on_dragged: Callable[[FloatArray], None]
-    ) -> None:
+    def __init__(self, client: viser.ClientHandle, on_dragged: Callable[[F64], None]) -> None:
         self._client = client
         self._on_dragged = on_dragged
         self._eye = "behind"
@@ -59,7 +58,7 @@ class CameraRig:
         """Look from behind a camera at what it sees."""
         self._look(_to_world(camera, BEHIND), _to_world(camera, AHEAD))
 
-    def _look(self, position: FloatArray, look_at: FloatArray) -> None:
+    def _look(self, position: F64, look_at: F64) -> None:
         self._moved_at = time.monotonic()
         camera = self._client.camera
         with self._client.atomic():
@@ -76,9 +75,9 @@ class CameraRig:
         self._on_dragged(pose)
 
 
-def _to_world(camera: Camera, point: FloatArray) -> FloatArray:
+def _to_world(camera: Camera, point: F64) -> F64:
     return camera.c2w[:3, :3] @ point + camera.position
 
 
-def _moved(motion: FloatArray, point: FloatArray) -> FloatArray:
+def _moved(motion: F64, point: F64) -> F64:
     return motion[:3, :3] @ np.asarray(point) + motion[:3, 3]

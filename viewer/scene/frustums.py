@@ -10,8 +10,9 @@ import viser
 import viser.transforms as vtf
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, FloatArray
-from vmem.types.views import U8, View
+from vmem.arrays import F64, U8
+from vmem.cameras import Camera
+from vmem.types import View
 
 AMBER = (255, 176, 46)
 SKY = (86, 180, 233)
@@ -24,7 +25,7 @@ BILLBOARD_WIDTH = 0.1
 BILLBOARD_PIXELS = 256
 
 
-def pose_wxyz(c2w: FloatArray) -> NDArray[np.floating]:
+def pose_wxyz(c2w: F64) -> NDArray[np.floating]:
     """Quaternion (4,) wxyz of a pose (4, 4)."""
     return vtf.SO3.from_matrix(c2w[:3, :3]).wxyz
 

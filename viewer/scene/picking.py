@@ -6,15 +6,15 @@ import numpy as np
 import viser
 import viser.transforms as vtf
 
-from vmem.cameras.cameras import FloatArray
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.types.surfels import Surfels
+from vmem.arrays import F64
+from vmem.memory import MemorySnapshot
+from vmem.types import Surfels
 
 REACH = 0.06
 """How far from a view's camera the pointer may be, as a share of the window's height."""
 
 
-def pick_surfel(surfels: Surfels, origin: FloatArray, direction: FloatArray) -> int | None:
+def pick_surfel(surfels: Surfels, origin: F64, direction: F64) -> int | None:
     """Index of the nearest disk that a ray (3,), (3,) meets, from either side; None if none."""
     offset = surfels.position - origin.astype(np.float32)
     slope = surfels.normal @ direction.astype(np.float32)
@@ -25,9 +25,7 @@ def pick_surfel(surfels: Surfels, origin: FloatArray, direction: FloatArray) -> 
     return int(hit[np.argmin(t[hit])]) if len(hit) else None
 
 
-def pointer_ray(
-    eye: viser.CameraHandle, pointer: tuple[float, float]
-) -> tuple[FloatArray, FloatArray]:
+def pointer_ray(eye: viser.CameraHandle, pointer: tuple[float, float]) -> tuple[F64, F64]:
     """Origin (3,) and unit direction (3,), in the world, of the ray through ``pointer`` (x, y in
     [0, 1] of the window)."""
     half = np.tan(eye.fov / 2)

@@ -23,11 +23,11 @@ from viewer.paint.target_layers import paint_layer, wipe
 from viewer.scene.frustums import AMBER, SKY, Billboards, Frustums, pose_wxyz
 from viewer.scene.stream import SurfelStream
 from viewer.scene.surfel_cloud import SurfelCloud
-from vmem.cameras.cameras import Camera
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
+from vmem.arrays import U8
+from vmem.cameras import Camera
+from vmem.memory import MemorySnapshot
 from vmem.retrieval.explain.to_json import SurfelAccount
-from vmem.types.views import U8, View
+from vmem.types import Retrieval, View
 
 GHOST_SCALE = 0.045
 BEAD = 0.7

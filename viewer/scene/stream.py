@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from viewer.page.backlog import Link
 from viewer.page.scripts import is_connected
 from viewer.paint.surfel_colors import paint_view
-from vmem.cameras.cameras import Camera, FloatArray, check_pose
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.arrays import F32, F64, U8
+from vmem.cameras import Camera, check_pose
+from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
-from vmem.types.views import F32, U8
 
 if TYPE_CHECKING:
     from viewer.scene.stream_thread import StreamThread
@@ -71,7 +71,7 @@ def draw(memory: MemorySnapshot, color: U8, camera: Camera) -> Picture:
     return Picture(paint_view(buffers, color, shade=0, background=PAGE), depth.astype(np.float32))
 
 
-def eye_camera(fov: float, c2w: FloatArray, hw: tuple[int, int]) -> Camera:
+def eye_camera(fov: float, c2w: F64, hw: tuple[int, int]) -> Camera:
     """The camera of a browser: vertical ``fov`` in radians, square pixels, centred."""
     h, w = hw
     focal = h / 2 / np.tan(fov / 2)
@@ -191,7 +191,7 @@ class SurfelStream:
             fov, c2w, (w, h) = self._look()
             thread.submit(task(action, fov, w / h, c2w))
 
-    def _look(self) -> tuple[float, FloatArray, tuple[int, int]]:
+    def _look(self) -> tuple[float, F64, tuple[int, int]]:
         """Vertical fov, pose (4, 4) and window (width, height) of the browser; the last that was
         known if the browser has not said, or says what cannot be."""
         camera = self._handle.camera

@@ -7,13 +7,22 @@ What of nerfview is used, what is put out of action and why is in docs/stream.md
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from nerfview import CameraState
 from nerfview._renderer import Renderer, RenderTask
 
-if TYPE_CHECKING:
-    from viewer.scene.stream import SurfelStream
+
+class Drawing(Protocol):
+    """What the thread draws with: a `viewer.scene.stream.SurfelStream`."""
+
+    def picture_size(self, state: Any) -> tuple[int, int]:
+        """(width, height) in pixels of the next picture in a state of the thread."""
+        ...
+
+    def failed(self, error: Exception, *, ended: bool = False) -> None:
+        """Report an error of drawing; ``ended``: the thread is over."""
+        ...
 
 
 class StreamThread(Renderer):
@@ -26,7 +35,7 @@ class StreamThread(Renderer):
     # Kernels cannot be interrupted by that, and everything around them would be slower.
     _may_interrupt_trace: Any = None
 
-    def __init__(self, stream: SurfelStream) -> None:
+    def __init__(self, stream: Drawing) -> None:
         # Its own lock: nerfview's viewers share one, so that browsers would wait for each other.
         super().__init__(stream, stream, threading.Lock())  # pyright: ignore[reportArgumentType]
         self.name = "stream"

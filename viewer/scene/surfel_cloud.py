@@ -27,10 +27,9 @@ from numpy.typing import NDArray
 
 from shaders import load
 from viewer.page.scripts import run_script
+from vmem.arrays import F32, U8
 
 F16 = NDArray[np.float16]
-F32 = NDArray[np.float32]
-U8 = NDArray[np.uint8]
 
 CHUNK_SIZE = 16_384
 NORMAL_RADIUS_SUFFIX = "_normal_radius"

@@ -25,10 +25,11 @@ from viewer.scene.scene import SceneOptions
 from viewer.server.guard import guarded
 from viewer.server.warmup import warm_up
 from viewer.walk.workspace import Settings, Source, Workspace
-from vmem.backends.registry import geometry_of, resolve
+from vmem.backends import resolve
+from vmem.backends.registry import geometry_of
 from vmem.errors import VMemError
 from vmem.formats.photos import check_size, load_photo, samples
-from vmem.session.session import SessionConfig
+from vmem.session import SessionConfig
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import numpy as np
 from tqdm import tqdm
 
 from viewer.paint.surfel_colors import paint_pointed, paint_surfels, paint_view
-from vmem.backends.registry import create_backend
+from vmem.backends import create_backend
 from vmem.retrieval.attribution import explained_alone
-from vmem.session.session import Session
+from vmem.session import Session
 
 SIDE = 96
 """Large enough for a memory of as many blocks as bring every kernel of the rasterizer into play."""

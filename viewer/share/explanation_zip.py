@@ -14,11 +14,11 @@ from typing import Any
 import viser
 
 from viewer.share.recording import Recording, RecordingOptions, heading, record_scene
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.arrays import U8
+from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.retrieval.answer import Retrieval
 from vmem.retrieval.explain.to_json import explanation_json
-from vmem.types.views import U8
+from vmem.types import Retrieval
 
 STAGE = "explanation"
 WHEN = (1980, 1, 1, 0, 0, 0)

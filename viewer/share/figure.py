@@ -25,12 +25,11 @@ from viewer.share.page_layout import (
     Picture,
 )
 from viewer.share.recording import frames_of, heading
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
+from vmem.arrays import U8
+from vmem.memory import MemorySnapshot
 from vmem.retrieval.attribution import owners, picture_shares, visible_surfels
 from vmem.retrieval.explain.summary import plain_reason
-from vmem.types.query import Query
-from vmem.types.views import U8
+from vmem.types import Query, Retrieval
 
 LEFT_SHARE = 0.66
 MOST_CHOSEN, MOST_REJECTED = 8, 4

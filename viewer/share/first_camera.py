@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from viewer.scene.camera_rig import AHEAD, BEHIND
-from vmem.cameras.cameras import Camera, FloatArray
-from vmem.types.surfels import Surfels
+from vmem.arrays import F64
+from vmem.cameras import Camera
+from vmem.types import Surfels
 
 FOV = 1.05
 """Vertical field of view of the recording's first look, in radians."""
@@ -16,7 +17,7 @@ STEPS_BACK = (1.0, 1.4, 2.0, 2.8, 4.0)
 """How far behind the target the first look may stand, in the distances of the live view."""
 
 
-def first_look(surfels: Surfels, target: Camera, lit: FloatArray) -> tuple[FloatArray, FloatArray]:
+def first_look(surfels: Surfels, target: Camera, lit: F64) -> tuple[F64, F64]:
     """Eye and look-at points, (3,) each, from which the target and most of ``lit`` (N, 3) show.
 
     Behind the target as in the live view, further back where that shows more.
@@ -34,11 +35,11 @@ def first_look(surfels: Surfels, target: Camera, lit: FloatArray) -> tuple[Float
     return best, ahead
 
 
-def _from(camera: Camera, point: FloatArray) -> FloatArray:
+def _from(camera: Camera, point: F64) -> F64:
     return camera.c2w[:3, :3] @ point + camera.position
 
 
-def _framed(eye: FloatArray, ahead: FloatArray, points: FloatArray) -> np.ndarray:
+def _framed(eye: F64, ahead: F64, points: F64) -> np.ndarray:
     """(N,) bool: points (N, 3) well inside the window of an eye that looks level."""
     z = (ahead - eye) / np.linalg.norm(ahead - eye)
     x = np.cross([0.0, 1.0, 0.0], z)
@@ -53,7 +54,7 @@ def _framed(eye: FloatArray, ahead: FloatArray, points: FloatArray) -> np.ndarra
     )
 
 
-def _clear(surfels: Surfels, eye: FloatArray, points: FloatArray) -> np.ndarray:
+def _clear(surfels: Surfels, eye: F64, points: F64) -> np.ndarray:
     """(N,) bool: no disk, from whichever side, stands between the eye and points (N, 3)."""
     offset = surfels.position - eye.astype(np.float32)
     plane = (offset * surfels.normal).sum(axis=1)

@@ -17,7 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from vmem.types.views import U8
+from vmem.arrays import U8
 
 WIDTH = 7.2
 """Inches, of a text of two columns: letters are meant to be read at this width."""

@@ -18,11 +18,10 @@ from viewer.paint.surfel_colors import Painted, paint_surfels, paint_view
 from viewer.scene.frustums import AMBER, Billboards, Frustums, pose_wxyz
 from viewer.scene.surfel_cloud import SurfelCloud, inject_patch
 from viewer.share.first_camera import FOV, first_look
-from vmem.cameras.cameras import FloatArray
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.retrieval.answer import Retrieval
+from vmem.arrays import F64
+from vmem.memory import MemorySnapshot
 from vmem.retrieval.explain.summary import summary
-from vmem.types.views import View
+from vmem.types import Retrieval, View
 
 SKY = (86, 180, 233)
 WHITE = (240, 240, 240)
@@ -160,7 +159,7 @@ def _add_lines(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retriev
 
 def _add_labels(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retrieval) -> None:
     """Rank and number of every chosen view where it looks; one label for those that are close."""
-    labels: list[tuple[FloatArray, list[str]]] = []
+    labels: list[tuple[F64, list[str]]] = []
     for rank, view in enumerate(retrieval.order):
         place = (memory.views[view].camera.c2w @ [0, 0, CHOSEN_SCALE, 1])[:3]
         text = f"{rank + 1}: view {view}"

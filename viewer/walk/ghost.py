@@ -6,14 +6,8 @@ import math
 
 import numpy as np
 
-from vmem.cameras.cameras import (
-    MOVES,
-    Camera,
-    FloatArray,
-    apply_move,
-    pose_distance,
-    rotation_angle,
-)
+from vmem.arrays import F64
+from vmem.cameras import MOVES, Camera, apply_move, pose_distance, rotation_angle
 
 FLY_RATE = 7.0
 """Moves a second while a key is held in fly mode."""
@@ -28,14 +22,14 @@ class Ghost:
         self.camera = camera
         self.step_size = 0.1
         self.turn_angle = math.radians(4)
-        self._trail: list[FloatArray] = [camera.c2w]
+        self._trail: list[F64] = [camera.c2w]
 
     def reset(self, camera: Camera) -> None:
         """Stand at ``camera``, with no way behind."""
         self.camera = camera
         self._trail = [camera.c2w]
 
-    def place(self, c2w: FloatArray) -> None:
+    def place(self, c2w: F64) -> None:
         """Go to a pose (4, 4); the way there counts as flown."""
         self.camera = self.camera.moved_to(c2w)
         self._trail.append(self.camera.c2w)
@@ -53,7 +47,7 @@ class Ghost:
         )
 
     @property
-    def start(self) -> FloatArray:
+    def start(self) -> F64:
         """Pose (4, 4) where the trail began."""
         return self._trail[0]
 
@@ -62,7 +56,7 @@ class Ghost:
         """True if the ghost stands elsewhere than where its trail began."""
         return float(pose_distance(self._trail[0], self.camera.c2w)) > 1e-4
 
-    def waypoints(self) -> list[FloatArray]:
+    def waypoints(self) -> list[F64]:
         """Poses (4, 4) along the trail, about one move apart, ending at the ghost: a step each."""
         strides = [
             max(
@@ -73,7 +67,7 @@ class Ghost:
         ]
         total = sum(strides)
         stride = max(1.0, total / MAX_FLIGHT_STEPS)
-        points: list[FloatArray] = []
+        points: list[F64] = []
         walked, due = 0.0, stride
         for length, pose in zip(strides, self._trail[1:], strict=True):
             walked += length

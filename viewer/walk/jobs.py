@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from viewer.share.explanation_zip import pack_explanation
 from viewer.share.recording import RecordingOptions
 from viewer.walk.worker import Job
-from vmem.cameras.cameras import Cameras
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.cameras import Cameras
+from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.retrieval.answer import Retrieval
+from vmem.retrieval import STRATEGIES, ask
 from vmem.retrieval.attribution import union_coverage
-from vmem.retrieval.strategies.coverage import STRATEGIES
-from vmem.session.session import StepResult
-from vmem.types.query import Query
+from vmem.session import StepResult
+from vmem.types import Query, Retrieval
 
 TrueOverlap = Callable[[MemorySnapshot, Retrieval], float]
 
@@ -64,7 +63,7 @@ def asking_strategies(
         for i, strategy in enumerate(STRATEGIES):
             on_progress(Progress("strategies", i, len(STRATEGIES)))
             cancel.check()
-            answer = memory.ask(targets, replace(query, strategy=strategy))
+            answer = ask(memory, targets, replace(query, strategy=strategy))
             truly = None if truth is None else truth(memory, answer)
             answers.append(StrategyAnswer(answer, union_coverage(memory, answer), truly))
         return StrategyAnswers(memory, tuple(answers))

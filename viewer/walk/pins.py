@@ -6,8 +6,8 @@ for it, and counts again when the view comes back.
 
 from __future__ import annotations
 
-from vmem.memory.view_memory import MemorySnapshot
-from vmem.types.views import View
+from vmem.memory import MemorySnapshot
+from vmem.types import View
 
 Wish = tuple[int, View]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from viewer.walk.eta import Meter
-from vmem.cameras.cameras import Camera
+from vmem.cameras import Camera
 from vmem.errors import VMemError
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 

@@ -15,17 +15,17 @@ from viewer.scene.scene import SceneOptions
 from viewer.walk.jobs import BothMade, Download
 from viewer.walk.pins import Wishes
 from viewer.walk.worker import Event, Job, Worker
-from vmem.backends.registry import Backend, create_backend, resolve
-from vmem.cameras.cameras import Cameras, FloatArray, path_targets
+from vmem.arrays import F64, U8
+from vmem.backends import Backend, create_backend, resolve
+from vmem.cameras import Cameras, path_targets
 from vmem.formats.photos import load_photo
 from vmem.formats.walk import export_walk
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
-from vmem.retrieval.evidence import SelectionConfig
+from vmem.retrieval import SelectionConfig
+from vmem.session import Session, SessionConfig, StepResult
 from vmem.session.compare import step_both
-from vmem.session.session import Session, SessionConfig, StepResult
-from vmem.types.query import DEFAULT_STRATEGY, Query
-from vmem.types.views import U8
+from vmem.types import DEFAULT_STRATEGY, Query
 
 MAX_WAITING = 12
 """Steps that may wait behind the running one; further key presses are refused, not piled up. A
@@ -171,7 +171,7 @@ class Workspace:
         """True while so many steps wait that no more are taken."""
         return self.worker.waiting >= MAX_WAITING
 
-    def walk_along(self, way: Sequence[FloatArray], label: str) -> bool:
+    def walk_along(self, way: Sequence[F64], label: str) -> bool:
         """Queue one step from each pose (4, 4) of ``way`` to the next.
 
         False, and nothing is queued, if too many steps wait already.
@@ -184,7 +184,7 @@ class Workspace:
             self.worker.submit(f"step {label}", job, camera.moved_to(stop))
         return True
 
-    def _step_job(self, session: Session, start: FloatArray, stop: FloatArray, label: str) -> Job:
+    def _step_job(self, session: Session, start: F64, stop: F64, label: str) -> Job:
         def job(on_progress: OnProgress, cancel: CancelToken) -> StepResult:
             self._make_ready(session)
             begin = session.camera.moved_to(start)

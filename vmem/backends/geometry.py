@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from vmem.devices.settings import DiffusionSettings
 from vmem.errors import VMemError
-from vmem.geometry.base import GeometryEstimator
+from vmem.geometry import GeometryEstimator
 from vmem.weights.catalogue import PARTS
 from vmem.weights.parts import status
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vmem.arrays import U8
 from vmem.backends.geometry import (
     ALIGNED,
     ESTIMATORS,
@@ -16,18 +17,14 @@ from vmem.backends.geometry import (
     geometry_asked,
     resolve_geometry,
 )
-from vmem.cameras.cameras import Camera
+from vmem.cameras import Camera
 from vmem.devices.settings import DiffusionSettings
-from vmem.errors import VMemError
-from vmem.generation.base import Generator
-from vmem.geometry.base import GeometryEstimator
-from vmem.types.views import U8, Frames, Provenance
+from vmem.errors import BackendError
+from vmem.generation import Generator
+from vmem.geometry import GeometryEstimator
+from vmem.types import Frames, Provenance
 
 BACKENDS = ("auto", "preview", "world", "vmem")
-
-
-class BackendError(VMemError, RuntimeError):
-    """A backend that cannot run here, with what to do about it."""
 
 
 @dataclass(frozen=True, eq=False)

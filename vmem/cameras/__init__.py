@@ -1,0 +1,73 @@
+"""Cameras, poses and moves: the conventions of the whole project."""
+
+from vmem.cameras.cameras import (
+    DEFAULT_FOV,
+    LARGEST,
+    Camera,
+    CameraError,
+    Cameras,
+    check_intrinsics,
+    check_pose,
+    checked_camera,
+    checked_size,
+    default_K,
+    pixel_rays,
+    unproject,
+)
+from vmem.cameras.moves import (
+    MAX_COUNT,
+    MAX_PITCH,
+    MOVES,
+    STEP_SIZE,
+    TURN_ANGLE,
+    Move,
+    MoveError,
+    apply_move,
+    parse_moves,
+)
+from vmem.cameras.poses import (
+    interpolate_poses,
+    invert_pose,
+    pose_distance,
+    rotation_angle,
+    rotation_x,
+    rotation_y,
+    to_opengl,
+)
+from vmem.cameras.similarity import Similarity, nearest_rotation, similarity
+from vmem.cameras.trajectories import path_targets
+
+__all__ = [
+    "DEFAULT_FOV",
+    "LARGEST",
+    "MAX_COUNT",
+    "MAX_PITCH",
+    "MOVES",
+    "STEP_SIZE",
+    "TURN_ANGLE",
+    "Camera",
+    "CameraError",
+    "Cameras",
+    "Move",
+    "MoveError",
+    "Similarity",
+    "apply_move",
+    "check_intrinsics",
+    "check_pose",
+    "checked_camera",
+    "checked_size",
+    "default_K",
+    "interpolate_poses",
+    "invert_pose",
+    "nearest_rotation",
+    "parse_moves",
+    "path_targets",
+    "pixel_rays",
+    "pose_distance",
+    "rotation_angle",
+    "rotation_x",
+    "rotation_y",
+    "similarity",
+    "to_opengl",
+    "unproject",
+]

@@ -15,23 +15,19 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation, Slerp
 
+from vmem.arrays import F64
+from vmem.cameras.poses import invert_pose
 from vmem.errors import VMemError
-
-FloatArray = NDArray[np.float64]
 
 DEFAULT_FOV = math.radians(54.0)
 """Field of view along the shorter image side (the reference's 0.94247... rad)."""
-
-_FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 LARGEST = 1e15
@@ -46,17 +42,17 @@ class CameraError(VMemError, ValueError):
 class Camera:
     """One pinhole camera: ``c2w`` (4, 4) f64, ``K`` (3, 3) f64 in pixels of an image ``hw``."""
 
-    c2w: FloatArray
-    K: FloatArray
+    c2w: F64
+    K: F64
     hw: tuple[int, int]
 
     @property
-    def position(self) -> FloatArray:
+    def position(self) -> F64:
         """(3,) camera centre in the world frame."""
         return self.c2w[:3, 3]
 
     @property
-    def w2c(self) -> FloatArray:
+    def w2c(self) -> F64:
         """(4, 4) rigid inverse of ``c2w``."""
         return invert_pose(self.c2w)
 
@@ -82,8 +78,8 @@ class Camera:
 class Cameras(Sequence[Camera]):
     """N cameras of one image size: ``c2w`` (N, 4, 4) f64, ``K`` (N, 3, 3) f64, ``hw``."""
 
-    c2w: FloatArray
-    K: FloatArray
+    c2w: F64
+    K: F64
     hw: tuple[int, int]
 
     @staticmethod
@@ -132,7 +128,7 @@ class Cameras(Sequence[Camera]):
         return self if same else Cameras(c2w, K, hw)
 
 
-def check_pose(c2w: FloatArray, name: str = "pose") -> None:
+def check_pose(c2w: F64, name: str = "pose") -> None:
     """CameraError unless ``c2w`` (4, 4) is finite and rigid (rotation within 1e-4)."""
     if c2w.shape != (4, 4) or not np.isfinite(c2w).all():
         raise CameraError(f"{name}: c2w must be a finite 4x4 matrix")
@@ -145,7 +141,7 @@ def check_pose(c2w: FloatArray, name: str = "pose") -> None:
         raise CameraError(f"{name}: the last row of c2w must be 0 0 0 1")
 
 
-def check_intrinsics(K: FloatArray, name: str = "intrinsics") -> None:
+def check_intrinsics(K: F64, name: str = "intrinsics") -> None:
     """CameraError unless ``K`` (3, 3) is a pinhole's, without skew, and within float32's reach."""
     if not np.isfinite(K).all():
         raise CameraError(f"{name}: K must be finite, got {K.tolist()}")
@@ -184,30 +180,20 @@ def checked_size(hw: object) -> tuple[int, int]:
     return size
 
 
-def default_K(hw: tuple[int, int], fov: float = DEFAULT_FOV) -> FloatArray:
+def default_K(hw: tuple[int, int], fov: float = DEFAULT_FOV) -> F64:
     """(3, 3) intrinsics with ``fov`` radians along the shorter side, principal point centred."""
     f = 0.5 * min(hw) / math.tan(fov / 2)
     return np.array([[f, 0, hw[1] / 2], [0, f, hw[0] / 2], [0, 0, 1]])
 
 
-def _resize_K(K: FloatArray, old: tuple[int, int], new: tuple[int, int]) -> FloatArray:
+def _resize_K(K: F64, old: tuple[int, int], new: tuple[int, int]) -> F64:
     old, new = checked_size(old), checked_size(new)
     if K.shape[-2:] != (3, 3):
         raise CameraError(f"K must be (3, 3), got {K.shape}")
     return K * np.array([[new[1] / old[1]], [new[0] / old[0]], [1.0]])
 
 
-def invert_pose(c2w: FloatArray) -> FloatArray:
-    """Rigid inverse of poses (..., 4, 4)."""
-    R_T = np.swapaxes(c2w[..., :3, :3], -1, -2)
-    out = np.zeros_like(c2w)
-    out[..., :3, :3] = R_T
-    out[..., :3, 3] = -(R_T @ c2w[..., :3, 3:])[..., 0]
-    out[..., 3, 3] = 1
-    return out
-
-
-def pixel_rays(camera: Camera) -> FloatArray:
+def pixel_rays(camera: Camera) -> F64:
     """(H, W, 3) camera-frame rays with z = 1 through pixel centres, so ``point = depth * ray``."""
     h, w = camera.hw
     x = (np.arange(w) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
@@ -224,136 +210,4 @@ def unproject(depth: NDArray[np.float32], camera: Camera) -> NDArray[np.float32]
 # --- between conventions -------------------------------------------------------------------
 
 
-def to_opengl(c2w: FloatArray) -> FloatArray:
-    """OpenGL c2w (camera y up, looking along -z) in the same world, and back again."""
-    return c2w @ _FLIP_YZ
-
-
 # --- moves ---------------------------------------------------------------------------------
-
-STEP_SIZE = 0.1
-"""Scene units that one translating move covers."""
-TURN_ANGLE = math.radians(4.0)
-"""Radians that one turning move covers."""
-MAX_COUNT = 1000
-"""Largest repeat count a move word may carry: beyond it, it is surely a slip."""
-
-
-@dataclass(frozen=True)
-class Move:
-    """One elementary motion: camera-frame translation in steps, yaw and pitch in turns."""
-
-    translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    yaw: float = 0.0
-    pitch: float = 0.0
-
-
-MOVES: dict[str, Move] = {
-    "w": Move((0, 0, 1)),
-    "s": Move((0, 0, -1)),
-    "a": Move(yaw=-1),
-    "d": Move(yaw=1),
-    "q": Move((-1, 0, 0)),
-    "e": Move((1, 0, 0)),
-    "r": Move((0, -1, 0)),
-    "f": Move((0, 1, 0)),
-    "t": Move(pitch=1),
-    "g": Move(pitch=-1),
-}
-"""Move words: w s forward/back, a d turn left/right, q e strafe, r f up/down, t g pitch up/down."""
-
-MAX_PITCH = math.radians(85.0)
-
-
-class MoveError(VMemError, ValueError):
-    """A move word that cannot be read."""
-
-
-def parse_moves(text: str) -> list[str]:
-    """Split ``"w*3 a d"`` into single words ``["w", "w", "w", "a", "d"]``.
-
-    Raises MoveError on an unknown word, a count below 1 or above MAX_COUNT, or no word at all.
-    """
-    words: list[str] = []
-    for token in text.split():
-        match = re.fullmatch(r"([A-Za-z]+)(?:\*(-?\d+))?", token)
-        if match is None or match[1].lower() not in MOVES:
-            known = " ".join(MOVES)
-            raise MoveError(f"unknown move {token!r}: use {known}, each with an optional *count")
-        count = int((match[2] or "1")[:9])  # Python refuses to read thousands of digits
-        if not 1 <= count <= MAX_COUNT:
-            raise MoveError(f"count of move {token!r} must be between 1 and {MAX_COUNT}")
-        words += [match[1].lower()] * count
-    if not words:
-        raise MoveError("no moves given; an example: --moves 'w*2 a d'")
-    return words
-
-
-def rotation_y(angle: float) -> FloatArray:
-    """(3, 3) rotation about the world's vertical; positive turns the view to the right."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-
-
-def rotation_x(angle: float) -> FloatArray:
-    """(3, 3) rotation about the camera's x axis; positive pitches the view up."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
-
-
-def apply_move(
-    c2w: FloatArray,
-    move: Move,
-    *,
-    amount: float = 1.0,
-    step_size: float = STEP_SIZE,
-    turn_angle: float = TURN_ANGLE,
-) -> FloatArray:
-    """Pose (4, 4) after ``amount`` times ``move``.
-
-    Translation follows the camera's own axes before turning; yaw turns about the world's vertical
-    through the camera (the reference's left-multiplied Ry); pitch stops short of the poles.
-    """
-    out = c2w.copy()
-    out[:3, 3] += c2w[:3, :3] @ (np.asarray(move.translation) * step_size * amount)
-    if move.yaw:
-        out[:3, :3] = rotation_y(move.yaw * turn_angle * amount) @ out[:3, :3]
-    if move.pitch:
-        now = math.asin(float(np.clip(-out[1, 2], -1, 1)))
-        goal = float(np.clip(now + move.pitch * turn_angle * amount, -MAX_PITCH, MAX_PITCH))
-        out[:3, :3] = out[:3, :3] @ rotation_x(goal - now)
-    return out
-
-
-def interpolate_poses(start: FloatArray, end: FloatArray, n: int) -> FloatArray:
-    """(n, 4, 4) poses at (i + 1)/n from ``start`` to ``end``: lerp and slerp; the last is ``end``.
-
-    Source: reference navigator (specification, section 6).
-    """
-    u = (np.arange(n) + 1) / n
-    out = np.tile(np.eye(4), (n, 1, 1))
-    out[:, :3, 3] = (1 - u)[:, None] * start[:3, 3] + u[:, None] * end[:3, 3]
-    ends = Rotation.from_matrix(np.stack([start[:3, :3], end[:3, :3]]))
-    out[:, :3, :3] = Slerp([0, 1], ends)(u).as_matrix()
-    return out
-
-
-def path_targets(start: Camera, end_c2w: FloatArray, n: int) -> Cameras:
-    """Cameras for one generation step: ``n`` interpolated poses up to and including ``end_c2w``."""
-    c2w = interpolate_poses(start.c2w, end_c2w, n)
-    return Cameras(c2w, np.tile(start.K, (n, 1, 1)), start.hw)
-
-
-def rotation_angle(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Angle in radians between rotations (..., 3, 3), broadcast."""
-    trace = np.einsum("...ij,...ij->...", a, b)
-    return np.arccos(np.clip((trace - 1) / 2, -1, 1))
-
-
-def pose_distance(a: FloatArray, b: FloatArray, translation_weight: float = 0.1) -> FloatArray:
-    """``translation_weight * |t_a - t_b| + angle(R_a, R_b)`` for poses (..., 4, 4), broadcast.
-
-    Source: reference, ranking of context views (specification, section 5.7, item 5).
-    """
-    distance = np.linalg.norm(a[..., :3, 3] - b[..., :3, 3], axis=-1)
-    return translation_weight * distance + rotation_angle(a[..., :3, :3], b[..., :3, :3])

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import FloatArray
-from vmem.types.views import F32
+from vmem.arrays import F32, F64
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,8 +15,8 @@ class Similarity:
     """``x -> scale R x + T``: scale, R (3, 3) f64, T (3,) f64."""
 
     scale: float
-    R: FloatArray
-    T: FloatArray
+    R: F64
+    T: F64
 
     def applied(self, points: NDArray[np.floating]) -> F32:
         """Points (..., 3) moved, f32."""
@@ -25,7 +24,7 @@ class Similarity:
         return points.astype(np.float32) @ linear.T + self.T.astype(np.float32)
 
 
-def nearest_rotation(matrix: FloatArray) -> FloatArray:
+def nearest_rotation(matrix: F64) -> F64:
     """The rotation (3, 3) nearest to a matrix."""
     U, _, Vt = np.linalg.svd(matrix)
     return U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt

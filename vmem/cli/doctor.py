@@ -8,7 +8,8 @@ import platform
 import shutil
 from pathlib import Path
 
-from vmem.backends.registry import geometry_of, resolve
+from vmem.backends import resolve
+from vmem.backends.registry import geometry_of
 from vmem.errors import VMemError
 from vmem.kernels.parallel import thread_count
 

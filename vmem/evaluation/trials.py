@@ -9,20 +9,17 @@ from itertools import product
 import cv2
 import numpy as np
 
-from vmem.cameras.cameras import MOVES, Camera, Cameras, apply_move, path_targets, unproject
+from vmem.arrays import F32
+from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets, unproject
 from vmem.evaluation import metrics
 from vmem.evaluation.truth import Look, Truth, look, looks, truth
 from vmem.evaluation.walks import Walk, jumps
-from vmem.geometry.base import PointMaps
-from vmem.memory.association import AssociationConfig
-from vmem.memory.view_memory import MemorySnapshot, ViewMemory, make_record
+from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
 from vmem.progress import OnProgress, Progress, silent
 from vmem.published.as_memory import published_memory
 from vmem.raster import rasterize
-from vmem.retrieval.answer import retrieve
-from vmem.retrieval.evidence import SelectionConfig
-from vmem.retrieval.strategies.coverage import STRATEGIES
-from vmem.types.views import F32, Frames, View
+from vmem.retrieval import STRATEGIES, SelectionConfig, retrieve
+from vmem.types import Frames, PointMaps, View
 from vmem.worlds.backend import World
 
 TRUTH_SIDE = 48

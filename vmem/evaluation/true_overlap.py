@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vmem.cameras.cameras import Camera, Cameras
+from vmem.cameras import Camera, Cameras
 from vmem.evaluation.truth import Look, looks, truth
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
-    from vmem.retrieval.answer import Retrieval
-    from vmem.worlds.backend import World
+from vmem.memory import MemorySnapshot
+from vmem.types import Retrieval
+from vmem.worlds.backend import World
 
 TARGET_SIDE, VIEW_SIDE = 32, 96
 """Pixels along the longer side of exact looks. Views are finer, for points at edges fall between

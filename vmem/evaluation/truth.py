@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, Cameras, unproject
-from vmem.types.views import F32, U8
+from vmem.arrays import F32, U8
+from vmem.cameras import Camera, Cameras, unproject
 from vmem.worlds.backend import World, render
 
 TOLERANCE = 0.02

@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from vmem.cameras.cameras import (
-    MOVES,
-    Camera,
-    Cameras,
-    FloatArray,
-    apply_move,
-    path_targets,
-    rotation_y,
-)
+from vmem.arrays import F64
+from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets, rotation_y
 from vmem.worlds.backend import World, is_free, start_camera
 
 MARGIN = 0.08
@@ -41,7 +34,7 @@ class Walk:
     steps: tuple[Cameras, ...]
 
 
-def through_poses(name: str, start: Camera, poses: list[FloatArray], target_views: int = 4) -> Walk:
+def through_poses(name: str, start: Camera, poses: list[F64], target_views: int = 4) -> Walk:
     """A walk whose steps end at these poses (4, 4), one after the other."""
     steps = []
     camera = start
@@ -130,7 +123,7 @@ class _PathNet:
         return self.places[way[::-1]]
 
 
-def _is_line_free(world: World, a: FloatArray, b: FloatArray) -> bool:
+def _is_line_free(world: World, a: F64, b: F64) -> bool:
     n = max(2, int(np.linalg.norm(b - a) / (MARGIN / 2)))
     return all(is_free(world, a + u * (b - a), MARGIN) for u in np.linspace(0, 1, n))
 
@@ -160,7 +153,7 @@ def _along(name: str, start: Camera, path: NDArray[np.float64]) -> Walk:
     """Walk a path looking ahead, turning on the spot where it bends sharply."""
     lengths = _lengths(path)
     yaw = 0.0
-    poses: list[FloatArray] = []
+    poses: list[F64] = []
     for s in np.linspace(0, lengths[-1], max(2, round(lengths[-1] / STRIDE) + 1)):
         place = _at(path, lengths, s)
         ahead = _at(path, lengths, s + AHEAD) - place

@@ -21,8 +21,8 @@ from typing import BinaryIO, Literal
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
+from vmem.arrays import U8
 from vmem.errors import VMemError
-from vmem.types.views import U8
 
 DEFAULT_SIZE = 288
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 64, 1024, 8

@@ -19,9 +19,9 @@ import imageio.v2 as imageio
 import numpy as np
 from PIL import Image
 
-from vmem.cameras.cameras import to_opengl
+from vmem.cameras import to_opengl
 from vmem.errors import VMemError
-from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 
 FPS = 8
 """Frames a second of the video: two steps of four views."""

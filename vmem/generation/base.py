@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from vmem.cameras.cameras import Cameras
+from vmem.cameras import Cameras
 from vmem.progress import CancelToken, OnProgress
-from vmem.types.views import Frames, View
+from vmem.types import Frames, View
 
 
 @dataclass(frozen=True, eq=False)

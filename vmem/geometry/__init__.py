@@ -1,0 +1,5 @@
+"""Geometry estimators say where things are."""
+
+from vmem.geometry.base import GeometryEstimator
+
+__all__ = ["GeometryEstimator"]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, Cameras
+from vmem.arrays import F32
+from vmem.cameras import Camera, Cameras
 from vmem.geometry.alignment.fit_views import MIN_OVERLAP, Aligned, AlignmentConfig, align
 from vmem.geometry.alignment.predicted import Predicted
 from vmem.geometry.alignment.robust_fit import robust_fit
-from vmem.geometry.base import PointMaps
 from vmem.geometry.layout.estimator import LayoutEstimator
+from vmem.memory import MemorySnapshot, grid_size
+from vmem.memory.spawn import POINTS_PER_FRAME, cell_centres
 from vmem.raster import rasterize
-from vmem.types.surfels import POINTS_PER_FRAME, cell_centres, grid_size
-from vmem.types.views import F32, Frames
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
+from vmem.types import Frames, PointMaps
 
 
 def align_or_lay_out(

@@ -15,26 +15,22 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, checked_camera
-from vmem.geometry.base import PointMapError
+from vmem.arrays import F32, I32, U8
+from vmem.cameras import Camera, checked_camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.memory.depth_bend import STRAIGHT, Bend, bend
 from vmem.memory.depth_fit import IDENTITY, DepthFit, fitted
-from vmem.raster import Blocks, SurfelBuffers, overlaid, rasterize
-from vmem.raster.blocks import BLOCK, visible_blocks
-from vmem.raster.rasterize import NEAR
-from vmem.types.surfels import (
+from vmem.memory.spawn import (
     MIN_CONFIDENCE,
     POINTS_PER_FRAME,
     RADIUS_SCALE,
-    Surfels,
     cell_centres,
     grid_size,
     surfels_from_pointmap,
 )
-from vmem.types.views import F32, U8
-
-I32 = NDArray[np.int32]
+from vmem.raster import NEAR, Blocks, SurfelBuffers, overlaid, rasterize
+from vmem.raster.blocks import BLOCK, visible_blocks
+from vmem.types import PointMapError, Surfels
 
 TILE = 16
 """Side of the tiles of samples by which surfels are appended: a full tile is one block."""
@@ -296,6 +292,6 @@ def _keep_finer(position, normal, radius, blocks, size, eye, forward, slope, kep
                 away += offset * offset
                 along += offset * normal[i, axis]
             cosine = abs(along) / max(math.sqrt(away), np.float32(1e-12))
-            # As in vmem.types.surfels.disk_radius.
+            # As in vmem.memory.spawn.disk_radius.
             if radius[i] <= slope * depth / max(cosine, np.float32(0.2)):
                 kept[i] = radius[i]

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.types.views import F32
+from vmem.arrays import F32
 
 GATE = 0.0025
 """Log ratio: nothing is bent where a quarter of the overlap is nearer to memory than this."""

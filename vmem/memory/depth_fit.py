@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vmem.cameras.cameras import Camera
-from vmem.types.views import F32
+from vmem.arrays import F32
+from vmem.cameras import Camera
 
 GATE = 0.02
 """Median relative residual below which depth counts as right."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import FloatArray, invert_pose
-from vmem.cameras.similarity import Similarity, nearest_rotation, similarity
+from vmem.arrays import F32, F64
+from vmem.cameras import Similarity, invert_pose, nearest_rotation, similarity
 from vmem.published.registration import (
     coded,
     pnp,
@@ -23,7 +23,6 @@ from vmem.published.registration import (
     register_poses,
     weiszfeld_focal,
 )
-from vmem.types.views import F32
 
 FOCAL_CODE = 20.0
 """Focal lengths are optimised as this times their logarithm."""
@@ -49,7 +48,7 @@ class Tree:
     """Cameras estimated from the records: c2w (N, 4, 4), focal (N,) f64, nan where PnP failed."""
 
     c2w: NDArray[np.floating]
-    focal: FloatArray
+    focal: F64
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +82,12 @@ class ReferenceAlignment:
     state: State
     points: F32
     confidence: F32
-    loss: FloatArray
+    loss: F64
 
 
 def align_reference(
     records: Records,
-    c2w: FloatArray,
+    c2w: F64,
     known_depth: F32 | None = None,
     *,
     lr: float = 0.01,
@@ -119,7 +118,7 @@ def spanning_tree(records: Records) -> Tree:
 def initialised(
     records: Records,
     tree: Tree,
-    c2w: FloatArray,
+    c2w: F64,
     known_depth: F32 | None = None,
     registration: Similarity | None = None,
 ) -> State:
@@ -145,14 +144,14 @@ def initialised(
     )
 
 
-def _registered(c2w: NDArray[np.floating], by: Similarity) -> FloatArray:
+def _registered(c2w: NDArray[np.floating], by: Similarity) -> F64:
     out = np.tile(np.eye(4), (len(c2w), 1, 1))
     out[:, :3, :3] = by.R @ c2w[:, :3, :3]
     out[:, :3, 3] = by.scale * c2w[:, :3, 3] @ by.R.T + by.T
     return out
 
 
-def _round_trip(c2w: FloatArray) -> F32:
+def _round_trip(c2w: F64) -> F32:
     """Poses as f32 unit quaternions and back."""
     out = np.array(c2w, np.float32)
     for pose, given in zip(out, c2w, strict=True):
@@ -174,14 +173,14 @@ def _stored(depth: F32) -> F32:
     return np.exp(np.where(np.isnan(log) | np.isneginf(log), np.float32(0), log))
 
 
-def rates(lr: float, niter: int) -> FloatArray:
+def rates(lr: float, niter: int) -> F64:
     """(niter,) learning rates, falling in a line."""
     return lr + (LEAST_RATE - lr) * np.arange(niter) / niter
 
 
 def optimised(
     state: State, records: Records, *, lr: float = 0.01, niter: int = 400
-) -> tuple[State, FloatArray]:
+) -> tuple[State, F64]:
     """The state after Adam on pair transforms and focal lengths, and the loss before each step
     (8.7). Depth and poses are as before. Imports torch."""
     import torch

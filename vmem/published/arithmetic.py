@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.types.views import F32
+from vmem.arrays import F32
 
 
 def dot(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

@@ -10,13 +10,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vmem.cameras.cameras import Camera
-from vmem.geometry.base import PointMaps
-from vmem.memory.view_memory import MemorySnapshot, StepEnd
+from vmem.cameras import Camera
+from vmem.memory import MemorySnapshot
 from vmem.published.grid import HashGridMerge
 from vmem.published.surfels import Disks, ReferenceConfig, disks_from_pointmap, downsample
-from vmem.types.surfels import Surfels
-from vmem.types.views import View
+from vmem.types import PointMaps, StepEnd, Surfels, View
 
 PUBLISHED_POINTS = 25 * 19
 """Samples of a frame in the published code: its maps of 512x384, shrunk to a twentieth."""

@@ -13,7 +13,7 @@ from vmem.published.poses import average_pose, flip, geodesic_distance
 from vmem.published.render import QueryCamera
 from vmem.published.surfels import ReferenceConfig
 from vmem.published.votes import Votes
-from vmem.types.buffers import SurfelBuffers
+from vmem.types import SurfelBuffers
 
 NO_SUPPRESSION = 1e8
 """Threshold that a choice without suppression leaves behind."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vmem.arrays import F32
 from vmem.kernels.parallel import run_sliced, thread_count
 from vmem.published import grid_kernels as kernels
 from vmem.published.merge import Merge, merge_threshold
 from vmem.published.pairwise import mean_and_std
 from vmem.published.surfels import Disks
-from vmem.types.surfels import SurfelError
-from vmem.types.views import F32
+from vmem.types import SurfelError
 
 CELL = 2.0
 """Side of a cell over the merge radius."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vmem.arrays import F32
 from vmem.published.context import (
     NO_SUPPRESSION,
     ContextChoice,
@@ -22,7 +23,6 @@ from vmem.published.poses import average_pose
 from vmem.published.render_fast import render_polygons
 from vmem.published.surfels import Disks, ReferenceConfig, disks_from_pointmap
 from vmem.published.votes import gather_votes
-from vmem.types.views import F32
 
 MergeFunction = Callable[[Disks, Disks, float], Merge]
 """Existing disks, new ones, least cosine between normals."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vmem.arrays import F32
 from vmem.published.arithmetic import dot
 from vmem.published.octree import Octree
 from vmem.published.surfels import Disks
-from vmem.types.surfels import SurfelError
-from vmem.types.views import F32
+from vmem.types import SurfelError
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ import itertools
 
 import numpy as np
 
+from vmem.arrays import F32
 from vmem.published.arithmetic import length
-from vmem.types.views import F32
 
 LEAF_SIZE = 10
 MAX_DEPTH = 64

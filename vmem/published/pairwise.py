@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from vmem.types.views import F32
+from vmem.arrays import F32
 
 PIECE = 1 << 15
 """Values squared at a time."""

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
+from vmem.arrays import F32
 from vmem.published.arithmetic import fused, fused_length
-from vmem.types.views import F32
 
 
 def flip(c2w: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from vmem.cameras.cameras import FloatArray, invert_pose
-from vmem.cameras.similarity import Similarity, similarity
-from vmem.types.views import F32
+from vmem.arrays import F32, F64
+from vmem.cameras import Similarity, invert_pose, similarity
 
 MIN_CONFIDENCE = 3.0
 """Pixels above it enter PnP."""
@@ -32,7 +31,7 @@ def coded(transform: Similarity) -> F32:
     return np.concatenate(parts).astype(np.float32)
 
 
-def quaternion(R: FloatArray) -> FloatArray:
+def quaternion(R: F64) -> F64:
     """(4,) xyzw of a rotation (3, 3), its component of largest magnitude positive."""
     q = Rotation.from_matrix(R).as_quat()
     return q * (1 if q[np.argmax(np.abs(q))] > 0 else -1)
@@ -55,7 +54,7 @@ def weiszfeld_focal(points: F32) -> float:
     return float(max(focal, 0))
 
 
-def pnp(points: F32, confidence: F32) -> tuple[float, FloatArray] | None:
+def pnp(points: F32, confidence: F32) -> tuple[float, F64] | None:
     """(focal, c2w (4, 4)) of the camera that sees point map (H, W, 3) in its own pixels; None where
     fewer than four are sure, or no tentative focal length finds a camera (8.5.5)."""
     h, w = confidence.shape
@@ -64,7 +63,7 @@ def pnp(points: F32, confidence: F32) -> tuple[float, FloatArray] | None:
         return None
     known = points[rows, columns].astype(np.float32)
     pixels = np.stack([columns, rows], axis=1).astype(np.float32)
-    best: tuple[int, float, FloatArray] | None = None
+    best: tuple[int, float, F64] | None = None
     for focal in np.geomspace(max(w, h) / 2, 3 * max(w, h), TENTATIVE_FOCALS):
         K = np.array([[focal, 0, w / 2], [0, focal, h / 2], [0, 0, 1]], np.float32)
         try:
@@ -94,7 +93,7 @@ def register_poses(estimated: NDArray[np.floating], known: NDArray[np.floating])
     return Similarity(1.0, found.R, found.T) if abs(found.scale) < 1e-6 else found
 
 
-def _heads(c2w: NDArray[np.floating]) -> FloatArray:
+def _heads(c2w: NDArray[np.floating]) -> F64:
     c2w = c2w.astype(np.float64)
     centres = c2w[:, :3, 3]
     first, second = np.triu_indices(len(c2w), 1)

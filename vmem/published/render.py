@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vmem.published.arithmetic import dot, length
 from vmem.published.surfels import Disks
-from vmem.types.buffers import SurfelBuffers
+from vmem.types import SurfelBuffers
 
 VERTICES = 16
 MARGIN = 50

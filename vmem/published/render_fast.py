@@ -19,7 +19,7 @@ from vmem.published.render import (
     to_camera,
 )
 from vmem.published.surfels import Disks
-from vmem.types.buffers import SurfelBuffers
+from vmem.types import SurfelBuffers
 
 
 def render_polygons(disks: Disks, camera: QueryCamera) -> SurfelBuffers:

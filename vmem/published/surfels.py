@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vmem.arrays import F32
 from vmem.published.arithmetic import fused_cross, fused_length
-from vmem.types.views import F32
 
 
 @dataclass(frozen=True)

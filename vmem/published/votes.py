@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.types.buffers import SurfelBuffers
-from vmem.types.views import F32
+from vmem.arrays import F32
+from vmem.types import SurfelBuffers
 
 
 @dataclass(frozen=True, eq=False)

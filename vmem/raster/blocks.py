@@ -13,10 +13,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera
+from vmem.arrays import F32
+from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only
-from vmem.types.surfels import Surfels
-from vmem.types.views import F32
+from vmem.types import Surfels
 
 BLOCK = 256
 """Surfels in a block; the last one may hold fewer."""

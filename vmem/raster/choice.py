@@ -13,9 +13,12 @@ from threading import Lock
 
 import numpy as np
 
-from vmem.cameras.cameras import Camera, default_K, rotation_y
+from vmem.cameras import Camera, default_K, rotation_y
+from vmem.raster import cpu
+from vmem.raster.blocks import Blocks
+from vmem.raster.engines import NEAR
 from vmem.raster.gpu import engine as gpu
-from vmem.types.surfels import Surfels
+from vmem.types import Surfels
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +56,12 @@ def give_up_gpu(reason: str) -> None:
 
 def disagreement(engine: gpu.GpuEngine) -> float:
     """Share of the pixels of a fixed scene that ``engine`` draws otherwise than the CPU does."""
-    from vmem.raster.rasterize import NEAR, rasterize  # it imports this module
-
     surfels, cameras = self_test_scene()
+    blocks = Blocks.of(surfels)
     differ = [
-        (engine.index_map(surfels, camera, NEAR) != rasterize(surfels, camera, "cpu").index).mean()
+        (
+            engine.index_map(surfels, camera, NEAR) != cpu.index_map(surfels, blocks, camera, NEAR)
+        ).mean()
         for camera in cameras
     ]
     return float(np.mean(differ))

@@ -21,10 +21,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera
+from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.raster.blocks import BLOCK, Blocks, visible_blocks
-from vmem.types.surfels import Surfels
+from vmem.types import Surfels
 
 SURFELS_A_THREAD = 4096
 """Below this a second thread costs more than it saves."""

@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numba import njit
 
-from vmem.cameras.cameras import Camera
+from vmem.arrays import I32
+from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
-from vmem.types.buffers import I32, SurfelBuffers
-from vmem.types.surfels import Surfels
+from vmem.types import SurfelBuffers, Surfels
 
 PIXELS_A_THREAD = 8192
 """Below this a second thread costs more than it saves."""

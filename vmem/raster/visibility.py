@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vmem.cameras.cameras import Camera
+from vmem.arrays import F32
+from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
-from vmem.types.buffers import SurfelBuffers
-from vmem.types.surfels import Surfels
-from vmem.types.views import F32
+from vmem.types import SurfelBuffers, Surfels
 
 DEPTH_TOLERANCE = 0.03
 """Relative depth by which a surfel may lie behind what is drawn and still be part of it."""

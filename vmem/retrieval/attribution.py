@@ -10,20 +10,16 @@ of another, longer memory.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from vmem.arrays import I32
 from vmem.kernels.parallel import read_only
-from vmem.memory.links import LinkError
+from vmem.memory import LinkError, MemorySnapshot
+from vmem.types import Retrieval
 
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
-    from vmem.retrieval.answer import Retrieval
-
-I32 = NDArray[np.int32]
 U16 = NDArray[np.uint16]
 
 

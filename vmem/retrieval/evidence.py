@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Cameras, FloatArray
-from vmem.memory.links import LinkIndex
-from vmem.types.views import F32
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
+from vmem.arrays import F32, F64
+from vmem.cameras import Cameras
+from vmem.memory import LinkIndex, MemorySnapshot
 
 NOTHING_VISIBLE = "no stored surfel is visible from here: nearest poses chosen instead"
 PINNED, PINNED_BEYOND, BANNED = "pinned", "pinned, but beyond K", "banned"
@@ -55,12 +51,12 @@ class Evidence:
 
     votes: F32
     coverage: NDArray
-    distance: FloatArray
-    poses: FloatArray
+    distance: F64
+    poses: F64
     visible: NDArray[np.int32]
     pixels: F32
     seen_by: LinkIndex
-    K_normalized: FloatArray
+    K_normalized: F64
     targets: Cameras
     target_depth: float = 1.0
     memory: MemorySnapshot | None = None

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.types.surfels import Surfels
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
+from vmem.types import Surfels
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +42,7 @@ def thinned(memory: MemorySnapshot, density: float) -> Thinned:
     known = _latest.get(memory)
     if known is not None and known[0] == density:
         return known[1]
-    from vmem.memory.view_memory import MemorySnapshot
+    from vmem.memory import MemorySnapshot
 
     kept = kept_surfels(len(memory.surfels), density)
     number = np.full(len(memory.surfels), -1, np.int32)

@@ -1,0 +1,17 @@
+"""A walk as transactions: steps, undo, branches."""
+
+from vmem.session.config import ConfigError, SessionConfig
+from vmem.session.history import History, HistoryError, Node
+from vmem.session.session import Session, SessionBusy, StepError, StepResult
+
+__all__ = [
+    "ConfigError",
+    "History",
+    "HistoryError",
+    "Node",
+    "Session",
+    "SessionBusy",
+    "SessionConfig",
+    "StepError",
+    "StepResult",
+]

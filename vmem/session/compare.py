@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vmem.cameras.cameras import Cameras
+from vmem.cameras import Cameras
 from vmem.progress import CancelToken, OnProgress, silent
 from vmem.session.session import Session, StepResult
-from vmem.types.query import Query
+from vmem.types import Query
 
 
 def step_both(

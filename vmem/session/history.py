@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from vmem.errors import VMemError
-from vmem.memory.view_memory import StepRecord
+from vmem.types import StepRecord
 
 
 class HistoryError(VMemError, ValueError):

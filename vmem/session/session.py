@@ -7,34 +7,24 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from vmem.backends.registry import Backend, create_backend
-from vmem.cameras.cameras import (
-    MOVES,
-    Camera,
-    CameraError,
-    Cameras,
-    MoveError,
-    apply_move,
-    path_targets,
-)
+from vmem.arrays import U8
+from vmem.backends import Backend, create_backend
+from vmem.cameras import MOVES, Camera, CameraError, Cameras, MoveError, apply_move, path_targets
 from vmem.errors import VMemError
 from vmem.formats.photos import load_photo
 from vmem.formats.walk import export
-from vmem.generation.base import Context
-from vmem.geometry.base import PointMaps
-from vmem.memory.association import AssociationConfig
-from vmem.memory.view_memory import MemorySnapshot, StepRecord, ViewMemory, make_record
+from vmem.generation import Context
+from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.retrieval.answer import Retrieval
-from vmem.retrieval.strategies.coverage import STRATEGIES
+from vmem.retrieval import ask
+from vmem.session.config import ConfigError, SessionConfig
 from vmem.session.history import History, Node, common_depth
-from vmem.types.query import DEFAULT_STRATEGY, Query, RetrievalError
-from vmem.types.views import U8, Frames
+from vmem.types import Frames, PointMaps, Query, Retrieval, RetrievalError, StepRecord
 
 log = logging.getLogger(__name__)
 
@@ -43,42 +33,8 @@ class SessionBusy(VMemError, RuntimeError):
     """Another step is being made in this session."""
 
 
-class ConfigError(VMemError, ValueError):
-    """A setting outside what makes sense."""
-
-
 class StepError(VMemError, RuntimeError):
     """A part of the step returned something that may not enter memory."""
-
-
-@dataclass(frozen=True)
-class SessionConfig:
-    """What a walk is made with."""
-
-    seed: int = 0
-    """Fixes everything that is random or invented."""
-    context_views: int = 4
-    """K: how many retrieved views the generator sees, fewer where a network has no room for so many
-    beside the targets."""
-    target_views: int = 4
-    """Frames that one step makes on its way to the target."""
-    strategy: str = DEFAULT_STRATEGY
-    """Retrieval strategy; see vmem.retrieval.strategies.coverage."""
-    association: AssociationConfig = field(default_factory=AssociationConfig)
-    """How new views enter memory."""
-
-    def __post_init__(self) -> None:
-        for name, value, low, high in (
-            ("seed", self.seed, 0, 2**32 - 1),
-            ("context_views", self.context_views, 1, 64),
-            ("target_views", self.target_views, 1, 64),
-        ):
-            if not low <= value <= high:
-                raise ConfigError(f"{name} must be between {low} and {high}, got {value}")
-        if self.strategy not in STRATEGIES:
-            raise ConfigError(
-                f"unknown strategy {self.strategy!r}: use one of {', '.join(STRATEGIES)}"
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +148,7 @@ class Session:
         """What memory offers for these targets: by default as configured, and never more views than
         the generator can take."""
         query = query or Query(self.config.context_views, self.config.strategy)
-        return self.snapshot().ask(targets, replace(query, k=self.room(len(targets), query.k)))
+        return ask(self.snapshot(), targets, replace(query, k=self.room(len(targets), query.k)))
 
     def export(self, kind: str, path: str | Path) -> None:
         """Write the walk as one of vmem.formats.walk.KINDS; raises ExportError."""
@@ -207,7 +163,7 @@ class Session:
     def move(
         self, word: str, *, on_progress: OnProgress = silent, cancel: CancelToken | None = None
     ) -> StepResult:
-        """One step by a move word of vmem.cameras.cameras.MOVES; MoveError for any other."""
+        """One step by a move word of vmem.cameras.moves.MOVES; MoveError for any other."""
         if word not in MOVES:
             raise MoveError(f"unknown move {word!r}: use one of {' '.join(MOVES)}")
         targets = self.targets_to(apply_move(self.camera.c2w, MOVES[word]))

@@ -1,0 +1,29 @@
+"""Values that flow between the parts: frozen, checked where they are made, no algorithms."""
+
+from vmem.types.buffers import SurfelBuffers, overlaid
+from vmem.types.point_maps import PointMapError, PointMaps
+from vmem.types.query import DEFAULT_STRATEGY, PUBLISHED, WEIGHTINGS, Query, RetrievalError
+from vmem.types.retrieval import Retrieval
+from vmem.types.step import StepEnd, StepRecord
+from vmem.types.surfels import SurfelError, Surfels
+from vmem.types.views import Frames, Provenance, View
+
+__all__ = [
+    "DEFAULT_STRATEGY",
+    "PUBLISHED",
+    "WEIGHTINGS",
+    "Frames",
+    "PointMapError",
+    "PointMaps",
+    "Provenance",
+    "Query",
+    "Retrieval",
+    "RetrievalError",
+    "StepEnd",
+    "StepRecord",
+    "SurfelBuffers",
+    "SurfelError",
+    "Surfels",
+    "View",
+    "overlaid",
+]

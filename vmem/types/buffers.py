@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vmem.types.views import F32
-
-I32 = NDArray[np.int32]
+from vmem.arrays import F32, I32
 
 
 @dataclass(frozen=True, eq=False)

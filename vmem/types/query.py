@@ -43,7 +43,7 @@ class Query:
     k: int = 4
     """How many views to choose, at most."""
     strategy: str = DEFAULT_STRATEGY
-    """A name of vmem.retrieval.strategies.coverage.STRATEGIES."""
+    """A name of vmem.retrieval.strategies.STRATEGIES."""
     pinned: tuple[int, ...] = ()
     """Views that are always chosen, before all others and in this order, as far as K reaches."""
     banned: tuple[int, ...] = ()

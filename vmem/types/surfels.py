@@ -6,15 +6,14 @@ They come from point maps, one per sample of a coarse grid over the frame.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import LARGEST, Camera, checked_size
+from vmem.arrays import F32, U8
+from vmem.cameras import LARGEST
 from vmem.errors import VMemError
-from vmem.types.views import F32, U8
 
 
 class SurfelError(VMemError, ValueError):
@@ -84,130 +83,3 @@ class Surfels:
                     f"{self.normal[i].tolist()}, radius {self.radius[i]}): leave such surfels out"
                 )
         return self
-
-
-RADIUS_SCALE = 0.75
-"""Disk radius over sample spacing: 0.71 is the least without gaps on a square grid."""
-POINTS_PER_FRAME = 9216
-"""Samples that a frame gives at most, or nearly so: 96 x 96 of a square one."""
-MIN_CONFIDENCE = 0.1
-
-
-def grid_size(hw: tuple[int, int], points: int = POINTS_PER_FRAME) -> tuple[int, int]:
-    """(rows, columns) of a grid in the frame's own aspect: every n-th pixel each way, with the
-    least whole n that keeps it to about ``points`` samples.
-
-    A whole stride spaces the samples evenly. Rounded to pixels, a grid of any other pitch has wider
-    gaps here and there than its disks can close. CameraError for an image without pixels,
-    SurfelError for fewer than one sample.
-    """
-    h, w = checked_size(hw)
-    if not points >= 1:
-        raise SurfelError(f"points per frame must be at least 1, got {points}")
-    stride = max(1, math.ceil(math.sqrt(h * w / points)))
-    return max(2, math.ceil(h / stride)), max(2, math.ceil(w / stride))
-
-
-def cell_centres(hw: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray, NDArray]:
-    """Rows (gh,) and columns (gw,) of the pixels that hold the centres of the grid's cells."""
-    rows = ((np.arange(grid[0]) + 0.5) * hw[0] / grid[0]).astype(int)
-    columns = ((np.arange(grid[1]) + 0.5) * hw[1] / grid[1]).astype(int)
-    return rows, columns
-
-
-def _nearer_side(points: F32, depth: F32, axis: int) -> F32:
-    """Tangent along ``axis`` (H, W, 3): the one-sided difference with the smaller depth jump."""
-    with np.errstate(invalid="ignore"):  # missing depth may be infinite
-        forward = np.diff(points, axis=axis, append=np.take(points, [-1], axis=axis))
-        jump = np.abs(np.diff(depth, axis=axis, append=np.take(depth, [-1], axis=axis)))
-    backward = np.roll(forward, 1, axis=axis)
-    # Beside missing depth the other neighbour serves.
-    jump[~(np.isfinite(jump) & np.isfinite(forward).all(axis=-1))] = np.inf
-    last = [slice(None)] * 2
-    last[axis] = slice(-1, None)
-    jump[tuple(last)] = np.inf
-    jump_back = np.roll(jump, 1, axis=axis)
-    return np.where((jump_back < jump)[..., None], backward, forward)
-
-
-def normals_from_points(points: F32, depth: F32, eye: NDArray) -> F32:
-    """Unit normals (H, W, 3) f32 of a point map, facing ``eye`` (3,).
-
-    Edge-aware: along each axis the neighbour across the smaller depth jump is used, so normals do
-    not lean over silhouettes and the borders have normals too. Where the neighbours coincide or
-    there are none, the normal looks at the eye; it is a unit vector whatever the map holds.
-    """
-    with np.errstate(invalid="ignore", over="ignore"):
-        to_eye = _unit(eye.astype(np.float32) - points, np.array([0, 0, -1], np.float32))
-        # float64: the product of two short tangents is shorter than float32 can hold.
-        across, down = (_nearer_side(points, depth, axis).astype(np.float64) for axis in (1, 0))
-        normal = _unit(np.cross(across, down), to_eye)
-        facing = np.sum(normal * to_eye, axis=-1, keepdims=True)
-    return np.where(facing < 0, -normal, normal)
-
-
-def _unit(vectors: NDArray[np.floating], otherwise: F32) -> F32:
-    """Vectors (..., 3) over their length; ``otherwise`` where that is nothing, or not finite."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    some = (length > 1e-30) & (length < np.inf)
-    return np.where(some, vectors / np.where(some, length, 1), otherwise).astype(np.float32)
-
-
-def view_cosine(position: F32, normal: F32, camera: Camera) -> F32:
-    """(...) f32 |cos| between normals (..., 3) at positions (..., 3) and the way to the camera."""
-    to_eye = camera.position.astype(np.float32) - position
-    to_eye /= np.maximum(np.linalg.norm(to_eye, axis=-1, keepdims=True), 1e-12)
-    return np.abs(np.sum(normal * to_eye, axis=-1))
-
-
-def disk_radius(
-    depth: F32, cosine: F32, camera: Camera, grid: tuple[int, int], scale: float = RADIUS_SCALE
-) -> F32:
-    """Radius of a sample's disk (...) f32 at z-depth ``depth`` (...), seen under ``cosine`` (...).
-
-    ``scale`` times the spacing of ``grid`` (rows, columns) over the camera's frame, widened at a
-    slant, up to five times, so that neighbours still touch: ``depth / f / max(cos, 0.2)``. The
-    spacing is that of a square with the diagonal of the widest cell.
-    """
-    spacing = depth * np.float32(_widest_pitch(camera, grid))
-    return (scale * spacing / np.maximum(cosine, 0.2)).astype(np.float32)
-
-
-def _widest_pitch(camera: Camera, grid: tuple[int, int]) -> float:
-    """Spacing of samples at depth 1: pixels round it, and focal lengths may differ by axis."""
-    gaps = [
-        int(np.diff(centres).max()) if len(centres) > 1 else size
-        for centres, size in zip(cell_centres(camera.hw, grid), camera.hw, strict=True)
-    ]
-    return math.hypot(gaps[1] / camera.K[0, 0], gaps[0] / camera.K[1, 1]) / math.sqrt(2)
-
-
-def surfels_from_pointmap(
-    points: F32,
-    depth: F32,
-    rgb: U8,
-    camera: Camera,
-    grid: tuple[int, int],
-    radius_scale: float = RADIUS_SCALE,
-) -> Surfels:
-    """One surfel for every cell of ``grid`` (rows, columns), row-major: (gh * gw,) of them.
-
-    points (H, W, 3) f32 world, depth (H, W) f32, rgb (H, W, 3) u8, all of ``camera``. Radii are
-    those of ``disk_radius``. Raises SurfelError for maps of another size.
-    """
-    shapes, hw = (points.shape, depth.shape, rgb.shape), tuple(camera.hw)
-    if shapes != ((*hw, 3), hw, (*hw, 3)):
-        raise SurfelError(f"points, depth and rgb of a camera of {hw} have shapes {shapes}")
-    rows, columns = cell_centres(camera.hw, grid)
-    cell = np.ix_(rows, columns)
-    position = points[cell]
-    normal = normals_from_points(position, depth[cell], camera.position)
-    with np.errstate(invalid="ignore", over="ignore"):  # missing depth may be infinite
-        cosine = view_cosine(position, normal, camera)
-        radius = disk_radius(depth[cell], cosine, camera, grid, radius_scale)
-    return Surfels(
-        np.ascontiguousarray(position.reshape(-1, 3), np.float32),
-        np.ascontiguousarray(normal.reshape(-1, 3)),
-        radius.reshape(-1),
-        np.ascontiguousarray(rgb[cell].reshape(-1, 3)),
-    )

@@ -6,13 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vmem.cameras.cameras import Camera
-
-U8 = NDArray[np.uint8]
-F32 = NDArray[np.float32]
+from vmem.arrays import F32, U8
+from vmem.cameras import Camera
 
 
 class Provenance(IntEnum):

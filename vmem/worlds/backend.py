@@ -7,24 +7,21 @@ the viewer do with it is free of any other error, which makes it the ground trut
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vmem.backends.registry import BackendError
-from vmem.cameras.cameras import Camera, Cameras, default_K, unproject
-from vmem.generation.base import Context
-from vmem.geometry.base import PointMaps
+from vmem.arrays import U8
+from vmem.cameras import Camera, Cameras, default_K, unproject
+from vmem.errors import BackendError
+from vmem.generation import Context
+from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.types.views import U8, Frames, Provenance
+from vmem.types import Frames, PointMaps, Provenance
 from vmem.worlds.house.distance import clearance
 from vmem.worlds.house.place import SUN, build_scene
 from vmem.worlds.house.render import SKY_DEPTH, WorldRender, render
 from vmem.worlds.house.scene import World
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
 
 __all__ = [
     "SKY_DEPTH",

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from vmem.cameras.cameras import DEFAULT_FOV, Cameras, FloatArray, to_opengl
+from vmem.arrays import F64
+from vmem.cameras import DEFAULT_FOV, Cameras, to_opengl
 from vmem.errors import VMemError
 from vmem.generation.diffusion.finite import check_finite
 
@@ -73,7 +74,7 @@ class Conditioned:
 # --- cameras ---------------------------------------------------------------------------------
 
 
-def network_cameras(cameras: Cameras) -> tuple[FloatArray, FloatArray]:
+def network_cameras(cameras: Cameras) -> tuple[F64, F64]:
     """OpenGL ``c2w`` (N, 4, 4) f64 in the same world, and ``K`` (N, 3, 3) f64 normalised.
 
     Normalised: the first row divided by the image's width, the second by its height.
@@ -82,9 +83,7 @@ def network_cameras(cameras: Cameras) -> tuple[FloatArray, FloatArray]:
     return to_opengl(cameras.c2w), cameras.K / np.array([[w], [h], [1.0]])
 
 
-def default_K_normalized(
-    fov: float | Sequence[float] = DEFAULT_FOV, aspect: float = 1.0
-) -> FloatArray:
+def default_K_normalized(fov: float | Sequence[float] = DEFAULT_FOV, aspect: float = 1.0) -> F64:
     """(n, 3, 3) f64 normalised intrinsics as published: ``fov``, one or several, in radians along
     the longer side of an image ``aspect`` (width over height) wide."""
     f = 0.5 / np.tan(np.atleast_1d(np.asarray(fov, np.float64)) / 2)
@@ -125,7 +124,7 @@ def fill_slots(
     return cameras, np.arange(num_frames) < n_context
 
 
-def centred(c2w: FloatArray, rule: Rule = "reference") -> FloatArray:
+def centred(c2w: F64, rule: Rule = "reference") -> F64:
     """Poses (N, 4, 4) moved so that the mean of their positions, outliers left out, is the origin.
 
     ``reference`` looks for outliers from the lower median of each coordinate, against the 97 %
@@ -140,7 +139,7 @@ def centred(c2w: FloatArray, rule: Rule = "reference") -> FloatArray:
 
 
 def world_scale(
-    c2w_centred: FloatArray, rule: Rule = "reference", camera_scale: float = CAMERA_SCALE
+    c2w_centred: F64, rule: Rule = "reference", camera_scale: float = CAMERA_SCALE
 ) -> float:
     """What centred poses (N, 4, 4) are multiplied by.
 
@@ -158,7 +157,7 @@ def world_scale(
     return camera_scale if typical <= _SAME_PLACE else camera_scale / typical
 
 
-def _near(t: FloatArray, rule: Rule) -> NDArray[np.bool_]:
+def _near(t: F64, rule: Rule) -> NDArray[np.bool_]:
     """Which of the positions (N, 3) are not outliers; never none of them."""
     if rule == "reference":
         distance = np.linalg.norm(t - np.sort(t, axis=0)[(len(t) - 1) // 2], axis=1)
@@ -172,7 +171,7 @@ def _near(t: FloatArray, rule: Rule) -> NDArray[np.bool_]:
     return distance <= limit
 
 
-def normalised_K(K: FloatArray, hw: tuple[int, int], rule: Rule = "reference") -> FloatArray:
+def normalised_K(K: F64, hw: tuple[int, int], rule: Rule = "reference") -> F64:
     """Intrinsics (N, 3, 3) as shares of the image of latents ``hw``, whether given so or in pixels.
 
     Pixels are guessed from a principal point outside [0, 1], as published. ``reference`` then
@@ -192,17 +191,17 @@ def normalised_K(K: FloatArray, hw: tuple[int, int], rule: Rule = "reference") -
     return out
 
 
-def _inside(K: FloatArray) -> bool:
+def _inside(K: F64) -> bool:
     return bool((K[:, :2, 2] >= 0).all() and (K[:, :2, 2] <= 1).all())
 
 
 def plucker(
     w2c: NDArray[np.floating],
-    K: FloatArray,
+    K: F64,
     hw: tuple[int, int],
     source: int = 0,
     rule: Rule = "reference",
-) -> FloatArray:
+) -> F64:
     """Pluecker maps (N, 6, h, w) f64 of the rays through latent pixels: direction d, moment o x d.
 
     w2c (N, 4, 4) OpenCV · K (N, 3, 3) normalised (see normalised_K). In the frame of camera
@@ -269,7 +268,7 @@ def _checked(
     latents: Tensor,
     embeddings: Tensor,
     hw: tuple[int, int],
-) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+) -> tuple[F64, F64, NDArray[np.bool_]]:
     c2w, Ks = np.asarray(c2w_opengl, np.float64), np.asarray(K, np.float64)
     known = np.asarray(is_context)
     n, n_known = len(known), int(known.sum())

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vmem.cameras.cameras import Cameras
+from vmem.cameras import Cameras
 from vmem.devices.devices import free_unused, is_out_of_memory, pick_device, placed
 from vmem.devices.memory_presets import HOST, PRESETS, NotEnoughMemoryError
 from vmem.devices.settings import DiffusionSettings
@@ -33,7 +33,7 @@ from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, guidance
 from vmem.generation.diffusion.sampling.presets import preset
 from vmem.generation.diffusion.sampling.sampler import noise_stream
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.types.views import Frames, View
+from vmem.types import Frames, View
 
 PREVIEW_SECONDS = 0.1
 """Shortest time between two pictures of the forming frames."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from vmem.cameras.cameras import Camera, FloatArray, rotation_y
-from vmem.types.views import F32
+from vmem.arrays import F32, F64
+from vmem.cameras import Camera, rotation_y
 
 MAX_DROP = 60.0
 """Drops are clipped here: within a degree of straight up or down."""
@@ -51,11 +51,11 @@ class Fold:
     the right border to the left one · drops (2,): least and greatest drop that the photo shows.
     """
 
-    to_level: FloatArray
-    to_index: FloatArray
-    borders: FloatArray
-    tiles: FloatArray
-    drops: FloatArray
+    to_level: F64
+    to_index: F64
+    borders: F64
+    tiles: F64
+    drops: F64
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +66,11 @@ class Folded:
     comes from · top, bottom: drops of the photo's borders at the folded azimuth.
     """
 
-    drop: FloatArray
-    azimuth: FloatArray
-    content_drop: FloatArray
-    top: FloatArray
-    bottom: FloatArray
+    drop: F64
+    azimuth: F64
+    content_drop: F64
+    top: F64
+    bottom: F64
 
 
 def make_fold(camera: Camera, seed: int) -> Fold:
@@ -104,7 +104,7 @@ def make_fold(camera: Camera, seed: int) -> Fold:
     )
 
 
-def _tile_borders(fov: float, seed: int) -> FloatArray:
+def _tile_borders(fov: float, seed: int) -> F64:
     """Borders of an odd number of mirrored tiles that together close the circle.
 
     Odd, because mirroring an odd number of times turns the right border's content into the left
@@ -116,7 +116,7 @@ def _tile_borders(fov: float, seed: int) -> FloatArray:
     return np.concatenate([[0.0], np.cumsum(widths) / widths.sum()])
 
 
-def fold_directions(fold: Fold, directions: FloatArray) -> Folded:
+def fold_directions(fold: Fold, directions: F64) -> Folded:
     """Fold world ``directions`` (N, 3) of any length."""
     level = np.ascontiguousarray(directions @ fold.to_level.T)
     out = np.empty((5, len(level)))
@@ -124,7 +124,7 @@ def fold_directions(fold: Fold, directions: FloatArray) -> Folded:
     return Folded(*out)
 
 
-def photo_index(fold: Fold, azimuth: FloatArray, drop: FloatArray) -> tuple[F32, FloatArray]:
+def photo_index(fold: Fold, azimuth: F64, drop: F64) -> tuple[F32, F64]:
     """Pixel indices (N, 2) f32 of folded directions, and (N,) z-depth at horizontal range 1."""
     level = np.stack([np.sin(azimuth), drop, np.cos(azimuth)], axis=1)
     homogeneous = level @ fold.to_index.T
@@ -134,7 +134,7 @@ def photo_index(fold: Fold, azimuth: FloatArray, drop: FloatArray) -> tuple[F32,
 
 
 @njit(cache=True, nogil=True)
-def side_azimuth(normal: FloatArray, drop: float, side: float) -> float:
+def side_azimuth(normal: F64, drop: float, side: float) -> float:
     """Azimuth at which the plane of a side border (``side`` -1 left, 1 right) meets ``drop``."""
     # On the plane: normal_x sin(azimuth) + normal_z cos(azimuth) = -normal_y drop.
     amplitude = max(math.hypot(normal[0], normal[2]), 1e-9)
@@ -149,7 +149,7 @@ def side_azimuth(normal: FloatArray, drop: float, side: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def border_drop(normal: FloatArray, azimuth: float) -> float:
+def border_drop(normal: F64, azimuth: float) -> float:
     """Drop at which the plane of the top or bottom border meets ``azimuth``."""
     if abs(normal[1]) < 1e-9:
         return 0.0
@@ -163,9 +163,7 @@ def _there_and_back(way: float, length: float) -> float:
     return length - abs(way % (2 * length) - length)
 
 
-def tile_floor(
-    fold: Fold, directions: FloatArray, folded: Folded
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def tile_floor(fold: Fold, directions: F64, folded: Folded) -> tuple[F64, F64, F64]:
     """Another fold for the floor at the camera's feet: mirrored tiles of the nearest floor seen.
 
     Folding directions turns the floor under the camera into a star; tiles in the plane do not.
@@ -192,7 +190,7 @@ def tile_floor(
 
 
 @njit(cache=True, nogil=True)
-def _fold_azimuth(azimuth: float, start: float, end: float, tiles: FloatArray) -> float:
+def _fold_azimuth(azimuth: float, start: float, end: float, tiles: F64) -> float:
     """Azimuth within [start, end], mirrored tile by tile."""
     if start <= azimuth <= end:
         return azimuth
@@ -229,12 +227,12 @@ def _fold_below(drop: float, bottom: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _fold(
-    directions: FloatArray,
-    borders: FloatArray,
-    tiles: FloatArray,
+    directions: F64,
+    borders: F64,
+    tiles: F64,
     least_drop: float,
     greatest_drop: float,
-    out: FloatArray,
+    out: F64,
 ) -> None:
     """Rows of ``out`` (5, N): the fields of Folded."""
     for n in range(len(directions)):

@@ -22,7 +22,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, Cameras
+from vmem.arrays import F32, U8
+from vmem.cameras import Camera, Cameras
 from vmem.generation.base import Context
 from vmem.generation.preview.inpaint import Mask, fill_from_background, push_pull
 from vmem.generation.preview.outpaint import (
@@ -41,7 +42,7 @@ from vmem.generation.preview.warp import (
     warp_depth,
 )
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.types.views import F32, U8, Frames, Provenance, View
+from vmem.types import Frames, Provenance, View
 
 SURFACE_TOLERANCE = 0.06
 """Relative depth within which two views are taken to show the same surface."""

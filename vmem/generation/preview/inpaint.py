@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.types.views import F32
+from vmem.arrays import F32
 
 Mask = NDArray[np.bool_]
 

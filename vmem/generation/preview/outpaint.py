@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vmem.cameras.cameras import Camera, FloatArray, pixel_rays, rotation_x, rotation_y, unproject
+from vmem.arrays import F32, F64
+from vmem.cameras import Camera, pixel_rays, rotation_x, rotation_y, unproject
 from vmem.generation.preview.fold import (
     MAX_DROP,
     Fold,
@@ -36,7 +37,7 @@ from vmem.generation.preview.warp import (
     tear_ratio,
     warp_depth,
 )
-from vmem.types.views import F32, View
+from vmem.types import View
 
 FACE_SIZE = 384
 """Largest side of a cube face in pixels."""
@@ -60,7 +61,7 @@ class Extension:
     fold: Fold
     texture: Texture
     confidence: F32
-    position: FloatArray
+    position: F64
     floor: float
     faces: tuple[tuple[Camera, F32], ...]
 
@@ -150,7 +151,7 @@ def floor_height(anchor: View) -> float:
     return max(float(np.quantile(heights, FLOOR_QUANTILE)), camera_y + 0.1 * typical_depth)
 
 
-def _cube_cameras(fold: Fold, position: FloatArray, size: int) -> list[Camera]:
+def _cube_cameras(fold: Fold, position: F64, size: int) -> list[Camera]:
     focal = size / 2 / _FACE_TAN
     K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     turns = [rotation_y(quarter * math.pi / 2) for quarter in range(4)]
@@ -172,7 +173,7 @@ def _relief(anchor: View) -> _Relief:
     return _Relief(np.reciprocal(depth), smooth.astype(np.float32))
 
 
-def _range(fold: Fold, relief: _Relief, azimuth: FloatArray, drop: FloatArray) -> FloatArray:
+def _range(fold: Fold, relief: _Relief, azimuth: F64, drop: F64) -> F64:
     """Horizontal range (N,) of the photo's surface in folded directions.
 
     Inverse depth is interpolated, which is exact on planes, but not across discontinuities.
@@ -184,7 +185,7 @@ def _range(fold: Fold, relief: _Relief, azimuth: FloatArray, drop: FloatArray) -
     return 1 / (np.where(smooth, linear, nearest) * z_at_unit_range)
 
 
-def _look_up(image: F32, uv: F32, interpolation: int) -> FloatArray:
+def _look_up(image: F32, uv: F32, interpolation: int) -> F64:
     """(N,) values at pixel indices (N, 2); OpenCV wants maps of less than 32768 columns."""
     columns = 1024
     padded = np.pad(uv, ((0, -len(uv) % columns), (0, 0))).reshape(-1, columns, 2)

@@ -23,8 +23,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, FloatArray
-from vmem.types.views import F32
+from vmem.arrays import F32, F64
+from vmem.cameras import Camera
 
 NEAR = 0.02
 """Scene units in front of the target camera below which geometry is not drawn."""
@@ -83,7 +83,7 @@ def warp_depth(depth: F32, source: Camera, target: Camera) -> Warp:
     return Warp(out_depth, out_uv, out_density)
 
 
-def index_homography(source: Camera, target: Camera) -> tuple[FloatArray, FloatArray]:
+def index_homography(source: Camera, target: Camera) -> tuple[F64, F64]:
     """(3, 3) ``M`` and (3,) ``m`` with ``q = z * M @ (u, v, 1) + m``.
 
     (u, v) is a source pixel index with depth z; ``q[:2] / q[2]`` the target index, ``q[2]`` its
@@ -98,9 +98,7 @@ def index_homography(source: Camera, target: Camera) -> tuple[FloatArray, FloatA
 
 
 @njit(cache=True, nogil=True)
-def _project(
-    u: float, v: float, z: float, linear: FloatArray, offset: FloatArray
-) -> tuple[float, float, float]:
+def _project(u: float, v: float, z: float, linear: F64, offset: F64) -> tuple[float, float, float]:
     """Target index and depth of a source point; depth -1 in front of the near plane."""
     depth = z * (linear[2, 0] * u + linear[2, 1] * v + linear[2, 2]) + offset[2]
     if depth < NEAR:
@@ -112,7 +110,7 @@ def _project(
 
 @njit(cache=True, nogil=True)
 def _draw_triangle(
-    corners: FloatArray,
+    corners: F64,
     a: int,
     b: int,
     c: int,
@@ -161,8 +159,8 @@ def _draw_triangle(
 @njit(cache=True, nogil=True)
 def _rasterize(
     depth: F32,
-    linear: FloatArray,
-    offset: FloatArray,
+    linear: F64,
+    offset: F64,
     tear: float,
     out_depth: F32,
     out_uv: F32,
@@ -233,9 +231,9 @@ def _draw_quarter(
     col: int,
     mid_row: float,
     mid_col: float,
-    linear: FloatArray,
-    offset: FloatArray,
-    corners: FloatArray,
+    linear: F64,
+    offset: F64,
+    corners: F64,
     out_depth: F32,
     out_uv: F32,
     out_density: F32,

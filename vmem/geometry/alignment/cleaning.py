@@ -8,9 +8,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, FloatArray, pose_distance
+from vmem.arrays import F32, F64
+from vmem.cameras import Camera, pose_distance
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
-from vmem.types.views import F32
 
 TOLERANCE = (0.05, 0.1)
 """Share by which a point may stand in front of what a neighbour saw without harm, and from which on
@@ -26,7 +26,7 @@ class Neighbour:
     confidence: F32
 
 
-def nearest(c2w: FloatArray, others: FloatArray, count: int) -> NDArray[np.intp]:
+def nearest(c2w: F64, others: F64, count: int) -> NDArray[np.intp]:
     """Indices of the ``count`` of ``others`` (N, 4, 4) nearest in pose, nearest first."""
     if len(others) == 0 or count < 1:
         return np.zeros(0, np.intp)

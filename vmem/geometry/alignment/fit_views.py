@@ -12,12 +12,13 @@ with low confidence, and the report says why.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import (
+from vmem.arrays import F32
+from vmem.cameras import (
     Camera,
     CameraError,
     Cameras,
@@ -30,13 +31,10 @@ from vmem.geometry.alignment.cleaning import Neighbour, cleaned, nearest
 from vmem.geometry.alignment.pose_scale import PoseScale, scale_from_poses
 from vmem.geometry.alignment.predicted import FramedDepth, Predicted, framed
 from vmem.geometry.alignment.robust_fit import REACH, DepthLine, Shift, robust_fit, weighted_median
-from vmem.geometry.base import PointMapError, PointMaps
+from vmem.memory import MemorySnapshot, grid_size
+from vmem.memory.spawn import MIN_CONFIDENCE, POINTS_PER_FRAME, cell_centres
 from vmem.raster import rasterize
-from vmem.types.surfels import MIN_CONFIDENCE, POINTS_PER_FRAME, cell_centres, grid_size
-from vmem.types.views import F32
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
+from vmem.types import PointMapError, PointMaps
 
 Source = Literal["views", "surfels", "step", "poses", "layout", "median", "fallback"]
 """What placed a view: stored views near it, drawn surfels, other views of its step, camera motion,

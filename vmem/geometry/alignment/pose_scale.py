@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import LARGEST, FloatArray
-from vmem.cameras.similarity import Similarity, nearest_rotation, similarity
+from vmem.arrays import F64
+from vmem.cameras import LARGEST, Similarity, nearest_rotation, similarity
 from vmem.geometry.alignment.predicted import Predicted, mapped_confidence
 from vmem.geometry.alignment.robust_fit import weighted_median
 
@@ -34,13 +34,11 @@ class PoseScale:
     """scale (T,) f64 by which each view's own depth becomes the world's, nan where unknown ·
     reason: why there is none at all, or ""."""
 
-    scale: FloatArray
+    scale: F64
     reason: str = ""
 
 
-def scale_from_poses(
-    predicted: Predicted, known: FloatArray, usable: NDArray[np.bool_]
-) -> PoseScale:
+def scale_from_poses(predicted: Predicted, known: F64, usable: NDArray[np.bool_]) -> PoseScale:
     """Scales from known c2w (T, 4, 4), of the views that are ``usable`` (T,); never raises.
 
     Two views at one place, however turned, tell nothing; nor do motions that contradict the known
@@ -125,9 +123,7 @@ def _median_depth(predicted: Predicted, i: int) -> float:
     return float(np.median(predicted.points_self[i, sure[0], sure[1], 2]))
 
 
-def _trusted(
-    predicted: Predicted, i: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray] | None:
+def _trusted(predicted: Predicted, i: int) -> tuple[NDArray[np.intp], NDArray[np.intp], F64] | None:
     """(rows, columns, weight) of at most _SAMPLES pixels with something in them; None if few."""
     points = predicted.points_self[i]
     weight = mapped_confidence(predicted.confidence[i])

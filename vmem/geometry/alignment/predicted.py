@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import LARGEST, FloatArray
-from vmem.geometry.base import PointMapError
-from vmem.types.views import F32
+from vmem.arrays import F32, F64
+from vmem.cameras import LARGEST
+from vmem.types import PointMapError
 
 DOUBT = 2.0
 """exp(c) at which confidence is one half, so that a network confidence of 3, from which on the
@@ -36,7 +36,7 @@ class Predicted:
     window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     points_world: F32 | None = None
     poses: NDArray[np.floating] | None = None
-    origin: FloatArray | None = None
+    origin: F64 | None = None
 
     def validated(self, n: int) -> Predicted:
         """Self, or PointMapError if shapes do not belong together or to ``n`` frames."""

@@ -11,8 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from vmem.cameras.cameras import FloatArray
-from vmem.types.views import F32
+from vmem.arrays import F32, F64
 
 Shift = Literal["none", "depth", "inverse"]
 """What a network leaves open beside scale: nothing, a shift of depth, or one of inverse depth."""
@@ -102,23 +101,23 @@ def robust_fit(measured: F32, known: F32, weight: F32, shift: Shift = "none") ->
     )
 
 
-def weighted_median(values: FloatArray, weight: FloatArray) -> float:
+def weighted_median(values: F64, weight: F64) -> float:
     """The value (of N > 0) at which half of the weight is reached."""
     order = np.argsort(values)
     total = np.cumsum(weight[order])
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
-def _variation(values: FloatArray, weight: FloatArray) -> float:
+def _variation(values: F64, weight: F64) -> float:
     return weighted_median(np.abs(values - weighted_median(values, weight)), weight)
 
 
-def _biweight(error: FloatArray, weight: FloatArray) -> FloatArray:
+def _biweight(error: F64, weight: F64) -> F64:
     spread = max(1.4826 * weighted_median(np.abs(error), weight), _LEAST_SPREAD)
     return np.square(np.clip(1 - np.square(error / (_TUKEY * spread)), 0, None))
 
 
-def _line_fit(x: FloatArray, y: FloatArray, w: FloatArray) -> tuple[float, float, FloatArray]:
+def _line_fit(x: F64, y: F64, w: F64) -> tuple[float, float, F64]:
     """(scale, shift, relative errors (N,)) of ``y = scale x + shift``."""
     some = np.linspace(0, len(x) - 1, min(len(x), _SAMPLES)).astype(int)
     order = some[np.argsort(x[some])]

@@ -11,29 +11,27 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from vmem.cameras.cameras import Camera, Cameras, FloatArray
+from vmem.arrays import F64, U8
+from vmem.cameras import Camera, Cameras
 from vmem.devices.devices import free_unused, is_out_of_memory
 from vmem.devices.memory_presets import NotEnoughMemoryError
 from vmem.devices.settings import DiffusionSettings
 from vmem.geometry.aligned_or_layout import align_or_lay_out
 from vmem.geometry.alignment.predicted import Predicted
-from vmem.geometry.base import PointMaps
 from vmem.geometry.cut3r.config import NotFiniteStateError
 from vmem.geometry.cut3r.heads import Prediction
 from vmem.geometry.cut3r.loading import Network, borrowed
 from vmem.geometry.cut3r.network import State
 from vmem.geometry.cut3r.preprocess import SIZE, Crop, crop_maps, prepare
 from vmem.geometry.layout.estimator import LayoutEstimator
+from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.types.views import U8, Frames, View
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
+from vmem.types import Frames, PointMaps, View
 
 Borrow = Callable[[OnProgress, CancelToken], AbstractContextManager[Network]]
 
@@ -49,7 +47,7 @@ class KeptState:
 
     state: State
     seen: int
-    origin: FloatArray | None
+    origin: F64 | None
     stamp: tuple[Any, ...]
 
 
@@ -152,7 +150,7 @@ class _Run:
     stamp: tuple[Any, ...]
     state: State
     seen: int
-    origin: FloatArray | None
+    origin: F64 | None
 
     @staticmethod
     def going_on(network: Network, size: int, memory: MemorySnapshot) -> _Run:
@@ -165,9 +163,7 @@ class _Run:
                 return _Run(network, stamp, state, n, kept.origin)
         return _Run(network, stamp, network.net.start(), 0, None)
 
-    def show(
-        self, image: torch.Tensor, c2w: FloatArray, wanted: tuple[str, ...]
-    ) -> Prediction | None:
+    def show(self, image: torch.Tensor, c2w: F64, wanted: tuple[str, ...]) -> Prediction | None:
         """What is said of a view (3, H, W); None, and the state as it was, if that would be NaN."""
         self.seen += 1
         net = self.network.net
@@ -185,9 +181,7 @@ class _Run:
         return KeptState(self.state.to("cpu"), self.seen, self.origin, self.stamp)
 
 
-def _as_predicted(
-    said: list[Prediction | None], crop: Crop, origin: FloatArray | None
-) -> Predicted:
+def _as_predicted(said: list[Prediction | None], crop: Crop, origin: F64 | None) -> Predicted:
     """Views of which nothing was said are NaN."""
     maps = np.full((len(said), *crop.hw, 3), np.nan, np.float32)
     own, world, confidence = maps, maps.copy(), maps[..., 0].copy()

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from vmem.arrays import F32, U8
 from vmem.geometry.cut3r.config import PATCH, Cut3rError
 from vmem.geometry.cut3r.heads import Prediction
-from vmem.types.views import F32, U8
 
 SIZE = 512
 

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, Cameras, unproject
+from vmem.arrays import F32, U8
+from vmem.cameras import Camera, Cameras, unproject
 from vmem.devices.settings import DiffusionSettings
 from vmem.geometry.aligned_or_layout import align_or_lay_out
 from vmem.geometry.alignment.fit_views import Aligned, AlignmentConfig, align
 from vmem.geometry.alignment.predicted import DOUBT, Predicted, framed
 from vmem.geometry.alignment.robust_fit import DepthLine
-from vmem.geometry.base import PointMaps
 from vmem.geometry.layout.estimator import SKY_DISTANCE, LayoutEstimator
+from vmem.memory import MemorySnapshot
+from vmem.memory.spawn import MIN_CONFIDENCE
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.types.surfels import MIN_CONFIDENCE
-from vmem.types.views import F32, U8, Frames
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
+from vmem.types import Frames, PointMaps
 
 Look = Callable[[U8], F32]
 """A frame (H, W, 3) u8 to relative inverse depth (h, w) f32, of one size for frames of one size."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from vmem.arrays import F32, U8
 from vmem.devices.devices import (
     DeviceError,
     free_unused,
@@ -26,7 +27,6 @@ from vmem.devices.devices import (
 from vmem.devices.memory_presets import NotEnoughMemoryError
 from vmem.devices.shared import Lending, stamp
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.types.views import F32, U8
 from vmem.weights.public import (
     PARTS,
     CheckpointError,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import FloatArray
+from vmem.arrays import F64
 from vmem.geometry.layout.level_grid import LevelGrid
 from vmem.geometry.layout.score import Scorer
 from vmem.geometry.layout.shape import NEAREST, Limits, Shape
@@ -58,16 +58,14 @@ class BoxRoom:
         return Shape(u, wall, self.ceiling)
 
 
-def _wall_planes(lengths: FloatArray, yaw: float) -> FloatArray:
+def _wall_planes(lengths: F64, yaw: float) -> F64:
     """(k, 3, 2) for lengths (k, 3) of left, right, back: inverse distance is a * u + b."""
     c, s = math.cos(yaw), math.sin(yaw)
     directions = np.array([[-c, s], [c, -s], [s, c]])
     return directions / lengths[:, :, None]
 
 
-def _walls(
-    lengths: FloatArray, yaw: float, grid: LevelGrid
-) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _walls(lengths: F64, yaw: float, grid: LevelGrid) -> tuple[F64, NDArray[np.bool_]]:
     """Inverse distance (k, n) at the grid's columns, and whether a side wall is seen there."""
     planes = _wall_planes(lengths, yaw)
     each = planes[..., :1] * grid.u + planes[..., 1:]
@@ -104,8 +102,8 @@ def search_box_room(scorer: Scorer, yaw: float, limits: Limits) -> BoxRoom | Non
 
 
 def _refine(
-    room: FloatArray, score: float, factor: float, scorer: Scorer, yaw: float, limits: Limits
-) -> tuple[FloatArray, float]:
+    room: F64, score: float, factor: float, scorer: Scorer, yaw: float, limits: Limits
+) -> tuple[F64, float]:
     """The best of all rooms whose lengths differ from ``room`` by ``factor`` or not at all."""
     changes = np.array(list(itertools.product((1 / factor, 1.0, factor), repeat=4)))
     rooms = room * changes
@@ -119,19 +117,17 @@ def _refine(
     return rooms[scores.argmax()], float(scores.max())
 
 
-def _within_limits(wall: FloatArray, grid: LevelGrid, limits: Limits) -> NDArray[np.bool_]:
+def _within_limits(wall: F64, grid: LevelGrid, limits: Limits) -> NDArray[np.bool_]:
     steepest = np.abs(np.diff(np.log(np.maximum(wall, 1e-9)), axis=1)).max(1) / grid.step
     deep_enough = wall.min(1) >= np.maximum(limits.far, NEAREST * wall.max(1))
     return deep_enough & (steepest <= limits.slope)
 
 
-def _ceiling_too_steep(
-    wall: FloatArray, ceiling: FloatArray | float, limits: Limits
-) -> NDArray[np.bool_]:
+def _ceiling_too_steep(wall: F64, ceiling: F64 | float, limits: Limits) -> NDArray[np.bool_]:
     return ceiling * wall.min(1) * limits.slope < 1
 
 
-def _prior_cost(rooms: FloatArray) -> FloatArray:
+def _prior_cost(rooms: F64) -> F64:
     """A mild preference for ordinary rooms, (k,) for rooms (k, 4)."""
     width = np.abs(np.log((rooms[:, 0] + rooms[:, 1]) / TYPICAL_WIDTH))
     back = np.abs(np.log(rooms[:, 2] / TYPICAL_BACK))

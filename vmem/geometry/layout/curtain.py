@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import FloatArray
+from vmem.arrays import F64
 from vmem.geometry.layout.level_grid import LevelGrid
 from vmem.geometry.layout.score import FLOOR_EDGE_WEIGHT, FLOOR_WEIGHT, Scorer
 from vmem.geometry.layout.shape import Limits, Shape, limit_walls
@@ -58,7 +58,7 @@ def search_curtain(scorer: Scorer, limits: Limits, *, ceilings: bool) -> Curtain
     return Curtain(Shape(u, wall, ceiling), score)
 
 
-def _find_ceiling(wall: FloatArray, scorer: Scorer, limits: Limits) -> float | None:
+def _find_ceiling(wall: F64, scorer: Scorer, limits: Limits) -> float | None:
     """Height of the ceiling on walls (1, n) if one stands out from all other heights."""
     heights = CEILING_HEIGHTS[CEILING_HEIGHTS * wall.min() * limits.slope >= 1]
     if not len(heights):
@@ -70,7 +70,7 @@ def _find_ceiling(wall: FloatArray, scorer: Scorer, limits: Limits) -> float | N
     return float(heights[best]) if seen else None
 
 
-def _trace_foot(scorer: Scorer, rows: NDArray[np.intp], limits: Limits) -> FloatArray:
+def _trace_foot(scorer: Scorer, rows: NDArray[np.intp], limits: Limits) -> F64:
     """(n,) height v of the foot in every column of the grid; ``rows`` are those it may take."""
     evidence, grid = scorer.evidence, scorer.evidence.grid
     columns = len(grid.u)
@@ -98,14 +98,14 @@ def _trace_foot(scorer: Scorer, rows: NDArray[np.intp], limits: Limits) -> Float
     return grid.v[rows[path]]
 
 
-def _simplify(grid: LevelGrid, foot: FloatArray) -> FloatArray:
+def _simplify(grid: LevelGrid, foot: F64) -> F64:
     """Knots (k, 2) of a polygon (u, v) along ``foot`` (n,), by Douglas and Peucker's method."""
     curve = np.column_stack([grid.u, foot]).astype(np.float32)
     polygon = cv2.approxPolyDP(curve[:, None], STRAIGHTNESS * grid.step, False)[:, 0]
     return polygon.astype(np.float64)
 
 
-def _improve(polygon: FloatArray, scorer: Scorer, v_range: FloatArray) -> FloatArray:
+def _improve(polygon: F64, scorer: Scorer, v_range: F64) -> F64:
     """The polygon (k, 2) after the best single changes, one at a time, while the score grows.
 
     A change leaves out an inner knot or moves a knot up or down. The tracing is blind to creases
@@ -131,7 +131,7 @@ def _improve(polygon: FloatArray, scorer: Scorer, v_range: FloatArray) -> FloatA
     return polygon
 
 
-def _limit(polygon: FloatArray, grid: LevelGrid, limits: Limits) -> tuple[FloatArray, FloatArray]:
+def _limit(polygon: F64, grid: LevelGrid, limits: Limits) -> tuple[F64, F64]:
     """Knots (u, inverse distance) of the polygon's walls, drawn nearer where limits require it."""
     u, v = polygon[:, 0], polygon[:, 1]
     on_columns = np.interp(grid.u, u, v)

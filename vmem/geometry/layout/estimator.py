@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, Cameras, FloatArray, default_K, rotation_x, unproject
-from vmem.geometry.base import PointMaps
+from vmem.arrays import F32, F64, U8
+from vmem.cameras import Camera, Cameras, default_K, rotation_x, unproject
 from vmem.geometry.layout.box_room import search_box_room
 from vmem.geometry.layout.curtain import search_curtain
 from vmem.geometry.layout.level_grid import LevelGrid, LevelRays, level_rotation
@@ -26,11 +26,9 @@ from vmem.geometry.layout.lines import detect_segments, find_gravity, wall_yaws
 from vmem.geometry.layout.photo_cues import gather_evidence, line_maps
 from vmem.geometry.layout.score import Scorer
 from vmem.geometry.layout.shape import NEAREST, Limits, Shape, close_tears
+from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, silent
-from vmem.types.views import F32, U8, Frames
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
+from vmem.types import Frames, PointMaps
 
 LayoutKind = Literal["box", "curtain", "flat"]
 
@@ -127,7 +125,7 @@ class LayoutEstimator:
         return PointMaps(np.stack(points), depth, confidence)
 
 
-def _rotation_z(angle: float) -> FloatArray:
+def _rotation_z(angle: float) -> F64:
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
@@ -192,7 +190,7 @@ def _within_reach(shape: Shape, rays: LevelRays, sky: NDArray[np.bool_]) -> Shap
     return replace(shape, wall=np.maximum(shape.wall, 1 / (farthest * rays.forward.min())))
 
 
-def _depth_of(shape: Shape, rays: LevelRays, sky: NDArray[np.bool_]) -> FloatArray:
+def _depth_of(shape: Shape, rays: LevelRays, sky: NDArray[np.bool_]) -> F64:
     """z-depth (H, W) in camera heights, free of tears."""
     depth = 1 / (shape.inverse_distance(rays) * rays.forward)
     # Never reached by photos as people take them, but by views straight up or down.

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, FloatArray, pixel_rays
-from vmem.types.views import F32
+from vmem.arrays import F32, F64
+from vmem.cameras import Camera, pixel_rays
 
 MIN_FORWARD = 0.2
 """Smallest forward part of a pixel ray: rays nearer to the vertical are held here."""
@@ -27,7 +27,7 @@ MAX_CELLS = 224
 """Most grid cells along any side, however stretched or pitched the image is."""
 
 
-def level_rotation(camera: Camera) -> FloatArray:
+def level_rotation(camera: Camera) -> F64:
     """(3, 3) turning camera vectors into the level frame: x right, y down, z the heading."""
     down = camera.c2w[1, :3]
     # Looking straight down or up, "forward" is where the top (or bottom) of the image points.
@@ -41,9 +41,9 @@ def level_rotation(camera: Camera) -> FloatArray:
 class LevelRays:
     """Level coordinates of every pixel: u, v and the ray's forward part (z-depth is F/forward)."""
 
-    u: FloatArray
-    v: FloatArray
-    forward: FloatArray
+    u: F64
+    v: F64
+    forward: F64
 
     @staticmethod
     def of(camera: Camera) -> LevelRays:
@@ -63,10 +63,10 @@ class LevelGrid:
     whose sides are 1.
     """
 
-    u: FloatArray
-    v: FloatArray
+    u: F64
+    v: F64
     step: float
-    area: FloatArray
+    area: F64
     column: F32
     row: F32
 
@@ -105,12 +105,12 @@ class LevelGrid:
             borderMode=cv2.BORDER_REPLICATE,
         ).astype(np.float32)
 
-    def position(self, v: FloatArray) -> FloatArray:
+    def position(self, v: F64) -> F64:
         """Rows counted from the upper edge of the first cell, for heights ``v`` (any shape)."""
         return (v - self.v[0]) / self.step + 0.5
 
 
-def level_points(pixels: FloatArray, camera: Camera) -> FloatArray:
+def level_points(pixels: F64, camera: Camera) -> F64:
     """(N, 2) level coordinates (u, v) of pixel positions (N, 2)."""
     focal = np.array([camera.K[0, 0], camera.K[1, 1]])
     rays = np.pad((pixels - camera.K[:2, 2]) / focal, ((0, 0), (0, 1)), constant_values=1)

@@ -14,8 +14,7 @@ import math
 import cv2
 import numpy as np
 
-from vmem.cameras.cameras import FloatArray
-from vmem.types.views import U8
+from vmem.arrays import F64, U8
 
 DETECTION_SIDE = 400
 """Shorter side, in pixels, of the largest image in which segments are searched."""
@@ -29,7 +28,7 @@ MIN_SEGMENTS = 6
 """With fewer candidate segments nothing is concluded."""
 
 
-def detect_segments(rgb: U8) -> FloatArray:
+def detect_segments(rgb: U8) -> F64:
     """Segments (N, 4) f64 ``x0 y0 x1 y1`` in pixels of ``rgb`` (H, W, 3), short ones left out.
 
     Source: LSD, von Gioi et al. (2010), OpenCV's implementation.
@@ -46,12 +45,12 @@ def detect_segments(rgb: U8) -> FloatArray:
     return segments[segment_lengths(segments) >= MIN_LENGTH * short_side]
 
 
-def segment_lengths(segments: FloatArray) -> FloatArray:
+def segment_lengths(segments: F64) -> F64:
     """(N,) lengths of segments (N, 4), in their unit."""
     return np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
 
 
-def interpretation_normals(segments: FloatArray, K: FloatArray) -> FloatArray:
+def interpretation_normals(segments: F64, K: F64) -> F64:
     """(N, 3) unit normals, camera frame, of the planes through the camera and each segment."""
     focal = np.array([K[0, 0], K[1, 1]])
     centre = K[:2, 2]
@@ -62,13 +61,13 @@ def interpretation_normals(segments: FloatArray, K: FloatArray) -> FloatArray:
     return normals / np.maximum(length, 1e-12)
 
 
-def down_direction(pitch: FloatArray | float, roll: FloatArray | float) -> FloatArray:
+def down_direction(pitch: F64 | float, roll: F64 | float) -> F64:
     """(..., 3) gravity in the frame of a camera pitched up by ``pitch`` and rolled by ``roll``."""
     parts = (np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch), -np.sin(pitch))
     return np.stack(np.broadcast_arrays(*parts), axis=-1)
 
 
-def find_gravity(segments: FloatArray, K: FloatArray) -> tuple[FloatArray, float]:
+def find_gravity(segments: F64, K: F64) -> tuple[F64, float]:
     """Gravity (3,) as a unit vector in the camera frame, and a confidence in 0..1.
 
     The upright segments vote for pitch (within 32 degrees) and roll (within 8) on a grid of one
@@ -98,9 +97,7 @@ def find_gravity(segments: FloatArray, K: FloatArray) -> tuple[FloatArray, float
     return _refine_vanishing_point(candidates[winner], normals, lengths), confidence
 
 
-def _refine_vanishing_point(
-    start: FloatArray, normals: FloatArray, lengths: FloatArray
-) -> FloatArray:
+def _refine_vanishing_point(start: F64, normals: F64, lengths: F64) -> F64:
     # The small ridge keeps pitch and roll near level where the segments leave them open.
     ridge = np.diag([1.0, 0.0, 1.0]) * 2e-5
     direction = start
@@ -113,7 +110,7 @@ def _refine_vanishing_point(
     return direction if direction @ start > math.cos(REFINEMENT_REACH) else start
 
 
-def wall_yaws(segments: FloatArray, K: FloatArray, to_level: FloatArray) -> list[float]:
+def wall_yaws(segments: F64, K: F64, to_level: F64) -> list[float]:
     """Likely yaws (radians, best first) of a room's depth axis against the camera's heading.
 
     ``to_level`` (3, 3) turns camera vectors into the level frame. Every segment that could be a

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, FloatArray
+from vmem.arrays import F32, F64, U8
+from vmem.cameras import Camera
 from vmem.geometry.layout.level_grid import LevelGrid, level_points, level_rotation
 from vmem.geometry.layout.lines import interpretation_normals, segment_lengths
-from vmem.types.views import F32, U8
 
 FEATURE_SIDE = 224
 """Shorter side, in pixels, at which colour and texture are measured."""
@@ -50,7 +50,7 @@ class Evidence:
     """
 
     grid: LevelGrid
-    floor: FloatArray
+    floor: F64
     edge_u: F32
     edge_v: F32
     texture: float
@@ -97,7 +97,7 @@ def _appearance(rgb: U8) -> F32:
     return np.dstack([lab[..., 0] * 0.5, lab[..., 1] * 1.3, lab[..., 2] * 1.3, roughness * 0.7])
 
 
-def _floor_likelihood(appearance: F32, grid: LevelGrid) -> FloatArray:
+def _floor_likelihood(appearance: F32, grid: LevelGrid) -> F64:
     below = np.broadcast_to(grid.v[:, None] > 0.02, grid.inside.shape) & grid.inside
     floor_seed = below & (grid.row > 0.86)
     other_seed = grid.inside & (grid.v[:, None] < -0.06)
@@ -123,7 +123,7 @@ def _mixture_cost(appearance: F32, samples: F32, clusters: int) -> F32:
     return np.min(costs, axis=0)
 
 
-def _cluster(samples: F32, clusters: int) -> tuple[F32, FloatArray]:
+def _cluster(samples: F32, clusters: int) -> tuple[F32, F64]:
     """k-means started from brightness quantiles, so that no random number is drawn.
 
     Returns centres (clusters, C) and the share of samples in each.
@@ -165,7 +165,7 @@ def _find_sky(rgb: U8, hw: tuple[int, int]) -> NDArray[np.bool_]:
     return cv2.resize(sky, hw[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
 
 
-def line_maps(segments: FloatArray, camera: Camera, grid: LevelGrid, yaw: float) -> FloatArray:
+def line_maps(segments: F64, camera: Camera, grid: LevelGrid, yaw: float) -> F64:
     """(3, m, n) for each Axis: 1 where a segment parallel to it runs, fading to 0 around it.
 
     The room's depth axis stands at ``yaw`` (radians, positive to the right) against the heading.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import FloatArray
+from vmem.arrays import F64
 from vmem.geometry.layout.photo_cues import Axis, Evidence
 
 FLOOR_WEIGHT = 1.0
@@ -32,13 +32,13 @@ class Scorer:
     """
 
     evidence: Evidence
-    floor_above: FloatArray
-    lines_above: FloatArray
-    upright_above: FloatArray
-    column_share: FloatArray
+    floor_above: F64
+    lines_above: F64
+    upright_above: F64
+    column_share: F64
 
     @staticmethod
-    def of(evidence: Evidence, lines: FloatArray) -> Scorer:
+    def of(evidence: Evidence, lines: F64) -> Scorer:
         """Accumulate the cues, weighted by the share of the photo in each cell."""
         area = evidence.grid.area
         excess = np.abs(evidence.edge_u) - evidence.texture
@@ -50,9 +50,7 @@ class Scorer:
             column_share=area.sum(0),
         )
 
-    def score_walls(
-        self, wall: FloatArray, sideways: NDArray[np.bool_] | None = None
-    ) -> FloatArray:
+    def score_walls(self, wall: F64, sideways: NDArray[np.bool_] | None = None) -> F64:
         """(k,) scores of k layouts without a ceiling.
 
         wall (k, n): inverse distance at each column · sideways (k, n): True where the wall runs
@@ -71,10 +69,10 @@ class Scorer:
 
     def score_ceiling(
         self,
-        wall: FloatArray,
-        ceiling: FloatArray,
+        wall: F64,
+        ceiling: F64,
         sideways: NDArray[np.bool_] | None = None,
-    ) -> FloatArray:
+    ) -> F64:
         """(k,) what ceilings of heights (k,) add to the scores of the walls under them."""
         rim = -wall * ceiling[:, None]
         top = self._rows(rim)
@@ -83,21 +81,21 @@ class Scorer:
             wrong = wrong - self._wrong_on_walls(top, sideways)
         return CEILING_EDGE_WEIGHT * self._crease(rim) - LINE_WEIGHT * wrong
 
-    def _wrong_on_walls(self, end: NDArray[np.intp], sideways: NDArray[np.bool_]) -> FloatArray:
+    def _wrong_on_walls(self, end: NDArray[np.intp], sideways: NDArray[np.bool_]) -> F64:
         """(k,) lines above row ``end`` (k, n) that walls of these directions cannot carry."""
         across = self._read(self.lines_above[Axis.ACROSS], end)
         along = self._read(self.lines_above[Axis.ALONG], end)
         return np.where(sideways, across, along).sum(1)
 
-    def _rows(self, v: FloatArray) -> NDArray[np.intp]:
+    def _rows(self, v: F64) -> NDArray[np.intp]:
         rows = np.rint(self.evidence.grid.position(v))
         return rows.clip(0, len(self.floor_above) - 1).astype(np.intp)
 
     @staticmethod
-    def _read(above: FloatArray, rows: NDArray[np.intp]) -> FloatArray:
+    def _read(above: F64, rows: NDArray[np.intp]) -> F64:
         return above[rows, np.arange(above.shape[1])]
 
-    def _crease(self, v: FloatArray) -> FloatArray:
+    def _crease(self, v: F64) -> F64:
         """(k,) mean excess of edge strength across the curves ``v`` (k, n), 0 outside the photo."""
         grid = self.evidence.grid
         position = grid.position(v) - 0.5
@@ -112,7 +110,7 @@ class Scorer:
         excess = np.where(inside, strength - self.evidence.texture, 0)
         return excess @ self.column_share
 
-    def _corners(self, wall: FloatArray, sideways: NDArray[np.bool_]) -> FloatArray:
+    def _corners(self, wall: F64, sideways: NDArray[np.bool_]) -> F64:
         """(k,) mean excess of upright edges along the columns where walls meet."""
         foot, head = self._rows(wall), self._rows(-0.5 * wall)
         upright = self._read(self.upright_above, foot) - self._read(self.upright_above, head)
@@ -124,5 +122,5 @@ class Scorer:
         return (strength * corner).sum(1) / 2
 
 
-def _accumulate(cue: FloatArray) -> FloatArray:
+def _accumulate(cue: F64) -> F64:
     return np.pad(np.cumsum(cue, axis=0), ((1, 0), (0, 0)))

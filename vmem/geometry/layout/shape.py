@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vmem.cameras.cameras import Camera, FloatArray
+from vmem.arrays import F64
+from vmem.cameras import Camera
 from vmem.geometry.layout.level_grid import LevelRays
 
 MAX_STEP = 1.08
@@ -29,11 +30,11 @@ class Shape:
     Lengths are in camera heights above the floor; ``ceiling`` None means that walls have no end.
     """
 
-    u: FloatArray
-    wall: FloatArray
+    u: F64
+    wall: F64
     ceiling: float | None = None
 
-    def inverse_distance(self, rays: LevelRays) -> FloatArray:
+    def inverse_distance(self, rays: LevelRays) -> F64:
         """(H, W) inverse forward distance of the floor, wall or ceiling that each pixel sees."""
         seen = np.maximum(rays.v, np.interp(rays.u, self.u, self.wall))
         if self.ceiling is not None:
@@ -67,7 +68,7 @@ class Limits:
         return Limits(far, slope)
 
 
-def limit_walls(wall: FloatArray, step: float, limits: Limits) -> FloatArray:
+def limit_walls(wall: F64, step: float, limits: Limits) -> F64:
     """``wall`` (n,), sampled ``step`` apart in u, with far and steep parts drawn nearer.
 
     The result is the smallest curve above ``wall`` that keeps the limits.
@@ -79,7 +80,7 @@ def limit_walls(wall: FloatArray, step: float, limits: Limits) -> FloatArray:
     return np.exp(height)
 
 
-def close_tears(depth: FloatArray) -> FloatArray:
+def close_tears(depth: F64) -> F64:
     """``depth`` (H, W) with whatever lies too far behind its neighbours drawn nearer.
 
     The result is the largest map that is nowhere above ``depth`` and in which horizontal and

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.types.surfels import Surfels
-from vmem.types.views import F32, U8
+from vmem.arrays import F32, U8
+from vmem.types import Surfels
 
 CHUNK = 1 << 18
 """Surfels in one buffer: 8 MiB."""

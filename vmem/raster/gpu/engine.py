@@ -19,15 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import shaders
-from vmem.cameras.cameras import Camera
+from vmem.arrays import I32, U8
+from vmem.cameras import Camera
 from vmem.raster.blocks import BLOCK, Blocks, visible_blocks
 from vmem.raster.gpu.adapter import GpuUnavailable, failures, first_line, request_adapter
 from vmem.raster.gpu.buffers import BlockList, Chunk, SurfelStore
 from vmem.raster.gpu.target import Target
-from vmem.types.surfels import Surfels
-from vmem.types.views import U8
+from vmem.types import Surfels
 
-I32 = NDArray[np.int32]
 T = TypeVar("T")
 
 STORES = 3

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vmem.retrieval.attribution import picture_shares
+from vmem.memory import MemorySnapshot
+from vmem.retrieval.attribution import PictureShares, picture_shares
 from vmem.retrieval.evidence import BANNED, PINNED_BEYOND
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
-    from vmem.retrieval.answer import Retrieval
-    from vmem.retrieval.attribution import PictureShares
+from vmem.types import Retrieval
 
 NAMED = 6
 """Chosen views that are named; of more, the rest are counted."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vmem.cameras.cameras import FloatArray, invert_pose
+from vmem.arrays import F64
+from vmem.cameras import invert_pose
 from vmem.errors import VMemError
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
+from vmem.memory import MemorySnapshot
 
 
 class NoSurfelError(VMemError, ValueError):
@@ -97,7 +95,7 @@ def _sightings(memory: MemorySnapshot, surfel: int) -> tuple[Sighting, ...]:
     )
 
 
-def _sighting(memory: MemorySnapshot, view: int, local: FloatArray, cosine: float) -> Sighting:
+def _sighting(memory: MemorySnapshot, view: int, local: F64, cosine: float) -> Sighting:
     camera = memory.views[view].camera
     x, y, depth = local.tolist()
     if depth <= 0:

@@ -7,16 +7,14 @@ vmem.retrieval.attribution.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vmem.memory import MemorySnapshot
 from vmem.retrieval.attribution import explained_alone, picture_shares, visible_surfels
 from vmem.retrieval.explain.summary import best_left_out, plain_reason, summary
 from vmem.retrieval.explain.surfel_account import NoSurfelError, Sighting, SurfelAccount, account
 from vmem.retrieval.explain.warnings import warnings
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
-    from vmem.retrieval.answer import Retrieval
+from vmem.types import Retrieval
 
 __all__ = [
     "NoSurfelError",

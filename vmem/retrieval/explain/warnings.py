@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera, pose_distance, rotation_angle
+from vmem.cameras import Camera, pose_distance, rotation_angle
+from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import DEPTH_TOLERANCE
 from vmem.retrieval.attribution import PictureShares, picture_shares, visible_surfels
 from vmem.retrieval.explain.summary import percent
-from vmem.types.surfels import Surfels
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
-    from vmem.retrieval.answer import Retrieval
+from vmem.types import Retrieval, Surfels
 
 SAMPLE = 4096
 """Surfels that are looked at from behind, about so many: enough for a share of all."""

@@ -11,107 +11,22 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import FloatArray, pose_distance
+from vmem.arrays import F64
 from vmem.retrieval.evidence import (
     PINNED,
     Evidence,
     Selection,
     SelectionConfig,
-    Strategy,
     fallback,
     with_wishes,
 )
-from vmem.retrieval.strategies.baselines import fov, pose, reference, temporal
+from vmem.retrieval.strategies.spread import Chosen
 
 SURFACE_SAMPLES = 2048
 """Visible surfels that ``coverage`` looks at, about so many: enough to tell views apart."""
 
 
-class _Chosen:
-    """The views chosen so far, and how far every view is from the nearest of them.
-
-    order · gap (V,) f64 pose distance, infinite before the first choice · nearest (V,) that view.
-    """
-
-    def __init__(self, poses: FloatArray) -> None:
-        self.poses = poses
-        self.order: list[int] = []
-        self.gap = np.full(len(poses), np.inf)
-        self.nearest = np.full(len(poses), -1)
-        self.open = np.ones(len(poses), bool)
-
-    def distances(self, view: int) -> FloatArray:
-        """(V,) pose distances from one view."""
-        return pose_distance(self.poses, self.poses[view])
-
-    def add(self, view: int) -> None:
-        """Choose a view."""
-        distance = self.distances(view)
-        nearer = distance < self.gap
-        self.gap[nearer], self.nearest[nearer] = distance[nearer], view
-        self.open[view] = False
-        self.order.append(view)
-
-
 # --- by votes --------------------------------------------------------------------------------
-
-
-def votes(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
-    """Top K by vote with non-maximum suppression in pose (paper, section 3.3).
-
-    Among near-duplicates, views with nearly equal votes stand behind the oldest of them.
-    """
-    if not (evidence.votes > 0)[evidence.free].any():
-        return fallback(evidence, k)
-    ranking = np.argsort(-evidence.votes, kind="stable")
-    voted = ranking[evidence.votes[ranking] > 0]
-    chosen = _Chosen(evidence.poses)
-    chosen.open &= evidence.free
-    reasons = ["beyond K"] * len(evidence)
-    for view in evidence.pinned[:k]:
-        chosen.add(view)
-    wanted = min(k, len(chosen.order) + int(chosen.open[voted].sum()))
-    threshold = config.suppression
-    while len(chosen.order) < wanted:
-        start = 0
-        while len(chosen.order) < wanted:
-            free = np.flatnonzero((chosen.open & (chosen.gap >= threshold))[voted[start:]])
-            if not free.size:
-                break
-            start += int(free[0]) + 1
-            view = int(voted[start - 1])
-            taken = _oldest_like(evidence, view, chosen, threshold, config)
-            reasons[taken] = (
-                "chosen" if taken == view else f"chosen: as good as view {view}, and older"
-            )
-            chosen.add(taken)
-        threshold = threshold / 2 if threshold > 1e-3 else -1.0
-    for view in np.flatnonzero(chosen.open).tolist():
-        if evidence.votes[view] <= 0:
-            reasons[view] = "no visible surfel"
-        elif chosen.gap[view] < config.suppression:
-            reasons[view] = _suppressed(chosen, view)
-    order = tuple(chosen.order)
-    return Selection(order, tuple(ranking.tolist()), with_wishes(evidence, reasons, order))
-
-
-def _suppressed(chosen: _Chosen, view: int) -> str:
-    return f"suppressed: {chosen.gap[view]:.2f} rad from view {chosen.nearest[view]}"
-
-
-def _oldest_like(
-    evidence: Evidence, view: int, chosen: _Chosen, threshold: float, config: SelectionConfig
-) -> int:
-    """The oldest view, or ``view`` itself, that is a near-duplicate of ``view``, has nearly its
-    votes, and is no near-duplicate of a chosen one."""
-    older = slice(0, view)
-    like = (
-        (chosen.distances(view)[older] < threshold)
-        & (evidence.votes[older] >= (1 - config.near_tie) * evidence.votes[view])
-        & chosen.open[older]
-        & (chosen.gap[older] >= threshold)
-    )
-    return int(np.argmax(like)) if like.any() else view
 
 
 # --- by surface ------------------------------------------------------------------------------
@@ -129,7 +44,7 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     surface, area = _surface(evidence)
     start, views = evidence.seen_by.start, evidence.seen_by.views
     new, worth = area.copy(), area.copy()
-    chosen = _Chosen(evidence.poses)
+    chosen = Chosen(evidence.poses)
     chosen.open &= (evidence.votes > 0) & evidence.free
     reasons = ["no visible surfel"] * len(evidence)
     gains = np.empty(len(evidence))
@@ -162,9 +77,7 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     return Selection(order, tuple(ranking), with_wishes(evidence, reasons, order))
 
 
-def _best_gain(
-    evidence: Evidence, gains: FloatArray, chosen: _Chosen, config: SelectionConfig
-) -> int:
+def _best_gain(evidence: Evidence, gains: F64, chosen: Chosen, config: SelectionConfig) -> int:
     """The open view to choose next, given what each would gain.
 
     Old views have no links to surfels that were made after them, so a near-duplicate falls short a
@@ -181,7 +94,7 @@ def _best_gain(
     return min(int(np.argmax(like)), view) if like.any() else view
 
 
-def _surface(evidence: Evidence) -> tuple[NDArray[np.int32], FloatArray]:
+def _surface(evidence: Evidence) -> tuple[NDArray[np.int32], F64]:
     """Pieces of visible surface that any view saw: (m,) i32 surfels and (m,) f64, their shares of
     the targets' covered pixels.
 
@@ -229,13 +142,3 @@ def _seen_by_view(surface, start, views, view, seen):
             if views[link] == view:
                 seen[i] = True
                 break
-
-
-STRATEGIES: dict[str, Strategy] = {
-    "votes": votes,
-    "coverage": coverage,
-    "temporal": temporal,
-    "pose": pose,
-    "fov": fov,
-    "reference": reference,
-}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vmem.cameras.cameras import Cameras, FloatArray, invert_pose, pixel_rays
+from vmem.arrays import F64
+from vmem.cameras import Cameras, invert_pose, pixel_rays
 
 FRUSTUM_GRID = 6
 """Samples across and down a target's image."""
@@ -15,9 +16,7 @@ FRUSTUM_END = 2.5
 """Where a frustum ends, in target depths: farther away there are mostly other rooms."""
 
 
-def frustum_overlap(
-    poses: FloatArray, K_normalized: FloatArray, targets: Cameras, target_depth: float
-) -> FloatArray:
+def frustum_overlap(poses: F64, K_normalized: F64, targets: Cameras, target_depth: float) -> F64:
     """(V,) share of the targets' frustum samples that lie in each view's frustum.
 
     poses (V, 4, 4) c2w · K_normalized (V, 3, 3), rows 0 and 1 over the image's width and height.

@@ -8,12 +8,13 @@ command, not on the cameras.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Cameras, to_opengl
+from vmem.cameras import Cameras, to_opengl
+from vmem.memory import MemorySnapshot
 from vmem.published.context import (
     initial_threshold,
     query_camera,
@@ -24,10 +25,14 @@ from vmem.published.poses import geodesic_distance
 from vmem.published.render_fast import render_polygons
 from vmem.published.surfels import Disks, ReferenceConfig
 from vmem.published.votes import gather_votes
-from vmem.retrieval.evidence import NOTHING_VISIBLE, Selection
-
-if TYPE_CHECKING:
-    from vmem.memory.view_memory import MemorySnapshot
+from vmem.retrieval.evidence import (
+    NOTHING_VISIBLE,
+    Evidence,
+    Selection,
+    SelectionConfig,
+    top,
+    with_wishes,
+)
 
 
 def reference_selection(
@@ -92,3 +97,24 @@ def _views_of(surfels: NDArray[np.int32], memory: MemorySnapshot) -> dict[int, l
     for surfel, view in pairs:
         views[surfel].append(view)
     return views
+
+
+def reference(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
+    """What the published code effectively does; see vmem.retrieval.strategies.published."""
+    if evidence.memory is None:
+        raise ValueError("the reference strategy draws the memory itself: evidence.memory is None")
+    memory = evidence.memory
+    if evidence.banned:
+        kept = ~np.isin(memory.link_view, list(evidence.banned))
+        memory = replace(
+            memory, link_surfel=memory.link_surfel[kept], link_view=memory.link_view[kept]
+        )
+    found = reference_selection(memory, evidence.targets, k)
+    if not (evidence.pinned or evidence.banned):
+        return found
+    order = top(evidence, found.ranking, k, "").order
+    if not found.note:
+        # Where it takes fewer than K, it leaves the rest out for a reason.
+        order = tuple(v for v in order if v in evidence.pinned or v in found.order)
+    ranking = (*order, *(view for view in found.ranking if view not in order))
+    return Selection(order, ranking, with_wishes(evidence, found.reasons, order), found.note)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vmem.arrays import F32, F64
 from vmem.worlds.house.kernels import compiled, entry_point
 from vmem.worlds.house.records import Records, Shape
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 OCCLUSION_REACH = 0.6
 """Metres beyond which nothing darkens a corner."""

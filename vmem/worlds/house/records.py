@@ -11,8 +11,9 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from vmem.arrays import F64
+
 Records = NDArray[np.void]
-F64 = NDArray[np.float64]
 Vec3 = tuple[float, float, float]
 Range = tuple[float, float]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.cameras.cameras import Camera
+from vmem.arrays import F32, U8
+from vmem.cameras import Camera
 from vmem.kernels.parallel import run_sliced, thread_count
-from vmem.types.views import F32, U8
 from vmem.worlds.house.kernels import compiled, entry_point, source_digest
 from vmem.worlds.house.rays import nearest_solid
 from vmem.worlds.house.scene import World

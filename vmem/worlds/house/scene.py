@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vmem.arrays import F32
 from vmem.worlds.house.distance import CELL, OCCLUSION_REACH, bake_distance
 from vmem.worlds.house.records import (
     LAMP,
@@ -23,8 +23,6 @@ from vmem.worlds.house.records import (
 )
 from vmem.worlds.house.textures import Pattern
 from vmem.worlds.house.tree import build_tree
-
-F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
-
+from vmem.arrays import F64, I32
 
 NODE = np.dtype(
     [("low", np.float64, 3), ("high", np.float64, 3), ("skip", np.int32), ("item", np.int32)],

@@ -15,6 +15,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
+from vmem.arrays import U8
 from vmem.errors import VMemError
 from vmem.generation.diffusion.checks import BadTensorError, require_maps
 from vmem.generation.diffusion.codecs.clip_preprocess import clip_pixels
@@ -31,7 +32,6 @@ from vmem.generation.diffusion.codecs.weights import (
     vae_state,
 )
 from vmem.generation.diffusion.finite import check_finite
-from vmem.types.views import U8
 
 VALUES_PER_PIXEL = 1100
 """Numbers that decoding holds at its peak for every pixel of the image, with Stable Diffusion's

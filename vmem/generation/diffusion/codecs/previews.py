@@ -18,10 +18,10 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from torch import Tensor
 from torch.nn import functional
 
+from vmem.arrays import U8
 from vmem.generation.diffusion.checks import require_maps
 from vmem.generation.diffusion.codecs.codecs import ImageCodec, frames_from_images
 from vmem.generation.diffusion.codecs.weights import State, empty_tiny_vae, load_module, settle
-from vmem.types.views import U8
 
 
 class LatentPreview(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vmem.types.views import F32
+from vmem.arrays import F32
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vmem.cameras.cameras import FloatArray, rotation_angle
+from vmem.arrays import F64
+from vmem.cameras import rotation_angle
 from vmem.generation.diffusion.conditioning import Conditioned, Conditioning
 from vmem.generation.diffusion.sampling.schedule import quantise, sigma_table
 
@@ -69,7 +70,7 @@ def guidance_scale(
     return torch.tensor(g, dtype=torch.float32, device=conditioned.c2ws.device)
 
 
-def _close(c2w: FloatArray, K: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _close(c2w: F64, K: np.ndarray, known: np.ndarray) -> np.ndarray:
     R, t = c2w[:, :3, :3], c2w[:, :3, 3]
     angle = rotation_angle(R[:, None], R[None, known])
     distance = np.linalg.norm(t[:, None] - t[None, known], axis=-1)

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from vmem.cameras.cameras import Camera, checked_camera
-from vmem.errors import VMemError
-from vmem.raster import cpu
+from vmem.cameras import Camera, checked_camera
 from vmem.raster.blocks import Blocks
 from vmem.raster.choice import choose_engine, give_up_gpu
+from vmem.raster.engines import ENGINES, NEAR, RasterError
 from vmem.raster.gpu import engine as gpu
 from vmem.raster.shade import shade
-from vmem.types.buffers import I32, SurfelBuffers
-from vmem.types.surfels import Surfels
-
-NEAR = 0.02
-"""Scene units in front of the camera where drawing begins."""
-
-Engine = Callable[[Surfels, Blocks, Camera, float], I32]
-"""(surfels, their blocks, camera, near) -> (H, W) i32 index of the nearest front-facing disk that a
-pixel's ray meets beyond ``near``, -1 where none; of equal depths the lowest index."""
-
-ENGINES: dict[str, Engine] = {"cpu": cpu.index_map, "gpu": gpu.index_map}
-
-
-class RasterError(VMemError, ValueError):
-    """An engine that does not exist here, or blocks of other surfels."""
+from vmem.types import SurfelBuffers, Surfels
 
 
 def resolve_engine(backend: str) -> str:

@@ -1,0 +1,84 @@
+"""An immutable picture of the memory."""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass
+from functools import cached_property
+
+import numpy as np
+
+from vmem.arrays import F64, I32
+from vmem.memory.links import LinkIndex
+from vmem.raster import Blocks
+from vmem.raster.blocks import truncated
+from vmem.types import Retrieval, StepEnd, Surfels, View
+
+
+@dataclass(frozen=True, eq=False)
+class MemorySnapshot:
+    """An immutable picture of the memory; readers need no lock.
+
+    surfels (S) · link_surfel, link_view (L,) i32: "view saw surfel" · views (V) · steps: ends of
+    step 0 (the photo), 1, ... · retrievals: what led to each step.
+
+    What follows from these (blocks, seen_by, poses, K_normalized) is computed on first use and
+    kept. A ViewMemory passes grown_blocks and grown_links, its own copies extended by what is new.
+    """
+
+    surfels: Surfels
+    link_surfel: I32
+    link_view: I32
+    views: tuple[View, ...]
+    steps: tuple[StepEnd, ...]
+    retrievals: tuple[Retrieval | None, ...]
+    grown_blocks: InitVar[Blocks | None] = None
+    grown_links: InitVar[LinkIndex | None] = None
+
+    def __post_init__(self, grown_blocks: Blocks | None, grown_links: LinkIndex | None) -> None:
+        # Not fields: `dataclasses.replace` with other surfels or links must not carry them over.
+        object.__setattr__(self, "_blocks", grown_blocks)
+        object.__setattr__(self, "_links", grown_links)
+
+    @staticmethod
+    def empty() -> MemorySnapshot:
+        """A memory that has seen nothing."""
+        none = np.zeros(0, np.int32)
+        return MemorySnapshot(Surfels.empty(), none, none, (), (), ())
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """Bounds of blocks of surfels, for the rasterizer. SurfelError for what is no disk."""
+        known: Blocks | None = vars(self)["_blocks"]
+        return known or Blocks.of(self.surfels.validated())
+
+    @cached_property
+    def seen_by(self) -> LinkIndex:
+        """The links sorted by surfel, for votes."""
+        known: LinkIndex | None = vars(self)["_links"]
+        return known or LinkIndex.of(
+            len(self.surfels), len(self.views), self.link_surfel, self.link_view
+        )
+
+    @cached_property
+    def poses(self) -> F64:
+        """(V, 4, 4) c2w of all views."""
+        return np.array([view.camera.c2w for view in self.views], np.float64).reshape(-1, 4, 4)
+
+    @cached_property
+    def K_normalized(self) -> F64:
+        """(V, 3, 3) intrinsics of all views, rows 0 and 1 over the image's width and height."""
+        K = [view.camera.resized((1, 1)).K for view in self.views]
+        return np.array(K, np.float64).reshape(-1, 3, 3)
+
+    def at_step(self, step: int) -> MemorySnapshot:
+        """This memory as it was at the end of ``step``, one of ``range(len(steps))``."""
+        end = self.steps[step]
+        return MemorySnapshot(
+            self.surfels[: end.n_surfels],
+            self.link_surfel[: end.n_links],
+            self.link_view[: end.n_links],
+            self.views[: end.n_views],
+            self.steps[: step + 1],
+            self.retrievals[: step + 1],
+            truncated(self.blocks, end.n_surfels),
+        )
