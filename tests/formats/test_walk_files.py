@@ -127,7 +127,7 @@ def test_retrievals_are_those_of_the_walk(exported, short):
         for view, row in enumerate(entry["views"]):
             assert row["view"] == view
             assert row["chosen"] == bool(retrieval.chosen[view])
-            assert row["reason"] == retrieval.reasons[view]
+            assert row["reason"] == str(retrieval.reasons[view])
             for name in ("votes", "share", "coverage", "pose_distance", "rank"):
                 assert row[name] == getattr(retrieval, name)[view]
 

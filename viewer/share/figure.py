@@ -109,7 +109,7 @@ def _card(
     stored = memory.views[view]
     origin = "the photo" if stored.step == 0 else f"step {stored.step}"
     votes, seen = retrieval.share[view], retrieval.coverage[view]
-    why = retrieval.reasons[view] if retrieval.chosen[view] else plain_reason(retrieval, view)
+    why = str(retrieval.reasons[view]) if retrieval.chosen[view] else plain_reason(retrieval, view)
     words = f"votes {_percent(votes)}, saw {_percent(seen)}\n{why}"
     return Card(thumbnail(stored.rgb, THUMBNAIL_PIXELS), f"{name} ({origin})", words, color)
 

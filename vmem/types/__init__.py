@@ -3,6 +3,7 @@
 from vmem.types.buffers import SurfelBuffers, overlaid
 from vmem.types.point_maps import PointMapError, PointMaps
 from vmem.types.query import DEFAULT_STRATEGY, PUBLISHED, WEIGHTINGS, Query, RetrievalError
+from vmem.types.reasons import Reason, ReasonKind
 from vmem.types.retrieval import Retrieval
 from vmem.types.step import StepEnd, StepRecord
 from vmem.types.surfels import SurfelError, Surfels
@@ -17,6 +18,8 @@ __all__ = [
     "PointMaps",
     "Provenance",
     "Query",
+    "Reason",
+    "ReasonKind",
     "Retrieval",
     "RetrievalError",
     "StepEnd",
