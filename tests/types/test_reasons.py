@@ -31,4 +31,7 @@ def test_json_and_back(reason: Reason) -> None:
 @pytest.mark.parametrize("kind", ReasonKind)
 def test_every_kind_has_english_with_its_numbers(kind: ReasonKind) -> None:
     reason = Reason(kind, view=7, distance=0.25, share=0.5, text="words")
-    assert str(reason) and "{" not in str(reason) and "None" not in str(reason)
+    english = str(reason)
+    assert english
+    assert "{" not in english
+    assert "None" not in english
