@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vmem.arrays import F32, I32, U8
-from vmem.cameras import Camera, checked_camera
+from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.memory.depth_bend import STRAIGHT, Bend, bend
 from vmem.memory.depth_fit import IDENTITY, DepthFit, fitted
@@ -95,7 +95,6 @@ def associate(
 
     Raises CameraError, and PointMapError for maps of another size than the camera's.
     """
-    camera = checked_camera(camera)
     for name, array, rest in (
         ("points", points, (3,)),
         ("depth", depth, ()),

@@ -24,7 +24,6 @@ def make_record(
     Frames are associated one after the other, each also with what the ones before it spawned.
     Raises CameraError for impossible cameras, PointMapError for maps that do not fit them.
     """
-    cameras = cameras.validated()
     maps.validated((len(frames), *cameras.hw))
     if frames.rgb.shape != (len(cameras), *cameras.hw, 3):
         raise PointMapError(f"{len(cameras)} cameras of {cameras.hw}, frames {frames.rgb.shape}")

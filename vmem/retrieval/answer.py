@@ -58,7 +58,6 @@ def ask(
     if not memory.views:
         raise RetrievalError("this memory holds no views yet: nothing can be retrieved")
     query.check_views(len(memory.views))
-    targets = targets.validated()
     if query.density < 1:
         return _asked_of_few(memory, targets, query, config)
 

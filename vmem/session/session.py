@@ -185,7 +185,6 @@ class Session:
         SessionBusy, CameraError, RetrievalError, StepError, Cancelled, and what the backend raises.
         """
         cancel = cancel or CancelToken()
-        targets.validated()
         if targets.hw != self.camera.hw:
             raise CameraError(
                 f"this walk's frames are {self.camera.hw} (height, width), got targets of "

@@ -83,7 +83,6 @@ class DiffusionGenerator:
         raises.
         """
         settings, cancel = self.settings, cancel or CancelToken()
-        targets.validated()
         stage, used = "weights", None
 
         def heard(progress: Progress) -> None:

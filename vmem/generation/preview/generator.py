@@ -119,7 +119,6 @@ class PreviewGenerator:
         it invented. Raises Cancelled, CameraError (bad targets), ValueError (no views).
         """
         cancel = cancel or CancelToken()
-        targets.validated()
         if not context.views:
             raise ValueError("the preview generator needs at least one context view, got none")
         cancel.check()
