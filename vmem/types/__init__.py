@@ -5,9 +5,9 @@ from vmem.types.point_maps import PointMapError, PointMaps
 from vmem.types.query import DEFAULT_STRATEGY, PUBLISHED, WEIGHTINGS, Query, RetrievalError
 from vmem.types.reasons import Reason, ReasonKind
 from vmem.types.retrieval import Retrieval
-from vmem.types.step import StepEnd, StepRecord
+from vmem.types.step import StepEnd, StepRecord, StepRequest
 from vmem.types.surfels import SurfelError, Surfels
-from vmem.types.views import Frames, Provenance, View
+from vmem.types.views import Frames, Provenance, View, ViewId
 
 __all__ = [
     "DEFAULT_STRATEGY",
@@ -24,9 +24,11 @@ __all__ = [
     "RetrievalError",
     "StepEnd",
     "StepRecord",
+    "StepRequest",
     "SurfelBuffers",
     "SurfelError",
     "Surfels",
     "View",
+    "ViewId",
     "overlaid",
 ]
