@@ -1,5 +1,6 @@
 """Values that flow between the parts: frozen, checked where they are made, no algorithms."""
 
+from vmem.types.arrays_state import StateArrays
 from vmem.types.buffers import SurfelBuffers, overlaid
 from vmem.types.point_maps import PointMapError, PointMaps
 from vmem.types.query import DEFAULT_STRATEGY, PUBLISHED, WEIGHTINGS, Query, RetrievalError
@@ -19,6 +20,7 @@ __all__ = [
     "Query",
     "Retrieval",
     "RetrievalError",
+    "StateArrays",
     "StepEnd",
     "StepRecord",
     "SurfelBuffers",
