@@ -16,7 +16,7 @@ from vmem.backends import create_backend
 from vmem.backends.registry import geometry_of
 from vmem.cli.doctor import report
 from vmem.devices.memory_presets import GIB
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import BackendError
 from vmem.generation.diffusion.networks import forget_networks
 from vmem.geometry.cut3r import loading
@@ -37,7 +37,7 @@ from vmem.weights.loading import as_safetensors
 from vmem.weights.public import CheckpointError, read_state
 
 SIZE = 64
-CPU = DiffusionSettings(device="cpu", size=SIZE, preset="fast")
+CPU = NetworkSettings(device="cpu", size=SIZE, preset="fast")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 

@@ -28,8 +28,8 @@ from vmem.devices.memory_presets import GIB, NotEnoughMemoryError, choose
 from vmem.devices.memory_presets import PRESETS as MEMORY
 from vmem.devices.settings import (
     SAMPLERS,
-    DiffusionSettings,
-    DiffusionSettingsError,
+    NetworkSettings,
+    NetworkSettingsError,
 )
 from vmem.errors import BackendError
 from vmem.generation.diffusion import generator as vmem
@@ -97,7 +97,7 @@ def frames_of(session: Session) -> np.ndarray:
 
 
 def test_forming_frames_are_shown_by_the_tiny_autoencoder_where_it_is(tmp_path, monkeypatch):
-    settings = DiffusionSettings.from_environment()
+    settings = NetworkSettings.from_environment()
     with borrowed(settings, silent, CancelToken()) as networks:
         assert not isinstance(networks.preview, TinyPreview)
     tiny.write_taesd(tmp_path / "taesd")
@@ -403,17 +403,17 @@ def test_photos_are_opened_at_the_models_size(tmp_path):
     ],
 )
 def test_settings_are_checked(changes, message):
-    with pytest.raises(DiffusionSettingsError, match=message):
-        DiffusionSettings(**changes)
+    with pytest.raises(NetworkSettingsError, match=message):
+        NetworkSettings(**changes)
 
 
 def test_settings_from_the_environment():
     given = {"VMEM_COMPILE": "yes", "VMEM_CFG": "1.5", "VMEM_MEMORY": " 12gb ", "VMEM_PRESET": ""}
-    made = DiffusionSettings.from_environment(given)
-    assert made == DiffusionSettings(compile=True, cfg=1.5, memory="12gb")
+    made = NetworkSettings.from_environment(given)
+    assert made == NetworkSettings(compile=True, cfg=1.5, memory="12gb")
     for name, value in (("VMEM_COMPILE", "perhaps"), ("VMEM_SIZE", "big")):
-        with pytest.raises(DiffusionSettingsError, match=name):
-            DiffusionSettings.from_environment({name: value})
+        with pytest.raises(NetworkSettingsError, match=name):
+            NetworkSettings.from_environment({name: value})
 
 
 def test_the_lists_of_names_agree():
@@ -542,7 +542,7 @@ def test_the_cpu_is_used_only_where_it_is_asked_for(monkeypatch):
     with pytest.raises(BackendError, match="no NVIDIA GPU is in reach of torch"):
         resolve("vmem")
     with pytest.raises(BackendError, match="cuda:3: 0 found"):
-        resolve("vmem", DiffusionSettings(device="cuda:3"))
+        resolve("vmem", NetworkSettings(device="cuda:3"))
 
 
 def test_auto_takes_the_model_where_it_can_run(monkeypatch):

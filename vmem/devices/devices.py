@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vmem.devices.memory_presets import HOST, MemoryPreset, choose
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 
 NO_GPU = "no NVIDIA GPU is in reach of torch"
@@ -50,7 +50,7 @@ def free_memory(device: torch.device) -> int:
     return free + torch.cuda.memory_reserved(device)
 
 
-def memory_preset(settings: DiffusionSettings, device: torch.device) -> MemoryPreset:
+def memory_preset(settings: NetworkSettings, device: torch.device) -> MemoryPreset:
     """The preset for a device. Raises NotEnoughMemoryError."""
     if device.type != "cuda":
         return HOST

@@ -21,12 +21,12 @@ SIZE_STEP = 64
 """The VAE makes a latent of 8 pixels, the network halves latents three times."""
 
 
-class DiffusionSettingsError(VMemError, ValueError):
+class NetworkSettingsError(VMemError, ValueError):
     """A setting that the generator does not have, or outside what makes sense."""
 
 
 @dataclass(frozen=True)
-class DiffusionSettings:
+class NetworkSettings:
     """How frames are made; the defaults are the released model's but for the sampler."""
 
     preset: str = "balanced"
@@ -56,28 +56,28 @@ class DiffusionSettings:
             ("guider", self.guider, GUIDERS),
         ):
             if value not in choices:
-                raise DiffusionSettingsError(
+                raise NetworkSettingsError(
                     f"unknown {name} {value!r}: use one of {', '.join(choices)}"
                 )
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
-            raise DiffusionSettingsError(
+            raise NetworkSettingsError(
                 f"unknown device {self.device!r}: use auto, cuda, cuda:0, mps or cpu"
             )
         for name, value in (("cfg", self.cfg), ("cfg_min", self.cfg_min)):
             if not (math.isfinite(value) and 0 <= value <= 100):
-                raise DiffusionSettingsError(f"{name} must be between 0 and 100, got {value}")
+                raise NetworkSettingsError(f"{name} must be between 0 and 100, got {value}")
         if not SIZE_STEP <= self.size <= 1024 or self.size % SIZE_STEP:
             nearest = min(max(round(self.size / SIZE_STEP), 1), 16) * SIZE_STEP
-            raise DiffusionSettingsError(
+            raise NetworkSettingsError(
                 f"the released model makes frames whose side is a multiple of {SIZE_STEP} up to "
                 f"1024 pixels, and was trained at 576; got {self.size}: use 576, or {nearest}"
             )
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> DiffusionSettings:
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> NetworkSettings:
         """The defaults, but for those that a variable names: VMEM_PRESET, VMEM_MEMORY, ...
 
-        Raises DiffusionSettingsError.
+        Raises NetworkSettingsError.
         """
         environment = os.environ if environment is None else environment
         given: dict[str, Any] = {}
@@ -94,8 +94,8 @@ def _parsed(variable: str, text: str, kind: type) -> Any:
         known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
         if text.lower() in known:
             return known[text.lower()]
-        raise DiffusionSettingsError(f"{variable} must be 1 or 0, got {text!r}")
+        raise NetworkSettingsError(f"{variable} must be 1 or 0, got {text!r}")
     try:
         return kind(text)
     except ValueError:
-        raise DiffusionSettingsError(f"{variable} must be a number, got {text!r}") from None
+        raise NetworkSettingsError(f"{variable} must be a number, got {text!r}") from None

@@ -17,7 +17,7 @@ from torch import Tensor
 from vmem.cameras import Cameras
 from vmem.devices.devices import free_unused, is_out_of_memory, pick_device, placed
 from vmem.devices.memory_presets import HOST, PRESETS, NotEnoughMemoryError
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 from vmem.generation.base import Context
 from vmem.generation.diffusion.codecs.codecs import frames_from_images, images_from_frames
@@ -51,8 +51,8 @@ class DiffusionGenerator:
     or guidance costs nothing, another device or memory preset loads the networks anew.
     """
 
-    def __init__(self, settings: DiffusionSettings | None = None) -> None:
-        self.settings = settings or DiffusionSettings()
+    def __init__(self, settings: NetworkSettings | None = None) -> None:
+        self.settings = settings or NetworkSettings()
         self._codes: weakref.WeakKeyDictionary[View, ViewCode] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
@@ -111,7 +111,7 @@ class DiffusionGenerator:
     def _frames(
         self,
         networks: Networks,
-        settings: DiffusionSettings,
+        settings: NetworkSettings,
         context: Context,
         targets: Cameras,
         seed: int,
@@ -159,7 +159,7 @@ def encode(networks: Networks, view: View) -> ViewCode:
 
 def conditioned(
     networks: Networks,
-    settings: DiffusionSettings,
+    settings: NetworkSettings,
     context: Context,
     codes: list[ViewCode],
     targets: Cameras,
@@ -183,7 +183,7 @@ def conditioned(
 
 def sample(
     networks: Networks,
-    settings: DiffusionSettings,
+    settings: NetworkSettings,
     made: Conditioned,
     n_targets: int,
     seed: int,

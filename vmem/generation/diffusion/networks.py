@@ -20,7 +20,7 @@ from vmem.devices.devices import (
     placed,
 )
 from vmem.devices.memory_presets import MemoryPreset
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.devices.shared import Lending, stamp
 from vmem.generation.diffusion.availability import REQUIRED, network_config
 from vmem.generation.diffusion.codecs.codecs import ImageCodec, ImageEmbedder
@@ -74,7 +74,7 @@ _lending = Lending["Networks"](lambda networks: networks.device, free_unused)
 
 @contextmanager
 def borrowed(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Iterator[Networks]:
     """The networks for the block alone, loaded first where they are not: all walks share them.
 
@@ -99,7 +99,7 @@ def forget_networks() -> None:
 
 
 def load_networks(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Networks:
     """Find or fetch the released files and load them, with progress in stage "weights".
 

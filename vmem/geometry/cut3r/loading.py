@@ -19,7 +19,7 @@ from vmem.devices.devices import (
     placed,
 )
 from vmem.devices.memory_presets import NotEnoughMemoryError
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.devices.shared import Lending, stamp
 from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
 from vmem.geometry.cut3r.network import Cut3r
@@ -55,7 +55,7 @@ _lending = Lending["Network"](lambda network: network.device, free_unused)
 
 @contextmanager
 def borrowed(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Iterator[Network]:
     """The network on its device for the block alone, loaded first where it is not.
 
@@ -82,7 +82,7 @@ def forget_network() -> None:
 
 
 def load_network(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Network:
     """Find or fetch the released file and load it, with progress in stage "weights".
 
@@ -120,7 +120,7 @@ def load_network(
     return Network(net, device, (*stamp(files), str(dtype)))
 
 
-def _stays(settings: DiffusionSettings, device: torch.device) -> bool:
+def _stays(settings: NetworkSettings, device: torch.device) -> bool:
     """Whether there is room beside the generator. A GPU too small for that may still do for this
     network alone."""
     try:
