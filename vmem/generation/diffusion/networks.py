@@ -21,7 +21,7 @@ from vmem.devices.devices import (
 )
 from vmem.devices.memory_presets import MemoryPreset
 from vmem.devices.settings import NetworkSettings
-from vmem.devices.shared import Lending, stamp
+from vmem.devices.shared import SharedModel, stamp
 from vmem.generation.diffusion.availability import REQUIRED, network_config
 from vmem.generation.diffusion.codecs.codecs import ImageCodec, ImageEmbedder
 from vmem.generation.diffusion.codecs.previews import LatentPreview, TinyPreview, linear_preview
@@ -69,7 +69,7 @@ class Networks:
         return f"{self.device}, {kind}, memory preset {self.memory.name}: {self.memory.label}"
 
 
-_lending = Lending["Networks"](lambda networks: networks.device, free_unused)
+_shared = SharedModel["Networks"](lambda networks: networks.device, free_unused)
 
 
 @contextmanager
@@ -89,13 +89,13 @@ def borrowed(
     def load() -> Networks:
         return load_networks(settings, on_progress, cancel)
 
-    with _lending.lent(key, load, on_progress, cancel) as networks:
+    with _shared.use(key, load, on_progress, cancel) as networks:
         yield networks
 
 
 def forget_networks() -> None:
     """Let the loaded networks go, once no job uses them."""
-    _lending.forget()
+    _shared.unload()
 
 
 def load_networks(

@@ -20,7 +20,7 @@ from vmem.devices.devices import (
 )
 from vmem.devices.memory_presets import NotEnoughMemoryError
 from vmem.devices.settings import NetworkSettings
-from vmem.devices.shared import Lending, stamp
+from vmem.devices.shared import SharedModel, stamp
 from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.progress import CancelToken, OnProgress, Progress
@@ -50,7 +50,7 @@ class Network:
     stamp: tuple[Any, ...] = ()
 
 
-_lending = Lending["Network"](lambda network: network.device, free_unused)
+_shared = SharedModel["Network"](lambda network: network.device, free_unused)
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def borrowed(
         return load_network(settings, on_progress, cancel)
 
     with (
-        _lending.lent(key, load, on_progress, cancel) as network,
+        _shared.use(key, load, on_progress, cancel) as network,
         placed(network.net, network.device),
     ):
         yield network
@@ -78,7 +78,7 @@ def borrowed(
 
 def forget_network() -> None:
     """Let the loaded network go, once no job uses it."""
-    _lending.forget()
+    _shared.unload()
 
 
 def load_network(
