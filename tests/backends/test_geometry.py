@@ -18,7 +18,7 @@ from vmem.cli.doctor import report
 from vmem.devices.memory_presets import GIB
 from vmem.devices.settings import NetworkSettings
 from vmem.errors import BackendError
-from vmem.generation.diffusion.networks import forget_networks
+from vmem.generation.diffusion.networks import SHARED
 from vmem.geometry.cut3r import loading
 from vmem.geometry.cut3r.config import Cut3rConfig
 from vmem.geometry.cut3r.estimator import Cut3rEstimator
@@ -65,7 +65,7 @@ def here(files, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     yield
     forget_network()
-    forget_networks()
+    SHARED.unload()
 
 
 @pytest.fixture

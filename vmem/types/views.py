@@ -8,6 +8,7 @@ from typing import Any
 
 from vmem.arrays import F32, U8
 from vmem.cameras import Camera
+from vmem.types.arrays_state import StateArrays
 
 
 class Provenance(IntEnum):
@@ -28,7 +29,7 @@ class Frames:
     rgb (T, H, W, 3) u8 · depth (T, H, W) f32 z-depth in scene units, or None if the generator does
     not know it · provenance (T, H, W) u8 of Provenance, or None · age (T, H, W) f32 number of times
     that a pixel was resampled, or None · confidence (T, H, W) f32 in the depth, 0 in the sky, None
-    for 1 everywhere · latents: whatever the generator wants back as context.
+    for 1 everywhere · latents: for each frame, what the generator wants back as context, or None.
     """
 
     rgb: U8
@@ -36,7 +37,7 @@ class Frames:
     provenance: U8 | None = None
     age: F32 | None = None
     confidence: F32 | None = None
-    latents: tuple[Any, ...] | None = None
+    latents: tuple[StateArrays, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.rgb)
@@ -59,5 +60,5 @@ class View:
     confidence: F32
     provenance: U8 | None = None
     age: F32 | None = None
-    latents: Any = None
+    latents: StateArrays | None = None
     geometry_state: Any = None

@@ -19,7 +19,7 @@ from torch import Tensor
 from vmem.arrays import F64
 from vmem.cameras import DEFAULT_FOV, Cameras, to_opengl
 from vmem.errors import VMemError
-from vmem.generation.diffusion.finite import check_finite
+from vmem.generation.diffusion.checks import check_finite
 
 Rule = Literal["reference", "repaired"]
 """How the world is centred and scaled: as the released weights were trained, or repaired."""
