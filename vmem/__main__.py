@@ -51,7 +51,7 @@ class Walk:
         from vmem.backends import create_backend, resolve
         from vmem.backends.registry import geometry_of
         from vmem.cameras import parse_moves
-        from vmem.devices.settings import DiffusionSettings
+        from vmem.devices.settings import NetworkSettings
         from vmem.formats.photos import check_size, load_photo
         from vmem.formats.walk import check_writable, export_walk
         from vmem.session import Session, SessionConfig
@@ -62,7 +62,7 @@ class Walk:
         size = 288 if self.size is None else self.size
         check_size(size)
         asked = {name: getattr(self, name) for name in ("preset", "memory", "device")}
-        diffusion = DiffusionSettings.from_environment()
+        diffusion = NetworkSettings.from_environment()
         diffusion = replace(diffusion, **{k: v for k, v in asked.items() if v is not None})
         name, why = resolve(self.backend, diffusion)
         geometry, _ = geometry_of(name, self.geometry, diffusion)

@@ -16,9 +16,9 @@ from vmem.backends import create_backend
 from vmem.backends.registry import geometry_of
 from vmem.cli.doctor import report
 from vmem.devices.memory_presets import GIB
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import BackendError
-from vmem.generation.diffusion.networks import forget_networks
+from vmem.generation.diffusion.networks import SHARED
 from vmem.geometry.cut3r import loading
 from vmem.geometry.cut3r.config import Cut3rConfig
 from vmem.geometry.cut3r.estimator import Cut3rEstimator
@@ -37,7 +37,7 @@ from vmem.weights.loading import as_safetensors
 from vmem.weights.public import CheckpointError, read_state
 
 SIZE = 64
-CPU = DiffusionSettings(device="cpu", size=SIZE, preset="fast")
+CPU = NetworkSettings(device="cpu", size=SIZE, preset="fast")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -65,7 +65,7 @@ def here(files, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     yield
     forget_network()
-    forget_networks()
+    SHARED.unload()
 
 
 @pytest.fixture

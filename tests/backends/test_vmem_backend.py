@@ -28,18 +28,18 @@ from vmem.devices.memory_presets import GIB, NotEnoughMemoryError, choose
 from vmem.devices.memory_presets import PRESETS as MEMORY
 from vmem.devices.settings import (
     SAMPLERS,
-    DiffusionSettings,
-    DiffusionSettingsError,
+    NetworkSettings,
+    NetworkSettingsError,
 )
 from vmem.errors import BackendError
 from vmem.generation.diffusion import generator as vmem
 from vmem.generation.diffusion import networks
+from vmem.generation.diffusion.checks import NotFiniteError
 from vmem.generation.diffusion.codecs.previews import TinyPreview
 from vmem.generation.diffusion.codecs.view_code import ViewCode
-from vmem.generation.diffusion.finite import NotFiniteError
 from vmem.generation.diffusion.generator import DiffusionGenerator, step_seed
 from vmem.generation.diffusion.network.unet import MultiviewUNet
-from vmem.generation.diffusion.networks import borrowed, forget_networks
+from vmem.generation.diffusion.networks import SHARED, use_networks
 from vmem.generation.diffusion.sampling.presets import PRESETS
 from vmem.progress import Cancelled, CancelToken, Progress, silent
 from vmem.session import ConfigError, Session, SessionConfig
@@ -97,21 +97,21 @@ def frames_of(session: Session) -> np.ndarray:
 
 
 def test_forming_frames_are_shown_by_the_tiny_autoencoder_where_it_is(tmp_path, monkeypatch):
-    settings = DiffusionSettings.from_environment()
-    with borrowed(settings, silent, CancelToken()) as networks:
+    settings = NetworkSettings.from_environment()
+    with use_networks(settings, silent, CancelToken()) as networks:
         assert not isinstance(networks.preview, TinyPreview)
     tiny.write_taesd(tmp_path / "taesd")
     monkeypatch.setenv("VMEM_TAESD", str(tmp_path / "taesd"))
-    forget_networks()
+    SHARED.unload()
     try:
-        with borrowed(settings, silent, CancelToken()) as networks:
+        with use_networks(settings, silent, CancelToken()) as networks:
             assert isinstance(networks.preview, TinyPreview)
         shown: list[Progress] = []
         session = opened()
         session.move("w", on_progress=shown.append)
         assert any(progress.frames is not None for progress in shown)
     finally:
-        forget_networks()
+        SHARED.unload()
 
 
 def test_a_walk_from_photo_to_memory_and_files(tmp_path):
@@ -125,8 +125,8 @@ def test_a_walk_from_photo_to_memory_and_files(tmp_path):
     assert memory.views[0].latents is None
     for view in memory.views[1:]:
         assert view.rgb.shape == (SIZE, SIZE, 3)
-        code = view.latents
-        assert isinstance(code, ViewCode)
+        code = ViewCode.from_arrays(view.latents)
+        assert code is not None
         assert (code.latent.shape, code.embedding.shape) == ((4, 8, 8), (32,))
         assert np.isfinite(code.latent).all()
         assert code.latent.base is None  # else one view keeps all of its step alive
@@ -139,13 +139,15 @@ def test_frames_are_what_their_latents_decode_to():
     """Latents are kept as sampled; the embedding is of the unclamped image."""
     session = opened()
     session.move("d")
-    with borrowed(generator(session).settings, silent, CancelToken()) as nets:
+    with use_networks(generator(session).settings, silent, CancelToken()) as nets:
         for view in session.snapshot().views[1:]:
-            image = nets.codec.decode(torch.from_numpy(view.latents.latent)[None])
+            code = ViewCode.from_arrays(view.latents)
+            assert code is not None
+            image = nets.codec.decode(torch.from_numpy(code.latent)[None])
             embedding = nets.embedder.embed(image)[0].numpy()
             shown = np.clip(np.rint((image[0].numpy() + 1) * 127.5), 0, 255)
             assert abs(shown.transpose(1, 2, 0) - view.rgb).max() <= 1
-            np.testing.assert_allclose(view.latents.embedding, embedding, atol=1e-4)
+            np.testing.assert_allclose(code.embedding, embedding, atol=1e-4)
 
 
 def test_equal_walks_are_equal_and_seeds_differ():
@@ -177,7 +179,7 @@ def test_undo_and_the_same_step_again_give_the_same_frames():
 def test_the_photo_is_encoded_once(monkeypatch):
     session = opened()
     session.move("w")
-    with borrowed(generator(session).settings, silent, CancelToken()) as nets:
+    with use_networks(generator(session).settings, silent, CancelToken()) as nets:
         monkeypatch.setattr(nets.codec, "encode", None)
     session.move("w")
     retrieval = session.snapshot().retrievals[-1]
@@ -201,7 +203,7 @@ def stages(heard: list[Progress]) -> list[str]:
 
 
 def test_stages_come_in_order_and_frames_form():
-    forget_networks()
+    SHARED.unload()
     session = opened()
     heard: list[Progress] = []
     session.move("w", on_progress=heard.append)
@@ -252,7 +254,7 @@ def test_cancel_is_heard_within_one_evaluation(monkeypatch):
 
 @pytest.mark.parametrize("stage", ["weights", "encode", "denoise", "decode"])
 def test_cancel_in_any_stage_changes_nothing(stage):
-    forget_networks()
+    SHARED.unload()
     session = opened()
     before = state_of(session)
     cancel = CancelToken()
@@ -277,7 +279,7 @@ def test_waiting_for_another_walk_can_be_cancelled():
             cancel.cancel()
 
     settings = generator(session).settings
-    with borrowed(settings, silent, CancelToken()), pytest.raises(Cancelled):
+    with use_networks(settings, silent, CancelToken()), pytest.raises(Cancelled):
         session.move("w", on_progress=stop, cancel=cancel)
     assert "waiting for another walk" in stages(heard)
     session.move("w")
@@ -403,17 +405,17 @@ def test_photos_are_opened_at_the_models_size(tmp_path):
     ],
 )
 def test_settings_are_checked(changes, message):
-    with pytest.raises(DiffusionSettingsError, match=message):
-        DiffusionSettings(**changes)
+    with pytest.raises(NetworkSettingsError, match=message):
+        NetworkSettings(**changes)
 
 
 def test_settings_from_the_environment():
     given = {"VMEM_COMPILE": "yes", "VMEM_CFG": "1.5", "VMEM_MEMORY": " 12gb ", "VMEM_PRESET": ""}
-    made = DiffusionSettings.from_environment(given)
-    assert made == DiffusionSettings(compile=True, cfg=1.5, memory="12gb")
+    made = NetworkSettings.from_environment(given)
+    assert made == NetworkSettings(compile=True, cfg=1.5, memory="12gb")
     for name, value in (("VMEM_COMPILE", "perhaps"), ("VMEM_SIZE", "big")):
-        with pytest.raises(DiffusionSettingsError, match=name):
-            DiffusionSettings.from_environment({name: value})
+        with pytest.raises(NetworkSettingsError, match=name):
+            NetworkSettings.from_environment({name: value})
 
 
 def test_the_lists_of_names_agree():
@@ -452,7 +454,7 @@ def test_networks_that_wait_elsewhere_are_fetched_for_every_use(monkeypatch, nam
     """On a CPU nothing moves, but who is called must have been sent for, and frames are equal."""
     plain = opened()
     plain.move("w")
-    forget_networks()
+    SHARED.unload()
     monkeypatch.setattr(networks, "memory_preset", lambda settings, device: MEMORY[name])
     present: set[int] = set()
 
@@ -474,7 +476,7 @@ def test_networks_that_wait_elsewhere_are_fetched_for_every_use(monkeypatch, nam
     session = opened()
     with register_module_forward_pre_hook(check):
         session.move("w")
-    forget_networks()
+    SHARED.unload()
     assert {"MultiviewUNet", "Encoder", "Decoder", "CLIPVisionModelWithProjection"} <= called
     difference = np.abs(frames_of(session).astype(int) - frames_of(plain).astype(int))
     assert difference.max() <= 1  # guidance in one pass or two: rounding
@@ -542,7 +544,7 @@ def test_the_cpu_is_used_only_where_it_is_asked_for(monkeypatch):
     with pytest.raises(BackendError, match="no NVIDIA GPU is in reach of torch"):
         resolve("vmem")
     with pytest.raises(BackendError, match="cuda:3: 0 found"):
-        resolve("vmem", DiffusionSettings(device="cuda:3"))
+        resolve("vmem", NetworkSettings(device="cuda:3"))
 
 
 def test_auto_takes_the_model_where_it_can_run(monkeypatch):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from vmem.cameras import Cameras, default_K, pixel_rays, to_opengl
+from vmem.generation.diffusion.checks import NotFiniteError
 from vmem.generation.diffusion.conditioning import (
     Conditioned,
     ConditioningError,
@@ -22,7 +23,6 @@ from vmem.generation.diffusion.conditioning import (
     plucker,
     world_scale,
 )
-from vmem.generation.diffusion.finite import NotFiniteError
 
 HW = (5, 7)
 """Size of the latents; their image is eight times as large."""

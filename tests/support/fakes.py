@@ -62,6 +62,7 @@ class BoxGenerator:
         seed: int,
         on_progress: OnProgress,
         cancel: CancelToken,
+        sampler: str | None = None,
     ) -> Frames:
         """Exact renders plus one grey level of noise that depends on seed and step."""
         rng = np.random.default_rng([seed, context.step, len(context.views)])
@@ -128,11 +129,12 @@ class FormingGenerator:
         seed: int,
         on_progress: OnProgress,
         cancel: CancelToken,
+        sampler: str | None = None,
     ) -> Frames:
         """As BoxGenerator, reporting the stages of a diffusion model."""
         if not self.used:
             on_progress(Progress("weights", 2, 2))
-        self.used.append(self.settings.preset)
+        self.used.append(sampler or self.settings.preset)
         on_progress(Progress("encode", 1, 1))
         made = BoxGenerator().generate(
             context, targets, seed=seed, on_progress=lambda _: None, cancel=cancel

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 from vmem.geometry import GeometryEstimator
 from vmem.weights.catalogue import PARTS
@@ -30,7 +30,7 @@ def geometry_asked(environment: Mapping[str, str] | None = None) -> str:
     return environment.get("VMEM_GEOMETRY", "").strip() or "auto"
 
 
-def resolve_geometry(asked: str, backend: str, diffusion: DiffusionSettings) -> tuple[str, str]:
+def resolve_geometry(asked: str, backend: str, diffusion: NetworkSettings) -> tuple[str, str]:
     """The geometry that ``asked`` means with a backend ("exact" is the world's own), and why, as
     one clause.
 
@@ -60,7 +60,7 @@ def resolve_geometry(asked: str, backend: str, diffusion: DiffusionSettings) -> 
     return "layout", "; ".join(reasons)
 
 
-def why_no_cut3r(diffusion: DiffusionSettings) -> str:
+def why_no_cut3r(diffusion: NetworkSettings) -> str:
     """One clause on what CUT3R lacks here and what to do about it, or "". Imports torch only where
     the weights are here."""
     absent = _absent("cut3r")
@@ -75,7 +75,7 @@ def why_no_cut3r(diffusion: DiffusionSettings) -> str:
     return ""
 
 
-def why_no_depth_anything(diffusion: DiffusionSettings) -> str:
+def why_no_depth_anything(diffusion: NetworkSettings) -> str:
     """As `why_no_cut3r`, for Depth Anything, which runs on any device. Imports no torch."""
     return _absent("depth-anything")
 
@@ -97,25 +97,25 @@ def _absent(name: str) -> str:
     return ""
 
 
-def _layout(diffusion: DiffusionSettings) -> GeometryEstimator:
+def _layout(diffusion: NetworkSettings) -> GeometryEstimator:
     from vmem.geometry.layout.estimator import LayoutEstimator
 
     return LayoutEstimator()
 
 
-def _cut3r(diffusion: DiffusionSettings) -> GeometryEstimator:
+def _cut3r(diffusion: NetworkSettings) -> GeometryEstimator:
     from vmem.geometry.cut3r.estimator import Cut3rEstimator
 
     return Cut3rEstimator(diffusion)
 
 
-def _depth_anything(diffusion: DiffusionSettings) -> GeometryEstimator:
+def _depth_anything(diffusion: NetworkSettings) -> GeometryEstimator:
     from vmem.geometry.depth_anything.estimator import DepthAnythingEstimator
 
     return DepthAnythingEstimator(diffusion)
 
 
-ESTIMATORS: dict[str, Callable[[DiffusionSettings], GeometryEstimator]] = {
+ESTIMATORS: dict[str, Callable[[NetworkSettings], GeometryEstimator]] = {
     "layout": _layout,
     "depth-anything": _depth_anything,
     "cut3r": _cut3r,

@@ -18,7 +18,7 @@ from vmem.backends.geometry import (
     resolve_geometry,
 )
 from vmem.cameras import Camera
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import BackendError
 from vmem.generation import Generator
 from vmem.geometry import GeometryEstimator
@@ -74,7 +74,7 @@ class Backend:
         return frames, self.geometry.place(photo)
 
 
-def _preview(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
+def _preview(seed: int, size: int, diffusion: NetworkSettings) -> Backend:
     from vmem.generation.preview.generator import PreviewGenerator
 
     return Backend(
@@ -85,7 +85,7 @@ def _preview(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
     )
 
 
-def _world(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
+def _world(seed: int, size: int, diffusion: NetworkSettings) -> Backend:
     from vmem.worlds.backend import WorldGenerator, WorldGeometry, make_world, start_camera
 
     world = make_world(seed)
@@ -104,7 +104,7 @@ def _world(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
     )
 
 
-def _vmem(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
+def _vmem(seed: int, size: int, diffusion: NetworkSettings) -> Backend:
     from vmem.generation.diffusion.availability import slots
     from vmem.generation.diffusion.generator import DiffusionGenerator
 
@@ -121,11 +121,11 @@ def _vmem(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
     )
 
 
-def resolve(name: str, diffusion: DiffusionSettings | None = None) -> tuple[str, str]:
+def resolve(name: str, diffusion: NetworkSettings | None = None) -> tuple[str, str]:
     """The backend that ``name`` means here, and why, as one clause.
 
     ``diffusion``: for the vmem backend; by default from the environment. Raises BackendError, for
-    vmem with one screen on what is missing, and DiffusionSettingsError.
+    vmem with one screen on what is missing, and NetworkSettingsError.
     """
     if name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}: use one of {', '.join(BACKENDS)}")
@@ -133,7 +133,7 @@ def resolve(name: str, diffusion: DiffusionSettings | None = None) -> tuple[str,
         return name, "asked for"
     from vmem.generation.diffusion.availability import refusal, where, why_not
 
-    settings = diffusion or DiffusionSettings.from_environment()
+    settings = diffusion or NetworkSettings.from_environment()
     if name == "auto":
         reason = why_not(settings)
         return ("vmem", where(settings)) if reason is None else ("preview", reason)
@@ -144,13 +144,13 @@ def resolve(name: str, diffusion: DiffusionSettings | None = None) -> tuple[str,
 
 
 def geometry_of(
-    backend: str, asked: str | None = None, diffusion: DiffusionSettings | None = None
+    backend: str, asked: str | None = None, diffusion: NetworkSettings | None = None
 ) -> tuple[str, str]:
     """The geometry that ``asked`` (by default VMEM_GEOMETRY, or auto) means with a backend of
     `resolve`, and why, as one clause. Raises BackendError."""
     try:
         return resolve_geometry(
-            asked or geometry_asked(), backend, diffusion or DiffusionSettings.from_environment()
+            asked or geometry_asked(), backend, diffusion or NetworkSettings.from_environment()
         )
     except GeometryError as error:
         raise BackendError(str(error)) from error
@@ -161,7 +161,7 @@ def create_backend(
     *,
     seed: int = 0,
     size: int = 288,
-    diffusion: DiffusionSettings | None = None,
+    diffusion: NetworkSettings | None = None,
     geometry: str | None = None,
 ) -> Backend:
     """Build a backend; frames will be ``size`` pixels square where it renders its own scene.
@@ -169,9 +169,9 @@ def create_backend(
     ``diffusion``: how the vmem backend works (its frames have a size of their own), and where CUT3R
     runs; by default from the environment. Networks are loaded when they are first used. geometry:
     of vmem.backends.geometry.GEOMETRIES, by default VMEM_GEOMETRY, or auto. Raises BackendError
-    for a backend or geometry that is unknown or cannot run here, DiffusionSettingsError.
+    for a backend or geometry that is unknown or cannot run here, NetworkSettingsError.
     """
-    diffusion = diffusion or DiffusionSettings.from_environment()
+    diffusion = diffusion or NetworkSettings.from_environment()
     builders = {"preview": _preview, "world": _world, "vmem": _vmem}
     resolved = resolve(name, diffusion)[0]
     chosen, why = geometry_of(resolved, geometry, diffusion)

@@ -1,5 +1,6 @@
 """Values that flow between the parts: frozen, checked where they are made, no algorithms."""
 
+from vmem.types.arrays_state import StateArrays
 from vmem.types.buffers import SurfelBuffers, overlaid
 from vmem.types.point_maps import PointMapError, PointMaps
 from vmem.types.query import DEFAULT_STRATEGY, PUBLISHED, WEIGHTINGS, Query, RetrievalError
@@ -22,6 +23,7 @@ __all__ = [
     "ReasonKind",
     "Retrieval",
     "RetrievalError",
+    "StateArrays",
     "StepEnd",
     "StepRecord",
     "StepRequest",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from vmem.cameras import Camera
+from vmem.types.arrays_state import StateArrays
 
 
 class Provenance(IntEnum):
@@ -37,7 +38,7 @@ class Frames:
     """Number of times that a pixel was resampled; None if it is not known."""
     confidence: Float32[np.ndarray, "T H W"] | None = None
     """Confidence in the depth, 0 in the sky; None for 1 everywhere."""
-    latents: tuple[Any, ...] | None = None
+    latents: tuple[StateArrays, ...] | None = None
     """What the generator needs of each frame when it becomes context."""
 
     def __len__(self) -> int:
@@ -71,9 +72,9 @@ class View:
     """A Provenance for every pixel, or None."""
     age: Float32[np.ndarray, "H W"] | None = None
     """Number of times that a pixel was resampled, or None."""
-    latents: Any = None
+    latents: StateArrays | None = None
     """What the generator needs of this view when it becomes context, or None."""
-    geometry_state: Any = None
+    geometry_state: StateArrays | None = None
     """What the geometry needs to go on from here, on the last view of its steps only; else None."""
     id: ViewId | None = None
     """Which view of the walk this is; None outside of a walk."""

@@ -79,8 +79,9 @@ class WorldGenerator:
         seed: int,
         on_progress: OnProgress,
         cancel: CancelToken,
+        sampler: str | None = None,
     ) -> Frames:
-        """Frames with exact depth, all observed. ``context`` and ``seed`` change nothing.
+        """Frames with exact depth, all observed. Context, seed and sampler change nothing.
 
         Reports stage "render" and polls ``cancel`` for every frame; raises Cancelled.
         """

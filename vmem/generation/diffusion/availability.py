@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from vmem.devices.memory_presets import GIB, PRESETS
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 from vmem.weights.advice import gigabytes
 from vmem.weights.catalogue import CLIP, PARTS, VMEM_UNET
@@ -54,7 +54,7 @@ def missing_weights() -> list[WeightStatus]:
     return [row for row in (status(PARTS[name]) for name in REQUIRED) if not row.present]
 
 
-def where(settings: DiffusionSettings) -> str:
+def where(settings: NetworkSettings) -> str:
     """One clause: which device and which memory preset. Raises DeviceError, NotEnoughMemoryError.
 
     Imports torch.
@@ -73,7 +73,7 @@ def where(settings: DiffusionSettings) -> str:
     return "on the CPU as asked: expect many minutes a step"
 
 
-def why_not(settings: DiffusionSettings) -> str | None:
+def why_not(settings: NetworkSettings) -> str | None:
     """One clause that says why ``auto`` does not mean the released model here; None if it does.
 
     It takes an NVIDIA GPU: what is slow or untried is for those who ask for it.
@@ -93,7 +93,7 @@ def why_not(settings: DiffusionSettings) -> str | None:
     return None
 
 
-def refusal(settings: DiffusionSettings) -> str | None:
+def refusal(settings: NetworkSettings) -> str | None:
     """One screen on what is missing and what to do about it; None if nothing is."""
     packages, weights = missing_packages(), missing_weights()
     device = "torch is not installed"

@@ -13,13 +13,14 @@ from typing import Literal
 
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from vmem.arrays import F64
 from vmem.cameras import DEFAULT_FOV, Cameras, to_opengl
 from vmem.errors import VMemError
-from vmem.generation.diffusion.finite import check_finite
+from vmem.generation.diffusion.checks import check_finite
 
 Rule = Literal["reference", "repaired"]
 """How the world is centred and scaled: as the released weights were trained, or repaired."""
@@ -210,12 +211,12 @@ def plucker(
     h, w = hw
     K_latent = normalised_K(K, hw, rule) * np.array([[w], [h], [1.0]])
     x, y = np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5)
-    pixels = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
+    pixels = rearrange([x, y, np.ones_like(x)], "xyz h w -> (h w) xyz")
     to_source = w2c[source] @ np.linalg.inv(w2c)
     toward = pixels @ np.swapaxes(to_source[:, :3, :3] @ np.linalg.inv(K_latent), 1, 2)
     d = toward / np.maximum(np.linalg.norm(toward, axis=-1, keepdims=True), 1e-12)
     m = np.cross(to_source[:, None, :3, 3], d)
-    return np.concatenate([d, m], axis=-1).swapaxes(1, 2).reshape(len(w2c), 6, h, w)
+    return rearrange(np.concatenate([d, m], axis=-1), "n (h w) c -> n c h w", h=h)
 
 
 # --- all together ----------------------------------------------------------------------------

@@ -112,6 +112,7 @@ class PreviewGenerator:
         seed: int,
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
+        sampler: str | None = None,
     ) -> Frames:
         """Frames with depth, provenance and age for every target, in the order of ``targets``.
 

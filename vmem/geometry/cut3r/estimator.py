@@ -20,7 +20,7 @@ from vmem.arrays import F64, U8
 from vmem.cameras import Camera, Cameras
 from vmem.devices.devices import free_unused, is_out_of_memory
 from vmem.devices.memory_presets import NotEnoughMemoryError
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.geometry.aligned_or_layout import align_or_lay_out
 from vmem.geometry.alignment.predicted import Predicted
 from vmem.geometry.cut3r.config import NotFiniteStateError
@@ -60,14 +60,14 @@ class Cut3rEstimator:
 
     def __init__(
         self,
-        settings: DiffusionSettings | None = None,
+        settings: NetworkSettings | None = None,
         *,
         size: int = SIZE,
         borrow: Borrow | None = None,
     ) -> None:
         self.size = size
         self._layout = LayoutEstimator()
-        self._borrow = borrow or partial(borrowed, settings or DiffusionSettings())
+        self._borrow = borrow or partial(borrowed, settings or NetworkSettings())
 
     def place(self, photo: U8) -> Camera:
         """See GeometryEstimator: as the layout estimator does."""

@@ -19,8 +19,8 @@ from vmem.devices.devices import (
     placed,
 )
 from vmem.devices.memory_presets import NotEnoughMemoryError
-from vmem.devices.settings import DiffusionSettings
-from vmem.devices.shared import Lending, stamp
+from vmem.devices.settings import NetworkSettings
+from vmem.devices.shared import SharedModel, stamp
 from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.progress import CancelToken, OnProgress, Progress
@@ -50,12 +50,12 @@ class Network:
     stamp: tuple[Any, ...] = ()
 
 
-_lending = Lending["Network"](lambda network: network.device, free_unused)
+_shared = SharedModel["Network"](lambda network: network.device, free_unused)
 
 
 @contextmanager
 def borrowed(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Iterator[Network]:
     """The network on its device for the block alone, loaded first where it is not.
 
@@ -70,7 +70,7 @@ def borrowed(
         return load_network(settings, on_progress, cancel)
 
     with (
-        _lending.lent(key, load, on_progress, cancel) as network,
+        _shared.use(key, load, on_progress, cancel) as network,
         placed(network.net, network.device),
     ):
         yield network
@@ -78,11 +78,11 @@ def borrowed(
 
 def forget_network() -> None:
     """Let the loaded network go, once no job uses it."""
-    _lending.forget()
+    _shared.unload()
 
 
 def load_network(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Network:
     """Find or fetch the released file and load it, with progress in stage "weights".
 
@@ -120,7 +120,7 @@ def load_network(
     return Network(net, device, (*stamp(files), str(dtype)))
 
 
-def _stays(settings: DiffusionSettings, device: torch.device) -> bool:
+def _stays(settings: NetworkSettings, device: torch.device) -> bool:
     """Whether there is room beside the generator. A GPU too small for that may still do for this
     network alone."""
     try:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vmem.arrays import F32, U8
 from vmem.cameras import Camera, Cameras, unproject
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.geometry.aligned_or_layout import align_or_lay_out
 from vmem.geometry.alignment.fit_views import Aligned, AlignmentConfig, align
 from vmem.geometry.alignment.predicted import DOUBT, Predicted, framed
@@ -55,11 +55,11 @@ class DepthAnythingEstimator:
 
     def __init__(
         self,
-        settings: DiffusionSettings | None = None,
+        settings: NetworkSettings | None = None,
         *,
         lend: Callable[[OnProgress, CancelToken], Look] | None = None,
     ) -> None:
-        self._device = (settings or DiffusionSettings()).device
+        self._device = (settings or NetworkSettings()).device
         self._lend = lend or self._network
         self._layout = LayoutEstimator()
 

@@ -25,7 +25,7 @@ from vmem.devices.devices import (
     pick_device,
 )
 from vmem.devices.memory_presets import NotEnoughMemoryError
-from vmem.devices.shared import Lending, stamp
+from vmem.devices.shared import SharedModel, stamp
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.weights.public import (
     PARTS,
@@ -88,7 +88,7 @@ def prepare(rgb: U8) -> Tensor:
     return (image - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
-_lending = Lending["DepthNetwork"]()
+_shared = SharedModel["DepthNetwork"]()
 
 
 def shared_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:
@@ -104,13 +104,13 @@ def shared_network(device: str, on_progress: OnProgress, cancel: CancelToken) ->
     def load() -> DepthNetwork:
         return load_network(device, on_progress, cancel)
 
-    with _lending.lent(key, load, on_progress, cancel) as network:
+    with _shared.use(key, load, on_progress, cancel) as network:
         return network
 
 
 def forget_network() -> None:
     """Let the loaded network go; who uses it keeps it until done."""
-    _lending.forget()
+    _shared.unload()
 
 
 def load_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from einops import repeat
 from torch import Tensor
 
 from vmem.arrays import F64
@@ -123,7 +124,8 @@ class GuidedDenoiser:
         estimates = []
         for part, prepared in self._passes:
             clean, known = part.replace[:, :4], part.replace[:, 4:]
-            seen = x.repeat(len(clean) // len(x), 1, 1, 1) * (1 - known) + clean * known
+            noisy = repeat(x, "n c h w -> (sides n) c h w", sides=len(clean) // len(x))
+            seen = noisy * (1 - known) + clean * known
             t = torch.full((len(seen),), int(level), device=x.device)
             given = torch.cat([seen * c_in, part.concat], dim=1)
             estimates.append(self._network(given, t, prepared=prepared) * -s + seen)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vmem.generation.diffusion.finite import check_finite
+from vmem.generation.diffusion.checks import check_finite
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(x (N, 4, h, w) f32, sigma () f32 on the CPU) -> estimate of the clean latents (N, 4, h, w)."""
