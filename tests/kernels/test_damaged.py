@@ -11,6 +11,7 @@ from typing import Any
 
 import numba
 import pytest
+from numba.core import config
 
 from vmem.kernels import damaged
 
@@ -49,7 +50,7 @@ class Kernel:
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     """A kernel that has been compiled and is found in its cache."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(damaged, "_said", False)
     kernel = Kernel(tmp_path)
     assert kernel.runs() == (0, 1)

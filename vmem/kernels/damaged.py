@@ -1,9 +1,9 @@
 """A damaged file of numba's kernel cache is set aside, and its kernel is compiled again.
 
-numba 0.68 raises what it meets in its cache files: an empty, cut or overwritten file, or a folder in
-a file's place, ends every start of the program until somebody deletes it. `watch_kernel_cache` has
-such a file renamed, with one line in the log for the process, and the kernel compiled as if it had
-never been. Data files get a checksum behind numba's own content, which numba's pickle does not
+numba 0.68 raises what it meets in its cache files: an empty, cut or overwritten file, or a folder
+in a file's place, ends every start of the program until somebody deletes it. `watch_kernel_cache`
+has such a file renamed, with one line in the log for the process, and the kernel compiled as if it
+had never been. Data files get a checksum behind numba's own content, which numba's pickle does not
 read: bytes that changed within machine code would not be noticed otherwise.
 
 Standard library only: this runs before anything else of the package.
