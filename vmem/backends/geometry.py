@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 
 from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
+from vmem.extras import install_command, not_installed
 from vmem.geometry import GeometryEstimator
 from vmem.weights.catalogue import PARTS
 from vmem.weights.parts import status
@@ -91,9 +91,9 @@ def _absent(name: str) -> str:
         return row.problem
     if not row.present:
         return f"its weights are not here, run `{row.command}`"
-    absent = [package for package in PACKAGES[name] if find_spec(package) is None]
+    absent = not_installed(PACKAGES[name])
     if absent:
-        return f"{', '.join(absent)} not installed, `python -m vmem doctor` says more"
+        return f"{', '.join(absent)} not installed, run `{install_command()}`"
     return ""
 
 

@@ -37,7 +37,9 @@ LARGE_PIXELS = 25_000_000
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "PPM", "JPEG2000", "TGA")
 """Pillow's names of the formats read. PostScript and its kin run programs, so they are not."""
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+_INSTALLED = Path(__file__).resolve().parents[1] / "assets"
+ASSETS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "assets"
+"""The samples: inside the package where a wheel put them, beside it in a source checkout."""
 
 _SAVE_AS = "save it as an 8-bit JPEG or PNG and try again"
 _one_at_a_time = threading.Lock()
@@ -100,12 +102,12 @@ def check_size(size: int) -> None:
 
 
 def samples() -> tuple[Sample, ...]:
-    """The scenes listed in ``assets/samples.json``, beside the package in a source checkout.
+    """The scenes listed in ``samples.json`` of ASSETS.
 
     Raises PhotoError if the folder, the list or a listed file is missing or unreadable.
     """
     listing = ASSETS / "samples.json"
-    remedy = "run from a git checkout, or open a photo of your own"
+    remedy = "install the program again, or open a photo of your own"
     try:
         entries = json.loads(listing.read_text(encoding="utf-8"))
         found = tuple(
