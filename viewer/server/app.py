@@ -260,8 +260,8 @@ def check(config: ViewerConfig) -> Source:
         sample = samples()[0]
         return Source(sample.title, sample.path)
     # Read it now: a photo that cannot be used should stop the start, not greet the browser.
-    load_photo(config.photo, config.size)
-    return Source(config.photo.name, config.photo)
+    photo = load_photo(config.photo, config.size)
+    return Source(photo.name, config.photo)
 
 
 def _remembered(handle: viser.ClientHandle, key: str) -> str | None:
