@@ -264,10 +264,11 @@ def check(config: ViewerConfig) -> Source:
         sample = samples()[0]
         title, path = sample.title, sample.path
     else:
-        title, path = config.photo.name, config.photo
+        title, path = "", config.photo
     # Read it now: a photo that cannot be used should stop the start, not greet the browser.
     side = NetworkSettings.from_environment().size if backend == "vmem" else config.size
-    return Source(title, path, decoded=load_photo(path, side))
+    photo = load_photo(path, side)
+    return Source(title if config.photo is None else photo.name, path, decoded=photo)
 
 
 def _remembered(handle: viser.ClientHandle, key: str) -> str | None:

@@ -19,6 +19,7 @@ from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
 from vmem.cameras import Cameras, path_targets
 from vmem.formats.photos import Photo, load_photo
+from vmem.formats.video import VideoError
 from vmem.formats.walk import export_walk
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
@@ -238,7 +239,11 @@ class Workspace:
         def job(on_progress: OnProgress, cancel: CancelToken) -> Download:
             on_progress(Progress("export", 0, 1))
             with tempfile.TemporaryDirectory() as folder:
-                export_walk(session.snapshot(), Path(folder))
+                try:
+                    export_walk(session.snapshot(), Path(folder))
+                except VideoError as error:  # all else is written
+                    reason = Path(folder) / "walk.mp4 is missing.txt"
+                    reason.write_text(f"{error}\n", encoding="utf-8")
                 cancel.check()
                 packed = io.BytesIO()
                 with zipfile.ZipFile(packed, "w") as archive:
