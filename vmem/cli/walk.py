@@ -68,7 +68,7 @@ class Walk:
         photo = None if self.photo is None else load_photo(self.photo, photo_size)
         check_writable(self.out)
         backend = create_backend(
-            name, seed=self.seed, size=size, diffusion=diffusion, geometry=self.geometry
+            name, seed=self.seed, size=size, networks=diffusion, geometry=self.geometry
         )
         rgb = None if photo is None else photo.rgb
         session = Session.open(rgb, backend=backend, seed=self.seed, config=config)
@@ -87,7 +87,7 @@ class Walk:
             "steps": len(words),
             "seconds": {stage: round(spent, 4) for stage, spent in seconds.items()},
             "backend": name,
-            "label": backend.label,
+            "label": backend.described(),
             "geometry": geometry,
             "geometry_notes": [record.note for record in records],
             "seed": self.seed,
@@ -99,7 +99,7 @@ class Walk:
             return
         for note in report["notes"]:
             print(f"note: {note}")
-        print(f"backend {backend.label} ({why})")
+        print(f"backend {backend.described()} ({why})")
         for step, note in enumerate(report["geometry_notes"]):
             if note:
                 print(f"step {step}: {note}")
