@@ -33,9 +33,8 @@ class Backend:
     own_scene: the first view of a backend that renders its own scene and takes no photo ·
     frame_size: side of the square frames in pixels where the backend makes no others · slots: how
     many context views and targets a step can have together, None for any number ·
-    estimated_depth: the geometry knows the depth of new frames up to a scale at best ·
-    aligned_depth: it brings that depth to memory's scale itself, and what is left errs smoothly
-    over a frame."""
+    aligned_depth: the geometry fits the depth of new frames to memory, and what is left errs
+    smoothly over a frame."""
 
     name: str
     label: str
@@ -44,7 +43,6 @@ class Backend:
     own_scene: Callable[[], tuple[Frames, Camera]] | None = None
     frame_size: int | None = None
     slots: int | None = None
-    estimated_depth: bool = False
     aligned_depth: bool = False
 
     def first_view(self, photo: U8 | None) -> tuple[Frames, Camera]:
@@ -117,7 +115,6 @@ def _vmem(seed: int, size: int, diffusion: NetworkSettings) -> Backend:
         ESTIMATORS["layout"](diffusion),
         frame_size=diffusion.size,
         slots=slots(),
-        estimated_depth=True,
     )
 
 
@@ -178,11 +175,9 @@ def create_backend(
     made = builders[resolved](seed, size, diffusion)
     if chosen not in ESTIMATORS or (chosen == "layout" and resolved != "vmem"):
         return made
-    aligned = chosen in ALIGNED[resolved]
     return replace(
         made,
         label=f"{made.label}; {LABELS[chosen]} ({why})",
         geometry=ESTIMATORS[chosen](diffusion),
-        estimated_depth=made.estimated_depth and not aligned,
-        aligned_depth=aligned,
+        aligned_depth=chosen in ALIGNED[resolved],
     )

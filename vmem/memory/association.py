@@ -19,7 +19,6 @@ from vmem.arrays import F32, I32, U8
 from vmem.cameras import Camera, checked_camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.memory.depth_bend import STRAIGHT, Bend, bend
-from vmem.memory.depth_fit import IDENTITY, DepthFit, fitted
 from vmem.memory.spawn import (
     MIN_CONFIDENCE,
     POINTS_PER_FRAME,
@@ -51,14 +50,9 @@ class AssociationConfig:
     """A surfel with more than this many times a sample's radius does not explain it."""
     min_confidence: float = MIN_CONFIDENCE
     """Samples below this confidence neither link nor spawn."""
-    fit_depth: bool = False
-    """Scale a view's depth to the memory where they disagree as a whole (vmem/depth_fit.py): for
-    estimated depth; exact depth needs none."""
-    fit_shift: bool = False
-    """With fit_depth: also shift it."""
     bend_depth: bool = False
     """Judge agreement up to a difference from memory that is smooth over the frame
-    (vmem/depth_bend.py): for estimated depth. Points and depth stay as they are."""
+    (vmem.memory.depth_bend): for estimated depth. Points and depth stay as they are."""
     bent_tolerance: float = 0.08
     """With bend_depth: what the frame's residual may widen the tolerance to. Below a tenth, a step
     of 10 % stays one."""
@@ -67,12 +61,11 @@ class AssociationConfig:
 @dataclass(frozen=True, eq=False)
 class Association:
     """What one view adds: ``seen`` (L,) i32 indices of known surfels it saw again, ascending and
-    unique, and ``spawned`` surfels, all of which it saw. ``fit`` is what was done to its depth,
-    ``bend`` the smooth difference up to which it was judged."""
+    unique, and ``spawned`` surfels, all of which it saw. ``bend`` is the smooth difference from
+    memory up to which its depth was judged."""
 
     seen: I32
     spawned: Surfels
-    fit: DepthFit = IDENTITY
     bend: Bend = STRAIGHT
 
 
@@ -112,13 +105,6 @@ def associate(
     pixel = np.ix_(*cell_centres(camera.hw, fine))
     measured, sure = depth[pixel], confidence[pixel]
     drawn = known.drawn(fine_camera)
-    fit = IDENTITY
-    if config.fit_depth:
-        usable = (drawn.index >= 0) & (sure >= config.min_confidence)
-        fit = fitted(measured[usable], drawn.depth[usable], measured.size, shift=config.fit_shift)
-        measured = fit.applied(measured)
-        points = fit.applied_to_points(points, depth, camera)
-        depth = fit.applied(depth)
     width = config.depth_tolerance * (1 + config.doubt * (1 - np.clip(sure, 0, 1)))
     trusted = sure >= config.min_confidence
     bent = STRAIGHT
@@ -157,7 +143,7 @@ def associate(
     samples = surfels_from_pointmap(points, depth, rgb, camera, grid)
     order = tile_order(grid)
     spawned = samples[order[(usable & ~explained)[order]]]
-    return Association(seen, spawned, fit, bent)
+    return Association(seen, spawned, bent)
 
 
 def interpolated(image: F32, x: F32, y: F32) -> F32:

@@ -56,7 +56,7 @@ def make_record(
                 rgb=frames.rgb[i],
                 camera=camera,
                 step=step,
-                depth=found.fit.applied(maps.depth[i]),
+                depth=maps.depth[i],
                 confidence=maps.confidence[i],
                 provenance=None if frames.provenance is None else frames.provenance[i],
                 age=None if frames.age is None else frames.age[i],

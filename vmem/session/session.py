@@ -123,12 +123,10 @@ class Session:
 
     @property
     def association(self) -> AssociationConfig:
-        """How new views enter memory: as configured, but depth of unknown scale is always fitted to
-        it, and of depth that the geometry has fitted itself, smooth errors are seen through."""
+        """How new views enter memory: as configured, but smooth errors of depth that the geometry
+        has fitted to memory are seen through."""
         chosen = self.config.association
-        if self.backend.aligned_depth:
-            return replace(chosen, fit_depth=False, bend_depth=True)
-        return replace(chosen, fit_depth=True) if self.backend.estimated_depth else chosen
+        return replace(chosen, bend_depth=True) if self.backend.aligned_depth else chosen
 
     def room(self, n_targets: int, wanted: int | None = None) -> int:
         """How many views the generator can be shown beside so many targets: those ``wanted`` (by

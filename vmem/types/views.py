@@ -8,6 +8,7 @@ from typing import Any
 
 from vmem.arrays import F32, U8
 from vmem.cameras import Camera
+from vmem.types.arrays_state import StateArrays
 
 
 class Provenance(IntEnum):
@@ -60,4 +61,4 @@ class View:
     provenance: U8 | None = None
     age: F32 | None = None
     latents: Any = None
-    geometry_state: Any = None
+    geometry_state: StateArrays | None = None
