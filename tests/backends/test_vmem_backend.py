@@ -567,7 +567,7 @@ def test_auto_takes_the_model_where_it_can_run(monkeypatch):
 def test_the_backend_says_what_it_is():
     made = create_backend("vmem", seed=0, size=288)
     assert isinstance(made, Backend)
-    assert (made.frame_size, made.slots, made.estimated_depth) == (SIZE, 8, True)
+    assert (made.frame_size, made.slots, made.aligned_depth) == (SIZE, 8, False)
     assert "not CUT3R" in made.label
 
 

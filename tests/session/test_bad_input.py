@@ -16,7 +16,6 @@ from tests.raster.test_raster import TOWARD, disks
 from tests.support.fakes import HW, box_photo
 from vmem.cameras import Camera, CameraError, Cameras, default_K, unproject
 from vmem.memory import (
-    AssociationConfig,
     LinkError,
     LinkIndex,
     MemorySnapshot,
@@ -33,7 +32,15 @@ from vmem.raster import SurfelBuffers
 from vmem.retrieval import STRATEGIES, retrieve
 from vmem.retrieval.answer import RetrievalError
 from vmem.retrieval.tally import tally
-from vmem.types import Frames, PointMapError, PointMaps, StepRecord, SurfelError, Surfels
+from vmem.types import (
+    AssociationConfig,
+    Frames,
+    PointMapError,
+    PointMaps,
+    StepRecord,
+    SurfelError,
+    Surfels,
+)
 
 CAMERA = Camera(np.eye(4), default_K(HW), HW)
 NAN, INF = math.nan, math.inf

@@ -38,11 +38,9 @@ class Backend:
     """Names of samplers that a step may be made with, the default first; () where it has none."""
     truth: World | None = None
     """The scene that the frames show exactly, where there is one."""
-    estimated_depth: bool = False
-    """Whether the depth of new frames is known up to a scale at best."""
     aligned_depth: bool = False
-    """Whether the geometry brings that depth to memory's scale itself, so that what is left are
-    errors that are smooth over a frame."""
+    """Whether the geometry fits the depth of new frames to memory, so that what is left are errors
+    that are smooth over a frame."""
 
     @property
     def sampler(self) -> str | None:

@@ -91,7 +91,6 @@ def _vmem(order: Order) -> Backend:
         frame_size=networks.size,
         slots=slots(),
         samplers=(networks.preset, *others),
-        estimated_depth=True,
     )
 
 
@@ -174,11 +173,9 @@ def create_backend(
     made = row.make(Order(seed, size, networks))
     if chosen == EXACT or (chosen == "layout" and resolved != "vmem"):
         return made
-    aligned = chosen in row.aligned
     return replace(
         made,
         label=f"{made.label}; {GEOMETRIES[chosen].label} ({why})",
         geometry=GEOMETRIES[chosen].make(networks),
-        estimated_depth=made.estimated_depth and not aligned,
-        aligned_depth=aligned,
+        aligned_depth=chosen in row.aligned,
     )

@@ -6,9 +6,10 @@ import numpy as np
 
 from vmem.arrays import I32
 from vmem.cameras import Cameras
-from vmem.memory.association import Association, AssociationConfig, associate
+from vmem.memory.association import Association, associate
 from vmem.memory.snapshot import MemorySnapshot
 from vmem.types import (
+    AssociationConfig,
     Frames,
     PointMapError,
     PointMaps,
@@ -70,7 +71,7 @@ def make_record(
                 rgb=frames.rgb[i],
                 camera=camera,
                 step=step,
-                depth=found.fit.applied(maps.depth[i]),
+                depth=maps.depth[i],
                 confidence=maps.confidence[i],
                 provenance=None if frames.provenance is None else frames.provenance[i],
                 age=None if frames.age is None else frames.age[i],

@@ -1,6 +1,7 @@
 """Values that flow between the parts: frozen, checked where they are made, no algorithms."""
 
 from vmem.types.arrays_state import StateArrays
+from vmem.types.association import MIN_CONFIDENCE, POINTS_PER_FRAME, AssociationConfig
 from vmem.types.buffers import SurfelBuffers, overlaid
 from vmem.types.point_maps import PointMapError, PointMaps
 from vmem.types.query import DEFAULT_STRATEGY, PUBLISHED, WEIGHTINGS, Query, RetrievalError
@@ -12,8 +13,11 @@ from vmem.types.views import Frames, Provenance, View, ViewId
 
 __all__ = [
     "DEFAULT_STRATEGY",
+    "MIN_CONFIDENCE",
+    "POINTS_PER_FRAME",
     "PUBLISHED",
     "WEIGHTINGS",
+    "AssociationConfig",
     "Frames",
     "PointMapError",
     "PointMaps",
