@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Patch
@@ -54,18 +55,11 @@ class Picture:
     """(3,) colour of a thick frame; None for a thin black one."""
 
 
-def sheet(width: float, height: float, dpi: int) -> Figure:
-    """An empty white figure, ``width`` x ``height`` inches, on a canvas of its own."""
-    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def drawn(figure: Figure) -> U8:
-    """Pixels (h, w, 3) of a sheet, without what is empty at its lower end."""
-    assert isinstance(figure.canvas, FigureCanvasAgg)
-    figure.canvas.draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
+    """Pixels (h, w, 3) of a figure, without what is empty at its lower end."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]
     return pixels[: 1 + np.flatnonzero((pixels < 255).any(axis=(1, 2))).max(initial=0)]
 
 
@@ -81,30 +75,11 @@ def joined(parts: Sequence[U8], axis: int, gap: int) -> U8:
     return np.concatenate(spaced, axis)
 
 
-def write(figure: FigureBase, words: str, below: Artist, **style: Any) -> Annotation:
-    """Write words of size BODY below an artist, from its left edge to that of ``figure``."""
-    style = {
-        "xy": (0, 0), "xytext": (0, -2.5), "va": "top", "size": BODY, "color": GREY, "wrap": True
-    } | style  # fmt: skip
-    # A dollar sign in a name is no formula, and a number stays beside its "%".
-    words = words.replace("$", r"\$").replace(" %", "\u00a0%")
-    text = Annotation(words, xycoords=below, textcoords="offset points", **style)
-    figure.add_artist(text)
-    return text
-
-
-def write_title(figure: FigureBase, letter: str, words: str) -> None:
-    """Write a panel's bold letter and its title at the top of ``figure``."""
-    style = {"xy": (0, 1), "size": TITLE, "color": INK, "wrap": False}
-    write(figure, letter, figure, xytext=(72 * FRAME, 0), weight="bold", **style)
-    write(figure, words, figure, xytext=(72 * FRAME + 9, 0), **style)
-
-
 def paragraph(words: str, width: float, dpi: int, **style: Any) -> U8:
     """Words alone, wrapped at ``width`` inches."""
-    figure = sheet(width, ROOM, dpi)
-    # On the figure's very edge matplotlib finds no room to wrap words in.
-    write(figure, words, figure, xy=(0, 1), xytext=(72 * FRAME, -0.1), **style)
+    figure = Figure(figsize=(width, ROOM), dpi=dpi)
+    # On the very edge of a figure matplotlib finds no room to wrap words in.
+    _write(figure, words, figure, xy=(0, 1), xytext=(72 * FRAME, -0.1), **style)
     return drawn(figure)
 
 
@@ -115,7 +90,7 @@ def row(pictures: Sequence[Picture], width: float, dpi: int) -> U8:
     heights = [inner * p.image.shape[0] / p.image.shape[1] for p in pictures]
     top = TITLE_HEIGHT if any(picture.letter for picture in pictures) else FRAME
     total = top + max(heights) + ROOM
-    figure = sheet(width, total, dpi)
+    figure = Figure(figsize=(width, total), dpi=dpi)
     cells = figure.subfigures(1, ROW, wspace=GUTTER / cell, squeeze=False)[0]
     for place, picture, height in zip(cells, pictures, heights, strict=False):
         low = 1 - (top + height) / total
@@ -123,31 +98,45 @@ def row(pictures: Sequence[Picture], width: float, dpi: int) -> U8:
     return drawn(figure)
 
 
+def write_title(axes: Axes, letter: str, title: str) -> None:
+    """Write a panel's letter, in bold, and its title above ``axes``."""
+    words = rf"$\mathbf{{{letter}}}$  {title}" if letter else ""
+    axes.set_title(words, loc="left", size=TITLE, color=INK, pad=4.5)
+
+
+def _write(figure: FigureBase, words: str, below: Artist, **style: Any) -> Annotation:
+    """Write words of size BODY below an artist, from its left edge to that of ``figure``."""
+    style = {"xy": (0, 0), "xytext": (0, -3), "va": "top", "size": BODY, "color": GREY} | style
+    # A dollar sign in a name is no formula, and a number stays beside its "%".
+    words = words.replace("$", r"\$").replace(" %", "\u00a0%")
+    text = Annotation(words, xycoords=below, textcoords="offset points", wrap=True, **style)
+    figure.add_artist(text)
+    return text
+
+
 def _draw(figure: FigureBase, picture: Picture, box: tuple[float, float, float, float]) -> None:
     axes = figure.add_axes(box)
     axes.imshow(picture.image, aspect="auto", interpolation="antialiased")
     axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(
-        color=INK if picture.frame is None else tuple(picture.frame / 255),
-        linewidth=0.4 if picture.frame is None else 2.2,
-    )
-    write_title(figure, picture.letter, picture.title)
+    axes.spines[:].set_color(INK if picture.frame is None else tuple(picture.frame / 255))
+    axes.spines[:].set_linewidth(0.4 if picture.frame is None else 2.2)
+    write_title(axes, picture.letter, picture.title)
     last: Artist = axes
     if picture.bar is not None:
         bar = last = axes.inset_axes((0, -0.055, 1, 0.03))
         bar.imshow(picture.bar, aspect="auto")
         bar.set_axis_off()
     if picture.swatches:
+        patches = [
+            Patch(facecolor=tuple(color / 255), edgecolor=INK, lw=0.4, label=words)
+            for color, words in picture.swatches
+        ]
         last = axes.legend(
-            handles=[
-                Patch(facecolor=tuple(color / 255), edgecolor=INK, lw=0.4, label=words)
-                for color, words in picture.swatches
-            ],
-            loc="upper left", bbox_to_anchor=(0, -0.025), fontsize=BODY, labelcolor=GREY,
-            frameon=False, borderpad=0, borderaxespad=0, handlelength=1, handleheight=1,
-            handletextpad=0.5, labelspacing=0.2,
+            handles=patches, loc="upper left", bbox_to_anchor=(0, -0.025), fontsize=BODY,
+            labelcolor=GREY, frameon=False, borderpad=0, borderaxespad=0, labelspacing=0.2,
+            handlelength=1, handleheight=1, handletextpad=0.5,
         )  # fmt: skip
     if picture.head:
-        last = write(figure, picture.head, last, color=INK)
+        last = _write(figure, picture.head, last, color=INK)
     if picture.words:
-        write(figure, picture.words, last, xytext=(0, -1 if picture.head else -3))
+        _write(figure, picture.words, last, xytext=(0, -1 if picture.head else -3))
