@@ -6,6 +6,7 @@ import numpy as np
 
 from vmem.memory import MemorySnapshot
 from vmem.retrieval.attribution import PictureShares, picture_shares
+from vmem.retrieval.explain.wording import percent
 from vmem.types import ReasonKind, Retrieval
 
 NAMED = 6
@@ -144,11 +145,6 @@ def _invented(shares: PictureShares, tense: str) -> str:
     if len(parts) == 1:
         return f"{told}, {next(iter(parts))}."
     return f"{told}: {' and '.join(f'{part} % {what}' for what, part in parts.items())}."
-
-
-def percent(share: float) -> str:
-    """A share as people read it: whole per cent, and "< 1 %" for what is there but little."""
-    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _views(n: int) -> str:
