@@ -157,7 +157,8 @@ class FormingGenerator:
 def forming_backend(on_step: OnFrame = lambda i, cancel: None) -> Backend:
     """The box by a generator that shows its frames as they form."""
     label = "forming: a test's own scene out of noise"
-    return Backend("forming", label, FormingGenerator(on_step), BoxGeometry())
+    samplers = ("reference", "balanced", "fast")
+    return Backend("forming", label, FormingGenerator(on_step), BoxGeometry(), samplers=samplers)
 
 
 def box_backend(on_frame: OnFrame = lambda i, cancel: None) -> Backend:

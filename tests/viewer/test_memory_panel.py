@@ -29,7 +29,6 @@ from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import STRATEGIES, ask
 from vmem.retrieval.attribution import union_coverage
-from vmem.retrieval.explain.to_json import best_left_out, summary
 from vmem.session.compare import step_both
 from vmem.types import Query, Reason, ReasonKind, Retrieval
 
@@ -80,7 +79,7 @@ def test_the_table_lists_the_chosen_views_first_with_reasons(
 def test_words_and_health_say_what_there_is(panel: MemoryPanel, walk: MemorySnapshot) -> None:
     retrieval = ask_from(walk, 20)
     show(panel, walk, retrieval)
-    assert panel._explain._words.content == summary(walk, retrieval, None)
+    assert panel._explain._words.content == retrieval.summary(None)
     health = panel._explain._health.content
     visible = int((retrieval.surfel_pixels > 0).sum())
     for said in (
@@ -121,7 +120,7 @@ def test_the_best_view_left_out_is_listed_after_the_chosen_ones(
     walk: MemorySnapshot, strategy: str
 ) -> None:
     retrieval = ask_from(walk, 0, Query(4, strategy))
-    assert listed(retrieval, "8")[:5] == (*retrieval.order, best_left_out(retrieval))
+    assert listed(retrieval, "8")[:5] == (*retrieval.order, retrieval.best_left_out)
     assert sorted(listed(retrieval, "all")) == list(range(len(walk.views)))
 
 

@@ -15,7 +15,6 @@ from viewer.page.scroll import answering
 from viewer.page.thumbnails import Thumbnails
 from viewer.paint.surfel_colors import owner_colors
 from viewer.walk.workspace import ROWS
-from vmem.retrieval.explain.to_json import best_left_out, plain_reason, summary
 from vmem.retrieval.explain.warnings import warnings
 from vmem.types import Retrieval
 
@@ -89,7 +88,7 @@ class ExplainPanel:
         """Words, health and table. waiting: jobs · dropped: recolourings never sent, because a
         later one came before the link had room."""
         memory, retrieval = explained.memory, explained.retrieval
-        words = summary(memory, retrieval, explained.step, supposed=explained.what_if)
+        words = retrieval.summary(explained.step, supposed=explained.what_if)
         self._words.content = f"**What if:** {words}" if explained.what_if else words
         self._was.visible = explained.what_if
         drawn = int((retrieval.surfel_pixels > 0).sum())
@@ -131,7 +130,7 @@ class ExplainPanel:
         )
         body = "".join(f"<td style='{CELL};white-space:nowrap'>{cell}</td>" for cell in cells)
         reason = html.escape(str(retrieval.reasons[view]))
-        plain = html.escape(plain_reason(retrieval, view), quote=True)
+        plain = html.escape(retrieval.plain_reason(view), quote=True)
         query = retrieval.query
         wishes = "".join(
             f"<span class='vmem-wish{' on' if on else ''}' title='{title}' "
@@ -171,7 +170,7 @@ def listed(retrieval: Retrieval, rows: str) -> tuple[int, ...]:
     """
     chosen = retrieval.chosen
     rest = [int(view) for view in np.argsort(retrieval.rank) if not chosen[view]]
-    best = best_left_out(retrieval)
+    best = retrieval.best_left_out
     if best is not None:
         # Words above the table name it, and strategies such as temporal rank it far down.
         rest.remove(best)

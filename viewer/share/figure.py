@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
-from vmem.retrieval.explain.wording import percent
 
 from viewer.paint.map import draw_plan
 from viewer.paint.palette import INVENTED, owner_colors
@@ -25,8 +24,8 @@ from viewer.share.recording import frames_of, heading
 from vmem.arrays import U8
 from vmem.memory import MemorySnapshot
 from vmem.retrieval.attribution import owners, picture_shares, visible_surfels
-from vmem.retrieval.explain.summary import plain_reason
 from vmem.types import Retrieval
+from vmem.types.wording import percent
 
 WIDTH = 7.2
 """Inches: a text of two columns."""
@@ -124,11 +123,7 @@ def _cards(
     for view in views:
         stored = memory.views[view]
         origin = "the photo" if stored.step == 0 else f"step {stored.step}"
-        why = (
-            str(retrieval.reasons[view])
-            if retrieval.chosen[view]
-            else plain_reason(retrieval, view)
-        )
+        why = retrieval.plain_reason(view)
         votes, seen = _percent(retrieval.share[view]), _percent(retrieval.coverage[view])
         image = thumbnail(stored.rgb, THUMBNAIL_PIXELS)
         words = f"votes {votes}, saw {seen}\n{why}"

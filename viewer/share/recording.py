@@ -20,7 +20,6 @@ from viewer.scene.surfel_cloud import SurfelCloud, inject_patch
 from viewer.share.first_camera import FOV, first_look
 from vmem.arrays import F64
 from vmem.memory import MemorySnapshot
-from vmem.retrieval.explain.summary import summary
 from vmem.types import Retrieval, View
 
 SKY = (86, 180, 233)
@@ -104,7 +103,7 @@ def record_scene(
     offline.initial_camera.position, offline.initial_camera.look_at = eye, ahead
     offline.initial_camera.fov = FOV
     title = heading(step)
-    words = summary(memory, retrieval, step)
+    words = retrieval.summary(step)
     run_script(offline.page, load("caption.js"), _caption(title, words, painted, bool(made)))
     return Recording(*offline.recorded(title))
 

@@ -13,7 +13,7 @@ from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.retrieval import STRATEGIES, ask
 from vmem.retrieval.attribution import union_coverage
-from vmem.session import StepResult
+from vmem.session import Step
 from vmem.types import Query, Retrieval
 
 TrueOverlap = Callable[[MemorySnapshot, Retrieval], float]
@@ -49,8 +49,8 @@ class StrategyAnswers:
 class BothMade:
     """The same step made with two queries: two branches."""
 
-    first: StepResult
-    second: StepResult
+    first: Step
+    second: Step
 
 
 def asking_strategies(

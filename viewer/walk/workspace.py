@@ -24,7 +24,7 @@ from vmem.formats.walk import export_walk
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 from vmem.retrieval import SelectionConfig
-from vmem.session import Session, SessionConfig, StepResult
+from vmem.session import Session, SessionConfig, Step
 from vmem.session.compare import step_both
 from vmem.types import DEFAULT_STRATEGY, Query
 
@@ -191,7 +191,7 @@ class Workspace:
         return True
 
     def _step_job(self, session: Session, start: F64, stop: F64, label: str) -> Job:
-        def job(on_progress: OnProgress, cancel: CancelToken) -> StepResult:
+        def job(on_progress: OnProgress, cancel: CancelToken) -> Step:
             self._make_ready(session)
             begin = session.camera.moved_to(start)
             targets = path_targets(begin, stop, session.config.target_views)

@@ -3,7 +3,7 @@
 from vmem.memory.association import Association, associate
 from vmem.memory.ingest import make_record
 from vmem.memory.links import LinkError, LinkIndex
-from vmem.memory.snapshot import MemorySnapshot
+from vmem.memory.snapshot import MemorySnapshot, render
 from vmem.memory.spawn import grid_size, surfels_from_pointmap
 from vmem.memory.view_memory import MemoryStateError, ViewMemory
 
@@ -17,5 +17,6 @@ __all__ = [
     "associate",
     "grid_size",
     "make_record",
+    "render",
     "surfels_from_pointmap",
 ]

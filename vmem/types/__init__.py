@@ -1,5 +1,6 @@
 """Values that flow between the parts: frozen, checked where they are made, no algorithms."""
 
+from vmem.types.answer_text import PictureShares
 from vmem.types.arrays_state import StateArrays
 from vmem.types.association import MIN_CONFIDENCE, POINTS_PER_FRAME, AssociationConfig
 from vmem.types.buffers import SurfelBuffers, overlaid
@@ -19,6 +20,7 @@ __all__ = [
     "WEIGHTINGS",
     "AssociationConfig",
     "Frames",
+    "PictureShares",
     "PointMapError",
     "PointMaps",
     "Provenance",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int32
 
 from vmem.cameras import Cameras
+from vmem.types.association import AssociationConfig
 from vmem.types.query import Query
 from vmem.types.retrieval import Retrieval
 from vmem.types.surfels import Surfels
@@ -31,6 +32,8 @@ class StepRequest:
     """Fixes everything that is invented."""
     sampler: str | None = None
     """One of the backend's ``samplers``; None where the backend has none or its default serves."""
+    association: AssociationConfig = field(default_factory=AssociationConfig)
+    """How the new views enter memory."""
     label: str = "walk"
     """What the history calls the step."""
 
@@ -45,6 +48,7 @@ class StepRequest:
             "query": self.query.to_json(),
             "seed": int(self.seed),
             "sampler": self.sampler,
+            "association": asdict(self.association),
             "label": self.label,
         }
 
@@ -60,6 +64,7 @@ class StepRequest:
             Query(**query),
             row["seed"],
             row["sampler"],
+            AssociationConfig(**row["association"]),
             row["label"],
         )
 

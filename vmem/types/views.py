@@ -54,7 +54,7 @@ class ViewId(NamedTuple):
     """Number of the view in its step, from 0."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class View:
     """A stored image with its camera."""
 
@@ -78,3 +78,9 @@ class View:
     """What the geometry needs to go on from here, on the last view of its steps only; else None."""
     id: ViewId | None = None
     """Which view of the walk this is; None outside of a walk."""
+
+    def __repr__(self) -> str:
+        x, y, z = self.camera.position
+        which = "" if self.id is None else f" {self.id.node}.{self.id.number}"
+        h, w = self.camera.hw
+        return f"<View{which} of step {self.step}: {w} x {h} px from ({x:.2f}, {y:.2f}, {z:.2f})>"

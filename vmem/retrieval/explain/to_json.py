@@ -11,7 +11,6 @@ from typing import Any
 
 from vmem.memory import MemorySnapshot
 from vmem.retrieval.attribution import explained_alone, picture_shares, visible_surfels
-from vmem.retrieval.explain.summary import best_left_out, plain_reason, summary
 from vmem.retrieval.explain.surfel_account import NoSurfelError, Sighting, SurfelAccount, account
 from vmem.retrieval.explain.warnings import warnings
 from vmem.types import Retrieval
@@ -21,10 +20,7 @@ __all__ = [
     "Sighting",
     "SurfelAccount",
     "account",
-    "best_left_out",
     "explanation_json",
-    "plain_reason",
-    "summary",
     "warnings",
 ]
 
@@ -56,7 +52,7 @@ def explanation_json(
         view = row["view"]
         row["step"] = int(memory.views[view].step)
         row["c2w"] = memory.views[view].camera.c2w.tolist()
-        row["why"] = plain_reason(retrieval, view)
+        row["why"] = retrieval.plain_reason(view)
         row["alone"] = {
             "surfels": int(alone.surfels[view]),
             "pixels": float(alone.pixels[view]),
@@ -71,14 +67,14 @@ def explanation_json(
     told |= {
         "format": FORMAT,
         "step": step,
-        "summary": summary(memory, retrieval, step),
+        "summary": retrieval.summary(step),
         "warnings": list(warnings(memory, retrieval)),
         "picture": {
             "covered": shares.covered,
             "known": shares.known,
             "nothing": shares.nothing,
         },
-        "best_left_out": best_left_out(retrieval),
+        "best_left_out": retrieval.best_left_out,
         "memory": {
             "views": len(retrieval.votes),
             "surfels": len(retrieval.surfel_weight),

@@ -9,9 +9,9 @@ from vmem.cameras import Camera, pose_distance, rotation_angle
 from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import DEPTH_TOLERANCE
-from vmem.retrieval.attribution import PictureShares, picture_shares, visible_surfels
-from vmem.retrieval.explain.wording import percent
-from vmem.types import Retrieval, Surfels
+from vmem.retrieval.attribution import picture_shares, visible_surfels
+from vmem.types import PictureShares, Retrieval, Surfels
+from vmem.types.wording import percent
 
 SAMPLE = 4096
 """Surfels that are looked at from behind, about so many: enough for a share of all."""

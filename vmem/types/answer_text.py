@@ -1,13 +1,16 @@
-"""A retrieval in a few plain sentences: what was used, what was left out and why, what is new."""
+"""A retrieval in plain sentences: what was used, what was left out and why, what is new."""
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import Protocol
 
-from vmem.memory import MemorySnapshot
-from vmem.retrieval.attribution import PictureShares, picture_shares
-from vmem.retrieval.explain.wording import percent
-from vmem.types import ReasonKind, Retrieval
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from vmem.types.query import Query
+from vmem.types.reasons import Reason, ReasonKind
+from vmem.types.wording import percent
 
 NAMED = 6
 """Chosen views that are named; of more, the rest are counted."""
@@ -29,25 +32,54 @@ _WENT_TO = {
 }
 
 
-def summary(
-    memory: MemorySnapshot, retrieval: Retrieval, step: int | None, *, supposed: bool = False
-) -> str:
+@dataclass(frozen=True)
+class PictureShares:
+    """What the targets' pictures consist of: shares of all their pixels, which sum to 1."""
+
+    covered: float
+    """A surfel that a chosen view saw."""
+    known: float
+    """A surfel that no chosen view saw: the generator has to invent it."""
+    nothing: float
+    """Nothing is stored there: the generator has to invent it."""
+
+
+class Answered(Protocol):
+    """As much of a Retrieval as its text needs."""
+
+    @property
+    def query(self) -> Query: ...
+    @property
+    def votes(self) -> Float32[np.ndarray, " V"]: ...
+    @property
+    def share(self) -> Float32[np.ndarray, " V"]: ...
+    @property
+    def coverage(self) -> Float32[np.ndarray, " V"]: ...
+    @property
+    def chosen(self) -> Bool[np.ndarray, " V"]: ...
+    @property
+    def reasons(self) -> tuple[Reason, ...]: ...
+    @property
+    def order(self) -> tuple[int, ...]: ...
+    @property
+    def picture(self) -> PictureShares: ...
+
+
+def summary(retrieval: Answered, step: int | None = None, *, supposed: bool = False) -> str:
     """Three sentences of Markdown on what led to ``step``, or, with None, would lead on from here.
 
-    supposed: the step was made otherwise, and this is what would have led to it. ``memory`` may
-    have grown since. Raises LinkError for a retrieval of another, longer memory.
+    supposed: the step was made otherwise, and this is what would have led to it.
     """
-    shares = picture_shares(memory, retrieval)
     tense = "will" if step is None else "would have" if supposed else "did"
     sentences = (
         _used(retrieval, step, supposed),
         _left_out(retrieval),
-        _invented(shares, tense),
+        _invented(retrieval.picture, tense),
     )
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def best_left_out(retrieval: Retrieval) -> int | None:
+def best_left_out(retrieval: Answered) -> int | None:
     """The view that was not chosen and has most votes, the oldest of equals; None if no view with
     a vote was left out."""
     votes = np.where(retrieval.chosen, 0, retrieval.votes)
@@ -55,7 +87,7 @@ def best_left_out(retrieval: Retrieval) -> int | None:
     return best if len(votes) and votes[best] > 0 else None
 
 
-def plain_reason(retrieval: Retrieval, view: int) -> str:
+def plain_reason(retrieval: Answered, view: int) -> str:
     """Why a view was not chosen, as a clause for people who never read a paper.
 
     Of a chosen view, or where there are no plainer words, the reason as the strategy gave it.
@@ -73,10 +105,10 @@ def plain_reason(retrieval: Retrieval, view: int) -> str:
     return _PLAIN.get(reason.kind, str(reason))
 
 
-def _beyond(retrieval: Retrieval, view: int) -> str:
+def _beyond(retrieval: Answered, view: int) -> str:
     k = len(retrieval.order)
     places = {1: "the only place", 2: "both places"}.get(k, f"all {k} places")
-    strategy = retrieval.strategy
+    strategy = retrieval.query.strategy
     if strategy in ("votes", "coverage") and not (retrieval.votes > 0).any():
         strategy = "pose"  # what both fall back on
     went_to = _WENT_TO.get(strategy, "to other views")
@@ -88,7 +120,7 @@ def _beyond(retrieval: Retrieval, view: int) -> str:
     return f"{places} went {went_to}"
 
 
-def _used(retrieval: Retrieval, step: int | None, supposed: bool) -> str:
+def _used(retrieval: Answered, step: int | None, supposed: bool) -> str:
     order, voted = retrieval.order, bool((retrieval.votes > 0).any())
     if step is None:
         made = "From here, the next frames would be made"
@@ -104,7 +136,7 @@ def _used(retrieval: Retrieval, step: int | None, supposed: bool) -> str:
     return f"{made} from **{len(order)} of {_views(len(retrieval.votes))}**: {chosen}{why}."
 
 
-def _named(retrieval: Retrieval, view: int, voted: bool, units: bool) -> str:
+def _named(retrieval: Answered, view: int, voted: bool, units: bool) -> str:
     """A view with what it saw and its share of the votes; with ``units``, what these are."""
     known, of_votes = (" of what is known there", " of the votes") if units else ("", "")
     told = []
@@ -116,7 +148,7 @@ def _named(retrieval: Retrieval, view: int, voted: bool, units: bool) -> str:
     return f"view {view} ({', '.join(told)})" if told else f"view {view}"
 
 
-def _left_out(retrieval: Retrieval) -> str:
+def _left_out(retrieval: Answered) -> str:
     best = best_left_out(retrieval)
     if best is not None:
         saw, share = percent(float(retrieval.coverage[best])), percent(float(retrieval.share[best]))
