@@ -44,7 +44,7 @@ def main() -> None:
             (_, client), *_ = app._clients.values()
             workspace.session = session
             settings = workspace.settings
-            settings.mode, settings.eye, settings.scene.heat = "fly", "free", "weight"
+            settings.mode, settings.view_from, settings.scene.heat = "fly", "free", "weight"
             settings.scene.drawn_by = "server" if "--server" in sys.argv else "browser"
             settings.scene.billboards = False
             client.post(client.show_session)

@@ -28,7 +28,8 @@ from tests.support.desk import (
     surfel_under,
 )
 from tests.support.walking import changed, pixels
-from viewer.paint.surfel_colors import MODES, owner_colors, paint_surfels
+from viewer.paint.palette import owner_colors
+from viewer.paint.surfel_colors import MODES, paint_surfels
 from viewer.paint.target_layers import LAYERS, paint_layer
 from viewer.panels.memory_surfel import spans
 from viewer.scene.scene import BEAD

@@ -26,7 +26,7 @@ from tests.support.desk import (
 )
 from tests.support.walking import changed, open_walk, pixels, session_of, steps, until
 from viewer.commands import ACTIONS, INSPECTOR_NAMES
-from viewer.paint.surfel_colors import owner_colors
+from viewer.paint.palette import owner_colors
 from viewer.paint.timeline_matrix import ROW
 from viewer.server.app import App
 from vmem.cameras import Cameras

@@ -16,7 +16,8 @@ from tests.support.walking import pixels, session_of, until
 from viewer.browser.client import Client
 from viewer.debugger.debugger import Inspector
 from viewer.debugger.shown import Explained
-from viewer.walk.workspace import Settings, Workspace
+from viewer.settings import Settings
+from viewer.walk.workspace import Workspace
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
 from vmem.types import Retrieval

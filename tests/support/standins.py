@@ -16,9 +16,9 @@ import viser
 from viewer.browser.client import Client
 from viewer.debugger.debugger import Inspector
 from viewer.scene.surfel_cloud import NORMAL_RADIUS_SUFFIX
+from viewer.settings import Settings
 from viewer.walk.pins import Wishes
 from viewer.walk.worker import Event
-from viewer.walk.workspace import Settings
 
 PATIENCE = 30.0
 """Seconds after which something that should happen is taken not to happen."""

@@ -11,9 +11,10 @@ import viser
 from tests.support.browsers import Browser, a_photo
 from tests.support.fakes import box_backend
 from tests.support.standins import CHUNK, Asked, Recorder, quiet_server, until
-from viewer.scene.scene import SceneOptions, SceneView
+from viewer.scene.scene import SceneView
 from viewer.scene.surfel_cloud import SurfelCloud
-from viewer.walk.workspace import Settings, Source, Workspace
+from viewer.settings import SceneOptions, Settings
+from viewer.walk.workspace import Source, Workspace
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,9 @@ from tests.support.browsers import Browser
 from tests.support.standins import nodes, shown, until
 from viewer.debugger.debugger import Inspector
 from viewer.page.pointing import PointerEvent
+from viewer.paint.palette import AMBER, SKY
 from viewer.paint.surfel_colors import paint_pointed, paint_surfels
 from viewer.panels.memory_explain import listed
-from viewer.scene.frustums import AMBER, SKY
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.retrieval import ask

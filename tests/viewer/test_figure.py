@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from viewer.paint.map import draw_plan
-from viewer.paint.surfel_colors import INVENTED, owner_colors
+from viewer.paint.palette import INVENTED, owner_colors
 from viewer.share.explanation_zip import pack_explanation
 from viewer.share.figure import best_rejected, explanation_figure
 from viewer.share.page_layout import WIDTH, Page

@@ -6,7 +6,7 @@ import io
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
@@ -18,8 +18,10 @@ import viewer.page.backlog
 from tests.support.fakes import FormingGenerator, box_photo, forming_backend, open_box
 from tests.support.standins import FakeHandle, assert_same, labelled, others, pictures, until
 from viewer.browser.client import Client
-from viewer.scene.frustums import BILLBOARD_PIXELS, thumbnail
-from viewer.walk.workspace import PRESETS, Settings, Source, Workspace
+from viewer.paint.resize import thumbnail
+from viewer.scene.billboards import PIXELS
+from viewer.settings import PresetName, Settings
+from viewer.walk.workspace import Source, Workspace
 from vmem.arrays import U8
 from vmem.cameras import MOVES, Camera, apply_move
 from vmem.errors import VMemError
@@ -127,7 +129,7 @@ def test_a_step_is_seen_forming_and_ends_as_what_memory_has(
     camera, frames = watched.forms("a", 1)
     stop = apply_move(watched.session.camera.c2w, MOVES["a"])
     np.testing.assert_allclose(camera.c2w, stop, atol=1e-12)
-    assert_array_equal(pictures(server)["/billboards/0"][0], thumbnail(frames[0], BILLBOARD_PIXELS))
+    assert_array_equal(pictures(server)["/billboards/0"][0], thumbnail(frames[0], PIXELS))
     assert len(pictures(server)) == 4
     panel = watched.client.display.walk._picture.image
     assert_array_equal(panel[:288, :288], thumbnail(frames[-1], 288))
@@ -139,7 +141,7 @@ def test_a_step_is_seen_forming_and_ends_as_what_memory_has(
     new = pictures(server)
     assert len(new) == 8
     for row, stored in enumerate(watched.session.snapshot().views[-4:]):
-        expected = thumbnail(stored.rgb, BILLBOARD_PIXELS)
+        expected = thumbnail(stored.rgb, PIXELS)
         assert_array_equal(new[f"/billboards/{2 * row}"][0], expected)
     assert (new["/billboards/0"][1] != old["/billboards/0"][1]).any()
     panel = watched.client.display.walk._picture.image
@@ -266,7 +268,7 @@ def test_a_page_that_is_reloaded_in_the_middle_sees_the_rest_forming(
 def test_the_presets_are_those_that_there_are() -> None:
     from vmem.generation.diffusion.sampling.presets import PRESETS as REAL
 
-    assert tuple(REAL) == PRESETS
+    assert tuple(REAL) == get_args(PresetName)
 
 
 def test_a_preset_counts_from_the_next_step_on_and_is_shown(

@@ -16,8 +16,8 @@ import viewer.page.backlog
 from tests.support.standins import FakeHandle, nodes, shown, until
 from viewer.browser.client import Client
 from viewer.paint.surfel_colors import paint_surfels
-from viewer.scene.scene import SceneOptions
-from viewer.walk.workspace import Settings, Source, Workspace
+from viewer.settings import SceneOptions, Settings
+from viewer.walk.workspace import Source, Workspace
 from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import retrieve

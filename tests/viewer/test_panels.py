@@ -11,7 +11,7 @@ import viser
 
 from tests.support.fakes import open_box
 from tests.support.standins import Asked, as_client, handles, labelled, use
-from viewer.paint.surfel_colors import BACKGROUND
+from viewer.paint.palette import BACKGROUND
 from viewer.panels.history import HistoryPanel, tree_html
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.fakes import open_box
 from viewer.preferences import LONGEST, SCENE, SETTINGS, apply, remembered
-from viewer.scene.scene import SceneOptions
+from viewer.settings import SceneOptions, Settings
 from viewer.walk.pins import Wishes
-from viewer.walk.workspace import Settings
 
 chosen = Settings(
     strategy="votes",
@@ -24,7 +23,7 @@ chosen = Settings(
     rows="all",
     keymap="game",
     mode="fly",
-    eye="eyes",
+    view_from="eyes",
     step_size=0.3,
     turn_degrees=12.0,
     scene=SceneOptions(

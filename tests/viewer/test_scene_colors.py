@@ -9,8 +9,8 @@ import viser.transforms as vtf
 from numpy.testing import assert_array_equal
 
 from tests.support.standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
+from viewer.paint.palette import AMBER, FAINT, QUIET
 from viewer.paint.surfel_colors import LIVE_MODES, MODES, paint_surfels
-from viewer.scene.frustums import AMBER, FAINT, QUIET
 from viewer.scene.scene import SceneView
 from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot

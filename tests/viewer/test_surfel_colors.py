@@ -10,14 +10,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from tests.support.fakes import open_box
+from viewer.paint.palette import BACKGROUND, INVENTED, POINTED, colormap, owner_colors
 from viewer.paint.surfel_colors import (
-    BACKGROUND,
-    INVENTED,
     LIVE_MODES,
     MODES,
-    POINTED,
-    colormap,
-    owner_colors,
     paint_pointed,
     paint_provenance,
     paint_surfels,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from viewer.paint.palette import BACKGROUND, INVENTED, colormap, owner_colors
+from viewer.paint.palette import BACKGROUND, INVENTED, WHITE, colormap, owner_colors
 from viewer.paint.surfel_colors import paint_view, percent
-from viewer.paint.target_layers import LAYERS, SEAM, paint_layer, wipe
+from viewer.paint.target_layers import LAYERS, paint_layer, wipe
 from vmem.arrays import U8
 from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot
@@ -157,7 +157,7 @@ def test_a_wipe_is_frame_then_picture(h: int, w: int, ph: int, pw: int, share: f
     frame, picture = noise(0, h, w), noise(1, ph, pw)
     out = wipe(frame, picture, share)
     assert (out.shape, out.dtype) == ((h, w, 3), np.uint8)
-    line = (out == SEAM).all(axis=(0, 2))
+    line = (out == WHITE).all(axis=(0, 2))
     assert line.any() == (0 < share < 1)
     for column in range(w):
         if line[column]:

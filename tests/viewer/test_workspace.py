@@ -14,8 +14,9 @@ from PIL import Image
 
 from tests.support.fakes import box_backend, box_photo
 from tests.support.standins import PATIENCE, Diary, until
+from viewer.settings import Settings
 from viewer.walk.jobs import Download
-from viewer.walk.workspace import MAX_WAITING, Settings, Source, Workspace
+from viewer.walk.workspace import MAX_WAITING, Source, Workspace
 from vmem.backends import Backend
 from vmem.cameras import MOVES, apply_move
 from vmem.formats.walk import export_walk

@@ -195,7 +195,7 @@ class Client(Actor):
 
     def set_eye(self, eye: str) -> None:
         """Where the browser's camera stands."""
-        self.workspace.settings.eye = eye
+        self.workspace.settings.view_from = eye
         if self.ghost is not None:
             self.display.step_back(self.ghost.camera)
 

@@ -21,8 +21,9 @@ from viewer.scene.camera_rig import CameraRig
 from viewer.scene.scene import SceneView
 from viewer.scene.stream import SurfelStream
 from viewer.scene.surfel_cloud import inject_patch
+from viewer.settings import Settings
 from viewer.walk.worker import Event
-from viewer.walk.workspace import Settings, described, samples_with
+from viewer.walk.workspace import described, samples_with
 from vmem.arrays import U8
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
@@ -177,7 +178,7 @@ class Display:
         self.scene.show_billboards()
         self.memory.show_subject(memory, self._labels, step)
         retrieval = None if step is None else memory.retrievals[step]
-        if retrieval is not None and self._settings.eye != "free":
+        if retrieval is not None and self._settings.view_from != "free":
             self._standing = True
             self.scene.immerse(False)
             self.rig.look_over(retrieval.targets[-1])
@@ -382,9 +383,9 @@ class Display:
     def step_back(self, ghost: Camera) -> None:
         """Take the place that the settings mean the eye to have."""
         self._standing = False
-        self.rig.set_eye(self._settings.eye, ghost)
+        self.rig.set_eye(self._settings.view_from, ghost)
         self.scene.immerse(False)
-        self.scene.immerse(self._settings.eye == "eyes")
+        self.scene.immerse(self._settings.view_from == "eyes")
 
 
 def _nothing() -> None:

@@ -17,8 +17,8 @@ from viewer.page.pointing import PointerEvent
 from viewer.paint.surfel_colors import MODES
 from viewer.paint.target_layers import LAYERS
 from viewer.scene.picking import pick_surfel, pointer_ray
+from viewer.settings import Settings
 from viewer.walk.jobs import asking_strategies, packing
-from viewer.walk.workspace import Settings
 from vmem.cameras import MOVES, Cameras, apply_move, path_targets
 from vmem.evaluation.true_overlap import TrueOverlap
 from vmem.memory import MemorySnapshot

@@ -15,7 +15,7 @@ import numpy as np
 import viser
 
 from viewer.page.scripts import run_script
-from viewer.scene.frustums import thumbnail
+from viewer.paint.resize import thumbnail
 from vmem.arrays import U8
 from vmem.types import View
 

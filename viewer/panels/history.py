@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import viser
 
-from viewer.scene.frustums import thumbnail
+from viewer.paint.resize import thumbnail
 from vmem.session import Node, Session
 
 if TYPE_CHECKING:

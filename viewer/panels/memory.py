@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import viser
 
-from viewer.page.scroll import reveal
+from viewer.page.scripts import reveal
 from viewer.page.thumbnails import Thumbnails
 from viewer.paint.surfel_colors import MODES, Painted
 from viewer.paint.target_layers import LayerPicture

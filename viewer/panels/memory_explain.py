@@ -11,10 +11,10 @@ import numpy as np
 import viser
 
 from viewer.page.pointing import mark
-from viewer.page.scroll import answering
+from viewer.page.scripts import answer_mark
 from viewer.page.thumbnails import Thumbnails
-from viewer.paint.surfel_colors import owner_colors
-from viewer.walk.workspace import ROWS
+from viewer.paint.palette import owner_colors
+from viewer.settings import ROWS
 from vmem.retrieval.explain.to_json import best_left_out, plain_reason, summary
 from vmem.retrieval.explain.warnings import warnings
 from vmem.types import Retrieval
@@ -143,7 +143,7 @@ class ExplainPanel:
         )
         return (
             f"<tr class='vmem-row{' pointed' if pointed else ''}' {mark(f'row:{view}')} "
-            f"{answering(row_answer(view))} "
+            f"{answer_mark(row_answer(view))} "
             f"style='color:{'#ffb02e' if chosen else '#8b919c'}'>{body}"
             f"<td style='{CELL}' title='{plain}'>{reason}</td>"
             f"<td style='{CELL};white-space:nowrap'>{wishes}</td></tr>"

@@ -10,11 +10,11 @@ import numpy as np
 import viser
 
 from viewer.page.pointing import mark
-from viewer.page.scroll import answering, reveal
+from viewer.page.scripts import answer_mark, reveal
 from viewer.page.thumbnails import Thumbnails
-from viewer.paint.surfel_colors import BACKGROUND, INFERNO, colormap
+from viewer.paint.palette import BACKGROUND, INFERNO, colormap
+from viewer.paint.resize import thumbnail
 from viewer.panels.memory_explain import CELL, MARGIN
-from viewer.scene.frustums import thumbnail
 from viewer.walk.jobs import BothMade, StrategyAnswer, StrategyAnswers
 from vmem.arrays import U8
 from vmem.retrieval import STRATEGIES
@@ -74,7 +74,7 @@ class StrategiesPanel:
         if known:
             legend += " · truly: share of the target's true surface that they saw"
         self._answers.content = (
-            f"<div {answering(STRATEGIES_ANSWER)}><div style='font-size:11px;{MARGIN}'>"
+            f"<div {answer_mark(STRATEGIES_ANSWER)}><div style='font-size:11px;{MARGIN}'>"
             f"<table style='width:100%'><tr>{head}</tr>{body}</table>"
             f"<div style='color:#8b919c'>{legend}</div></div></div>"
         )
@@ -107,7 +107,7 @@ class StrategiesPanel:
             f"{mean_difference(pairs):.1f} levels. Both are branches (History); the walk stands "
             f"on {a}'s."
         )
-        self._end.content = f"<div {answering(BOTH_ANSWER)}></div>"
+        self._end.content = f"<div {answer_mark(BOTH_ANSWER)}></div>"
         reveal(self._gui, BOTH_ANSWER)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import viser
 
 from viewer.page.pointing import mark
-from viewer.page.scroll import answering, reveal
+from viewer.page.scripts import answer_mark, reveal
 from viewer.page.thumbnails import Thumbnails
 from vmem.memory import MemorySnapshot
 from vmem.retrieval.explain.to_json import Sighting, SurfelAccount, account
@@ -39,7 +39,7 @@ class SurfelPanel:
         self._words.content = surfel_text(found)
         pictures = "".join(self._picture(memory, sighting) for sighting in found.sightings)
         self._views.content = (
-            f"<div {answering(f'surfel {surfel}')}><div style='max-height:300px;overflow-y:auto;"
+            f"<div {answer_mark(f'surfel {surfel}')}><div style='max-height:300px;overflow-y:auto;"
             f"line-height:0'>{pictures}</div></div>"
         )
         reveal(self._gui, f"surfel {surfel}")

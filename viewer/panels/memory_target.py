@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import viser
 
-from viewer.paint.surfel_colors import BACKGROUND
+from viewer.paint.palette import BACKGROUND
 from viewer.paint.target_layers import LAYERS, LayerPicture
 from vmem.arrays import U8
 

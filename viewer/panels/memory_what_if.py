@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import viser
 
-from viewer.walk.workspace import Settings
+from viewer.settings import Settings
 from vmem.retrieval import STRATEGIES
 from vmem.types import WEIGHTINGS
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import viser
 
 from viewer.commands import KEYMAPS
-from viewer.walk.workspace import BACKENDS, PRESETS, Settings
+from viewer.settings import PHOTO_BACKENDS, RENDERERS, Settings
+from vmem.devices.settings import SAMPLERS
 
 if TYPE_CHECKING:
     from viewer.browser.client import Client
@@ -22,7 +23,7 @@ class SettingsPanel:
         settings = client.workspace.settings
         gui.add_markdown("**For the next walk**")
         self._backend = backend = gui.add_dropdown(
-            "Backend", BACKENDS, initial_value=settings.backend
+            "Backend", PHOTO_BACKENDS, initial_value=settings.backend
         )
         size = gui.add_dropdown(
             "Frame size",
@@ -46,7 +47,7 @@ class SettingsPanel:
         gui.add_markdown("**Now**")
         self._preset = gui.add_dropdown(
             "Sampler",
-            PRESETS,
+            SAMPLERS,
             initial_value=settings.preset,
             disabled=True,
             hint="of the vmem backend, from the next step on; the preview does not sample",
@@ -70,7 +71,7 @@ class SettingsPanel:
 
         drawn_by = gui.add_dropdown(
             "Surfels drawn by",
-            ("auto", "browser", "server"),
+            RENDERERS,
             initial_value=settings.scene.drawn_by,
             hint="server: pictures instead of surfels, for slow machines and huge memories",
         )

@@ -10,8 +10,8 @@ import viser
 from PIL import Image, ImageDraw, ImageFont
 
 from viewer.commands import MOVE_NAMES
-from viewer.paint.surfel_colors import BACKGROUND
-from viewer.scene.frustums import AMBER, thumbnail
+from viewer.paint.palette import AMBER, BACKGROUND
+from viewer.paint.resize import thumbnail
 from viewer.walk.worker import Event
 from vmem.arrays import U8
 from vmem.progress import Progress
@@ -74,7 +74,7 @@ class WalkPanel:
         eye = gui.add_dropdown(
             "View from",
             ("behind", "eyes", "free"),
-            initial_value=settings.eye,
+            initial_value=settings.view_from,
             hint="behind the ghost, through its eyes (dragging steers it), or free",
         )
         eye.on_update(lambda _: client.post(client.set_eye, eye.value))

@@ -12,7 +12,7 @@ import webbrowser
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import quote
 
 import tyro
@@ -21,10 +21,10 @@ import viser
 from viewer.browser.client import CHOICES_KEY, Client
 from viewer.preferences import apply
 from viewer.scene.camera_rig import AHEAD, BEHIND
-from viewer.scene.scene import SceneOptions
 from viewer.server.guard import guarded
 from viewer.server.warmup import warm_up
-from viewer.walk.workspace import Settings, Source, Workspace
+from viewer.settings import BackendName, SceneOptions, Settings
+from viewer.walk.workspace import Source, Workspace
 from vmem.backends import resolve
 from vmem.backends.registry import geometry_of
 from vmem.errors import VMemError
@@ -87,7 +87,7 @@ class App:
         name, why = resolve(config.backend)
         self._source = check(config)
         self._settings = Settings(
-            backend="auto" if name == "world" else name,
+            backend="auto" if name == "world" else cast(BackendName, name),
             geometry=config.geometry,
             preset=config.preset,
             seed=config.seed,

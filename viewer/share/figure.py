@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from viewer.paint.map import draw_plan
-from viewer.paint.surfel_colors import INVENTED, owner_colors
+from viewer.paint.palette import INVENTED, owner_colors
+from viewer.paint.resize import thumbnail
 from viewer.paint.target_layers import LayerPicture, paint_layer
-from viewer.scene.frustums import thumbnail
+from viewer.settings import Layer
 from viewer.share.page_layout import (
     BODY,
     DPI,
@@ -119,7 +120,7 @@ def _pictures(
 ) -> list[Picture]:
     """The four of the first row."""
 
-    def layer(name: str) -> LayerPicture:
+    def layer(name: Layer) -> LayerPicture:
         return paint_layer(name, memory, retrieval, target, memory.surfels.color)
 
     shares = picture_shares(memory, retrieval)

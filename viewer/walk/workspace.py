@@ -6,12 +6,12 @@ import io
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from viewer.scene.scene import SceneOptions
+from viewer.settings import OWN_SUPPRESSION, Settings
 from viewer.walk.jobs import BothMade, Download
 from viewer.walk.pins import Wishes
 from viewer.walk.worker import Event, Job, Worker
@@ -22,26 +22,13 @@ from vmem.formats.photos import load_photo
 from vmem.formats.walk import export_walk
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
-from vmem.retrieval import SelectionConfig
 from vmem.session import Session, SessionConfig, StepResult
 from vmem.session.compare import step_both
-from vmem.types import DEFAULT_STRATEGY, Query
+from vmem.types import Query
 
 MAX_WAITING = 12
 """Steps that may wait behind the running one; further key presses are refused, not piled up. A
 flight (see viewer.walk.ghost) is let in whole."""
-
-BACKENDS = ("auto", "preview", "vmem")
-"""Backends that walk into a photo."""
-PRESETS = ("reference", "balanced", "fast")
-"""Samplers of the vmem backend, by name; what they are is in
-vmem.generation.diffusion.sampling.presets, which costs the import of torch."""
-
-
-OWN_SUPPRESSION = SelectionConfig().suppression
-"""What the strategies suppress by themselves."""
-ROWS = ("8", "24", "all")
-"""How many views the table of a retrieval may list."""
 
 
 @dataclass(frozen=True)
@@ -50,37 +37,6 @@ class Source:
 
     title: str
     photo: Path | bytes | None
-
-
-@dataclass
-class Settings:
-    """What one person has chosen. Changed by the panels, read everywhere."""
-
-    backend: str = "auto"
-    geometry: str | None = None
-    """One of vmem.backends.geometry.GEOMETRIES; None for VMEM_GEOMETRY, or auto."""
-    preset: str = "balanced"
-    """Sampler of the vmem backend, one of PRESETS; it may change from step to step."""
-    seed: int = 0
-    size: int = 288
-    strategy: str = DEFAULT_STRATEGY
-    context_views: int = 4
-    suppression: float = OWN_SUPPRESSION
-    weighting: str | None = None
-    density: float = 1.0
-    """The last three as in vmem.types.query.Query: what if."""
-    use_next: bool = True
-    """Whether steps are made with what is tried out (pins and bans too), or only shown."""
-    rows: str = "8"
-    """One of ROWS."""
-    keymap: str = "paper"
-    mode: str = "step"
-    """"step": a move key generates at once; "fly": keys move the ghost, Space generates."""
-    eye: str = "behind"
-    """Where the browser's camera stands: "behind" the ghost, at its "eyes", or "free"."""
-    step_size: float = 0.1
-    turn_degrees: float = 4.0
-    scene: SceneOptions = field(default_factory=SceneOptions)
 
 
 class Workspace:
