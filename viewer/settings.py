@@ -18,6 +18,8 @@ PresetName = Literal["reference", "balanced", "fast"]
 Renderer = Literal["auto", "browser", "server"]
 Heat = Literal["image", "weight", "support", "uncovered", "owner", "age", "normal", "depth"]
 Layer = Literal["scene", "index", "depth", "cosine", "weight", "holes"]
+QuerySetting = Literal["strategy", "context_views", "suppression", "weighting", "density"]
+"""Settings that a query is made of."""
 
 WALK_MODES: tuple[Mode, ...] = get_args(Mode)
 VIEWS_FROM: tuple[ViewFrom, ...] = get_args(ViewFrom)

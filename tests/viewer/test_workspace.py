@@ -148,7 +148,7 @@ def test_a_source_without_photo_is_the_procedural_world(
 def test_a_photo_is_never_given_to_the_world(
     workspace: Workspace, made: Made, diary: Diary
 ) -> None:
-    workspace.settings.backend = "world"
+    workspace.settings.backend = "world"  # pyright: ignore[reportAttributeAccessIssue]
     workspace.open(PHOTO)
     diary.wait_for("finished")
     assert made.asked[0][0] == "preview"

@@ -33,6 +33,13 @@ MUTED: RGB = (139, 145, 156)
 DIM: RGB = (118, 124, 136)
 """Text of the panel for branches that were left."""
 
+SPOT: RGB = (255, 127, 14)
+"""The pixel of a thumbnail that is pointed out."""
+RAISED: RGB = (43, 52, 66)
+"""Behind a row of the panel that is pointed at."""
+EDGE: RGB = (68, 75, 87)
+"""Borders in the panel."""
+
 BACKGROUND = np.array([18, 19, 23], np.uint8)
 
 INVENTED = np.array([213, 94, 0], np.uint8)

@@ -63,7 +63,8 @@ class SceneView:
         self._bead: viser.IcosphereHandle | None = None
         self._screen: viser.ImageHandle | None = None
         self._immersed = False
-        self._forming: tuple[Camera, U8] | None = None
+        self.forming: tuple[Camera, U8] | None = None
+        """The last camera and the frames of the step that is shown while it is made."""
         self._shown = MemorySnapshot.empty()
         scene.set_up_direction("-y")
 
@@ -263,12 +264,12 @@ class SceneView:
 
         camera: the step's last. They take the place of the newest step's until ``end_forming``.
         """
-        self._forming = (camera, frames)
+        self.forming = (camera, frames)
         self.show_billboards()
 
     def end_forming(self) -> None:
         """The step is over: the next ``show_billboards`` is of the memory again."""
-        self._forming = None
+        self.forming = None
 
     def show_billboards(self) -> None:
         """A step's frames at their cameras, each beside what memory knew of it.
@@ -277,8 +278,8 @@ class SceneView:
         """
         memory = self._shown
         shown = self.options.billboards and not self._immersed
-        if shown and self._forming is not None:
-            camera, frames = self._forming
+        if shown and self.forming is not None:
+            camera, frames = self.forming
             self._billboards.show(camera, [(frame, None) for frame in frames])
             return
         last = len(memory.steps) - 1

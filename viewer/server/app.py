@@ -133,6 +133,12 @@ class App:
         with self._lock:
             return {key: walk.workspace for key, walk in self._walks.items()}
 
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """The browsers that are connected, in the order in which they came."""
+        with self._lock:
+            return tuple(client for _, client in self._clients.values())
+
     def close(self) -> None:
         """Stop every walk and the server."""
         with self._lock:
@@ -175,7 +181,7 @@ class App:
             self._clients[handle.client_id] = (key, client)
         # Not only a new walk: its browser may have gone before it was opened, and come back.
         if walk.workspace.session is None and not walk.workspace.worker.busy:
-            client.post(client.open, self._source)
+            client.commands.open(self._source)
         if handle.client_id not in self.server.get_clients():
             self._disconnected(handle)
 

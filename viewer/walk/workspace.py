@@ -13,7 +13,7 @@ from typing import Any
 
 from viewer.settings import OWN_SUPPRESSION, Settings
 from viewer.walk.jobs import BothMade, Download
-from viewer.walk.pins import Wishes
+from viewer.walk.pins import Pins
 from viewer.walk.worker import Event, Job, Worker
 from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
@@ -45,9 +45,10 @@ class Workspace:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.session: Session | None = None
-        self.wishes = Wishes()
+        self.pins = Pins()
         self.source: Source | None = None
-        self.notes: tuple[str, ...] = ()
+        self.remarks: tuple[str, ...] = ()
+        """What was done to the photo, for its owner."""
         self._listener = _nobody
         self.worker = Worker(lambda event: self._listener(event))
 
@@ -76,10 +77,10 @@ class Workspace:
                 name, seed=settings.seed, size=settings.size, geometry=settings.geometry
             )
             photo: U8 | None = None
-            notes: tuple[str, ...] = ()
+            remarks: tuple[str, ...] = ()
             if source.photo is not None:
                 loaded = load_photo(source.photo, backend.frame_size or settings.size)
-                photo, notes = loaded.rgb, loaded.notes
+                photo, remarks = loaded.rgb, loaded.notes
             cancel.check()
             on_progress(Progress("scene (slow the first time)", 0, 1))
             session = Session.open(
@@ -92,8 +93,8 @@ class Workspace:
             )
             cancel.check()
             self._apply_preset(session)
-            self.session, self.source, self.notes = session, source, notes
-            self.wishes.clear()
+            self.session, self.source, self.remarks = session, source, remarks
+            self.pins.clear()
             return session
 
         self.worker.submit(f"open {source.title}", job)
@@ -115,8 +116,8 @@ class Workspace:
             return plain
         return replace(
             plain,
-            pinned=self.wishes.pinned(memory),
-            banned=self.wishes.banned(memory),
+            pinned=self.pins.pinned(memory),
+            banned=self.pins.banned(memory),
             suppression=None if settings.suppression == OWN_SUPPRESSION else settings.suppression,
             weighting=settings.weighting,
             density=settings.density,
