@@ -29,7 +29,6 @@ import numpy as np
 from benchmarks._long_walk import long_walk
 from benchmarks._scenes import metric
 from viewer.browser.client import Client
-from viewer.browser.display import _nothing
 from viewer.server.app import App, ViewerConfig
 from vmem.session import Session
 
@@ -98,12 +97,12 @@ class _Bench:
         self._until(lambda: any(walk.session for walk in app.walks.values()))
         workspace = next(iter(app.walks.values()))
         self._until(lambda: not workspace.worker.busy)
-        self._client: Client = next(iter(app._clients.values()))[1]
+        self._client: Client = app.clients[0]
         workspace.session = session
         self._settings = workspace.settings
         self._client.post(self._client.show_session)
         self._page.get_by_role("tab", name="Memory").click()
-        self._until(lambda: self._client.inspector.explained is not None)
+        self._until(lambda: self._client.debugger.explained is not None)
         self._watched = _Watched(self._client)
         self._wait(3)
 
@@ -129,13 +128,13 @@ class _Bench:
 
     def measured(self) -> Iterator[tuple[str, np.ndarray]]:
         """What is done, and samples (SAMPLES, 3) of it, ms."""
-        page, client, inspector = self._page, self._client, self._client.inspector
+        page, commands = self._page, self._client.commands
         yield "row", self._samples(self._point)
         page.mouse.move(300, 500)
         self._settings.mode = "fly"
-        client.post(inspector.set_heat, "weight")
+        commands.set_heat("weight")
         yield "ghost", self._samples(lambda i: self._press("ad"[i % 2]))
-        client.post(inspector.set_heat, "uncovered")
+        commands.set_heat("uncovered")
         page.keyboard.press("j")
         yield "ban", self._samples(lambda i: self._press("x"))
         page.locator(K).focus()
@@ -190,10 +189,10 @@ class _Watched:
     def __init__(self, client: Client) -> None:
         self.heard = self.sent = self.answered = 0.0
         self.mark = self.recolorings = 0
-        link: Any = client.display._link
-        link._answered = self._around(link._answered, after=self._has_answered)
-        link.mark = self._around(link.mark, after=self._has_sent)
-        self._link = link
+        backlog: Any = client.display.backlog
+        backlog.answered = self._around(backlog.answered, after=self._has_answered)
+        backlog.mark = self._around(backlog.mark, after=self._has_sent)
+        self._backlog = backlog
         actor: Any = client
         actor.post = self._around(client.post, before=self._has_heard)
 
@@ -218,14 +217,13 @@ class _Watched:
 
         return watched
 
-    def _has_heard(self, call: Callable, *_: object) -> None:
-        if call is not _nothing:
-            self.heard = self.heard or time.time()
+    def _has_heard(self, *_: object) -> None:
+        self.heard = self.heard or time.time()
 
     def _has_sent(self) -> None:
         self.recolorings += 1
         if self.heard and not self.sent:
-            self.mark, self.sent = self._link._last_mark, time.time()
+            self.mark, self.sent = self._backlog.last_mark, time.time()
 
     def _has_answered(self, mark: str) -> None:
         if self.sent and int(mark) >= self.mark:

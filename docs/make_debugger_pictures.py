@@ -193,9 +193,9 @@ def save(path: Path, picture: U8) -> None:
 
 def debug(page: Page, app: App, workspace: Workspace, cured: Session) -> None:
     """Walk, find out, mend, with the keys a user would press; a picture at each stop."""
-    (_, client), *_ = app._clients.values()
-    client.post(client.set_strides, STEP, TURN)
-    client.post(client.inspector.set_query, "strategy", "temporal")
+    client = app.clients[0]
+    client.commands.set_strides(STEP, TURN)
+    client.commands.set_query("strategy", "temporal")
     page.get_by_role("tab", name="Memory").click()
     for word in WALK:
         press(page, workspace, word, 0)

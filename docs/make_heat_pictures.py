@@ -41,15 +41,15 @@ def main() -> None:
             workspace = _opened(page, app)
             while workspace.worker.busy:
                 page.wait_for_timeout(100)
-            (_, client), *_ = app._clients.values()
+            client = app.clients[0]
             workspace.session = session
             settings = workspace.settings
-            settings.mode, settings.eye, settings.scene.heat = "fly", "free", "weight"
+            settings.mode, settings.view_from, settings.scene.heat = "fly", "free", "weight"
             settings.scene.drawn_by = "server" if "--server" in sys.argv else "browser"
             settings.scene.billboards = False
             client.post(client.show_session)
-            client.post(client.stand_at, 0)
-            client.post(client.set_eye, "free")
+            client.commands.go_to_view(0)
+            client.commands.set_view_from("free")
             page.wait_for_timeout(4000)
             with client.handle.atomic():
                 client.handle.camera.position = (0.35, -1.3, -1.2)
@@ -59,7 +59,7 @@ def main() -> None:
             for number, (key, milliseconds) in enumerate(FLIGHTS, 1):
                 _fly(page, key, milliseconds)
                 page.screenshot(path=IMAGES / f"heat_{number}.png")
-                print(f"heat_{number}:", client.display.memory._explain._health.content)
+                print(f"heat_{number}:", client.display.memory.explain.shown.health)
             browser.close()
     finally:
         app.close()

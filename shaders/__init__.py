@@ -1,15 +1,22 @@
-"""Shader and browser-script text, kept as files. Standard library only: anyone may import it."""
+"""Text of shaders and of scripts for the page, kept as files. Imports the standard library only."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
 
+FOLDERS = ("surfel", "page")
+"""Where files lie: what draws surfels, and what runs in viser's page."""
+
 
 @cache
 def load(name: str) -> str:
-    """The text of one file of this package, such as ``"surfel.vert.glsl"``.
+    """The text of one file, by its name without a folder: ``load("surfel.vert.glsl")``.
 
-    Raises FileNotFoundError if there is no such file.
+    Raises FileNotFoundError if no folder has such a file.
     """
-    return files(__name__).joinpath(name).read_text(encoding="utf-8")
+    for folder in FOLDERS:
+        file = files(__name__).joinpath(folder, name)
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+    raise FileNotFoundError(f"no shader or script is called {name!r} in {', '.join(FOLDERS)}")

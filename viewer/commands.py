@@ -1,13 +1,23 @@
-"""Keys and what they mean: tables, not code.
+"""The table of commands: keys, button, help, tab and what runs, one row each.
 
-Codes are physical keys (KeyboardEvent.code), so that WASD stays a hand's shape on every layout.
+``python -m viewer.commands`` prints the tables of keys that stand in README.md and docs/. Codes are
+physical keys (KeyboardEvent.code), so that WASD keeps its shape on every keyboard layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Literal
 
-PAPER = {
+from viewer.actions import Actions
+from viewer.settings import Keymap
+
+Section = Literal["walking", "debugging"]
+Tab = Literal["Walk", "Memory", "History", "Session", "Settings"]
+
+PAPER: Mapping[str, str] = {
     "KeyW": "w",
     "KeyS": "s",
     "KeyA": "a",
@@ -19,58 +29,12 @@ PAPER = {
     "KeyT": "t",
     "KeyG": "g",
 }
-KEYMAPS: Mapping[str, Mapping[str, str]] = {
+KEYMAPS: Mapping[Keymap, Mapping[str, str]] = {
     "paper": PAPER,
-    "game": PAPER | {"KeyA": "q", "KeyD": "e", "KeyQ": "a", "KeyE": "d"},
+    "game": {**PAPER, "KeyA": "q", "KeyD": "e", "KeyQ": "a", "KeyE": "d"},
 }
 """Keymap -> key code -> move word. ``game`` strafes with A D and turns with Q E."""
-
-ACTIONS: Mapping[tuple[str, bool], str] = {
-    ("Space", False): "generate",
-    ("KeyZ", False): "undo",
-    ("KeyZ", True): "redo",
-    ("Escape", False): "cancel",
-    ("KeyH", False): "inspector.next_heat",
-    ("KeyV", False): "jump",
-    ("KeyP", False): "play",
-    ("Comma", False): "inspector.earlier",
-    ("Period", False): "inspector.later",
-    ("KeyL", False): "inspector.live",
-    ("KeyP", True): "inspector.play_steps",
-    ("KeyJ", False): "inspector.next_row",
-    ("KeyK", False): "inspector.previous_row",
-    ("KeyI", False): "inspector.pin",
-    ("KeyX", False): "inspector.ban",
-    ("KeyU", False): "inspector.forget_wishes",
-    ("KeyN", False): "inspector.next_layer",
-    ("BracketLeft", False): "inspector.wipe_left",
-    ("BracketRight", False): "inspector.wipe_right",
-    ("KeyO", False): "inspector.ask_under_pointer",
-    ("KeyM", False): "inspector.compare_strategies",
-    ("KeyB", False): "make_both",
-    ("KeyY", False): "inspector.export",
-    ("Slash", True): "help",
-    ("Slash", False): "help",
-    ("F1", False): "help",
-}
-"""(key code, shift) -> action of the client."""
-
-ANSWERED_IN_MEMORY = frozenset(
-    {
-        "inspector.earlier",
-        "inspector.later",
-        "inspector.play_steps",
-        "inspector.ask_under_pointer",
-        "inspector.compare_strategies",
-        "make_both",
-    }
-)
-"""Actions whose answer stands in the Memory tab: their keys open it."""
-
-SWALLOWED = frozenset(PAPER) | {code for code, _ in ACTIONS}
-"""Keys that belong to us: viser's own camera keys must not see them."""
-
-MOVE_NAMES = {
+MOVE_NAMES: Mapping[str, str] = {
     "w": "forward",
     "s": "back",
     "a": "turn left",
@@ -82,58 +46,159 @@ MOVE_NAMES = {
     "t": "pitch up",
     "g": "pitch down",
 }
-
-ACTION_NAMES = {
-    "generate": ("Space", "generate frames from the last view to the ghost camera"),
-    "undo": ("Z", "undo the last step"),
-    "redo": ("Shift+Z", "redo it"),
-    "cancel": ("Esc", "cancel what is being generated; else back to the ghost"),
-    "jump": ("V", "stand at the view pointed at, or at the newest"),
-    "play": ("P", "play the walk"),
-    "help": ("? or F1", "this help"),
+KEY_NAMES: Mapping[str, str] = {
+    "Escape": "Esc",
+    "Comma": ",",
+    "Period": ".",
+    "BracketLeft": "[",
+    "BracketRight": "]",
+    "Slash": "?",
+    "Shift+Slash": "?",
 }
-INSPECTOR_NAMES = {
-    "inspector.earlier": (",", "explain the step before (from the ghost: the last one)"),
-    "inspector.later": (".", "explain the step after"),
-    "inspector.live": ("L", "explain the ghost, live"),
-    "inspector.play_steps": ("Shift+P", "play the steps' explanations"),
-    "inspector.next_row": ("J", "point at the next view of the table"),
-    "inspector.previous_row": ("K", "point at the one before"),
-    "inspector.pin": ("I", "pin the view pointed at: always choose it"),
-    "inspector.ban": ("X", "ban it: never choose it"),
-    "inspector.forget_wishes": ("U", "forget pins, bans and other what-ifs"),
-    "inspector.next_heat": ("H", "next colouring of the surfels"),
-    "inspector.next_layer": ("N", "next layer of the target's eye"),
-    "inspector.wipe_left": ("[", "wipe the frame away"),
-    "inspector.wipe_right": ("]", "and back"),
-    "inspector.ask_under_pointer": ("O", "ask the surfel under the mouse who saw it"),
-    "inspector.compare_strategies": ("M", "compare the strategies"),
-    "make_both": ("B", "generate with both chosen strategies"),
-    "inspector.export": ("Y", "export this explanation"),
-}
+"""Keys whose name is not their code, or the letter of their code."""
 
 
-def help_markdown(keymap: str) -> str:
-    """The help text for a keymap."""
-    rows = [
-        f"| `{code.removeprefix('Key')}` | {MOVE_NAMES[word]} |"
-        for code, word in KEYMAPS[keymap].items()
-    ]
-    rows += [f"| `{key}` | {what} |" for key, what in ACTION_NAMES.values()]
-    debugger = [f"| `{key}` | {what} |" for key, what in INSPECTOR_NAMES.values()]
+@dataclass(frozen=True)
+class Command:
+    """One row of the table: what a key or a button does."""
+
+    name: str
+    """A word for it, unique."""
+    keys: tuple[str, ...]
+    """Codes of the keys, "Shift+" before one that is pressed with shift."""
+    help: str
+    """What it does, for the list of keys."""
+    run: Callable[[Actions], None]
+    """Carries it out."""
+    label: str = ""
+    """What its button or control is called; "" if it has none."""
+    section: Section = "debugging"
+    """Part of the list of keys in which it is listed."""
+    tab: Tab | None = None
+    """The tab in which its answer is shown: its keys open it."""
+
+    @property
+    def key(self) -> str:
+        """Its keys as users call them: "Shift+Z", "? or F1"."""
+        return " or ".join(dict.fromkeys(map(_key_name, self.keys)))
+
+    def labelled(self, text: str | None = None) -> str:
+        """A control's text, by default ``label``, with the key: "Undo (Z)"."""
+        return f"{self.label if text is None else text} ({self.key})"
+
+
+COMMANDS: list[Command] = []
+"""All commands, in the order in which they are listed."""
+
+
+def _row(
+    name: str,
+    keys: str,
+    help: str,
+    run: Callable[[Actions], None],
+    label: str = "",
+    *,
+    section: Section = "debugging",
+    tab: Tab | None = None,
+) -> Command:
+    """Add a command to the table. keys: codes, separated by spaces."""
+    COMMANDS.append(Command(name, tuple(keys.split()), help, run, label, section, tab))
+    return COMMANDS[-1]
+
+
+# fmt: off
+GENERATE = _row("generate", "Space", "generate frames from the last view to the ghost camera",
+    lambda do: do.generate(), "Generate", section="walking")
+UNDO = _row("undo", "KeyZ", "undo the last step",
+    lambda do: do.undo(), "undo", section="walking")
+REDO = _row("redo", "Shift+KeyZ", "redo it",
+    lambda do: do.redo(), "redo", section="walking")
+CANCEL = _row("cancel", "Escape", "cancel what is being generated; else back to the ghost",
+    lambda do: do.cancel(), "Cancel", section="walking")
+JUMP = _row("jump", "KeyV", "stand at the view pointed at, or at the newest",
+    lambda do: do.jump(), section="walking")
+PLAY = _row("play", "KeyP", "play the walk",
+    lambda do: do.play(), "Play", section="walking")
+HELP = _row("help", "Shift+Slash Slash F1", "this help",
+    lambda do: do.help(), "Keys and mouse", section="walking")
+
+EARLIER = _row("earlier", "Comma", "explain the step before (from the ghost: the last one)",
+    lambda do: do.earlier(), tab="Memory")
+LATER = _row("later", "Period", "explain the step after",
+    lambda do: do.later(), tab="Memory")
+LIVE = _row("live", "KeyL", "explain the ghost, live",
+    lambda do: do.live())
+PLAY_STEPS = _row("play_steps", "Shift+KeyP", "play the steps' explanations",
+    lambda do: do.play_steps(), "Play the steps", tab="Memory")
+NEXT_ROW = _row("next_row", "KeyJ", "point at the next view of the table",
+    lambda do: do.next_row())
+PREVIOUS_ROW = _row("previous_row", "KeyK", "point at the one before",
+    lambda do: do.previous_row())
+PIN = _row("pin", "KeyI", "pin the view pointed at: always choose it",
+    lambda do: do.pin())
+BAN = _row("ban", "KeyX", "ban it: never choose it",
+    lambda do: do.ban())
+CLEAR_WHAT_IFS = _row("clear_what_ifs", "KeyU", "forget pins, bans and other what-ifs",
+    lambda do: do.clear_what_ifs(), "Forget pins, bans and the rest")
+NEXT_HEAT = _row("next_heat", "KeyH", "next colouring of the surfels",
+    lambda do: do.next_heat(), "Colour")
+NEXT_LAYER = _row("next_layer", "KeyN", "next layer of the target's eye",
+    lambda do: do.next_layer(), "Target's eye")
+WIPE_LEFT = _row("wipe_left", "BracketLeft", "wipe the frame away",
+    lambda do: do.wipe_left())
+WIPE_RIGHT = _row("wipe_right", "BracketRight", "and back",
+    lambda do: do.wipe_right())
+ASK_SURFEL = _row("ask_under_pointer", "KeyO", "ask the surfel under the mouse who saw it",
+    lambda do: do.ask_under_pointer(), tab="Memory")
+COMPARE_STRATEGIES = _row("compare_strategies", "KeyM", "compare the strategies",
+    lambda do: do.compare_strategies(), "Compare strategies", tab="Memory")
+MAKE_BOTH = _row("make_both", "KeyB", "generate with both chosen strategies",
+    lambda do: do.make_both(), "Generate with both", tab="Memory")
+EXPORT = _row("export_explanation", "KeyY", "export this explanation",
+    lambda do: do.export_explanation(), "Export this explanation")
+# fmt: on
+
+BY_KEY: Mapping[str, Command] = {key: command for command in COMMANDS for key in command.keys}
+"""Key code, "Shift+" before it where shift is down -> command."""
+SWALLOWED = frozenset(PAPER) | {key.removeprefix("Shift+") for key in BY_KEY}
+"""Key codes that are ours: viser's own camera keys must not see them."""
+
+
+def command_of(code: str, shift: bool) -> Command | None:
+    """The command of a key, or None."""
+    return BY_KEY.get(f"Shift+{code}" if shift else code)
+
+
+def _key_name(key: str) -> str:
+    if key in KEY_NAMES:
+        return KEY_NAMES[key]
+    shift, _, code = key.rpartition("+")
+    return f"{shift}+{_key_name(code)}" if shift else code.removeprefix("Key")
+
+
+def _keys(section: Section, keymap: Keymap) -> list[tuple[str, str]]:
+    """(key, what it does) of a section, moves first."""
+    moves = KEYMAPS[keymap].items() if section == "walking" else ()
+    rows = [(_key_name(code), MOVE_NAMES[word]) for code, word in moves]
+    return rows + [(one.key, one.help) for one in COMMANDS if one.section == section]
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Markdown of (key, what it does): a row each."""
+    return ["| key | does |", "|---|---|", *(f"| `{key}` | {what} |" for key, what in rows)]
+
+
+def help_markdown(keymap: Keymap) -> str:
+    """The list of keys in the program, for a keymap."""
     return "\n".join(
         [
             f"Keymap **{keymap}** (Settings). Keys act in the scene, never while you type.",
             "",
-            "| key | does |",
-            "|---|---|",
-            *rows,
+            *_table(_keys("walking", keymap)),
             "",
             "**Why was it retrieved?** (Memory tab)",
             "",
-            "| key | does |",
-            "|---|---|",
-            *debugger,
+            *_table(_keys("debugging", keymap)),
             "",
             "**Step mode**: a move key generates at once. **Fly mode**: hold move keys to fly the "
             "ghost camera through the surfels; `Space` generates along the way flown.",
@@ -143,3 +208,18 @@ def help_markdown(keymap: str) -> str:
             "light what only it explains, and click it to look through it.",
         ]
     )
+
+
+def document_table(section: Section) -> str:
+    """The Markdown table of a section's keys for README.md and docs/: two keys a row."""
+    keys = [(key.replace(" or ", "` or `"), what) for key, what in _keys(section, "paper")]
+    rows = [f"`{key}` | {what}" for key, what in keys]
+    half = (len(rows) + 1) // 2
+    pairs = zip_longest(rows[:half], rows[half:], fillvalue=" | ")
+    lines = [f"| {left} | {right} |" for left, right in pairs]
+    return "\n".join(["| key | does | key | does |", "|---|---|---|---|", *lines])
+
+
+if __name__ == "__main__":
+    for section in ("walking", "debugging"):
+        print(document_table(section), end="\n\n")

@@ -10,7 +10,7 @@ from typing import Any
 from viewer.commands import KEYMAPS
 from viewer.paint.surfel_colors import MODES
 from viewer.paint.target_layers import LAYERS
-from viewer.walk.workspace import ROWS, Settings
+from viewer.settings import RENDERERS, ROWS, VIEWS_FROM, WALK_MODES, Settings
 from vmem.retrieval import STRATEGIES
 from vmem.types import WEIGHTINGS
 
@@ -49,8 +49,8 @@ SETTINGS: Mapping[str, Callable[[Any], bool]] = {
     "use_next": _is_bool,
     "rows": _one_of(ROWS),
     "keymap": _one_of(KEYMAPS),
-    "mode": _one_of(("step", "fly")),
-    "eye": _one_of(("behind", "eyes", "free")),
+    "mode": _one_of(WALK_MODES),
+    "view_from": _one_of(VIEWS_FROM),
     "step_size": _within(0.02, 0.5),
     "turn_degrees": _within(1, 30),
 }
@@ -61,7 +61,7 @@ SCENE: Mapping[str, Callable[[Any], bool]] = {
     "frustums": _is_bool,
     "billboards": _is_bool,
     "provenance": _is_bool,
-    "drawn_by": _one_of(("auto", "browser", "server")),
+    "drawn_by": _one_of(RENDERERS),
 }
 """What is remembered of Settings and of its scene, each with the test that a value must pass."""
 

@@ -20,7 +20,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tests.support import tiny
 from tests.support.fakes import box_photo
-from viewer.walk.workspace import Settings, Source, Workspace
+from viewer.settings import Settings
+from viewer.walk.workspace import Source, Workspace
 from vmem.backends import Backend, create_backend, resolve
 from vmem.cameras import Cameras
 from vmem.devices.devices import placed

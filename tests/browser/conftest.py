@@ -119,7 +119,7 @@ def shared_desk(debugger_app: App, shared_page: Page) -> Desk:
     page = shared_page
     page.set_viewport_size({"width": 860, "height": 580})
     workspace = open_walk(debugger_app, page)
-    client = next(iter(debugger_app._clients.values()))[1]
+    client = debugger_app.clients[0]
     desk = Desk(page, workspace, client)
     desk.set_number("Turn", 24)
     desk.set_number("Step", 0.3)

@@ -28,7 +28,8 @@ from tests.support.desk import (
     surfel_under,
 )
 from tests.support.walking import changed, pixels
-from viewer.paint.surfel_colors import MODES, owner_colors, paint_surfels
+from viewer.paint.palette import owner_colors
+from viewer.paint.surfel_colors import MODES, paint_surfels
 from viewer.paint.target_layers import LAYERS, paint_layer
 from viewer.panels.memory_surfel import spans
 from viewer.scene.scene import BEAD
@@ -53,7 +54,7 @@ def test_hovering_a_row_lights_frustum_line_and_surfels(desk: Desk, artifacts: P
 
     desk.mark(f"row:{view}").hover()
     desk.until(lambda: desk.frustum(view) == SKY)
-    assert desk.inspector.pointed == view
+    assert desk.debugger.pointed == view
     ends = [retrieval.targets[-1].position, desk.memory.views[view].camera.position]
     desk.until(lambda: np.allclose(desk.lines("/pointed"), [ends], atol=1e-3))
     desk.until(lambda: (desk.colors()[own[view] & visible] == SKY).all())
@@ -70,13 +71,13 @@ def test_hovering_a_row_lights_frustum_line_and_surfels(desk: Desk, artifacts: P
     desk.rest()
     desk.until(lambda: np.array_equal(desk.colors(), colors))
     desk.until(lambda: changed(before, desk.canvas()) < 1e-3)
-    assert desk.inspector.pointed is None
+    assert desk.debugger.pointed is None
     assert desk.frustum(rejected) not in (SKY, AMBER)
     assert not np.diff(desk.lines("/pointed"), axis=1).any()
 
 
 def test_clicking_a_row_stands_there(desk: Desk) -> None:
-    before, ghost, view = desk.canvas(), desk.client.ghost, 10
+    before, ghost, view = desk.canvas(), desk.client.actions.ghost, 10
     assert ghost is not None
     pose, camera = ghost.camera.c2w, desk.memory.views[view].camera
     desk.mark(f"row:{view}").click()
@@ -224,13 +225,13 @@ def test_the_targets_eye_shows_layers_and_wipes_panel_and_scene(desk: Desk) -> N
 def test_a_clicked_surfel_names_itself_and_its_pixels(desk: Desk) -> None:
     for asks, x, y in (("click", 250, 250), ("o", 330, 330)):
         expected = surfel_under(desk, x, y)
-        assert expected != desk.inspector.asked
+        assert expected != desk.debugger.asked
         if asks == "click":
             desk.page.mouse.click(x, y)
         else:
             desk.page.mouse.move(x, y)
             desk.press(asks)
-        desk.until(lambda expected=expected: desk.inspector.asked == expected)
+        desk.until(lambda expected=expected: desk.debugger.asked == expected)
         memory, surfels = desk.memory, desk.memory.surfels
         where = ", ".join(f"{value:.2f}" for value in surfels.position[expected])
         desk.page.get_by_text(f"Surfel {expected}", exact=True).wait_for()
@@ -274,8 +275,8 @@ def test_an_answer_comes_into_sight_whichever_tab_was_open(desk: Desk) -> None:
     desk.until(lambda: near(desk.canvas()[y - 3 : y + 4, x - 3 : x + 4], SKY, 60).any())
 
     desk.press("j")
-    desk.until(lambda: desk.inspector.pointed is not None)
-    row = desk.page.locator(f"tr[data-vmem='row:{desk.inspector.pointed}']")
+    desk.until(lambda: desk.debugger.pointed is not None)
+    row = desk.page.locator(f"tr[data-vmem='row:{desk.debugger.pointed}']")
     expect(row).to_be_in_viewport(ratio=1)
     expect(words).not_to_be_in_viewport()
 
@@ -286,6 +287,6 @@ def test_an_answer_comes_into_sight_whichever_tab_was_open(desk: Desk) -> None:
     tab["Walk"].click()
     other = surfel_under(desk, 250, 250)
     desk.page.mouse.click(250, 250)
-    desk.until(lambda: desk.inspector.asked == other)
+    desk.until(lambda: desk.debugger.asked == other)
     desk.until(lambda: np.allclose(desk.lines("/asked")[:, 0], desk.memory.surfels.position[other]))
     expect(tab["Walk"]).to_have_attribute("aria-selected", "true")

@@ -25,8 +25,8 @@ from tests.support.desk import (
     saw,
 )
 from tests.support.walking import changed, open_walk, pixels, session_of, steps, until
-from viewer.commands import ACTIONS, INSPECTOR_NAMES
-from viewer.paint.surfel_colors import owner_colors
+from viewer.commands import COMMANDS
+from viewer.paint.palette import owner_colors
 from viewer.paint.timeline_matrix import ROW
 from viewer.server.app import App
 from vmem.cameras import Cameras
@@ -121,7 +121,7 @@ def test_banning_the_top_view_changes_the_choice_and_removes_its_line(desk: Desk
     desk.until(lambda: np.allclose(desk.lines("/retrieval"), ends_of(asked.order), atol=1e-3))
     desk.until(lambda: desk.frustum(top) not in (AMBER, SKY))
     desk.until(lambda: desk.drawn(line, desk.canvas(), AMBER) < 0.1)
-    desk.until(lambda: [row.wishes for row in desk.rows() if row.view == top] == [("ban",)])
+    desk.until(lambda: [row.toggled for row in desk.rows() if row.view == top] == [("ban",)])
     assert {row.color for row in desk.rows() if row.view == top} == {QUIET_ROW}
     desk.says(f"banned: {top}").wait_for()
 
@@ -158,9 +158,9 @@ def test_every_part_of_the_query_is_answered_live_and_reset(desk: Desk) -> None:
     newest = len(desk.memory.views) - 1
     desk.until(lambda: set(desk.shown_order()) == set(range(newest - 3, newest + 1)))
     desk.press("j")
-    desk.until(lambda: desk.inspector.pointed == desk.shown_order()[0])
+    desk.until(lambda: desk.debugger.pointed == desk.shown_order()[0])
     desk.press("i")
-    desk.until(lambda: desk.retrieval.query.pinned == (desk.inspector.pointed,))
+    desk.until(lambda: desk.retrieval.query.pinned == (desk.debugger.pointed,))
 
     desk.choose("Strategy", "coverage")
     desk.press("u")
@@ -173,13 +173,13 @@ def test_the_next_step_is_made_with_a_pin_and_records_it(desk: Desk) -> None:
     view = 10
     assert view not in desk.retrieval.order
     desk.mark(f"row:{view}").hover()
-    desk.until(lambda: desk.inspector.pointed == view)
+    desk.until(lambda: desk.debugger.pointed == view)
     desk.press("i")
     desk.until(lambda: view in desk.retrieval.order)
     desk.rest()
     desk.until(lambda: view in desk.shown_order())
     desk.until(lambda: desk.frustum(view) == AMBER)
-    assert [row.wishes for row in desk.rows() if row.view == view] == [("pin",)]
+    assert [row.toggled for row in desk.rows() if row.view == view] == [("pin",)]
     desk.says(f"pinned: {view}").wait_for()
 
     desk.press("w")
@@ -232,7 +232,7 @@ def test_the_timeline_is_scrubbed_played_and_clicked(
     desk.says(f"{share} · {again.reasons[view]}").wait_for()
     matrix.click(position=place)  # pyright: ignore[reportArgumentType]
     desk.until(lambda: desk.retrieval is again)
-    assert (desk.inspector.step, desk.inspector.pointed) == (RETURN, view)
+    assert (desk.debugger.step, desk.debugger.pointed) == (RETURN, view)
     desk.until(lambda: desk.frustum(view) == SKY)
     desk.until(lambda: desk.shown_order() == again.order)
     (cell,) = {row.view for row in desk.rows() if row.pointed}
@@ -249,13 +249,16 @@ def test_the_timeline_is_scrubbed_played_and_clicked(
 
     monkeypatch.setattr("viewer.debugger.debugger.STEP_TIME", 0.2)
     shown: list[int | None] = []
-    display, before = desk.client.display, desk.canvas()
-    show = display.show_explained
-    monkeypatch.setattr(
-        display, "show_explained", lambda found: (shown.append(found.step), show(found))
-    )
+    scene, before = desk.client.display.scene, desk.canvas()
+    show = scene.show_retrieval
+
+    def count(*arguments: Any) -> None:
+        shown.append(desk.explained.step)
+        show(*arguments)
+
+    monkeypatch.setattr(scene, "show_retrieval", count)
     desk.press("Shift+P")
-    desk.until(lambda: LAST in shown and not desk.inspector.playing)
+    desk.until(lambda: LAST in shown and not desk.debugger.playing)
     assert shown == list(range(1, LAST + 1))
     desk.until(lambda: outlined() == [14 * LAST - 1, 14 * (LAST + 1) - 1])
     assert changed(before, desk.canvas()) > 0.05
@@ -307,14 +310,12 @@ def test_health_and_warnings_follow_the_ghost(desk: Desk) -> None:
 
 
 def test_help_lists_every_key_of_the_debugger(desk: Desk) -> None:
-    listed = {action for action in ACTIONS.values() if action.startswith("inspector.")}
-    assert listed <= set(INSPECTOR_NAMES)
     desk.press("?")
     dialog = desk.page.get_by_role("dialog")
     dialog.get_by_text("Why was it retrieved?").wait_for()
     rows = dialog.locator("tr").all_inner_texts()
     cells = {tuple(row.split("\t")) for row in rows}
-    assert set(INSPECTOR_NAMES.values()) <= cells
+    assert {(one.key, one.help) for one in COMMANDS if one.section == "debugging"} <= cells
     desk.press("Escape")
     dialog.wait_for(state="hidden")
 
@@ -335,7 +336,7 @@ def test_choices_are_remembered_for_a_new_walk(debugger_app: App, desk: Desk) ->
         settings = workspace.settings
         assert (settings.context_views, settings.scene.heat) == (3, "owner")
         assert (settings.scene.layer, settings.scene.wipe) == ("index", 0.9)
-        tab = Desk(page, workspace, list(debugger_app._clients.values())[-1][1])
+        tab = Desk(page, workspace, debugger_app.clients[-1])
         until(page, lambda: (tab.colors() == owner_colors(1)[0]).all())
         page.get_by_role("tab", name="Memory").click()
         assert page.get_by_label("Colour (H)").first.input_value() == "owner"

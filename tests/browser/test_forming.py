@@ -170,7 +170,7 @@ def test_a_backend_that_cannot_run_is_explained_and_not_chosen(
             "  2. python -m vmem weights download"
         )
 
-    monkeypatch.setattr("viewer.browser.client.resolve", refuse)
+    monkeypatch.setattr("viewer.browser.actions.resolve", refuse)
     session = workspace.session
     page.get_by_role("tab", name="Settings").click()
     backend = page.get_by_label("Backend").first

@@ -15,7 +15,7 @@ import viser
 from PIL import Image
 from playwright.sync_api import Page
 
-from viewer.paint.surfel_colors import BACKGROUND
+from viewer.paint.palette import BACKGROUND
 from viewer.share.recording import Recording, RecordingOptions, record_scene
 from vmem.memory import MemorySnapshot
 

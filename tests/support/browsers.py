@@ -40,11 +40,11 @@ class Browser:
 
     def holds(self, code: str, shift: bool = False) -> None:
         self.held |= {code}
-        self.client._key_pressed(KeyEvent("down", code, shift, self.held, 1, 0.0))
+        self.client.key_changed(KeyEvent("down", code, shift, self.held, 1, 0.0))
 
     def lets_go(self, code: str) -> None:
         self.held -= {code}
-        self.client._key_pressed(KeyEvent("up", code, False, self.held, 1, 0.0))
+        self.client.key_changed(KeyEvent("up", code, False, self.held, 1, 0.0))
 
     def rests(self) -> None:
         """Until no job runs and the client has shown what there is to show."""
@@ -55,7 +55,7 @@ class Browser:
         busy = self.workspace.worker.busy
         self.client.post(lambda: seen.append(self.workspace.worker.busy))
         until(lambda: seen)
-        return not busy and not seen[0] and not self.client.inspector.due
+        return not busy and not seen[0] and not self.client.debugger.due
 
     @property
     def session(self) -> Session:
@@ -69,8 +69,8 @@ class Browser:
     @property
     def place(self) -> np.ndarray:
         """Pose (4, 4) of the ghost."""
-        assert self.client.ghost is not None
-        return self.client.ghost.camera.c2w
+        assert self.client.actions.ghost is not None
+        return self.client.actions.ghost.camera.c2w
 
 
 def pose(*words: str) -> np.ndarray:

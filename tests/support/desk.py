@@ -14,9 +14,10 @@ from playwright.sync_api import Locator, Page
 
 from tests.support.walking import pixels, session_of, until
 from viewer.browser.client import Client
-from viewer.debugger.debugger import Inspector
-from viewer.debugger.shown import Explained
-from viewer.walk.workspace import Settings, Workspace
+from viewer.debugger.debugger import Debugger
+from viewer.debugger.explained import Explained
+from viewer.settings import Settings
+from viewer.walk.workspace import Workspace
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
 from vmem.types import Retrieval
@@ -54,7 +55,7 @@ ROWS = """() => [...document.querySelectorAll("tr.vmem-row")].map((row) => ({
   color: getComputedStyle(row).color.match(/\\d+/g).slice(0, 3).map(Number),
   swatch: getComputedStyle(row.cells[0].firstElementChild).color.match(/\\d+/g).map(Number),
   pointed: row.classList.contains("pointed"),
-  wishes: [...row.querySelectorAll(".vmem-wish.on")].map((wish) => wish.innerText),
+  toggled: [...row.querySelectorAll(".vmem-toggle.on")].map((toggle) => toggle.innerText),
 }))"""
 IMAGE = """(width) => {
   const all = [...document.querySelectorAll("img")];
@@ -81,7 +82,7 @@ class Row:
     color: tuple[int, ...]
     swatch: tuple[int, ...]
     pointed: bool
-    wishes: tuple[str, ...]
+    toggled: tuple[str, ...]
 
 
 class Desk:
@@ -95,13 +96,13 @@ class Desk:
     # --- the program's state ---------------------------------------------------------------
 
     @property
-    def inspector(self) -> Inspector:
-        return self.client.inspector
+    def debugger(self) -> Debugger:
+        return self.client.debugger
 
     @property
     def explained(self) -> Explained:
-        assert self.inspector.explained is not None
-        return self.inspector.explained
+        assert self.debugger.explained is not None
+        return self.debugger.explained
 
     @property
     def retrieval(self) -> Retrieval:
@@ -116,7 +117,7 @@ class Desk:
         session = session_of(self.workspace)
         until(self.page, lambda: not self.workspace.worker.busy)
         if session.history.head.id != self.home:
-            self.client.post(self.client.switch, self.home)
+            self.client.commands.switch(self.home)
             self.until(lambda: session.history.head.id == self.home)
             self.until(lambda: not self.workspace.worker.busy)
         forgotten = threading.Event()
@@ -127,28 +128,27 @@ class Desk:
             note.click()
         self.page.get_by_role("tab", name="Memory").click()
         self.rest()
-        self.until(lambda: self.inspector.step is None and self.explained.step is None)
+        self.until(lambda: self.debugger.step is None and self.explained.step is None)
         self.until(lambda: self.shown_order() == self.retrieval.order)
 
     def _forget(self) -> None:
-        inspector, fresh = self.inspector, Settings()
-        self.client.display.notes.close_modal()
-        inspector.point(None)
-        if inspector.playing:
-            inspector.play_steps()
-        for name in ("strategy", "context_views"):
-            inspector.set_query(name, getattr(fresh, name))
-        inspector.forget_wishes()
-        inspector.set_use_next(True)
-        inspector.set_heat("image")
-        inspector.set_layer("scene")
-        inspector.set_wipe(1.0)
-        self.client.set_mode("step")
-        self.client.set_strides(*self.strides)
+        debugger, actions, fresh = self.debugger, self.client.actions, Settings()
+        self.client.notifications.close_window()
+        debugger.point(None)
+        if debugger.playing:
+            debugger.play_steps()
+        actions.set_query("strategy", fresh.strategy)
+        actions.set_query("context_views", fresh.context_views)
+        actions.clear_what_ifs()
+        actions.set_use_next(True)
+        actions.set_heat("image")
+        actions.set_layer("scene")
+        actions.set_wipe(1.0)
+        actions.set_mode("step")
+        actions.set_strides(*self.strides)
         self.client.show_session()
-        inspector.live()
-        assert self.client.ghost is not None
-        self.client.display.step_back(self.client.ghost.camera)
+        actions.live()
+        actions.return_to_ghost()
 
     # --- hands -----------------------------------------------------------------------------
 
@@ -160,10 +160,10 @@ class Desk:
 
     def explain(self, step: int) -> Retrieval:
         """Go back to a step with the comma, and see its table; what it was made from."""
-        while self.inspector.step != step:
-            before = self.inspector.step
+        while self.debugger.step != step:
+            before = self.debugger.step
             self.press(",")
-            self.until(lambda before=before: self.inspector.step != before)
+            self.until(lambda before=before: self.debugger.step != before)
         self.until(lambda: self.explained.step == step)
         self.until(lambda: self.shown_order() == self.retrieval.order)
         return self.retrieval

@@ -13,12 +13,11 @@ from typing import Any, cast
 import numpy as np
 import viser
 
-from viewer.browser.client import Client
-from viewer.debugger.debugger import Inspector
+from viewer.actions import Actions
 from viewer.scene.surfel_cloud import NORMAL_RADIUS_SUFFIX
-from viewer.walk.pins import Wishes
+from viewer.settings import Settings
+from viewer.walk.pins import Pins
 from viewer.walk.worker import Event
-from viewer.walk.workspace import Settings
 
 PATIENCE = 30.0
 """Seconds after which something that should happen is taken not to happen."""
@@ -136,6 +135,10 @@ class FakeHandle:
         buffer = SimpleNamespace(done=True)
         self._websock_connection = SimpleNamespace(get_message_buffer=lambda: buffer)
 
+    def node(self, name: str) -> Any:
+        """The node of that name in the scene."""
+        return self.scene._handle_from_node_name[name]
+
     def atomic(self) -> nullcontext[None]:
         return nullcontext()
 
@@ -154,34 +157,22 @@ class FakeHandle:
         self.downloads.append((name, content))
 
 
-class AskedInspector:
-    """In place of an inspector: its methods are their names."""
-
-    def __getattr__(self, name: str) -> str:
-        if not callable(getattr(Inspector, name, None)):
-            raise AttributeError(f"an inspector has no method {name}")
-        return f"inspector.{name}"
-
-
 class Asked:
-    """In place of a client: keeps what the panels ask of it, as (name, arguments)."""
+    """In place of a browser's actions: keeps what is asked of them, as (name, arguments)."""
 
     def __init__(self) -> None:
-        self.workspace = SimpleNamespace(settings=Settings(), wishes=Wishes())
-        self.inspector = AskedInspector()
+        self.settings, self.pins = Settings(), Pins()
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
 
-    def __getattr__(self, name: str) -> str:
-        if not callable(getattr(Client, name, None)):
-            raise AttributeError(f"a client has no method {name}")
-        return name
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if not callable(getattr(Actions, name, None)):
+            raise AttributeError(f"a browser has no action {name}")
+        return lambda *arguments: self.calls.append((name, arguments))
 
-    def post(self, call: str, *arguments: object) -> None:
-        self.calls.append((call, arguments))
-
-
-def as_client(asked: Asked) -> Client:
-    return cast(Client, asked)
+    @property
+    def commands(self) -> Actions:
+        """For the panels."""
+        return cast(Actions, self)
 
 
 def handles(server: viser.ViserServer) -> list[Any]:
@@ -216,6 +207,11 @@ def sent(heard: list[Any], kind: str, under: str = "/") -> list[str]:
     """Names of the nodes below ``under`` that messages of a kind are about, in order."""
     names = [message.name for message in heard if type(message).__name__ == kind]
     return [name for name in names if name.startswith(under)]
+
+
+def set_quietly(handle: Any, value: object) -> None:
+    """Set an element to a value as a page does that says nothing of it."""
+    handle._impl.value = value
 
 
 def clouds(heard: list[Any]) -> list[str]:

@@ -11,9 +11,10 @@ import viser
 from tests.support.browsers import Browser, a_photo
 from tests.support.fakes import box_backend
 from tests.support.standins import CHUNK, Asked, Recorder, quiet_server, until
-from viewer.scene.scene import SceneOptions, SceneView
+from viewer.scene.scene import SceneView
 from viewer.scene.surfel_cloud import SurfelCloud
-from viewer.walk.workspace import Settings, Source, Workspace
+from viewer.settings import SceneOptions, Settings
+from viewer.walk.workspace import Source, Workspace
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +39,7 @@ def recorder(server: viser.ViserServer) -> Recorder:
 
 @pytest.fixture
 def asked() -> Asked:
-    """In place of a client: what panels ask for."""
+    """In place of a browser's actions: what panels ask for."""
     return Asked()
 
 
@@ -63,7 +64,7 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
 def browser(server: viser.ViserServer, workspace: Workspace) -> Iterator[Browser]:
     """A browser that has opened the box."""
     browser = Browser(server, workspace)
-    browser.client.post(browser.client.open, Source("box", a_photo()))
+    browser.client.commands.open(Source("box", a_photo()))
     until(lambda: workspace.session is not None)
     browser.rests()
     yield browser

@@ -10,8 +10,8 @@ import pytest
 import viser
 
 import viewer.page.backlog
-from tests.support.standins import Recorder
-from viewer.page.backlog import LOST_AFTER, UNHEARD_AFTER, Link
+from tests.support.standins import Recorder, labelled
+from viewer.page.backlog import FIRST_LOST_AFTER, LOST_AFTER, Backlog
 
 
 class Clock:
@@ -30,9 +30,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def answer(link: Link, text: str) -> None:
+def answer(server: viser.ViserServer, text: str) -> None:
     """What the page would send."""
-    (callback,) = link._channel._impl.update_cb
+    (callback,) = labelled(server, "backlog")._impl.update_cb
     event = SimpleNamespace(target=SimpleNamespace(value=text))
     # Playwright keeps an event loop running in the main thread once a browser test has run.
     with ThreadPoolExecutor(1) as thread:
@@ -43,56 +43,56 @@ def test_a_mark_is_outstanding_until_its_answer(
     server: viser.ViserServer, recorder: Recorder, clock: Clock
 ) -> None:
     heard: list[int] = []
-    link = Link(server.gui, lambda: heard.append(1))
-    assert link.outstanding == 0
-    assert link.round_trip is None
+    backlog = Backlog(server.gui, lambda: heard.append(1))
+    assert backlog.outstanding == 0
+    assert not backlog.answers
     with recorder.listening() as messages:
-        link.mark()
+        backlog.mark()
     assert [type(message).__name__ for message in messages] == ["RunJavascriptMessage"]
     assert '"mark": 1' in messages[0].source
-    assert link.outstanding == 1
+    assert backlog.outstanding == 1
     clock.now += 0.05
-    answer(link, "1")
-    assert link.outstanding == 0
-    assert link.round_trip == pytest.approx(0.05)
+    answer(server, "1")
+    assert backlog.outstanding == 0
+    assert backlog.answers
     assert heard == [1]
 
 
 def test_an_answer_counts_for_all_marks_before_it(server: viser.ViserServer, clock: Clock) -> None:
-    link = Link(server.gui)
+    backlog = Backlog(server.gui)
     for _ in range(3):
-        link.mark()
-    answer(link, "2")
-    assert link.outstanding == 1
-    link.wait(outstanding=1, timeout=30)
+        backlog.mark()
+    answer(server, "2")
+    assert backlog.outstanding == 1
+    backlog.wait(outstanding=1, timeout=30)
 
 
 @pytest.mark.parametrize("text", ["", "-1", "7", "1e3", "x" * 99, "9" * 99, "²"])
 def test_nonsense_is_no_answer(text: str, server: viser.ViserServer, clock: Clock) -> None:
-    link = Link(server.gui)
-    link.mark()
-    answer(link, text)
-    assert link.outstanding == 1
-    assert link.round_trip is None
+    backlog = Backlog(server.gui)
+    backlog.mark()
+    answer(server, text)
+    assert backlog.outstanding == 1
+    assert not backlog.answers
 
 
 def test_a_page_that_never_answers_is_not_waited_for_long(
     server: viser.ViserServer, clock: Clock
 ) -> None:
-    link = Link(server.gui)
-    link.mark()
-    assert link.patience == pytest.approx(UNHEARD_AFTER)
-    clock.now += 1.01 * UNHEARD_AFTER
-    assert (link.outstanding, link.patience) == (0, 0.0)
+    backlog = Backlog(server.gui)
+    backlog.mark()
+    assert backlog.longest_wait == pytest.approx(FIRST_LOST_AFTER)
+    clock.now += 1.01 * FIRST_LOST_AFTER
+    assert (backlog.outstanding, backlog.longest_wait) == (0, 0.0)
 
 
 def test_a_page_that_sleeps_is_waited_for_longer(server: viser.ViserServer, clock: Clock) -> None:
-    link = Link(server.gui)
-    link.mark()
-    answer(link, "1")
-    link.mark()
+    backlog = Backlog(server.gui)
+    backlog.mark()
+    answer(server, "1")
+    backlog.mark()
     clock.now += 0.9 * LOST_AFTER
-    assert link.outstanding == 1
-    link.wait(outstanding=0, timeout=0.001)
+    assert backlog.outstanding == 1
+    backlog.wait(outstanding=0, timeout=0.001)
     clock.now += 0.2 * LOST_AFTER
-    assert link.outstanding == 0
+    assert backlog.outstanding == 0

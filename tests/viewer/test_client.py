@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_in_step_mode_a_key_is_a_step(browser: Browser) -> None:
 
 
 def test_the_game_keymap_strafes_where_the_paper_turns(browser: Browser) -> None:
-    browser.client.post(browser.client.set_keymap, "game")
+    browser.client.commands.set_keymap("game")
     browser.presses("KeyA")
     until(lambda: browser.steps == 1)
     np.testing.assert_allclose(browser.session.camera.c2w, pose("q"), atol=1e-9)
@@ -75,7 +75,7 @@ def test_a_way_that_is_being_walked_is_not_walked_again(browser: Browser) -> Non
 
 
 def test_in_fly_mode_held_keys_fly_and_space_generates_along_the_way(browser: Browser) -> None:
-    browser.client.post(browser.client.set_mode, "fly")
+    browser.client.commands.set_mode("fly")
     browser.holds("KeyW")
     until(lambda: browser.place[2, 3] > 0.25)
     assert browser.steps == 0
@@ -92,7 +92,7 @@ def test_in_fly_mode_held_keys_fly_and_space_generates_along_the_way(browser: Br
 
 
 def test_nothing_is_generated_in_fly_mode_where_the_ghost_never_left(browser: Browser) -> None:
-    browser.client.post(browser.client.set_mode, "fly")
+    browser.client.commands.set_mode("fly")
     browser.presses("Space")
     until(lambda: browser.handle.notifications)
     assert browser.handle.notifications[0][0] == "Nothing to generate"
@@ -109,12 +109,12 @@ def test_heat_goes_round_all_modes(browser: Browser) -> None:
 
 
 def test_the_ghost_asks_memory_wherever_it_goes(browser: Browser) -> None:
-    first = browser.client.inspector.retrieval
+    first = browser.client.debugger.retrieval
     assert first is not None
-    browser.client.post(browser.client.set_mode, "fly")
-    browser.client.post(browser.client._move_ghost, "d", 3.0)
-    until(lambda: browser.client.inspector.retrieval is not first)
-    retrieval = browser.client.inspector.retrieval
+    browser.client.commands.set_mode("fly")
+    browser.client.post(browser.client.actions.move_ghost, "d", 3.0)
+    until(lambda: browser.client.debugger.retrieval is not first)
+    retrieval = browser.client.debugger.retrieval
     assert retrieval is not None
     np.testing.assert_allclose(retrieval.targets.c2w[0], browser.place)
 
@@ -123,7 +123,7 @@ def test_jump_stands_at_the_newest_view(browser: Browser) -> None:
     browser.presses("KeyW")
     until(lambda: browser.steps == 1)
     browser.rests()
-    browser.client.post(browser.client.stand_at, 0)
+    browser.client.commands.go_to_view(0)
     browser.rests()
     np.testing.assert_allclose(browser.place, np.eye(4), atol=1e-9)
     browser.presses("KeyV")
@@ -134,8 +134,8 @@ def test_jump_stands_at_the_newest_view(browser: Browser) -> None:
 
 def test_a_view_that_is_gone_cannot_be_stood_at(browser: Browser) -> None:
     before = browser.place.copy()
-    browser.client.post(browser.client.stand_at, 99)
-    browser.client.post(browser.client.show_view, 99)
+    browser.client.commands.go_to_view(99)
+    browser.client.commands.show_frame(99)
     browser.rests()
     np.testing.assert_array_equal(browser.place, before)
 
@@ -146,21 +146,21 @@ def test_a_clicked_surfel_says_who_saw_it(browser: Browser) -> None:
     browser.rests()
     memory = browser.session.snapshot()
     middle = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, 1.0))
-    browser.client.post(browser.client._answer_click, middle)
-    asked = browser.client.display.memory._surfel._words
-    until(lambda: "Surfel" in asked.content)
-    surfel = int(asked.content.partition("**Surfel ")[2].partition("**")[0])
+    browser.client.clicked(cast(viser.SceneClickEvent, middle))
+    panel = browser.client.display.memory.surfel
+    until(lambda: "Surfel" in panel.shown.words)
+    surfel = int(panel.shown.words.partition("**Surfel ")[2].partition("**")[0])
     np.testing.assert_allclose(memory.surfels.position[surfel], (0, 0, 3), atol=0.1)
     views = sorted(set(memory.link_view[memory.link_surfel == surfel].tolist()))
-    assert asked.content.endswith(f": {spans(views)}")
+    assert panel.shown.words.endswith(f": {spans(views)}")
 
 
 def test_a_click_into_nothing_is_no_answer(browser: Browser) -> None:
-    before = browser.client.display.memory._surfel._words.content
+    before = browser.client.display.memory.surfel.shown.words
     away = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, -1.0))
-    browser.client.post(browser.client._answer_click, away)
+    browser.client.clicked(cast(viser.SceneClickEvent, away))
     browser.rests()
-    assert browser.client.display.memory._surfel._words.content == before
+    assert browser.client.display.memory.surfel.shown.words == before
 
 
 def test_playing_walks_through_the_frames_and_stops_at_the_end(
@@ -176,12 +176,12 @@ def test_playing_walks_through_the_frames_and_stops_at_the_end(
         browser.client.display.history, "show_view", lambda i, rgb: (shown.append(i), show(i, rgb))
     )
     browser.presses("KeyP")
-    until(lambda: len(shown) == 5 and browser.client._playing is None)
+    until(lambda: len(shown) == 5 and browser.client.actions.playing is None)
     assert shown == [0, 1, 2, 3, 4]
 
 
 def test_the_packed_walk_is_offered_for_download(browser: Browser) -> None:
-    browser.client.post(browser.client.export)
+    browser.client.commands.export_walk()
     until(lambda: browser.handle.downloads)
     ((name, content),) = browser.handle.downloads
     assert name == "walk.zip"
@@ -190,17 +190,17 @@ def test_the_packed_walk_is_offered_for_download(browser: Browser) -> None:
 
 
 def test_settings_reach_the_next_retrieval(browser: Browser) -> None:
-    inspector = browser.client.inspector
-    browser.client.post(inspector.set_query, "strategy", "pose")
-    browser.client.post(inspector.set_query, "context_views", 2)
-    until(lambda: inspector.retrieval is not None and inspector.retrieval.k == 2)
-    retrieval = inspector.retrieval
+    debugger = browser.client.debugger
+    browser.client.commands.set_query("strategy", "pose")
+    browser.client.commands.set_query("context_views", 2)
+    until(lambda: debugger.retrieval is not None and debugger.retrieval.k == 2)
+    retrieval = debugger.retrieval
     assert retrieval is not None
     assert retrieval.strategy == "pose"
 
 
 def test_strides_reach_the_next_move(browser: Browser) -> None:
-    browser.client.post(browser.client.set_strides, 0.3, 10.0)
+    browser.client.commands.set_strides(0.3, 10.0)
     browser.presses("KeyW")
     until(lambda: browser.steps == 1)
     assert browser.session.camera.position[2] == pytest.approx(0.3)
@@ -208,7 +208,7 @@ def test_strides_reach_the_next_move(browser: Browser) -> None:
 
 def test_a_photo_that_cannot_be_read_is_told_and_the_walk_stays(browser: Browser) -> None:
     before = browser.session
-    browser.client.post(browser.client.open, Source("notes.txt", b"no picture"))
+    browser.client.commands.open(Source("notes.txt", b"no picture"))
     until(lambda: browser.handle.notifications)
     title, body = browser.handle.notifications[0]
     assert title == "open notes.txt failed"
@@ -221,8 +221,8 @@ def test_opening_again_begins_the_same_photo_anew(browser: Browser) -> None:
     until(lambda: browser.steps == 1)
     browser.rests()
     before = browser.session
-    browser.client.post(browser.client.set_next, "preview", 128, 3)
-    browser.client.post(browser.client.open_again)
+    browser.client.commands.set_next("preview", 128, 3)
+    browser.client.commands.open_again()
     until(lambda: browser.session is not before)
     browser.rests()
     assert browser.session.config.seed == 3

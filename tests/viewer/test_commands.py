@@ -1,33 +1,44 @@
-"""Keys: every move and action within reach, none of them twice, all of them in the help."""
+"""The table of commands: every move and command has keys, none has two meanings, all are listed."""
 
 from __future__ import annotations
 
-import inspect
+from pathlib import Path
 
 import pytest
 
-from viewer.browser.client import Client
+from tests.support.standins import Asked
+from viewer.actions import Actions
+from viewer.browser.actions import BrowserActions
 from viewer.commands import (
-    ACTION_NAMES,
-    ACTIONS,
-    INSPECTOR_NAMES,
+    BY_KEY,
+    COMMANDS,
     KEYMAPS,
     MOVE_NAMES,
     SWALLOWED,
+    command_of,
+    document_table,
     help_markdown,
 )
-from viewer.debugger.debugger import Inspector
+from viewer.settings import Keymap
 from vmem.cameras import MOVES
 
-NAMES = ACTION_NAMES | INSPECTOR_NAMES
-"""What the help says of every action."""
+ROOT = Path(__file__).parents[2]
 both_keymaps = pytest.mark.parametrize("keymap", list(KEYMAPS))
 
 
-def help_rows(keymap: str) -> dict[str, str]:
+def help_rows(keymap: Keymap) -> dict[str, str]:
     """Key -> meaning, as the help's table says."""
     rows = [line.strip("| ").split(" | ") for line in help_markdown(keymap).splitlines()]
     return {row[0].strip("`"): row[1] for row in rows if len(row) == 2 and row[0][0] == "`"}
+
+
+def runs(code: str, shift: bool = False) -> tuple[str, tuple]:
+    """The action that a key asks for, and its arguments."""
+    asked, command = Asked(), command_of(code, shift)
+    assert command is not None
+    command.run(asked.commands)
+    (call,) = asked.calls
+    return call
 
 
 def test_there_are_the_two_keymaps_of_the_design() -> None:
@@ -35,13 +46,15 @@ def test_there_are_the_two_keymaps_of_the_design() -> None:
 
 
 @both_keymaps
-def test_every_move_has_exactly_one_key(keymap: str) -> None:
+def test_every_move_has_exactly_one_key(keymap: Keymap) -> None:
     assert sorted(KEYMAPS[keymap].values()) == sorted(MOVES)
 
 
 @both_keymaps
-def test_no_key_means_two_things(keymap: str) -> None:
-    assert not set(KEYMAPS[keymap]) & {code for code, _ in ACTIONS}
+def test_no_key_means_two_things(keymap: Keymap) -> None:
+    keys = [key for command in COMMANDS for key in command.keys]
+    assert len(keys) == len(set(keys)) == len(BY_KEY)
+    assert not set(KEYMAPS[keymap]) & {key.removeprefix("Shift+") for key in keys}
 
 
 def test_the_paper_keymap_is_the_move_words_themselves() -> None:
@@ -54,47 +67,62 @@ def test_the_game_keymap_strafes_with_a_d_and_turns_with_q_e() -> None:
     assert [game[f"Key{key}"] for key in "WSRFTG"] == list("wsrftg")
 
 
-def test_every_action_is_a_method_of_the_client_that_needs_no_arguments() -> None:
-    for action in ACTIONS.values():
-        owner, _, name = action.rpartition(".")
-        method = getattr(Inspector if owner else Client, name)
-        parameters = list(inspect.signature(method).parameters.values())
-        assert all(one.name == "self" or one.default is None for one in parameters), action
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_a_command_asks_for_the_action_of_its_name(command) -> None:
+    asked = Asked()
+    command.run(asked.commands)
+    assert asked.calls == [(command.name, ())]
+
+
+def test_a_browser_carries_out_every_action() -> None:
+    actions = {name for name in vars(Actions) if not name.startswith("_")}
+    assert actions <= set(vars(BrowserActions))
 
 
 def test_the_keys_of_the_design() -> None:
-    assert ACTIONS["Space", False] == "generate"
-    assert (ACTIONS["KeyZ", False], ACTIONS["KeyZ", True]) == ("undo", "redo")
-    assert ACTIONS["Escape", False] == "cancel"
-    actions = [ACTIONS[f"Key{key}", False] for key in "HVP"]
-    assert actions == ["inspector.next_heat", "jump", "play"]
-    assert ACTIONS["Slash", True] == "help"
+    assert runs("Space") == ("generate", ())
+    assert (runs("KeyZ"), runs("KeyZ", shift=True)) == (("undo", ()), ("redo", ()))
+    assert runs("Escape") == ("cancel", ())
+    assert [runs(f"Key{key}")[0] for key in "HVP"] == ["next_heat", "jump", "play"]
+    assert runs("Slash", shift=True) == runs("Slash") == runs("F1") == ("help", ())
+    assert command_of("KeyH", shift=True) is None
 
 
 def test_all_our_keys_are_kept_from_the_rest_of_the_page() -> None:
     for keymap in KEYMAPS.values():
         assert set(keymap) <= SWALLOWED
-    assert {code for code, _ in ACTIONS} <= SWALLOWED
+    assert {key.removeprefix("Shift+") for key in BY_KEY} <= SWALLOWED
 
 
-def test_every_move_and_action_has_a_name_and_no_two_the_same() -> None:
+def test_every_move_and_command_has_a_name_and_no_two_the_same() -> None:
     assert set(MOVE_NAMES) == set(MOVES)
-    assert set(NAMES) == set(ACTIONS.values())
-    meanings = [*MOVE_NAMES.values(), *(meaning for _, meaning in NAMES.values())]
+    meanings = [*MOVE_NAMES.values(), *(command.help for command in COMMANDS)]
     assert len(set(meanings)) == len(meanings)
+    assert len({command.name for command in COMMANDS}) == len(COMMANDS)
 
 
 @both_keymaps
-def test_the_help_names_every_key_with_its_meaning(keymap: str) -> None:
+def test_the_help_names_every_key_with_its_meaning(keymap: Keymap) -> None:
     rows = help_rows(keymap)
     for code, word in KEYMAPS[keymap].items():
         assert rows.pop(code.removeprefix("Key")) == MOVE_NAMES[word]
-    named = {"Space": "Space", "Escape": "Esc", "Slash": "?", "Comma": ",", "Period": "."}
-    named |= {"BracketLeft": "[", "BracketRight": "]"}
-    for (code, shift), action in ACTIONS.items():
-        key = named.get(code, code.removeprefix("Key"))
-        label = f"Shift+{key}" if shift and key != "?" else key
-        assert NAMES[action][1] in [
-            meaning for keys, meaning in rows.items() if label in keys.split(" or ")
-        ], label
-    assert len(rows) == len(NAMES)
+    assert rows == {command.key: command.help for command in COMMANDS}
+    named = {"generate": "Space", "cancel": "Esc", "help": "? or F1", "redo": "Shift+Z"}
+    named |= {"earlier": ",", "later": ".", "wipe_left": "[", "wipe_right": "]", "pin": "I"}
+    assert {one.name: one.key for one in COMMANDS if one.name in named} == named
+
+
+def test_a_button_says_its_key() -> None:
+    labels = {command.name: command.labelled() for command in COMMANDS}
+    assert labels["generate"] == "Generate (Space)"
+    assert labels["play_steps"] == "Play the steps (Shift+P)"
+
+
+@pytest.mark.parametrize(
+    ("document", "section"),
+    [("README.md", "walking"), ("docs/debugging-retrieval.md", "debugging")],
+)
+def test_the_documents_list_the_keys_of_the_table(document: str, section) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    listed = text.partition("<!-- keys:start -->")[2].partition("<!-- keys:end -->")[0]
+    assert listed.strip() == document_table(section), "run python -m viewer.commands"

@@ -6,7 +6,7 @@ import io
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
@@ -16,10 +16,20 @@ from PIL import Image
 
 import viewer.page.backlog
 from tests.support.fakes import FormingGenerator, box_photo, forming_backend, open_box
-from tests.support.standins import FakeHandle, assert_same, labelled, others, pictures, until
+from tests.support.standins import (
+    FakeHandle,
+    assert_same,
+    labelled,
+    others,
+    pictures,
+    set_quietly,
+    until,
+)
 from viewer.browser.client import Client
-from viewer.scene.frustums import BILLBOARD_PIXELS, thumbnail
-from viewer.walk.workspace import PRESETS, Settings, Source, Workspace
+from viewer.paint.resize import thumbnail
+from viewer.scene.billboards import PIXELS
+from viewer.settings import PresetName, Settings
+from viewer.walk.workspace import Source, Workspace
 from vmem.arrays import U8
 from vmem.cameras import MOVES, Camera, apply_move
 from vmem.errors import VMemError
@@ -67,7 +77,7 @@ class Watched:
 
     @property
     def said(self) -> str:
-        return self.client.display.walk._stage.content
+        return self.client.display.walk.shown.stage
 
     def rests(self) -> None:
         until(lambda: not self.client.workspace.worker.busy)
@@ -82,16 +92,16 @@ class Watched:
     def forms(self, word: str, steps: int) -> tuple[Camera, U8]:
         """Begin a step, wait until so many of its steps are shown; what then stands where."""
         memory = self.session.snapshot()
-        self.client.post(self.client.move, word)
+        self.client.commands.move(word)
         scene = self.client.display.scene
         for _ in range(steps):
-            seen = scene._forming
+            seen = scene.forming
             self.steps.allow()
-            until(lambda seen=seen: scene._forming is not None and scene._forming is not seen)
+            until(lambda seen=seen: scene.forming is not None and scene.forming is not seen)
         self.shows()
         assert self.session.snapshot() is memory
-        assert scene._forming is not None
-        return scene._forming
+        assert scene.forming is not None
+        return scene.forming
 
 
 @pytest.fixture
@@ -106,12 +116,12 @@ def watched(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Itera
     Image.fromarray(box_photo()).save(photo, "PNG")
     workspace = Workspace(Settings(size=64))
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
-    client.post(client.open, Source("box", photo.getvalue()))
+    client.commands.open(Source("box", photo.getvalue()))
     until(lambda: workspace.session is not None)
     watched = Watched(server, client, steps)
     watched.rests()
     steps.allow(FormingGenerator.STEPS)
-    client.post(client.move, "w")
+    client.commands.move("w")
     until(lambda: len(watched.session.snapshot().steps) == 2)
     watched.rests()
     yield watched
@@ -127,9 +137,9 @@ def test_a_step_is_seen_forming_and_ends_as_what_memory_has(
     camera, frames = watched.forms("a", 1)
     stop = apply_move(watched.session.camera.c2w, MOVES["a"])
     np.testing.assert_allclose(camera.c2w, stop, atol=1e-12)
-    assert_array_equal(pictures(server)["/billboards/0"][0], thumbnail(frames[0], BILLBOARD_PIXELS))
+    assert_array_equal(pictures(server)["/billboards/0"][0], thumbnail(frames[0], PIXELS))
     assert len(pictures(server)) == 4
-    panel = watched.client.display.walk._picture.image
+    panel = watched.client.display.walk.shown.picture
     assert_array_equal(panel[:288, :288], thumbnail(frames[-1], 288))
     assert "denoising 1/5" in watched.said
 
@@ -139,10 +149,10 @@ def test_a_step_is_seen_forming_and_ends_as_what_memory_has(
     new = pictures(server)
     assert len(new) == 8
     for row, stored in enumerate(watched.session.snapshot().views[-4:]):
-        expected = thumbnail(stored.rgb, BILLBOARD_PIXELS)
+        expected = thumbnail(stored.rgb, PIXELS)
         assert_array_equal(new[f"/billboards/{2 * row}"][0], expected)
     assert (new["/billboards/0"][1] != old["/billboards/0"][1]).any()
-    panel = watched.client.display.walk._picture.image
+    panel = watched.client.display.walk.shown.picture
     newest = watched.session.snapshot().views[-1].rgb
     assert_array_equal(panel[:288, :288], thumbnail(newest, 288))
 
@@ -152,14 +162,14 @@ def test_escape_brings_the_earlier_billboards_back(
 ) -> None:
     memory = watched.session.snapshot()
     before, around = pictures(server), others(server)
-    panel = watched.client.display.walk._picture.image
+    panel = watched.client.display.walk.shown.picture
     watched.forms("d", 2)
     assert len(pictures(server)) == 4
-    watched.client.post(watched.client.cancel)
+    watched.client.commands.cancel()
     watched.rests()
     assert watched.session.snapshot() is memory
     assert_same(pictures(server), before)
-    assert_array_equal(watched.client.display.walk._picture.image, panel)
+    assert_array_equal(watched.client.display.walk.shown.picture, panel)
     assert others(server).keys() == around.keys()
     assert others(server)["/ghost"] == around["/ghost"], "the ghost is back as well"
     assert "nothing was changed" in watched.said
@@ -186,18 +196,18 @@ def test_a_failure_is_told_in_full_and_changes_nothing(
         assert (failed, modals) == ([text], [])
         return
     assert (failed, modals) == ([], ["step w failed"])
-    assert watched.client.display.notes._close_modal is not None
-    watched.client.post(watched.client.cancel)
+    assert watched.client.notifications.window_is_open
+    watched.client.commands.cancel()
     watched.rests()
-    assert watched.client.display.notes._close_modal is None
+    assert not watched.client.notifications.window_is_open
 
 
 def test_a_page_that_lags_gets_the_latest_frames_only(
     watched: Watched, server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for patience in ("UNHEARD_AFTER", "LOST_AFTER"):
+    for patience in ("FIRST_LOST_AFTER", "LOST_AFTER"):
         monkeypatch.setattr(viewer.page.backlog, patience, 1e6)
-    link = watched.client.display._link
+    backlog = watched.client.display.backlog
     shown: list[U8] = []
     real = watched.client.display.scene.show_forming
 
@@ -206,15 +216,15 @@ def test_a_page_that_lags_gets_the_latest_frames_only(
         real(camera, frames)
 
     monkeypatch.setattr(watched.client.display.scene, "show_forming", counted)
-    link.mark()
-    watched.client.post(watched.client.move, "w")
+    backlog.mark()
+    watched.client.commands.move("w")
     watched.steps.allow(4)
     until(lambda: "denoising 4/5" in watched.said)
     assert shown == []
-    link._answered(str(link._last_mark))
+    backlog.answered(str(backlog.last_mark))
     until(lambda: shown)
-    until(lambda: link.outstanding == 1)  # they have a mark of their own
-    latest = watched.client.display._forming
+    until(lambda: backlog.outstanding == 1)  # they have a mark of their own
+    latest = watched.client.display.forming_frames
     assert latest is not None
     assert shown[-1] is latest[1]
     assert len(shown) == 1
@@ -227,15 +237,16 @@ def test_colours_and_forming_frames_go_together_behind_one_mark(
     display = watched.client.display
     watched.rests()
     sent: list[str] = []
-    monkeypatch.setattr(display, "_show_heat", lambda: sent.append("heat"))
+    monkeypatch.setattr(display.memory, "show_colors", lambda heat, painted: sent.append("heat"))
     monkeypatch.setattr(
         display.scene, "show_forming", lambda camera, frames: sent.append("forming")
     )
-    monkeypatch.setattr(display._link, "mark", lambda: sent.append("mark"))
+    monkeypatch.setattr(display.backlog, "mark", lambda: sent.append("mark"))
 
     def both() -> None:
-        display._heat_due = display._forming_due = True
-        display._forming = (watched.session.camera, FRAMES)
+        display.heat.request()
+        display.forming.request()
+        display.forming_frames = (watched.session.camera, FRAMES)
 
     watched.client.post(both)
     until(lambda: "mark" in sent)
@@ -266,7 +277,7 @@ def test_a_page_that_is_reloaded_in_the_middle_sees_the_rest_forming(
 def test_the_presets_are_those_that_there_are() -> None:
     from vmem.generation.diffusion.sampling.presets import PRESETS as REAL
 
-    assert tuple(REAL) == PRESETS
+    assert tuple(REAL) == get_args(PresetName)
 
 
 def test_a_preset_counts_from_the_next_step_on_and_is_shown(
@@ -275,26 +286,26 @@ def test_a_preset_counts_from_the_next_step_on_and_is_shown(
     assert watched.generator.used == ["balanced"], "the walk's own setting, not the generator's"
     sampler = labelled(server, "Sampler")
     assert not sampler.disabled
-    watched.client.post(watched.client.set_preset, "fast")
+    watched.client.commands.set_preset("fast")
     watched.steps.allow(FormingGenerator.STEPS)
-    watched.client.post(watched.client.move, "w")
+    watched.client.commands.move("w")
     until(lambda: len(watched.session.snapshot().steps) == 3)
     watched.rests()
     assert watched.generator.used == ["balanced", "fast"]
-    where = watched.client.display.walk._where.content
+    where = watched.client.display.walk.shown.place
     assert where.endswith("forming: a test's own scene out of noise · sampler: fast")
-    assert "sampler: fast" in watched.client.display.session._about.content
+    assert "sampler: fast" in watched.client.display.session.shown
 
 
 def test_a_label_that_names_the_sampler_never_names_an_old_one(watched: Watched) -> None:
     session = watched.session
     session.backend = replace(session.backend, label="vmem: released diffusion (balanced); layout")
-    watched.client.post(watched.client.set_preset, "reference")
+    watched.client.commands.set_preset("reference")
     watched.steps.allow(FormingGenerator.STEPS)
-    watched.client.post(watched.client.move, "w")
+    watched.client.commands.move("w")
     until(lambda: len(watched.session.snapshot().steps) == 3)
     watched.rests()
-    where = watched.client.display.walk._where.content
+    where = watched.client.display.walk.shown.place
     assert where.endswith("vmem: released diffusion (reference); layout")
 
 
@@ -303,12 +314,12 @@ def test_where_nothing_samples_there_is_no_sampler_to_choose(
 ) -> None:
     workspace = Workspace(Settings(size=64, backend="preview"))
     workspace.session = open_box()
-    monkeypatch.setattr("viewer.browser.client.resolve", lambda name: (name, "asked for"))
+    monkeypatch.setattr("viewer.browser.actions.resolve", lambda name: (name, "asked for"))
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
     sampler = labelled(server, "Sampler")
-    until(lambda: client.inspector.retrieval is not None)
+    until(lambda: client.debugger.retrieval is not None)
     assert sampler.disabled
-    client.post(client.set_next, "vmem", 64, 0)
+    client.commands.set_next("vmem", 64, 0)
     until(lambda: not sampler.disabled)
     assert workspace.settings.backend == "vmem"
     client.leave()
@@ -323,14 +334,14 @@ def test_a_backend_that_cannot_run_is_explained_and_the_walk_stays(
     def refuse(name: str) -> tuple[str, str]:
         raise VMemError(advice)
 
-    monkeypatch.setattr("viewer.browser.client.resolve", refuse)
+    monkeypatch.setattr("viewer.browser.actions.resolve", refuse)
     pages: list[str] = []
     real = server.gui.add_html
     monkeypatch.setattr(server.gui, "add_html", lambda text: pages.append(text) or real(text))
     session = watched.session
     backend = labelled(server, "Backend")
-    backend._impl.value = "vmem"
-    watched.client.post(watched.client.set_next, "vmem", 192, 3)
+    set_quietly(backend, "vmem")
+    watched.client.commands.set_next("vmem", 192, 3)
     until(lambda: pages)
     watched.rests()
     assert "needs weights:\n  visit" in pages[0]

@@ -7,7 +7,8 @@ import viser
 from numpy.testing import assert_array_equal
 
 from tests.support.standins import assert_same, others, pictures
-from viewer.scene.frustums import BILLBOARD_PIXELS, thumbnail
+from viewer.paint.resize import thumbnail
+from viewer.scene.billboards import PIXELS
 from viewer.scene.scene import SceneView
 from vmem.memory import MemorySnapshot
 
@@ -25,7 +26,7 @@ def test_forming_frames_stand_where_the_true_ones_will(
     forming = pictures(server)
     assert list(forming) == [f"/billboards/{2 * row}" for row in range(4)], "no heat maps yet"
     for frame, (image, _, _) in zip(FRAMES, forming.values(), strict=True):
-        assert_array_equal(image, thumbnail(frame, BILLBOARD_PIXELS))
+        assert_array_equal(image, thumbnail(frame, PIXELS))
     assert others(server) == around
     assert any((forming[name][1] != before[name][1]).any() for name in forming)
     view.end_forming()

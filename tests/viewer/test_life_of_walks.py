@@ -305,7 +305,7 @@ def test_a_browser_that_leaves_while_it_connects_is_not_forgotten(
 ) -> None:
     handle = browsers.comes(stays=False)
     (workspace,) = app.walks.values()
-    assert app._clients == {}
+    assert app.clients == ()
     assert len(timers) == 1
     browsers.comes(handle.local_storage.items)
     assert list(app.walks.values()) == [workspace]
@@ -320,7 +320,7 @@ def test_closing_stops_every_walk_and_forgets_every_browser(
     workspaces = list(app.walks.values())
     app.close()
     assert app.walks == {}
-    assert app._clients == {}
+    assert app.clients == ()
     assert [timer.cancelled for timer in timers] == [True]
     for workspace in workspaces:
         until(lambda workspace=workspace: not workspace.worker._thread.is_alive())

@@ -16,22 +16,22 @@ import viewer.page.backlog
 from tests.support.standins import FakeHandle, nodes, shown, until
 from viewer.browser.client import Client
 from viewer.paint.surfel_colors import paint_surfels
-from viewer.scene.scene import SceneOptions
-from viewer.walk.workspace import Settings, Source, Workspace
+from viewer.settings import SceneOptions, Settings
+from viewer.walk.workspace import Source, Workspace
 from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot
-from vmem.retrieval import retrieve
+from vmem.retrieval import ask, retrieve
 
 
 @pytest.fixture
 def client(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """A client that has opened a small procedural world and rests."""
     # No page answers here; it is for the tests to say when one has.
-    monkeypatch.setattr(viewer.page.backlog, "UNHEARD_AFTER", 1e6)
+    monkeypatch.setattr(viewer.page.backlog, "FIRST_LOST_AFTER", 1e6)
     workspace = Workspace(Settings(size=64, scene=SceneOptions(heat="weight")))
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
-    client.post(client.open, Source("world", None))
-    until(lambda: client.inspector.retrieval is not None and client.display._link.outstanding == 1)
+    client.commands.open(Source("world", None))
+    until(lambda: client.debugger.retrieval is not None and client.display.backlog.outstanding == 1)
     yield client
     client.leave()
     workspace.close()
@@ -39,24 +39,24 @@ def client(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def answer(client: Client) -> None:
     """The page has come as far as it was sent."""
-    link = client.display._link
-    link._answered(str(link._last_mark))
+    backlog = client.display.backlog
+    backlog.answered(str(backlog.last_mark))
 
 
 def turn(client: Client, word: str) -> None:
     """The ghost turns, and its retrieval has been made."""
-    assert client.ghost is not None
-    before = client.inspector.retrieval
-    client.post(client.set_eye, "eyes")
-    client.post(client.dragged, apply_move(client.ghost.camera.c2w, MOVES[word], amount=5))
-    until(lambda: client.inspector.retrieval is not before)
+    assert client.actions.ghost is not None
+    before = client.debugger.retrieval
+    client.commands.set_view_from("eyes")
+    client.commands.drag_ghost(apply_move(client.actions.ghost.camera.c2w, MOVES[word], amount=5))
+    until(lambda: client.debugger.retrieval is not before)
 
 
 def colors(client: Client) -> np.ndarray:
     """What the surfels should look like for where the ghost stands."""
-    assert client.ghost is not None
+    assert client.actions.ghost is not None
     memory = client.display.scene.memory
-    retrieval = retrieve(memory, Cameras.stack([client.ghost.camera]))
+    retrieval = retrieve(memory, Cameras.stack([client.actions.ghost.camera]))
     return paint_surfels("weight", memory, retrieval).color
 
 
@@ -66,10 +66,10 @@ def test_colours_wait_for_the_page_and_only_the_last_are_sent(
     before = shown(server)[1].copy()
     for word in "aad":
         turn(client, word)
-    until(lambda: client.display._dropped >= 2)
+    until(lambda: client.display.heat.dropped >= 2)
     assert_array_equal(shown(server)[1], before)
     answer(client)
-    until(lambda: client.display._link.outstanding == 1)
+    until(lambda: client.display.backlog.outstanding == 1)
     assert_array_equal(shown(server)[1], colors(client))
     assert (shown(server)[1] != before).any()
 
@@ -79,7 +79,6 @@ def test_a_slow_retrieval_is_asked_for_the_latest_place_only(
 ) -> None:
     entered, gate = threading.Event(), threading.Event()
     asked: list[np.ndarray] = []
-    ask = MemorySnapshot.ask
 
     def slow(memory: MemorySnapshot, targets: Cameras, *rest: Any) -> Any:
         asked.append(targets.c2w[-1])
@@ -87,41 +86,41 @@ def test_a_slow_retrieval_is_asked_for_the_latest_place_only(
         assert gate.wait(30)
         return ask(memory, targets, *rest)
 
-    monkeypatch.setattr(MemorySnapshot, "ask", slow)
-    assert client.ghost is not None
-    client.post(client.set_eye, "eyes")
-    start = client.ghost.camera.c2w
+    monkeypatch.setattr("viewer.debugger.debugger.ask", slow)
+    assert client.actions.ghost is not None
+    client.commands.set_view_from("eyes")
+    start = client.actions.ghost.camera.c2w
     places = [apply_move(start, MOVES["d"], amount=0.1 * i) for i in range(1, 41)]
-    client.post(client.dragged, places[0])
+    client.commands.drag_ghost(places[0])
     until(entered.is_set)
     for place in places[1:]:  # nobody who moves the ghost waits for the retrieval
-        client.post(client.dragged, place)
+        client.commands.drag_ghost(place)
     gate.set()
-    until(lambda: len(asked) > 1 and client.inspector.retrieval is not None)
-    until(lambda: np.allclose(client.inspector.retrieval.targets.c2w[-1], places[-1]))  # pyright: ignore
+    until(lambda: len(asked) > 1 and client.debugger.retrieval is not None)
+    until(lambda: np.allclose(client.debugger.retrieval.targets.c2w[-1], places[-1]))  # pyright: ignore
     assert len(asked) == 2
-    assert_array_equal(asked[-1], client.ghost.camera.c2w)
+    assert_array_equal(asked[-1], client.actions.ghost.camera.c2w)
 
 
 def test_the_summary_tells_what_was_dropped(client: Client) -> None:
     for word in "aad":
         turn(client, word)
-    health = client.display.memory._explain._health
-    dropped = client.display._dropped
+    panel = client.display.memory.explain
+    dropped = client.display.heat.dropped
     assert dropped >= 2
-    until(lambda: f"{client.display._dropped} recolourings dropped" in health.content)
-    assert "drawn by the browser" in health.content
+    until(lambda: f"{client.display.heat.dropped} recolourings dropped" in panel.shown.health)
+    assert "drawn by the browser" in panel.shown.health
 
 
 def test_the_server_takes_over_and_gives_back(client: Client, server: viser.ViserServer) -> None:
     until(lambda: nodes(server, "/surfels/"))
     positions, _ = shown(server)
-    client.post(client.set_renderer, "server", 300_000)
+    client.commands.set_renderer("server", 300_000)
     until(lambda: client.display.scene.streamed)
     until(lambda: not nodes(server, "/surfels/"))
     turn(client, "a")
     assert not nodes(server, "/surfels/")
-    client.post(client.set_renderer, "browser", 300_000)
+    client.commands.set_renderer("browser", 300_000)
     until(lambda: len(shown(server)[0]) == len(positions))
     until(lambda: not client.display.scene.streamed)
     assert_array_equal(shown(server)[0], positions)
@@ -130,7 +129,7 @@ def test_the_server_takes_over_and_gives_back(client: Client, server: viser.Vise
 
 
 def test_a_big_memory_is_drawn_by_the_server_of_itself(client: Client) -> None:
-    client.post(client.set_renderer, "auto", 10)
+    client.commands.set_renderer("auto", 10)
     until(lambda: client.display.scene.streamed)
     handle = cast(FakeHandle, client.handle)
     until(lambda: "The server now draws the surfels" in [t for t, _ in handle.notifications])
@@ -140,7 +139,7 @@ def test_a_stream_that_cannot_be_gives_the_surfels_back(
     client: Client, server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "viewer.scene.stream_thread", None)
-    client.post(client.set_renderer, "server", 300_000)
+    client.commands.set_renderer("server", 300_000)
     handle = cast(FakeHandle, client.handle)
     until(lambda: "The server's drawing failed" in [t for t, _ in handle.notifications])
     until(lambda: not client.display.scene.streamed and nodes(server, "/surfels/"))

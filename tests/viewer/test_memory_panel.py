@@ -13,13 +13,13 @@ import viser
 from PIL import Image
 
 from tests.support.fakes import open_box
-from tests.support.standins import Asked, as_client, labelled, use
-from viewer.debugger.shown import Explained
+from tests.support.standins import Asked, labelled, use
+from viewer.debugger.explained import Explained, listed
 from viewer.page.html import data_url
 from viewer.paint.surfel_colors import MODES, paint_surfels
 from viewer.paint.target_layers import LAYERS, paint_layer
 from viewer.panels.memory import MemoryPanel
-from viewer.panels.memory_explain import GHOST, listed
+from viewer.panels.memory_explain import GHOST
 from viewer.panels.memory_strategies import difference_picture, mean_difference
 from viewer.panels.memory_surfel import spans
 from viewer.panels.memory_target import GAP, SIDE, beside
@@ -39,13 +39,16 @@ def ask_from(memory: MemorySnapshot, view: int, query: Query | None = None) -> R
 
 @pytest.fixture
 def panel(server: viser.ViserServer, asked: Asked) -> MemoryPanel:
-    return MemoryPanel(as_client(asked), server.gui)
+    return MemoryPanel(server.gui, asked.commands, asked.settings, asked.pins)
 
 
 def show(panel: MemoryPanel, memory: MemorySnapshot, retrieval: Retrieval, **more) -> None:
     explained = Explained(memory, retrieval, more.pop("step", None), ms=12.3)
     panel.show_memory(memory, ["w"] * (len(memory.steps) - 1), explained.step)
-    panel.show_explained(explained, more.pop("pointed", None), "browser", 2, 3)
+    rows = listed(retrieval, more.pop("rows", "8"))
+    panel.show_explained(
+        explained, rows, more.pop("pointed", None), drawn_by="browser", waiting=2, dropped=3
+    )
 
 
 def rows_of(table: str) -> list[list[str]]:
@@ -62,10 +65,10 @@ def test_the_table_lists_the_chosen_views_first_with_reasons(
 ) -> None:
     retrieval = ask_from(walk, 20)
     show(panel, walk, retrieval)
-    rows = rows_of(panel._explain._table.content)
+    rows = rows_of(panel.explain.shown.table)
     assert len(rows) == 8
     views = [int(row[0].split()[-1]) for row in rows]
-    assert tuple(views) == panel.rows == listed(retrieval, "8")
+    assert tuple(views) == listed(retrieval, "8")
     assert views[: len(retrieval.order)] == list(retrieval.order)
     rest = views[len(retrieval.order) :]
     assert rest == sorted(rest, key=lambda view: retrieval.rank[view])
@@ -79,8 +82,8 @@ def test_the_table_lists_the_chosen_views_first_with_reasons(
 def test_words_and_health_say_what_there_is(panel: MemoryPanel, walk: MemorySnapshot) -> None:
     retrieval = ask_from(walk, 20)
     show(panel, walk, retrieval)
-    assert panel._explain._words.content == retrieval.summary(None)
-    health = panel._explain._health.content
+    assert panel.explain.shown.words == retrieval.summary(None)
+    health = panel.explain.shown.health
     visible = int((retrieval.surfel_pixels > 0).sum())
     for said in (
         "12 ms",
@@ -100,19 +103,18 @@ def test_words_and_health_say_what_there_is(panel: MemoryPanel, walk: MemorySnap
         buffers=tuple(replace(b, index=np.full_like(b.index, -1)) for b in retrieval.buffers),
     )
     show(panel, walk, blind)
-    assert "Warning: " in panel._explain._health.content
+    assert "Warning: " in panel.explain.shown.health
 
 
-def test_all_views_can_be_listed(panel: MemoryPanel, walk: MemorySnapshot, asked: Asked) -> None:
+def test_all_views_can_be_listed(panel: MemoryPanel, walk: MemorySnapshot) -> None:
     retrieval = ask_from(walk, 20, Query(12, "votes"))
     assert listed(retrieval, "8") == retrieval.order, "never fewer than the chosen ones"
     assert len(listed(retrieval, "24")) == 24
-    asked.workspace.settings.rows = "all"
-    show(panel, walk, retrieval)
-    assert sorted(panel.rows) == list(range(len(walk.views)))
+    show(panel, walk, retrieval, rows="all")
+    assert len(rows_of(panel.explain.shown.table)) == len(walk.views)
+    assert sorted(listed(retrieval, "all")) == list(range(len(walk.views)))
     few = open_box().snapshot()
-    show(panel, few, ask_from(few, 0))
-    assert panel.rows == (0,)
+    assert listed(ask_from(few, 0), "all") == (0,)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -124,27 +126,22 @@ def test_the_best_view_left_out_is_listed_after_the_chosen_ones(
     assert sorted(listed(retrieval, "all")) == list(range(len(walk.views)))
 
 
-def test_wishes_and_the_row_pointed_at_are_seen(panel: MemoryPanel, walk: MemorySnapshot) -> None:
+def test_pins_and_the_row_pointed_at_are_seen(panel: MemoryPanel, walk: MemorySnapshot) -> None:
     retrieval = ask_from(walk, 20, Query(4, pinned=(7,), banned=(20,)))
     show(panel, walk, retrieval, pointed=7)
-    table = panel._explain._table.content
-    (row,) = re.findall(r"<tr class='vmem-row pointed'.*?</tr>", table)
+    table = panel.explain.shown.table
+    (row,) = re.findall(r"<tr class='vmem-row selected pointed'.*?</tr>", table)
     assert 'data-vmem="row:7"' in row
-    assert re.search(r"vmem-wish on' title='[^']*' data-vmem=\"pin:7\"", row)
-    assert not re.search(r"vmem-wish on' title='[^']*' data-vmem=\"ban:7\"", row)
-    assert table.count("vmem-wish on") == 1 + ("row:20" in table)
+    assert re.search(r"vmem-toggle on' title='[^']*' data-vmem=\"pin:7\"", row)
+    assert not re.search(r"vmem-toggle on' title='[^']*' data-vmem=\"ban:7\"", row)
+    assert table.count("vmem-toggle on") == 1 + ("row:20" in table)
 
 
 def test_reasons_reach_the_reader_unharmed(panel: MemoryPanel, walk: MemorySnapshot) -> None:
     retrieval = ask_from(walk, 0)
-    show(
-        panel,
-        walk,
-        replace(
-            retrieval, reasons=(Reason(ReasonKind.OTHER, text="<b>&"),) * len(retrieval.reasons)
-        ),
-    )
-    assert "&lt;b&gt;&amp;" in panel._explain._table.content
+    markup = Reason(ReasonKind.OTHER, text="<b>&")
+    show(panel, walk, replace(retrieval, reasons=(markup,) * len(retrieval.reasons)))
+    assert "&lt;b&gt;&amp;" in panel.explain.shown.table
 
 
 def test_what_can_be_explained_is_the_ghost_and_every_step(
@@ -159,34 +156,34 @@ def test_what_can_be_explained_is_the_ghost_and_every_step(
     use(subject, "step 8: s")
     use(subject, "step 1: w")
     use(subject, GHOST)
-    assert asked.calls == [("inspector.explain", (step,)) for step in (8, 1, None)]
+    assert asked.calls == [("explain", (step,)) for step in (8, 1, None)]
 
 
 def test_the_panel_asks(server: viser.ViserServer, asked: Asked, panel: MemoryPanel) -> None:
     for label, value, call in (
-        ("Colour", "owner", ("inspector.set_heat", ("owner",))),
-        ("Target's eye", "holes", ("inspector.set_layer", ("holes",))),
-        ("Wipe", 0.5, ("inspector.set_wipe", (0.5,))),
-        ("Views listed", "24", ("inspector.set_rows", ("24",))),
-        ("Strategy", "temporal", ("inspector.set_query", ("strategy", "temporal"))),
-        ("Views", 6, ("inspector.set_query", ("context_views", 6))),
-        ("Suppression", 0.2, ("inspector.set_query", ("suppression", 0.2))),
-        ("A pixel's vote", "pixels", ("inspector.set_query", ("weighting", "pixels"))),
-        ("A pixel's vote", "the strategy's own", ("inspector.set_query", ("weighting", None))),
-        ("Surfel density", 0.5, ("inspector.set_query", ("density", 0.5))),
-        ("Use for the next steps", False, ("inspector.set_use_next", (False,))),
-        ("Step explained", 0, ("inspector.explain", (None,))),
-        ("Step explained", 2, ("inspector.explain", (2,))),
+        ("Colour", "owner", ("set_heat", ("owner",))),
+        ("Target's eye", "holes", ("set_layer", ("holes",))),
+        ("Wipe", 0.5, ("set_wipe", (0.5,))),
+        ("Views listed", "24", ("set_rows", ("24",))),
+        ("Strategy", "temporal", ("set_query", ("strategy", "temporal"))),
+        ("Views", 6, ("set_query", ("context_views", 6))),
+        ("Suppression", 0.2, ("set_query", ("suppression", 0.2))),
+        ("A pixel's vote", "pixels", ("set_query", ("weighting", "pixels"))),
+        ("A pixel's vote", "the strategy's own", ("set_query", ("weighting", None))),
+        ("Surfel density", 0.5, ("set_query", ("density", 0.5))),
+        ("Use for the next steps", False, ("set_use_next", (False,))),
+        ("Step explained", 0, ("explain", (None,))),
+        ("Step explained", 2, ("explain", (2,))),
     ):
         asked.calls.clear()
         use(labelled(server, label), value)
         assert asked.calls == [call], label
     for label, call in (
-        ("Forget pins, bans and the rest", "inspector.forget_wishes"),
-        ("Play the steps", "inspector.play_steps"),
-        ("Compare strategies", "inspector.compare_strategies"),
-        ("Export this explanation", "inspector.export"),
-        ("Show it as it was", "inspector.as_it_was"),
+        ("Forget pins, bans and the rest", "clear_what_ifs"),
+        ("Play the steps", "play_steps"),
+        ("Compare strategies", "compare_strategies"),
+        ("Export this explanation", "export_explanation"),
+        ("Show it as it was", "as_it_was"),
     ):
         asked.calls.clear()
         use(labelled(server, label))
@@ -194,23 +191,23 @@ def test_the_panel_asks(server: viser.ViserServer, asked: Asked, panel: MemoryPa
     asked.calls.clear()
     use(labelled(server, "Other"), "votes")
     use(labelled(server, "Generate with both"))
-    assert asked.calls == [("inspector.make_both", ("coverage", "votes"))]
-    assert panel.pair == ("coverage", "votes")
+    assert asked.calls == [("make_both", ())]
+    assert panel.strategies.pair == ("coverage", "votes")
 
 
 def test_what_keys_have_set_is_shown(
     server: viser.ViserServer, asked: Asked, panel: MemoryPanel, walk: MemorySnapshot
 ) -> None:
-    settings = asked.workspace.settings
+    settings = asked.settings
     settings.strategy, settings.context_views, settings.density = "pose", 9, 0.25
     settings.weighting, settings.suppression = "cos", 0.3
-    asked.workspace.wishes.toggle_pin(3, walk)
-    asked.workspace.wishes.toggle_ban(5, walk)
+    asked.pins.toggle_pin(3, walk)
+    asked.pins.toggle_ban(5, walk)
     show(panel, walk, ask_from(walk, 0))
     shown = [labelled(server, name).value for name in ("Strategy", "Views", "Surfel density")]
     assert shown == ["pose", 9, 0.25]
     assert labelled(server, "A pixel's vote").value == "cos"
-    assert panel._what_if._wishes.content == "pinned: 3 · banned: 5"
+    assert panel.what_if.shown == "pinned: 3 · banned: 5"
     assert asked.calls == []
 
 
@@ -220,9 +217,9 @@ def test_colours_come_with_legend_and_bar(
     for mode in MODES:
         painted = paint_surfels(mode, walk, ask_from(walk, 0))
         panel.show_colors(mode, painted)
-        assert panel._heat.value == mode
-        assert panel._legend.content == painted.legend
-        assert panel._bar.visible == (painted.bar is not None)
+        assert panel.colors.heat == mode
+        assert panel.colors.legend == painted.legend
+        assert panel.colors.bar == (painted.bar is not None)
     assert asked.calls == [], "what H chose must not come back as a choice of the user"
 
 
@@ -231,12 +228,12 @@ def test_the_target_stands_beside_its_layer(
 ) -> None:
     retrieval = ask_from(walk, 20)
     for layer in LAYERS:
-        asked.workspace.settings.scene.layer = layer
+        asked.settings.scene.layer = layer
         picture = paint_layer(layer, walk, retrieval, 0, walk.surfels.color)
-        panel.show_target(walk.views[20].rgb, picture, "a frame")
-        assert panel._target._picture.image.shape == (SIDE, 2 * SIDE + GAP, 3)
-        assert picture.legend in panel._target._legend.content
-        assert panel._target._layer.value == layer
+        panel.target.show(walk.views[20].rgb, picture, "a frame")
+        assert panel.target.shown.picture.shape == (SIDE, 2 * SIDE + GAP, 3)
+        assert picture.legend in panel.target.shown.legend
+        assert panel.target.shown.layer == layer
     left, right = np.full((40, 80, 3), 10, np.uint8), np.full((20, 40, 3), 200, np.uint8)
     both = beside(left, right)
     assert both.shape == (SIDE // 2, 2 * SIDE + GAP, 3)
@@ -246,13 +243,13 @@ def test_the_target_stands_beside_its_layer(
 
 def test_a_surfel_is_asked_in_every_view(panel: MemoryPanel, walk: MemorySnapshot) -> None:
     panel.show_memory(walk, ["w"] * 8, None)
-    found = panel.show_surfel(walk, 7)
+    found = panel.surfel.show(walk, 7)
     assert found is not None
     seen_by = sorted(
         {int(v) for s, v in zip(walk.link_surfel, walk.link_view, strict=True) if s == 7}
     )
-    assert panel._surfel._words.content.endswith(f": {spans(seen_by)}")
-    html = panel._surfel._views.content
+    assert panel.surfel.shown.words.endswith(f": {spans(seen_by)}")
+    html = panel.surfel.shown.views
     assert [int(view) for view in re.findall(r'data-vmem="stand:(\d+)"', html)] == seen_by
     places = re.findall(r"circle at ([\d.]+)% ([\d.]+)%", html)
     inside = [sighting for sighting in found.sightings if sighting.inside]
@@ -263,8 +260,8 @@ def test_a_surfel_is_asked_in_every_view(panel: MemoryPanel, walk: MemorySnapsho
         at = camera.K @ local[:3] / local[2]
         h, w = camera.hw
         assert (float(x) * w / 100, float(y) * h / 100) == pytest.approx(at[:2], abs=0.06 * w / 10)
-    assert panel.show_surfel(walk, None) is None
-    assert panel._surfel._views.content == ""
+    assert panel.surfel.show(walk, None) is None
+    assert panel.surfel.shown.views == ""
 
 
 def test_strategies_are_compared_side_by_side(panel: MemoryPanel, walk: MemorySnapshot) -> None:
@@ -274,8 +271,8 @@ def test_strategies_are_compared_side_by_side(panel: MemoryPanel, walk: MemorySn
         )
         for name in STRATEGIES
     )
-    panel.show_answers(StrategyAnswers(walk, answers))
-    table = panel._strategies._answers.content
+    panel.strategies.show_answers(StrategyAnswers(walk, answers))
+    table = panel.strategies.shown.answers
     rows = re.findall(r"<tr><td.*?</tr>", table)
     assert len(rows) == len(STRATEGIES)
     for row, answer in zip(rows, answers, strict=True):
@@ -284,10 +281,10 @@ def test_strategies_are_compared_side_by_side(panel: MemoryPanel, walk: MemorySn
         assert ">50 %</td>" in row
         views = [int(view) for view in re.findall(r'data-vmem="row:(\d+)"', row)]
         assert tuple(views) == answer.retrieval.order
-    panel.show_answers(
+    panel.strategies.show_answers(
         StrategyAnswers(walk, tuple(replace(answer, truly=None) for answer in answers))
     )
-    assert "truly" not in panel._strategies._answers.content
+    assert "truly" not in panel.strategies.shown.answers
 
 
 def test_two_branches_stand_beside_their_difference(panel: MemoryPanel) -> None:
@@ -299,13 +296,14 @@ def test_two_branches_stand_beside_their_difference(panel: MemoryPanel) -> None:
         session.targets_to(session.camera.c2w),
         (Query(1, "coverage"), Query(2, "temporal")),
     )
-    panel.show_both(BothMade(*made))
+    panel.strategies.show_both(BothMade(*made))
     pairs = [
         (a.rgb, b.rgb) for a, b in zip(made[0].record.views, made[1].record.views, strict=True)
     ]
-    assert f"difference {mean_difference(pairs):.1f} levels" in panel._strategies._words.content
+    assert f"difference {mean_difference(pairs):.1f} levels" in panel.strategies.shown.words
     assert mean_difference(pairs) > 0
-    picture = panel._strategies._frames.image
+    picture = panel.strategies.shown.frames
+    assert picture is not None
     np.testing.assert_array_equal(picture, difference_picture(pairs))
     a = np.full((10, 10, 3), 100, np.uint8)
     same, far = difference_picture([(a, a)]), difference_picture([(a, a + 64)])
@@ -317,20 +315,18 @@ def test_a_cell_of_the_timeline_says_what_it_means(
     panel: MemoryPanel, walk: MemorySnapshot
 ) -> None:
     panel.show_memory(walk, ["w"] * 8, 4)
-    html = panel._timeline._matrix.content
+    html = panel.timeline.shown.matrix
     data = re.search(r"base64,([^']+)", html)
     assert data is not None
     with Image.open(io.BytesIO(base64.b64decode(data[1]))) as image:
         assert image.format == "PNG"
-    assert panel.cell_at((0.999, 0.999)) == (8, 32)
-    assert panel.cell_at((0.0, 0.0)) == (0, 0)
     retrieval = walk.retrievals[4]
     assert retrieval is not None
-    panel.show_cell(walk, (4, 3))
-    assert f"{100 * retrieval.share[3]:.1f} %" in panel._timeline._cell.content
-    assert str(retrieval.reasons[3]) in panel._timeline._cell.content
-    panel.show_cell(walk, None)
-    assert panel._timeline._cell.content == panel._timeline._legend
+    panel.timeline.show_cell(walk, (4, 3))
+    assert f"{100 * retrieval.share[3]:.1f} %" in panel.timeline.shown.words
+    assert str(retrieval.reasons[3]) in panel.timeline.shown.words
+    panel.timeline.show_cell(walk, None)
+    assert panel.timeline.shown.words == panel.timeline.shown.legend
     assert "not there yet" in cell_text(walk, 4, 30)
     assert "photo" in cell_text(walk, 0, 0)
 

@@ -10,8 +10,8 @@ import pytest
 import viser
 
 from tests.support.fakes import open_box
-from tests.support.standins import Asked, as_client, handles, labelled, use
-from viewer.paint.surfel_colors import BACKGROUND
+from tests.support.standins import Asked, handles, labelled, use
+from viewer.paint.palette import BACKGROUND
 from viewer.panels.history import HistoryPanel, tree_html
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
@@ -66,7 +66,7 @@ def test_the_head_is_bold_and_the_way_to_it_bright() -> None:
 
 
 def test_the_history_panel_follows_the_session(server: viser.ViserServer, asked: Asked) -> None:
-    panel = HistoryPanel(as_client(asked), server.gui)
+    panel = HistoryPanel(server.gui, asked.commands)
     session = open_box()
     panel.show(session)
     step, scrub = labelled(server, "Go to step"), labelled(server, "Frame")
@@ -85,14 +85,14 @@ def test_the_history_panel_follows_the_session(server: viser.ViserServer, asked:
 def test_the_history_panel_asks_for_steps_frames_and_playing(
     server: viser.ViserServer, asked: Asked
 ) -> None:
-    panel = HistoryPanel(as_client(asked), server.gui)
+    panel = HistoryPanel(server.gui, asked.commands)
     session = open_box()
     session.move("w")
     panel.show(session)
     use(labelled(server, "Go to step"), "0 photo")
     use(labelled(server, "Frame"), 3)
     use(labelled(server, "Play"))
-    assert asked.calls == [("switch", (0,)), ("show_view", (3,)), ("play", ())]
+    assert asked.calls == [("switch", (0,)), ("show_frame", (3,)), ("play", ())]
     panel.show_playing(True)
     assert labelled(server, "Stop")
 
@@ -102,7 +102,7 @@ def test_the_history_panel_asks_for_steps_frames_and_playing(
 
 @pytest.fixture
 def walk_panel(server: viser.ViserServer, asked: Asked) -> WalkPanel:
-    return WalkPanel(as_client(asked), server.gui)
+    return WalkPanel(server.gui, asked.commands, asked.settings)
 
 
 def test_every_move_has_a_button_that_makes_it(
@@ -128,7 +128,7 @@ def test_the_walk_panel_asks(
         ("History", "redo", ("redo", ())),
         ("Step", 0.3, ("set_strides", (0.3, 4.0))),
         ("Turn", 10.0, ("set_strides", (0.3, 10.0))),
-        ("View from", "eyes", ("set_eye", ("eyes",))),
+        ("View from", "eyes", ("set_view_from", ("eyes",))),
     ):
         use(labelled(server, label), value)
         assert asked.calls.pop() == expected
@@ -164,10 +164,10 @@ def test_progress_is_shown_while_a_job_runs(
     walk_panel: WalkPanel, server: viser.ViserServer, event: Event, running: bool, said: str
 ) -> None:
     walk_panel.show_event(event)
-    assert walk_panel._bar.visible == running
-    assert walk_panel._cancel.visible == running
-    assert walk_panel._bar.value == pytest.approx(100 * event.fraction if running else 0.0)
-    assert said in walk_panel._stage.content
+    assert labelled(server, "Cancel").visible == running
+    assert walk_panel.shown.running == running
+    assert walk_panel.shown.percent == pytest.approx(100 * event.fraction if running else 0.0)
+    assert said in walk_panel.shown.stage
 
 
 def test_the_newest_frame_stands_beside_what_memory_knew(walk_panel: WalkPanel) -> None:
@@ -175,7 +175,7 @@ def test_the_newest_frame_stands_beside_what_memory_knew(walk_panel: WalkPanel) 
     heat = np.full((50, 100, 3), 90, np.uint8)
     for beside, level in ((heat, 90), (None, BACKGROUND)):
         walk_panel.show_frame(frame, beside)
-        picture = walk_panel._picture.image
+        picture = walk_panel.shown.picture
         assert picture.shape == (PICTURE // 2, 2 * PICTURE + 4, 3)
         assert (picture[:, :PICTURE] == 50).all()
         assert (picture[:, PICTURE + 4 :] == level).all()
@@ -191,16 +191,16 @@ def test_without_samples_the_session_panel_says_so_and_works(
         raise PhotoError("the sample scenes are missing")
 
     monkeypatch.setattr("viewer.panels.session.samples", missing)
-    SessionPanel(as_client(asked), server.gui)
+    SessionPanel(server.gui, asked.commands)
     texts = [str(getattr(handle, "content", "")) for handle in handles(server)]
     assert "the sample scenes are missing" in texts
     use(labelled(server, "Procedural world"))
     use(labelled(server, "Download this walk"))
-    assert asked.calls == [("open", (Source("procedural world", None),)), ("export", ())]
+    assert asked.calls == [("open", (Source("procedural world", None),)), ("export_walk", ())]
 
 
 def test_an_uploaded_photo_is_opened(server: viser.ViserServer, asked: Asked) -> None:
-    SessionPanel(as_client(asked), server.gui)
+    SessionPanel(server.gui, asked.commands)
     upload = labelled(server, "Walk into your own photo")
     use(upload, SimpleNamespace(name="room.jpg", content=b"jpeg"))
     assert asked.calls == [("open", (Source("room.jpg", b"jpeg"),))]
@@ -209,9 +209,9 @@ def test_an_uploaded_photo_is_opened(server: viser.ViserServer, asked: Asked) ->
 def test_the_session_panel_says_what_the_walk_is_made_from(
     server: viser.ViserServer, asked: Asked
 ) -> None:
-    panel = SessionPanel(as_client(asked), server.gui)
+    panel = SessionPanel(server.gui, asked.commands)
     panel.show("Room", "preview: no diffusion", ("Turned upright.", "Cropped."))
-    text = panel._about.content
+    text = panel.shown
     for said in ("**Room**", "preview: no diffusion", "- Turned upright.", "- Cropped."):
         assert said in text
 
@@ -219,9 +219,9 @@ def test_the_session_panel_says_what_the_walk_is_made_from(
 def test_settings_show_what_is_set_and_ask_for_changes(
     server: viser.ViserServer, asked: Asked
 ) -> None:
-    settings = asked.workspace.settings
+    settings = asked.settings
     settings.backend, settings.size, settings.seed, settings.keymap = "preview", 200, 5, "game"
-    SettingsPanel(as_client(asked), server.gui)
+    SettingsPanel(server.gui, asked.commands, asked.settings)
     shown = {label: labelled(server, label) for label in ("Backend", "Frame size", "Seed", "Keys")}
     assert [handle.value for handle in shown.values()] == ["preview", "200", 5, "game"]
     use(shown["Frame size"], "384")
@@ -238,9 +238,9 @@ def test_settings_show_what_is_set_and_ask_for_changes(
     ("label", "value", "expected"),
     [
         ("Begin this walk again", None, ("open_again", ())),
-        ("Frustums", False, ("set_shown", (False, True, False))),
-        ("Billboards", False, ("set_shown", (True, False, False))),
-        ("Show what was invented", True, ("set_shown", (True, True, True))),
+        ("Frustums", False, ("set_visible", (False, True, False))),
+        ("Billboards", False, ("set_visible", (True, False, False))),
+        ("Show what was invented", True, ("set_visible", (True, True, True))),
         ("Surfels drawn by", "server", ("set_renderer", ("server", 300_000))),
         ("auto: server above", 50_000, ("set_renderer", ("auto", 50_000))),
         ("Keys and mouse", None, ("help", ())),
@@ -253,6 +253,6 @@ def test_switches_of_the_settings_panel(
     value: object,
     expected: tuple[str, tuple[object, ...]],
 ) -> None:
-    SettingsPanel(as_client(asked), server.gui)
+    SettingsPanel(server.gui, asked.commands, asked.settings)
     use(labelled(server, label), value)
     assert asked.calls == [expected]

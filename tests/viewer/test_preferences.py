@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.fakes import open_box
 from viewer.preferences import LONGEST, SCENE, SETTINGS, apply, remembered
-from viewer.scene.scene import SceneOptions
-from viewer.walk.pins import Wishes
-from viewer.walk.workspace import Settings
+from viewer.settings import SceneOptions, Settings
+from viewer.walk.pins import Pins
 
 chosen = Settings(
     strategy="votes",
@@ -24,7 +23,7 @@ chosen = Settings(
     rows="all",
     keymap="game",
     mode="fly",
-    eye="eyes",
+    view_from="eyes",
     step_size=0.3,
     turn_degrees=12.0,
     scene=SceneOptions(
@@ -76,34 +75,34 @@ def test_what_is_no_memory_of_ours_is_left_alone(text: str | None) -> None:
     assert settings == Settings()
 
 
-def test_a_wish_is_for_a_view_and_not_for_its_number() -> None:
+def test_a_pin_is_on_a_view_and_not_on_its_number() -> None:
     session = open_box()
     session.move("w")
-    wishes, before = Wishes(), session.snapshot()
-    assert wishes.toggle_pin(4, before)
-    assert wishes.toggle_ban(0, before)
+    pins, before = Pins(), session.snapshot()
+    assert pins.toggle_pin(4, before)
+    assert pins.toggle_ban(0, before)
     session.undo()
     session.move("d")
     after = session.snapshot()
     assert after.views[4] is not before.views[4]
-    assert (wishes.pinned(after), wishes.banned(after)) == ((), (0,))
+    assert (pins.pinned(after), pins.banned(after)) == ((), (0,))
     session.switch(1)
-    assert (wishes.pinned(session.snapshot()), wishes.banned(session.snapshot())) == ((4,), (0,))
-    assert wishes.pinned(before.at_step(0)) == ()
+    assert (pins.pinned(session.snapshot()), pins.banned(session.snapshot())) == ((4,), (0,))
+    assert pins.pinned(before.at_step(0)) == ()
 
 
 def test_pin_and_ban_exclude_each_other_and_lift() -> None:
-    memory, wishes = open_box().snapshot(), Wishes()
-    assert wishes.toggle_pin(0, memory)
-    assert wishes.toggle_ban(0, memory)
-    assert (wishes.pinned(memory), wishes.banned(memory)) == ((), (0,))
-    assert wishes.toggle_pin(0, memory)
-    assert (wishes.pinned(memory), wishes.banned(memory)) == ((0,), ())
-    assert not wishes.toggle_pin(0, memory)
-    assert (wishes.pinned(memory), wishes.banned(memory)) == ((), ())
-    wishes.toggle_ban(0, memory)
-    wishes.clear()
-    assert wishes.banned(memory) == ()
+    memory, pins = open_box().snapshot(), Pins()
+    assert pins.toggle_pin(0, memory)
+    assert pins.toggle_ban(0, memory)
+    assert (pins.pinned(memory), pins.banned(memory)) == ((), (0,))
+    assert pins.toggle_pin(0, memory)
+    assert (pins.pinned(memory), pins.banned(memory)) == ((0,), ())
+    assert not pins.toggle_pin(0, memory)
+    assert (pins.pinned(memory), pins.banned(memory)) == ((), ())
+    pins.toggle_ban(0, memory)
+    pins.clear()
+    assert pins.banned(memory) == ()
 
 
 def test_settings_are_not_shared_between_browsers() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import zstandard
 
+from viewer.paint.palette import AMBER
 from viewer.paint.surfel_colors import paint_surfels
-from viewer.scene.frustums import AMBER
 from viewer.share.first_camera import FOV, WINDOW, first_look
 from viewer.share.recording import (
     Recording,

@@ -12,8 +12,10 @@ from numpy.testing import assert_array_equal
 
 from tests.support.fakes import open_box
 from tests.support.standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
-from viewer.scene.frustums import pose_wxyz, thumbnail
-from viewer.scene.scene import SceneOptions, SceneView
+from viewer.paint.resize import thumbnail
+from viewer.scene.frustums import THUMBNAIL, pose_wxyz
+from viewer.scene.scene import SceneView
+from viewer.settings import SceneOptions
 from vmem.memory import MemorySnapshot
 
 
@@ -255,6 +257,6 @@ def test_the_screen_fills_the_frustum_of_its_view(
 def test_a_thumbnail_has_the_longer_side_asked_for(
     hw: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    picture = thumbnail(np.full((*hw, 3), 9, np.uint8))
+    picture = thumbnail(np.full((*hw, 3), 9, np.uint8), THUMBNAIL)
     assert picture.shape == (*expected, 3)
     assert (picture == 9).all()

@@ -9,9 +9,10 @@ import viser.transforms as vtf
 from numpy.testing import assert_array_equal
 
 from tests.support.standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
+from viewer.paint.palette import AMBER, FAINT, QUIET
 from viewer.paint.surfel_colors import LIVE_MODES, MODES, paint_surfels
-from viewer.scene.frustums import AMBER, FAINT, QUIET
 from viewer.scene.scene import SceneView
+from viewer.settings import Heat
 from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import retrieve
@@ -58,7 +59,7 @@ def test_of_a_recoloured_memory_only_the_chunks_that_differ_are_sent(
 
 @pytest.mark.parametrize("mode", list(MODES))
 def test_after_a_step_and_its_retrieval_every_surfel_has_the_colour_of_the_mode(
-    mode: str, view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
+    mode: Heat, view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
 ) -> None:
     view.options.heat = mode
     retrieval = None

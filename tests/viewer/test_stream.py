@@ -18,7 +18,7 @@ import viser
 
 import viewer.scene.stream
 from tests.support.standins import FakeCamera, until
-from viewer.page.backlog import Link
+from viewer.page.backlog import Backlog
 from viewer.scene.stream import (
     DEPTH_STRIDE,
     FAR,
@@ -115,7 +115,7 @@ def stream(
     exits: list[int] = []
     monkeypatch.setattr(os, "_exit", exits.append)
     stream = SurfelStream(
-        cast(viser.ClientHandle, screen), cast(Link, link), on_failed=errors.append
+        cast(viser.ClientHandle, screen), cast(Backlog, link), on_failed=errors.append
     )
     stream.show(wall(), in_grey(200))
     stream.start()
@@ -383,7 +383,7 @@ def test_without_nerfview_it_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "viewer.scene.stream_thread", None)
     stream = SurfelStream(
-        cast(viser.ClientHandle, screen), cast(Link, link), on_failed=errors.append
+        cast(viser.ClientHandle, screen), cast(Backlog, link), on_failed=errors.append
     )
     stream.start()
     until(lambda: errors)

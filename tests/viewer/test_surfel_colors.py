@@ -10,20 +10,17 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from tests.support.fakes import open_box
+from viewer.paint.palette import BACKGROUND, INVENTED, POINTED, colormap, owner_colors
 from viewer.paint.surfel_colors import (
-    BACKGROUND,
-    INVENTED,
     LIVE_MODES,
     MODES,
-    POINTED,
-    colormap,
-    owner_colors,
     paint_pointed,
     paint_provenance,
     paint_surfels,
     paint_view,
     percent,
 )
+from viewer.settings import Heat
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
@@ -58,7 +55,7 @@ def grey(memory: MemorySnapshot, surfel: int) -> np.ndarray:
 @pytest.mark.parametrize("step", [0, 1, 8])
 @pytest.mark.parametrize("asked_at", [None, 0, 4, 8])
 def test_every_mode_paints_every_surfel_whatever_memory_the_retrieval_is_of(
-    mode: str, step: int, asked_at: int | None, walk: MemorySnapshot
+    mode: Heat, step: int, asked_at: int | None, walk: MemorySnapshot
 ) -> None:
     memory = walk.at_step(step)
     retrieval = None if asked_at is None else asked_from(walk.at_step(asked_at), 3)
@@ -70,7 +67,7 @@ def test_every_mode_paints_every_surfel_whatever_memory_the_retrieval_is_of(
 
 
 @every_mode
-def test_every_mode_paints_an_empty_memory(mode: str, retrieval: Retrieval) -> None:
+def test_every_mode_paints_an_empty_memory(mode: Heat, retrieval: Retrieval) -> None:
     for asked in (None, retrieval):
         painted = paint_surfels(mode, MemorySnapshot.empty(), asked)
         assert painted.color.shape == (0, 3)
@@ -80,7 +77,7 @@ def test_every_mode_paints_an_empty_memory(mode: str, retrieval: Retrieval) -> N
 
 @every_mode
 def test_painting_changes_nothing_that_it_is_given(
-    mode: str, walk: MemorySnapshot, retrieval: Retrieval
+    mode: Heat, walk: MemorySnapshot, retrieval: Retrieval
 ) -> None:
     color, weight = walk.surfels.color.copy(), retrieval.surfel_weight.copy()
     paint_surfels(mode, walk, retrieval)
@@ -89,7 +86,9 @@ def test_painting_changes_nothing_that_it_is_given(
 
 
 @every_mode
-def test_the_live_modes_are_those_that_a_retrieval_changes(mode: str, walk: MemorySnapshot) -> None:
+def test_the_live_modes_are_those_that_a_retrieval_changes(
+    mode: Heat, walk: MemorySnapshot
+) -> None:
     here = paint_surfels(mode, walk, asked_from(walk, 0)).color
     there = paint_surfels(mode, walk, asked_from(walk, 20)).color
     assert (mode in LIVE_MODES) == (not np.array_equal(here, there))
@@ -103,7 +102,7 @@ def test_image_is_the_surfels_own_colour(walk: MemorySnapshot) -> None:
 
 
 @pytest.mark.parametrize("mode", ["weight", "support", "uncovered"])
-def test_without_a_retrieval_nothing_is_lit(mode: str, walk: MemorySnapshot) -> None:
+def test_without_a_retrieval_nothing_is_lit(mode: Heat, walk: MemorySnapshot) -> None:
     color = paint_surfels(mode, walk, None).color
     for surfel in range(0, len(walk.surfels), 97):
         assert_array_equal(color[surfel], grey(walk, surfel))
@@ -111,7 +110,7 @@ def test_without_a_retrieval_nothing_is_lit(mode: str, walk: MemorySnapshot) -> 
 
 @pytest.mark.parametrize("mode", ["weight", "support", "uncovered"])
 def test_a_retrieval_of_a_memory_that_was_longer_lights_nothing(
-    mode: str, walk: MemorySnapshot, retrieval: Retrieval
+    mode: Heat, walk: MemorySnapshot, retrieval: Retrieval
 ) -> None:
     memory = walk.at_step(2)
     assert len(retrieval.surfel_weight) > len(memory.surfels)
@@ -204,7 +203,7 @@ def test_owners_keep_their_colours_as_the_walk_goes_on(walk: MemorySnapshot) -> 
 
 
 @pytest.mark.parametrize("mode", sorted(LIVE_MODES))
-def test_what_the_retrieval_did_not_know_stays_dark(mode: str, walk: MemorySnapshot) -> None:
+def test_what_the_retrieval_did_not_know_stays_dark(mode: Heat, walk: MemorySnapshot) -> None:
     retrieval = asked_from(walk.at_step(0), 0)
     n = len(retrieval.surfel_weight)
     assert n < len(walk.surfels)

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from viewer.paint.palette import BACKGROUND, INVENTED, colormap, owner_colors
+from viewer.paint.palette import BACKGROUND, INVENTED, WHITE, colormap, owner_colors
 from viewer.paint.surfel_colors import paint_view, percent
-from viewer.paint.target_layers import LAYERS, SEAM, paint_layer, wipe
+from viewer.paint.target_layers import LAYERS, paint_layer, wipe
+from viewer.settings import Layer
 from vmem.arrays import U8
 from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot
@@ -37,7 +38,7 @@ def retrieval(early: MemorySnapshot) -> Retrieval:
     return replace(asked, order=(len(early.views) - 1,))
 
 
-def layer(name: str, memory: MemorySnapshot, retrieval: Retrieval, target: int = 1) -> U8:
+def layer(name: Layer, memory: MemorySnapshot, retrieval: Retrieval, target: int = 1) -> U8:
     painted = paint_layer(name, memory, retrieval, target, memory.surfels.color)
     assert painted.image.dtype == np.uint8
     assert painted.image.shape == (*retrieval.buffers[target].index.shape, 3)
@@ -48,7 +49,7 @@ def layer(name: str, memory: MemorySnapshot, retrieval: Retrieval, target: int =
 
 @pytest.mark.parametrize("name", list(LAYERS))
 def test_nothing_stored_is_background_or_loud(
-    name: str, early: MemorySnapshot, retrieval: Retrieval
+    name: Layer, early: MemorySnapshot, retrieval: Retrieval
 ) -> None:
     nothing = retrieval.buffers[1].index < 0
     assert nothing.any()
@@ -122,14 +123,14 @@ def test_holes_tell_what_is_covered_from_what_is_known_and_what_is_not(
 
 @pytest.mark.parametrize("name", list(LAYERS))
 def test_a_grown_memory_gives_the_same_picture_of_an_old_step(
-    name: str, early: MemorySnapshot, walk: MemorySnapshot, retrieval: Retrieval
+    name: Layer, early: MemorySnapshot, walk: MemorySnapshot, retrieval: Retrieval
 ) -> None:
     assert_array_equal(layer(name, early, retrieval), layer(name, walk, retrieval))
 
 
 @pytest.mark.parametrize("name", list(LAYERS))
 def test_nothing_drawn_and_another_memory(
-    name: str, early: MemorySnapshot, walk: MemorySnapshot, retrieval: Retrieval
+    name: Layer, early: MemorySnapshot, walk: MemorySnapshot, retrieval: Retrieval
 ) -> None:
     none = np.zeros((4, 6), np.float32)
     blank = SurfelBuffers(np.full((4, 6), -1, np.int32), none, none)
@@ -157,7 +158,7 @@ def test_a_wipe_is_frame_then_picture(h: int, w: int, ph: int, pw: int, share: f
     frame, picture = noise(0, h, w), noise(1, ph, pw)
     out = wipe(frame, picture, share)
     assert (out.shape, out.dtype) == ((h, w, 3), np.uint8)
-    line = (out == SEAM).all(axis=(0, 2))
+    line = (out == WHITE).all(axis=(0, 2))
     assert line.any() == (0 < share < 1)
     for column in range(w):
         if line[column]:

@@ -14,8 +14,9 @@ from PIL import Image
 
 from tests.support.fakes import box_backend, box_photo
 from tests.support.standins import PATIENCE, Diary, until
+from viewer.settings import Settings
 from viewer.walk.jobs import Download
-from viewer.walk.workspace import MAX_WAITING, Settings, Source, Workspace
+from viewer.walk.workspace import MAX_WAITING, Source, Workspace
 from vmem.backends import Backend
 from vmem.cameras import MOVES, apply_move
 from vmem.formats.walk import export_walk
@@ -147,7 +148,7 @@ def test_a_source_without_photo_is_the_procedural_world(
 def test_a_photo_is_never_given_to_the_world(
     workspace: Workspace, made: Made, diary: Diary
 ) -> None:
-    workspace.settings.backend = "world"
+    workspace.settings.backend = "world"  # pyright: ignore[reportAttributeAccessIssue]
     workspace.open(PHOTO)
     diary.wait_for("finished")
     assert made.asked[0][0] == "preview"

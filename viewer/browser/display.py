@@ -1,19 +1,24 @@
-"""All that one browser is shown: scene, panels and eye, kept in step with a walk."""
+"""All that one browser shows: scene, panels and camera, kept up to date with a walk."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import viser
 
-from viewer.browser.notifications import Notes
-from viewer.debugger.shown import Explained
-from viewer.page.backlog import Link
+from viewer.actions import Actions
+from viewer.browser.notifications import Notifications
+from viewer.browser.throttle import Throttle
+from viewer.commands import Tab
+from viewer.debugger.debugger import Change, Debugger
+from viewer.debugger.explained import Explained
+from viewer.page.backlog import Backlog
+from viewer.page.scripts import reveal
 from viewer.paint.surfel_colors import LIVE_MODES, paint_surfels, paint_view
 from viewer.paint.target_layers import paint_layer, wipe
 from viewer.panels.history import HistoryPanel
-from viewer.panels.memory import TAB as MEMORY_TAB
 from viewer.panels.memory import MemoryPanel
+from viewer.panels.memory_explain import row_answer
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import WalkPanel
@@ -22,105 +27,118 @@ from viewer.scene.scene import SceneView
 from viewer.scene.stream import SurfelStream
 from viewer.scene.surfel_cloud import inject_patch
 from viewer.walk.worker import Event
-from viewer.walk.workspace import Settings, described, samples_with
+from viewer.walk.workspace import Workspace
 from vmem.arrays import U8
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
 from vmem.session import Session
-from vmem.types import Retrieval, View
-
-if TYPE_CHECKING:
-    from viewer.browser.client import Client
+from vmem.types import View
 
 TABLE_TIME = 0.25
-"""Seconds between updates of what is costly to send: the table and the target picture."""
+"""Seconds between updates of the table of views, which is costly to send."""
 TARGET_TIME = 0.15
-"""The same, of the picture of what the target sees."""
+"""Seconds between updates of the picture of what the target sees."""
 HEAT_TIME = 0.04
-"""Seconds between recolourings of the surfels; more where the link is slower."""
+"""Seconds between recolourings of the surfels; more where the page lags."""
 FORMING_TIME = 0.1
-"""The same, between pictures of the frames that are being made."""
+"""Seconds between pictures of the frames that are being generated."""
+IN_SCENE = (
+    Change.SUBJECT | Change.ANSWER | Change.POINTED | Change.SURFEL | Change.HEAT | Change.TARGET
+)
 
 
 class Display:
-    """Shows; decides nothing. Called on its client's thread only."""
+    """Shows the walk and the debugger; decides nothing. Called on its browser's thread only."""
 
-    def __init__(self, client: Client, handle: viser.ClientHandle, settings: Settings) -> None:
-        self._client = client
+    def __init__(
+        self,
+        handle: viser.ClientHandle,
+        workspace: Workspace,
+        debugger: Debugger,
+        commands: Actions,
+        notifications: Notifications,
+        post: Callable[..., None],
+    ) -> None:
+        """``post(call)`` runs a call on the browser's thread; panels call ``commands``."""
         self._handle = handle
-        self._settings = settings
-        self._standing = False
-        self.notes = Notes(client, handle)
-        self._explained: Explained | None = None
-        self._pointed: int | None = None
-        self._heat_due = self._table_due = self._target_due = False
-        self._heat_shown = self._table_shown = self._target_shown = 0.0
-        self._dropped = 0
-        self._forming: tuple[Camera, U8] | None = None
-        self._forming_due = False
-        self._forming_shown = 0.0
+        self._workspace = workspace
+        self._settings = settings = workspace.settings
+        self._debugger = debugger
+        self._post = post
+        self.notifications = notifications
+        self.looks_away = False
+        """Whether the browser's camera has left the ghost for a view or a step."""
+        self.heat = Throttle(HEAT_TIME)
+        self.target = Throttle(TARGET_TIME)
+        self.table = Throttle(TABLE_TIME)
+        self.forming = Throttle(FORMING_TIME)
+        self.forming_frames: tuple[Camera, U8] | None = None
+        """The last camera and the frames (T, H', W', 3) of the step that is being made."""
+        self._panel_changes = Change(0)
         self._stream: SurfelStream | None = None
         self._labels: list[str] = []
         self._billboards_show = (settings.scene.layer, settings.scene.wipe)
-        # Answered: wake the client, for whom colours may be waiting.
-        self._link = Link(handle.gui, lambda: client.post(_nothing))
-        handle.camera.on_update(self._eye_moved)
-        self.rig = CameraRig(handle, on_dragged=lambda pose: client.post(client.dragged, pose))
+        # An answer wakes the browser's thread, as colours may be waiting for it.
+        self.backlog = Backlog(handle.gui, lambda: post(lambda: None))
+        handle.camera.on_update(self._camera_moved)
+        self.rig = CameraRig(handle, on_dragged=commands.drag_ghost)
         inject_patch(handle.gui)
         tabs = handle.gui.add_tab_group()
-        with tabs.add_tab("Walk"):
-            self.walk = WalkPanel(client, handle.gui)
-        with tabs.add_tab(MEMORY_TAB):
-            self.memory = MemoryPanel(client, handle.gui)
-        with tabs.add_tab("History"):
-            self.history = HistoryPanel(client, handle.gui)
-        with tabs.add_tab("Session"):
-            self.session = SessionPanel(client, handle.gui)
-        with tabs.add_tab("Settings"):
-            self.settings = SettingsPanel(client, handle.gui)
-        self.scene = SceneView(
-            handle.scene,
-            settings.scene,
-            on_view_clicked=lambda view: client.post(client.stand_at, view),
-        )
+        with self._tab(tabs, "Walk"):
+            self.walk = WalkPanel(handle.gui, commands, settings)
+        with self._tab(tabs, "Memory"):
+            self.memory = MemoryPanel(handle.gui, commands, settings, workspace.pins)
+        with self._tab(tabs, "History"):
+            self.history = HistoryPanel(handle.gui, commands)
+        with self._tab(tabs, "Session"):
+            self.session = SessionPanel(handle.gui, commands)
+        with self._tab(tabs, "Settings"):
+            self.settings = SettingsPanel(handle.gui, commands, settings)
+        self.scene = SceneView(handle.scene, settings.scene, on_view_clicked=commands.go_to_view)
+
+    @staticmethod
+    def _tab(tabs: viser.GuiTabGroupHandle, name: Tab) -> viser.GuiTabHandle:
+        return tabs.add_tab(name)
+
+    def open_tab(self, tab: Tab) -> None:
+        """Open a tab: what was asked is answered there."""
+        reveal(self._handle.gui, tab=tab)
 
     # --- the walk --------------------------------------------------------------------------
 
-    def show_session(self, session: Session, ghost: Camera) -> None:
-        """Bring scene and panels up to the session as it stands."""
-        memory = session.snapshot()
+    def show_session(self, session: Session, memory: MemorySnapshot, ghost: Camera) -> None:
+        """Bring scene and panels up to ``memory``, which is the session's."""
         self.choose_renderer(len(memory.surfels))
         self._settings.scene.step = None
-        self.scene.show_memory(memory, self._known_retrieval(memory))
+        explained = self._explained(memory)
+        self.scene.show_memory(memory, None if explained is None else explained.retrieval)
         self.scene.show_ghost(ghost)
         self.history.show(session)
         self.show_newest()
         self._labels = [node.label for node in session.history.head.path()[1:]]
-        self.memory.show_memory(memory, self._labels, self._client.inspector.step)
-        workspace = self._client.workspace
-        title = "" if workspace.source is None else workspace.source.title
-        self.session.show(title, described(session.backend), workspace.notes)
+        self.memory.show_memory(memory, self._labels, self._debugger.step)
+        source = self._workspace.source
+        made_by = session.backend.described(session.config.sampler)
+        self.session.show("" if source is None else source.title, made_by, self._workspace.remarks)
         self.show_backends()
         self.walk.show_place(
             f"step {len(memory.steps) - 1} · {len(memory.views)} views · "
-            f"{len(memory.surfels)} surfels · {described(session.backend)}"
+            f"{len(memory.surfels)} surfels · {made_by}"
         )
 
-    def _known_retrieval(self, memory: MemorySnapshot) -> Retrieval | None:
-        """What was explained last, if it can be shown on ``memory``."""
-        explained = self._explained
-        if explained is None or len(explained.retrieval.votes) > len(memory.views):
-            return None
-        return explained.retrieval
+    def _explained(self, memory: MemorySnapshot) -> Explained | None:
+        """What is explained, if it can be shown on ``memory``."""
+        explained = self._debugger.explained
+        return explained if explained is not None and explained.fits(memory) else None
 
     def show_newest(self) -> None:
-        """The newest frame, beside what memory knew of it before it was made.
+        """Show the newest frame, beside what memory knew of it before it was made.
 
-        While a step is being made, its last frame as it forms.
+        While a step is being made, its last frame as far as it has formed.
         """
         memory = self.scene.memory
-        if self._forming is not None:
-            self.walk.show_forming(self._forming[1][-1])
+        if self.forming_frames is not None:
+            self.walk.show_forming(self.forming_frames[1][-1])
             return
         if not memory.views:
             return
@@ -133,159 +151,151 @@ class Display:
         self.walk.show_frame(self.scene.frame_picture(memory.views[-1]), heat)
 
     def show_event(self, event: Event) -> None:
-        """What a job reports, with the frames of its step as they form.
+        """Show what a job reports, with the frames of its step as they form.
 
-        The pictures follow in ``settle``. Once the job is over they are forgotten, and
-        ``show_session`` brings back what memory has.
+        The pictures follow in ``settle``. Once the job is over they are dropped, and
+        ``show_session`` shows what memory has.
         """
         self.walk.show_event(event)
-        self.notes.show_job(event)
+        self.notifications.show_job(event)
         if event.kind != "progress":
-            self._forming, self._forming_due = None, False
+            self.forming_frames = None
+            self.forming.withdraw()
             self.scene.end_forming()
         elif event.progress is not None and event.progress.frames is not None and event.target:
-            self._forming, self._forming_due = (event.target, event.progress.frames), True
+            self.forming_frames = (event.target, event.progress.frames)
+            self.forming.request()
 
     def show_backends(self) -> None:
-        """What the next walk is made with, and whether a sampler can be chosen."""
-        session = self._client.workspace.session
-        samples = session is not None and samples_with(session.backend) is not None
+        """Show what the next walk is made with, and whether a sampler can be chosen."""
+        session = self._workspace.session
+        samples = session is not None and bool(session.backend.samplers)
         self.settings.show(self._settings, samples)
 
     def show_options(self) -> None:
-        """Apply what is switched on and off."""
+        """Apply what is switched on and off in the scene."""
         self.scene.show_options()
         self.show_newest()
 
-    # --- the ghost -------------------------------------------------------------------------
+    # --- the browser's camera --------------------------------------------------------------
 
     def follow(self, before: Camera, ghost: Camera) -> None:
-        """The ghost has moved: so does the eye."""
+        """Show the ghost at another place; the browser's camera moves with it."""
         with self._handle.atomic():
             self.scene.show_ghost(ghost)
-            if self._standing:
-                self.step_back(ghost)
+            if self.looks_away:
+                self.return_to(ghost)
             else:
                 self.rig.follow(before, ghost)
 
+    def look_through(self, view: View) -> None:
+        """Move the browser's camera to a view and show its frame there."""
+        self.looks_away = True
+        self.scene.immerse(True)
+        self.scene.show_screen(view)
+        self.rig.look_through(view.camera)
+
+    def return_to(self, ghost: Camera) -> None:
+        """Move the browser's camera to where the settings have it for a ghost."""
+        self.looks_away = False
+        self.rig.view_from(self._settings.view_from, ghost)
+        self.scene.immerse(False)
+        self.scene.immerse(self._settings.view_from == "eyes")
+
     # --- what is explained -----------------------------------------------------------------
 
-    def show_subject(self, step: int | None) -> None:
-        """Something else is explained: its billboards; and the eye goes where it looked from."""
+    def settle(self, now: float) -> float | None:
+        """Show in the scene what the debugger says has changed; send of colours and forming frames
+        what is due and the page is ready for, the latest only.
+
+        ``now`` is time.perf_counter(). Returns the seconds until there is more to do.
+        """
+        changed = self._debugger.take_changes()
+        self._panel_changes |= changed
+        if changed & IN_SCENE:
+            self._show_changes(changed)
+        streamed = self.scene.streamed
+        # A stream keeps one picture under way while another is drawn: that is no backlog.
+        hold = self.backlog.longest_wait if self.backlog.outstanding > streamed else 0.0
+        heat_hold = 0.0 if streamed else hold
+        sent = False
+        if self.heat.take(now, heat_hold):
+            self._show_heat()
+            sent = not streamed
+        if self.forming_frames is not None and self.forming.take(now, hold):
+            self.scene.show_forming(*self.forming_frames)
+            self.show_newest()
+            sent = True
+        if sent:
+            self.backlog.mark()
+        return _soonest(self.heat.wait(now, heat_hold), self.forming.wait(now, hold))
+
+    def settle_panels(self, now: float) -> float | None:
+        """Show in the panels what has changed: after the scene, since it takes longer to make.
+
+        Returns the seconds until there is more to do.
+        """
+        changed, self._panel_changes = self._panel_changes, Change(0)
+        if Change.PLAYING in changed:
+            self.memory.timeline.show_playing(self._debugger.playing)
+        if Change.CELL in changed:
+            self.memory.timeline.show_cell(self.scene.memory, self._debugger.cell)
+        if self.target.take(now):
+            self._show_target()
+        if self.table.take(now):
+            self._show_table()
+        if Change.ROW in changed and self._debugger.pointed is not None:
+            reveal(self._handle.gui, row_answer(self._debugger.pointed), "Memory")
+        return _soonest(self.target.wait(now), self.table.wait(now))
+
+    def _show_changes(self, changed: Change) -> None:
+        debugger, explained = self._debugger, self._explained(self.scene.memory)
+        if Change.SUBJECT in changed:
+            self._show_subject(debugger.step)
+        if explained is not None and changed & (Change.ANSWER | Change.POINTED):
+            retrieval = explained.retrieval
+            self.scene.show_retrieval(retrieval.targets[-1], retrieval, debugger.pointed)
+            live = self._settings.scene.heat in LIVE_MODES or debugger.pointed is not None
+            if Change.POINTED in changed or live:
+                self.heat.request()
+        if Change.ANSWER in changed:
+            self.table.request()
+            self.target.request()
+        if Change.TABLE in changed:
+            self.table.request(at_once=True)
+        if Change.SURFEL in changed:
+            self.scene.show_asked(self.memory.surfel.show(self.scene.memory, debugger.asked))
+        if Change.HEAT in changed:
+            self._show_heat()
+            self.scene.show_billboards()
+            self.show_newest()
+            self.heat.withdraw()
+            self.target.request()
+        if Change.TARGET in changed:
+            self.target.request(at_once=True)
+
+    def _show_subject(self, step: int | None) -> None:
+        """Show a step's billboards, and look from where it looked; with None the newest step's."""
         memory = self.scene.memory
         self._settings.scene.step = step
         self.scene.show_billboards()
         self.memory.show_subject(memory, self._labels, step)
         retrieval = None if step is None else memory.retrievals[step]
-        if retrieval is not None and self._settings.eye != "free":
-            self._standing = True
+        if retrieval is not None and self._settings.view_from != "free":
+            self.looks_away = True
             self.scene.immerse(False)
             self.rig.look_over(retrieval.targets[-1])
 
-    def show_explained(self, explained: Explained) -> None:
-        """Light what it draws on; what is costly to send follows in ``settle``."""
-        self._explained = explained
-        self.scene.show_retrieval(
-            explained.retrieval.targets[-1], explained.retrieval, self._pointed
-        )
-        self._table_due = self._target_due = True
-        if self._settings.scene.heat in LIVE_MODES or self._pointed is not None:
-            self._recolor_due()
-
-    def show_pointed(self, view: int | None) -> None:
-        """Light a view, its line and what only it explains; with None what was lit before."""
-        self._pointed = view
-        explained = self._explained
-        if explained is not None:
-            target = explained.retrieval.targets[-1]
-            self.scene.show_retrieval(target, explained.retrieval, view)
-            self._recolor_due()
-
-    def show_surfel(self, surfel: int | None) -> None:
-        """What a surfel says of itself, with lines to the views that saw it."""
-        found = self.memory.show_surfel(self.scene.memory, surfel)
-        if found is None:
-            self.scene.show_asked(None)
-        else:
-            self.scene.show_asked(found)
-
-    def show_target(self) -> None:
-        """Another layer, or another wipe, of the target's eye."""
-        self._target_due, self._target_shown = True, 0.0
-
-    def table_due(self) -> None:
-        """The table is to be shown again, at once."""
-        self._table_due, self._table_shown = True, 0.0
-
-    def _recolor_due(self) -> None:
-        self._dropped += self._heat_due
-        self._heat_due = True
-
-    def settle(self, now: float) -> float | None:
-        """Send of colours and forming frames what is due and the link has room for; the latest
-        only.
-
-        ``now`` is time.perf_counter(). Returns the seconds after which there is more to do.
-        """
-        waits: list[float] = []
-        streamed = self.scene.streamed
-        # A stream keeps one picture on its way while another is drawn: that is no backlog.
-        crowded = self._link.outstanding > streamed
-        sent = False
-        if self._heat_due:
-            wait = self._heat_shown + HEAT_TIME - now
-            if not streamed and crowded:
-                wait = max(wait, self._link.patience)
-            if wait <= 0:
-                self._show_heat()
-                sent = not streamed
-                self._heat_shown, self._heat_due = now, False
-            else:
-                waits.append(wait)
-        if self._forming_due and self._forming is not None:
-            wait = self._forming_shown + FORMING_TIME - now
-            if crowded:
-                wait = max(wait, self._link.patience)
-            if wait <= 0:
-                self.scene.show_forming(*self._forming)
-                self.show_newest()
-                sent = True
-                self._forming_shown, self._forming_due = now, False
-            else:
-                waits.append(wait)
-        if sent:
-            self._link.mark()
-        return min(waits, default=None)
-
-    def settle_panels(self, now: float) -> float | None:
-        """The same, for what the panel says: after the scene, since it takes longer to make."""
-        waits: list[float] = []
-        if self._target_due:
-            wait = self._target_shown + TARGET_TIME - now
-            if wait <= 0:
-                self._show_target()
-                self._target_shown, self._target_due = now, False
-            else:
-                waits.append(wait)
-        if self._table_due:
-            wait = self._table_shown + TABLE_TIME - now
-            if wait <= 0:
-                self._show_table()
-                self._table_shown, self._table_due = now, False
-            else:
-                waits.append(wait)
-        return min(waits, default=None)
-
     def _show_heat(self) -> None:
-        explained = self._explained
+        explained = self._debugger.explained
         retrieval = None if explained is None else explained.retrieval
-        painted = self.scene.show_heat(retrieval, self._pointed)
+        painted = self.scene.show_heat(retrieval, self._debugger.pointed)
         self.memory.show_colors(self._settings.scene.heat, painted)
 
     def _show_target(self) -> None:
-        """The target's eye beside the frame, in the panel and, of a step, in the scene."""
-        explained, options = self._explained, self._settings.scene
-        if explained is None or len(explained.retrieval.votes) > len(self.scene.memory.views):
+        """What the target sees beside its frame, in the panel and, of a step, in the scene."""
+        explained, options = self._explained(self.scene.memory), self._settings.scene
+        if explained is None:
             return
         memory, retrieval = self.scene.memory, explained.retrieval
         last = len(retrieval.targets) - 1
@@ -297,26 +307,24 @@ class Display:
         else:
             frame = self.scene.frame_picture(memory.views[memory.steps[explained.step].n_views - 1])
             left_is = "the generated frame"
-        self.memory.show_target(wipe(frame, layer.image, options.wipe), layer, left_is)
+        self.memory.target.show(wipe(frame, layer.image, options.wipe), layer, left_is)
         if (options.layer, options.wipe) != self._billboards_show:
             self._billboards_show = (options.layer, options.wipe)
             self.scene.show_billboards()
 
     def _show_table(self) -> None:
         """The costly part of an explanation: words and table."""
-        explained = self._explained
-        if explained is None or len(explained.retrieval.votes) > len(self.scene.memory.views):
+        explained = self._explained(self.scene.memory)
+        if explained is None:
             return
-        drawn_by = "server" if self.scene.streamed else "browser"
-        waiting = self._client.workspace.worker.waiting
-        self.memory.show_explained(explained, self._pointed, drawn_by, waiting, self._dropped)
-
-    def recolor(self) -> None:
-        """Another colouring was chosen."""
-        self._show_heat()
-        self.scene.show_billboards()
-        self.show_newest()
-        self._heat_due, self._target_due = False, True
+        self.memory.show_explained(
+            explained,
+            self._debugger.rows,
+            self._debugger.pointed,
+            drawn_by="server" if self.scene.streamed else "browser",
+            waiting=self._workspace.worker.waiting,
+            dropped=self.heat.dropped,
+        )
 
     # --- who draws the surfels ---------------------------------------------------------------
 
@@ -325,18 +333,17 @@ class Display:
         options = self._settings.scene
         wanted = options.server_draws(surfels, self._stream is not None)
         if wanted and self._stream is None:
-            client = self._client
             stream = SurfelStream(
                 self._handle,
-                self._link,
-                is_busy=lambda: client.workspace.worker.busy,
-                on_failed=lambda error: client.post(self._stream_failed, stream, error),
+                self.backlog,
+                is_busy=lambda: self._workspace.worker.busy,
+                on_failed=lambda error: self._post(self._stream_failed, stream, error),
             )
             self._stream = stream
             self.scene.draw_on(stream)
             stream.start()
             if options.drawn_by == "auto":
-                self.notes.notify(
+                self.notifications.notify(
                     "The server now draws the surfels",
                     f"{surfels:,} are more than {options.server_above:,}: see Settings.",
                 )
@@ -350,12 +357,14 @@ class Display:
             stream.stop()
 
     def _stream_failed(self, stream: SurfelStream, error: Exception) -> None:
-        self.notes.notify("The server's drawing failed", f"{type(error).__name__}: {error}", "red")
+        self.notifications.notify(
+            "The server's drawing failed", f"{type(error).__name__}: {error}", "red"
+        )
         if stream is self._stream and not stream.alive:
             self._settings.scene.drawn_by = "browser"
             self._end_stream()
 
-    async def _eye_moved(self, _: viser.CameraHandle) -> None:
+    async def _camera_moved(self, _: viser.CameraHandle) -> None:
         """On viser's event loop."""
         if self._stream is not None:
             self._stream.moved()
@@ -365,27 +374,7 @@ class Display:
         if self._stream is not None:
             self._stream.stop()
 
-    # --- the eye ---------------------------------------------------------------------------
 
-    def look_through(self, view: View) -> None:
-        """Stand at a view's place and see its frame there."""
-        self._standing = True
-        self.scene.immerse(True)
-        self.scene.show_screen(view)
-        self.rig.stand_at(view.camera)
-
-    @property
-    def standing(self) -> bool:
-        """Whether the eye has left the ghost for a view or a step."""
-        return self._standing
-
-    def step_back(self, ghost: Camera) -> None:
-        """Take the place that the settings mean the eye to have."""
-        self._standing = False
-        self.rig.set_eye(self._settings.eye, ghost)
-        self.scene.immerse(False)
-        self.scene.immerse(self._settings.eye == "eyes")
-
-
-def _nothing() -> None:
-    """A call that only wakes its actor."""
+def _soonest(*waits: float | None) -> float | None:
+    """The smallest of some waits; None if there is none."""
+    return min((wait for wait in waits if wait is not None), default=None)

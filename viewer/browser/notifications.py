@@ -1,85 +1,87 @@
-"""Notes, warnings and windows of one browser: what it is told in words."""
+"""Notifications, warnings and windows of one browser."""
 
 from __future__ import annotations
 
 import html
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import viser
 
-from viewer.commands import help_markdown
+from viewer.commands import CANCEL, help_markdown
+from viewer.settings import Settings
 from viewer.walk.worker import Event
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from viewer.browser.client import Client
+Color = Literal["red", "yellow"]
+Post = Callable[[Callable[[], object]], None]
 
 QUESTIONS = frozenset({"strategies", "both", "explanation", "export"})
 """Kinds of jobs that bring nothing into the scene while they run."""
 JOB_TIME = 0.2
-"""Seconds between two words on how far one is."""
+"""Seconds between updates of a job's notification."""
 SHORT = 120
-"""Characters of a message that can be read before a note goes away."""
+"""Characters of a message that can be read before a notification closes by itself."""
+CLOSES_AFTER = 6.0
+"""Seconds after which a notification closes by itself."""
 
 
-class Notes:
-    """Tells; at most one window is open at a time."""
+class Notifications:
+    """Shows messages; at most one window is open at a time. Called on its browser's thread."""
 
-    def __init__(self, client: Client, handle: viser.ClientHandle) -> None:
-        self._client = client
+    def __init__(self, handle: viser.ClientHandle, post: Post, settings: Settings) -> None:
+        """``post(call)`` runs a call on the browser's thread."""
         self._handle = handle
-        self._close_modal: Callable[[], None] | None = None
+        self._post = post
+        self._settings = settings
+        self._close_window: Callable[[], None] | None = None
         self._job: viser.NotificationHandle | None = None
-        self._job_shown = 0.0
+        self._job_updated = 0.0
+
+    def notify(self, title: str, body: str, color: Color | None = None) -> None:
+        """Show a message that closes by itself."""
+        self._handle.add_notification(title, body, auto_close_seconds=CLOSES_AFTER, color=color)
 
     def open_help(self) -> None:
-        """The list of keys; once is enough."""
-        if self._close_modal is None:
-            with self._modal("Keys and mouse"):
-                self._handle.gui.add_markdown(help_markdown(self._client.workspace.settings.keymap))
+        """Open the list of keys, unless a window is open."""
+        if self._close_window is None:
+            with self._window("Keys and mouse"):
+                self._handle.gui.add_markdown(help_markdown(self._settings.keymap))
 
     def explain(self, title: str, text: str) -> None:
-        """Bad news: a note if it is short, else a window with all of it, until it is closed."""
+        """Report an error: in a notification if it is short, else in a window to be closed."""
         if len(text) <= SHORT and "\n" not in text:
             self.notify(title, text, "red")
             return
-        self.close_modal()
-        with self._modal(title):
+        self.close_window()
+        with self._window(title):
             self._handle.gui.add_html(_readable(text))
 
-    @contextmanager
-    def _modal(self, title: str) -> Iterator[None]:
-        """To fill a window with; a button closes it, and Esc does so too."""
-        client, gui = self._client, self._handle.gui
-        modal = gui.add_modal(title)
-        self._close_modal = modal.close
-        with modal:
-            gui.add_button("Close (Esc)").on_click(lambda _: client.post(self.close_modal))
-            yield
+    @property
+    def window_is_open(self) -> bool:
+        """Whether a window is open."""
+        return self._close_window is not None
 
-    def close_modal(self) -> bool:
-        """True if one was open."""
-        if self._close_modal is None:
+    def close_window(self) -> bool:
+        """Close the open window; True if there was one."""
+        if self._close_window is None:
             return False
-        self._close_modal()
-        self._close_modal = None
+        self._close_window()
+        self._close_window = None
         return True
 
     def show_job(self, event: Event) -> None:
-        """A question that takes long says how far it is wherever the user looks."""
+        """Show how far a job is that changes nothing in the scene, whichever tab is open."""
         if event.label.partition(" ")[0] not in QUESTIONS:
             return
         if event.kind in ("started", "progress"):
             now = time.monotonic()
-            if self._job is not None and now - self._job_shown < JOB_TIME:
+            if self._job is not None and now - self._job_updated < JOB_TIME:
                 return
-            self._job_shown = now
-            body = f"{100 * event.fraction:.0f} % · Esc cancels"
+            self._job_updated = now
+            body = f"{100 * event.fraction:.0f} % · {CANCEL.key} cancels"
             if self._job is None:
                 self._job = self._handle.add_notification(
                     event.label, body, loading=True, with_close_button=False
@@ -90,13 +92,20 @@ class Notes:
             self._job.remove()
             self._job = None
 
-    def notify(self, title: str, body: str, color: str | None = None) -> None:
-        """A note that goes away by itself."""
-        self._handle.add_notification(title, body, auto_close_seconds=6.0, color=color)  # pyright: ignore
+    @contextmanager
+    def _window(self, title: str) -> Iterator[None]:
+        """A window to fill; a button closes it, and so does the cancel key."""
+        gui = self._handle.gui
+        window = gui.add_modal(title)
+        self._close_window = window.close
+        with window:
+            close = gui.add_button(f"Close ({CANCEL.key})")
+            close.on_click(lambda _: self._post(self.close_window))
+            yield
 
 
 def _readable(text: str) -> str:
-    """HTML of a plain text: its lines as they are, its addresses to click on."""
+    """HTML of a plain text: line breaks kept, addresses as links."""
     linked = re.sub(
         r"https?://[^\s&<>]*[^\s&<>.,:;)]",
         lambda found: f"<a href='{found[0]}' target='_blank' rel='noopener'>{found[0]}</a>",

@@ -1,8 +1,8 @@
 """How far a browser is behind what it was sent.
 
-After a batch of costly messages a `Link` sends one line of script, which viser's client runs in its
-turn, after the batch; the line answers through a hidden text element. The time that takes holds
-everything that matters: our queue, the wire, and what the page is busy with.
+After a batch of costly messages a `Backlog` sends one line of script, a mark, which viser's client
+runs in its turn, after the batch; the line answers through a hidden text element. The time until
+the answer contains everything that matters: our queue, the wire, and what the page is busy with.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ ANSWER = """(config) => window.__viserMutable?.sendMessage({
 
 LOST_AFTER = 2.0
 """Seconds after which a mark without an answer no longer counts: a page in a hidden tab sleeps."""
-UNHEARD_AFTER = 0.1
-"""The same, of a page that has never answered."""
+FIRST_LOST_AFTER = 0.1
+"""Seconds after which a mark no longer counts if the page has never answered one."""
 
 
-class Link:
-    """Marks sent to one browser, and how soon they come back. Safe to use from any thread."""
+class Backlog:
+    """Marks sent to one browser that it has not answered yet. Safe to use from any thread."""
 
     def __init__(self, gui: viser.GuiApi, on_answer: Callable[[], object] = lambda: None) -> None:
         """``on_answer()`` is called on viser's event loop: keep it short."""
@@ -34,28 +34,25 @@ class Link:
         self._on_answer = on_answer
         self._changed = threading.Condition()
         self._sent: dict[int, float] = {}
-        self._last_mark = 0
-        self._round_trip: float | None = None
-        self._channel = gui.add_text("link", "", visible=False)
+        self.last_mark = 0
+        """Number of the newest mark: 1, 2, 3…"""
+        self.answers = False
+        """Whether the page has ever answered."""
+        self._channel = gui.add_text("backlog", "", visible=False)
 
         # Inline and in order, as viser runs `async def` callbacks.
         @self._channel.on_update
         async def _(event: viser.GuiEvent[viser.GuiTextHandle]) -> None:
-            self._answered(event.target.value)
-
-    @property
-    def round_trip(self) -> float | None:
-        """Seconds from the last mark that was answered to its answer; None before the first."""
-        return self._round_trip
+            self.answered(event.target.value)
 
     @property
     def outstanding(self) -> int:
-        """Marks that are still worth waiting for."""
+        """How many marks are still worth waiting for."""
         with self._changed:
             return self._count(time.monotonic())
 
     @property
-    def patience(self) -> float:
+    def longest_wait(self) -> float:
         """Seconds until nothing is outstanding, even if no answer comes."""
         with self._changed:
             if not self._sent:
@@ -65,8 +62,8 @@ class Link:
     def mark(self) -> None:
         """Ask for an answer behind everything sent so far."""
         with self._changed:
-            self._last_mark += 1
-            mark = self._last_mark
+            self.last_mark += 1
+            mark = self.last_mark
             self._sent[mark] = time.monotonic()
         config = {"channel": self._channel._impl.uuid, "mark": mark}
         run_script(self._gui, ANSWER, config)
@@ -76,25 +73,24 @@ class Link:
         with self._changed:
             self._changed.wait_for(lambda: self._count(time.monotonic()) <= outstanding, timeout)
 
-    @property
-    def _limit(self) -> float:
-        return UNHEARD_AFTER if self._round_trip is None else LOST_AFTER
-
-    def _count(self, now: float) -> int:
-        self._sent = {mark: sent for mark, sent in self._sent.items() if now - sent < self._limit}
-        return len(self._sent)
-
-    def _answered(self, text: str) -> None:
-        """The page has come as far as a mark; so it has to all marks before."""
+    def answered(self, text: str) -> None:
+        """Take the page's answer: the number of a mark, which answers all marks before it, too."""
         if not text.isascii() or not text.isdigit() or len(text) > 15:
             return
         mark = int(text)
         with self._changed:
-            sent = self._sent.get(mark)
-            if sent is None:
+            if mark not in self._sent:
                 return
-            self._round_trip = time.monotonic() - sent
+            self.answers = True
             for earlier in [one for one in self._sent if one <= mark]:
                 del self._sent[earlier]
             self._changed.notify_all()
         self._on_answer()
+
+    @property
+    def _limit(self) -> float:
+        return LOST_AFTER if self.answers else FIRST_LOST_AFTER
+
+    def _count(self, now: float) -> int:
+        self._sent = {mark: sent for mark, sent in self._sent.items() if now - sent < self._limit}
+        return len(self._sent)

@@ -15,7 +15,8 @@ import numpy as np
 import viser
 
 from viewer.page.scripts import run_script
-from viewer.scene.frustums import thumbnail
+from viewer.paint.palette import SPOT, css
+from viewer.paint.resize import thumbnail
 from vmem.arrays import U8
 from vmem.types import View
 
@@ -27,8 +28,6 @@ SET_VARIABLES = """(config) => {
   for (const [name, value] of Object.entries(config))
     document.documentElement.style.setProperty(name, value);
 }"""
-
-ORANGE = "#ff7f0e"
 
 
 class Thumbnails:
@@ -65,9 +64,8 @@ class Thumbnails:
         layers = [f"var({variable(index)},none) center/100% 100% no-repeat"]
         if spot is not None:
             place = f"{100 * spot[0]:.1f}% {100 * spot[1]:.1f}%"
-            layers.insert(
-                0, f"radial-gradient(circle at {place},{ORANGE} 2.5px,#000 3px 4px,transparent 4px)"
-            )
+            dot = f"{css(SPOT)} 2.5px,#000 3px 4px,transparent 4px"
+            layers.insert(0, f"radial-gradient(circle at {place},{dot})")
         return (
             f'<i role="img" aria-label="view {index}" style="display:inline-block;'
             f"vertical-align:middle;width:{width}px;height:{height}px;"

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from viewer.paint.surfel_colors import owner_colors
+from viewer.paint.palette import GREY, INK, PALE, owner_colors
 from vmem.arrays import F64
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
@@ -23,7 +23,6 @@ CELLS = 160
 WEDGE = 0.075
 """Length of a camera's wedge, in spans of the map."""
 MOST_SURFELS = 60_000
-INK, GREY, FAINT = "#1a1a1a", "#8a8a8a", "#c4c4c4"
 LABEL_GAP = 0.065
 """How far labels stay from each other and from cameras, in spans of the map."""
 
@@ -49,7 +48,7 @@ def draw_plan(
     low, high = _window(axes, shown)
     span = float(max(high - low))
     _draw_surfels(axes, memory, len(retrieval.surfel_weight), low, high)
-    axes.plot(*stops.T, color=FAINT, lw=0.7, zorder=2)
+    axes.plot(*stops.T, color=PALE, lw=0.7, zorder=2)
     axes.scatter(*stops.T, s=3, color=GREY, lw=0, zorder=3)
 
     colors = owner_colors(len(memory.views)) / 255
@@ -103,7 +102,7 @@ def _window(axes: Axes, points: F64) -> tuple[F64, F64]:
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
-        spine.set_color(FAINT)
+        spine.set_color(PALE)
         spine.set_linewidth(0.6)
     return low, high
 

@@ -1,4 +1,5 @@
-"""Colours and colour maps: perceptually ordered, and told apart by colour-blind eyes.
+"""All colours of the viewer, and its colour maps; chosen so that colour-blind people can tell them
+apart.
 
 Scales are inferno, viridis and cividis. Colours that name things are those of Okabe and Ito
 ("Color Universal Design", 2008).
@@ -14,13 +15,48 @@ from numpy.typing import NDArray
 
 from vmem.arrays import U8
 
+RGB = tuple[int, int, int]
+
+AMBER: RGB = (255, 176, 46)
+"""The target and the views selected for it."""
+SKY: RGB = (86, 180, 233)
+"""What is pointed at or asked about, and the path walked."""
+QUIET: RGB = (92, 98, 110)
+"""Frustums of views with votes that were not selected."""
+FAINT: RGB = (66, 70, 80)
+"""Frustums of all other views."""
+
+TEXT: RGB = (223, 227, 234)
+"""Text of the panel where it is part of the present walk."""
+MUTED: RGB = (139, 145, 156)
+"""Text of the panel that comes second."""
+DIM: RGB = (118, 124, 136)
+"""Text of the panel for branches that were left."""
+
+SPOT: RGB = (255, 127, 14)
+"""The pixel of a thumbnail that is pointed out."""
+RAISED: RGB = (43, 52, 66)
+"""Behind a row of the panel that is pointed at."""
+EDGE: RGB = (68, 75, 87)
+"""Borders in the panel."""
+
 BACKGROUND = np.array([18, 19, 23], np.uint8)
 
 INVENTED = np.array([213, 94, 0], np.uint8)
-"""The one loud colour: what nobody knows and the generator makes up."""
+"""The one loud colour: what no stored view knows and the generator makes up."""
 
-POINTED = np.array([86, 180, 233], np.uint8)
+REMEMBERED = np.array([0, 114, 178], np.uint8)
+"""Pixels of a frame that show again what was invented before."""
+
+POINTED = np.array(SKY, np.uint8)
 """What the view under the pointer explains."""
+
+WHITE = np.array([255, 255, 255], np.uint8)
+BLACK = np.array([0, 0, 0], np.uint8)
+"""Marks and lines over pictures, and their rims."""
+
+INK, GREY, PALE = "#1a1a1a", "#8a8a8a", "#c4c4c4"
+"""Lines and letters on white paper, from the strongest to the weakest."""
 
 INFERNO, VIRIDIS, CIVIDIS = cv2.COLORMAP_INFERNO, cv2.COLORMAP_VIRIDIS, cv2.COLORMAP_CIVIDIS
 
@@ -31,7 +67,7 @@ _HUES = np.array(
     [[86, 180, 233], [240, 228, 66], [204, 121, 167], [230, 159, 0], [0, 114, 178], [0, 158, 115]]
 )
 """Okabe and Ito's, without black and without vermillion, which is INVENTED; in the order in which
-neighbours, light ones and dark ones too, are farthest apart for every kind of eye."""
+neighbours, light ones and dark ones too, are farthest apart for every kind of colour vision."""
 _DARKEST, _LIGHTEST = 0.6, 0.6
 """What a hue is multiplied with at most, and how far it goes toward white at most."""
 
@@ -42,6 +78,12 @@ def _table(which: int) -> U8:
     table = np.ascontiguousarray(cv2.applyColorMap(levels, which)[:, 0, ::-1])
     table.flags.writeable = False
     return np.asarray(table, np.uint8)
+
+
+def css(color: RGB | U8) -> str:
+    """A colour as CSS writes it: "#rrggbb"."""
+    r, g, b = (int(level) for level in color)
+    return f"#{r:02x}{g:02x}{b:02x}"
 
 
 def colormap(value: NDArray, which: int = INFERNO) -> U8:

@@ -20,13 +20,14 @@ from viewer.paint.palette import (
     INFERNO,
     INVENTED,
     POINTED,
+    REMEMBERED,
     VIRIDIS,
     bar,
     colormap,
     grey,
-    owner_colors,
     owner_palette,
 )
+from viewer.settings import Heat
 from vmem.arrays import F32, U8
 from vmem.kernels.parallel import run_sliced, thread_count
 from vmem.memory import MemorySnapshot
@@ -34,25 +35,6 @@ from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import visible_votes
 from vmem.retrieval.attribution import looks, looks_beside, owners, picture_shares, visible_surfels
 from vmem.types import PUBLISHED, WEIGHTINGS, Provenance, Retrieval
-
-__all__ = [
-    "BACKGROUND",
-    "CIVIDIS",
-    "INFERNO",
-    "INVENTED",
-    "LIVE_MODES",
-    "MODES",
-    "POINTED",
-    "VIRIDIS",
-    "Painted",
-    "colormap",
-    "owner_colors",
-    "paint_pointed",
-    "paint_provenance",
-    "paint_surfels",
-    "paint_view",
-    "percent",
-]
 
 UNSEEN = 0.28
 """Brightness left to surfels that play no part, so that the room stays readable."""
@@ -196,7 +178,7 @@ def _depth(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
     return Painted(color, f"distance from the target: {far:.1f} to 0 scene units", bar(CIVIDIS))
 
 
-MODES: dict[str, Callable[[MemorySnapshot, Retrieval | None], Painted]] = {
+MODES: dict[Heat, Callable[[MemorySnapshot, Retrieval | None], Painted]] = {
     "image": _image,
     "weight": _weight,
     "support": _support,
@@ -208,11 +190,11 @@ MODES: dict[str, Callable[[MemorySnapshot, Retrieval | None], Painted]] = {
 }
 """Colourings by name, in the order in which H steps through them."""
 
-LIVE_MODES = frozenset({"weight", "support", "uncovered", "depth"})
+LIVE_MODES: frozenset[Heat] = frozenset({"weight", "support", "uncovered", "depth"})
 """Colourings that depend on the target."""
 
 
-def paint_surfels(mode: str, memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+def paint_surfels(mode: Heat, memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
     """Colours of all surfels in a mode of MODES; ``retrieval`` may be of a shorter memory."""
     return MODES[mode](memory, retrieval)
 
@@ -302,7 +284,7 @@ def _paint_rows(index, cosine, color, background, shade, image):
 
 PROVENANCE_TINT = {
     Provenance.EXTRAPOLATED: INVENTED,
-    Provenance.REOBSERVED: np.array([0, 114, 178], np.uint8),
+    Provenance.REOBSERVED: REMEMBERED,
 }
 
 

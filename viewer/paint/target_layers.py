@@ -13,20 +13,19 @@ from viewer.paint.palette import (
     INFERNO,
     INVENTED,
     VIRIDIS,
+    WHITE,
     bar,
     colormap,
     grey,
     owner_palette,
 )
 from viewer.paint.surfel_colors import COVERED, paint_view, percent
+from viewer.settings import Layer
 from vmem.arrays import F32, U8
 from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
 from vmem.retrieval.attribution import looks, owners
 from vmem.types import WEIGHTINGS, Retrieval
-
-SEAM = np.array([255, 255, 255], np.uint8)
-"""The line between frame and picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +116,7 @@ def _holes(seen: _Seen) -> LayerPicture:
     return LayerPicture(image, legend)
 
 
-LAYERS: dict[str, Callable[[_Seen], LayerPicture]] = {
+LAYERS: dict[Layer, Callable[[_Seen], LayerPicture]] = {
     "scene": _scene,
     "index": _index,
     "depth": _depth,
@@ -129,7 +128,7 @@ LAYERS: dict[str, Callable[[_Seen], LayerPicture]] = {
 
 
 def paint_layer(
-    layer: str, memory: MemorySnapshot, retrieval: Retrieval, target: int, scene_color: U8
+    layer: Layer, memory: MemorySnapshot, retrieval: Retrieval, target: int, scene_color: U8
 ) -> LayerPicture:
     """A layer of LAYERS for one target of ``retrieval``.
 
@@ -160,5 +159,5 @@ def wipe(frame: U8, picture: U8, share: float) -> U8:
     if 0 < share < 1:
         width = max(1, w // 200)
         left = min(max(0, seam - width // 2), w - width)
-        out[:, left : left + width] = SEAM
+        out[:, left : left + width] = WHITE
     return out

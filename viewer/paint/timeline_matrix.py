@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.paint.palette import BACKGROUND, INFERNO, colormap
+from viewer.paint.palette import BACKGROUND, BLACK, INFERNO, POINTED, WHITE, colormap
 from vmem.arrays import F32, U8
 from vmem.types import Retrieval
 
@@ -20,10 +20,10 @@ ROOMY = 5
 """Pixels that a cell needs, across and down, to show a mark and its share as well."""
 NO_SHARE = 0.1
 """Where on the colour map a share of 0 lies: it must not look like a view that did not exist."""
-MARK, RIM = np.array([255, 255, 255], np.uint8), np.array([0, 0, 0], np.uint8)
+MARK, RIM = WHITE, BLACK
 """A chosen cell: a dot with a rim, for the brightest shares are nearly white; or all of it, where
 cells are small, for that is what shows loop closures at a glance."""
-ROW = np.array([86, 180, 233], np.uint8)
+ROW = POINTED
 """The outline of the step that is explained."""
 
 

@@ -3,108 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 import viser
 
-from viewer.page.scroll import reveal
+from viewer.actions import Actions
+from viewer.commands import EXPORT, NEXT_HEAT
+from viewer.debugger.explained import Explained
+from viewer.page.html import add_style
 from viewer.page.thumbnails import Thumbnails
 from viewer.paint.surfel_colors import MODES, Painted
-from viewer.paint.target_layers import LayerPicture
-from viewer.panels.memory_explain import ExplainPanel, row_answer
+from viewer.panels.buttons import command_button, is_user
+from viewer.panels.memory_explain import ExplainPanel
 from viewer.panels.memory_strategies import StrategiesPanel
 from viewer.panels.memory_surfel import SurfelPanel
 from viewer.panels.memory_target import TargetPanel
 from viewer.panels.memory_timeline import TimelinePanel
 from viewer.panels.memory_what_if import WhatIfPanel
-from viewer.walk.jobs import BothMade, StrategyAnswers
-from vmem.arrays import U8
+from viewer.settings import Heat, Settings
+from viewer.walk.pins import Pins
 from vmem.memory import MemorySnapshot
-from vmem.retrieval.explain.to_json import SurfelAccount
-
-if TYPE_CHECKING:
-    from viewer.browser.client import Client
-    from viewer.debugger.shown import Explained
 
 
-TAB = "Memory"
-"""The tab's name."""
+@dataclass(frozen=True)
+class ColorsShown:
+    """What is said of the colours of the surfels."""
+
+    heat: Heat
+    """The colouring chosen."""
+    legend: str
+    """What its colours mean, as Markdown."""
+    bar: bool
+    """Whether a scale is shown."""
 
 
 class MemoryPanel:
     """What is explained on top; below, in folders, what can be asked further."""
 
-    def __init__(self, client: Client, gui: viser.GuiApi) -> None:
-        inspector, settings = client.inspector, client.workspace.settings
-        self._client = client
-        self._gui = gui
+    def __init__(
+        self, gui: viser.GuiApi, commands: Actions, settings: Settings, pins: Pins
+    ) -> None:
+        self._commands = commands
+        self._pins = pins
+        add_style(gui)
         self._thumbnails = Thumbnails(gui)
-        self._explain = ExplainPanel(client, gui, self._thumbnails)
-        self._target = TargetPanel(client, gui)
-        self._heat = gui.add_dropdown("Colour (H)", tuple(MODES), initial_value=settings.scene.heat)
+        self.explain = ExplainPanel(gui, commands, settings, self._thumbnails)
+        self.target = TargetPanel(gui, commands, settings.scene)
+        self._heat = gui.add_dropdown(
+            NEXT_HEAT.labelled(), tuple(MODES), initial_value=settings.scene.heat
+        )
         self._heat.on_update(self._chose_heat)
         self._bar = gui.add_image(np.zeros((8, 256, 3), np.uint8), format="png", visible=False)
         self._legend = gui.add_markdown("")
         with gui.add_folder("What if"):
-            self._what_if = WhatIfPanel(client, gui)
+            self.what_if = WhatIfPanel(gui, commands, settings)
         with gui.add_folder("Timeline"):
-            self._timeline = TimelinePanel(client, gui)
+            self.timeline = TimelinePanel(gui, commands)
         with gui.add_folder("Ask a surfel"):
-            self._surfel = SurfelPanel(client, gui, self._thumbnails)
+            self.surfel = SurfelPanel(gui, self._thumbnails)
         with gui.add_folder("Strategies side by side"):
-            self._strategies = StrategiesPanel(client, gui, self._thumbnails)
-        export = gui.add_button(
-            "Export this explanation (Y)",
-            color="gray",
-            icon=viser.Icon.FILE_EXPORT,
+            self.strategies = StrategiesPanel(gui, commands, self._thumbnails)
+        command_button(
+            gui,
+            commands,
+            EXPORT,
+            viser.Icon.FILE_EXPORT,
             hint="a zip: figure for a paper, everything as JSON, the scene to open in a browser",
         )
-        export.on_click(lambda _: client.post(inspector.export))
 
     def _chose_heat(self, event: viser.GuiEvent) -> None:
-        # Ours to set as well, when H was pressed: that must not come back as a choice.
-        if event.client is not None:
-            self._client.post(self._client.inspector.set_heat, self._heat.value)
+        if is_user(event):
+            self._commands.set_heat(self._heat.value)
 
     @property
-    def rows(self) -> tuple[int, ...]:
-        """The views of the table, from its top."""
-        return self._explain.rows
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        """The two strategies to be walked."""
-        return self._strategies.pair
+    def colors(self) -> ColorsShown:
+        """What is said of the colours now."""
+        return ColorsShown(self._heat.value, self._legend.content, self._bar.visible)
 
     def show_memory(self, memory: MemorySnapshot, labels: Sequence[str], step: int | None) -> None:
-        """A memory that has changed: pictures, timeline, what can be explained. labels: of every
-        step but the photo."""
+        """Show a memory that has changed: pictures, timeline, what can be explained.
+
+        labels: of every step but the photo · step: the one explained, None for the ghost.
+        """
         self._thumbnails.show(memory.views)
-        self._explain.show_subjects(labels, step)
-        self._timeline.show(memory, step)
+        self.show_subject(memory, labels, step)
 
     def show_subject(self, memory: MemorySnapshot, labels: Sequence[str], step: int | None) -> None:
-        """What is explained has changed."""
-        self._explain.show_subjects(labels, step)
-        self._timeline.show(memory, step)
+        """Show which step is explained, None for the ghost; labels: of every step but the photo."""
+        self.explain.show_subjects(labels, step)
+        self.timeline.show(memory, step)
 
     def show_explained(
-        self, explained: Explained, pointed: int | None, drawn_by: str, waiting: int, dropped: int
+        self,
+        explained: Explained,
+        rows: Sequence[int],
+        pointed: int | None,
+        *,
+        drawn_by: str,
+        waiting: int,
+        dropped: int,
     ) -> None:
-        """Words and table; see ExplainPanel.show."""
-        self._explain.show(explained, pointed, drawn_by, waiting, dropped)
-        wishes = self._client.workspace.wishes
-        self._what_if.show(wishes.pinned(explained.memory), wishes.banned(explained.memory))
+        """Show summary, figures, table and query; the arguments are those of ExplainPanel.show."""
+        self.explain.show(
+            explained, rows, pointed, drawn_by=drawn_by, waiting=waiting, dropped=dropped
+        )
+        memory = explained.memory
+        self.what_if.show(self._pins.pinned(memory), self._pins.banned(memory))
 
-    def show_target(self, left: U8, layer: LayerPicture, left_is: str) -> None:
-        """See TargetPanel.show."""
-        self._target.show(left, layer, left_is)
-
-    def show_colors(self, mode: str, painted: Painted) -> None:
-        """Legend of the present colouring."""
-        if self._heat.value != mode:
-            self._heat.value = mode
+    def show_colors(self, heat: Heat, painted: Painted) -> None:
+        """Show the present colouring and its legend."""
+        if self._heat.value != heat:
+            self._heat.value = heat
         if self._legend.content != painted.legend:
             self._legend.content = painted.legend
         visible = painted.bar is not None
@@ -112,31 +122,3 @@ class MemoryPanel:
             self._bar.visible = visible
         if painted.bar is not None:
             self._bar.image = painted.bar.repeat(8, axis=0)
-
-    def come_forward(self, view: int | None = None) -> None:
-        """Open this tab: what was asked is answered here, perhaps in a view's row."""
-        reveal(self._gui, None if view is None else row_answer(view), TAB)
-
-    def show_surfel(self, memory: MemorySnapshot, surfel: int | None) -> SurfelAccount | None:
-        """See SurfelPanel.show."""
-        return self._surfel.show(memory, surfel)
-
-    def cell_at(self, at: tuple[float, float]) -> tuple[int, int]:
-        """See TimelinePanel.cell_at."""
-        return self._timeline.cell_at(at)
-
-    def show_cell(self, memory: MemorySnapshot, cell: tuple[int, int] | None) -> None:
-        """See TimelinePanel.show_cell."""
-        self._timeline.show_cell(memory, cell)
-
-    def show_playing(self, playing: bool) -> None:
-        """See TimelinePanel.show_playing."""
-        self._timeline.show_playing(playing)
-
-    def show_answers(self, found: StrategyAnswers) -> None:
-        """See StrategiesPanel.show_answers."""
-        self._strategies.show_answers(found)
-
-    def show_both(self, made: BothMade) -> None:
-        """See StrategiesPanel.show_both."""
-        self._strategies.show_both(made)

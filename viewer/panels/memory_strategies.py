@@ -1,59 +1,70 @@
-"""Strategies side by side: what each would choose, what that is worth, and two of them walked."""
+"""Strategies side by side: what each would select, what that is worth, and two of them walked."""
 
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import viser
 
+from viewer.actions import Actions
+from viewer.commands import COMPARE_STRATEGIES, MAKE_BOTH
+from viewer.page.html import cells, table
 from viewer.page.pointing import mark
-from viewer.page.scroll import answering, reveal
+from viewer.page.scripts import answer_mark, reveal
 from viewer.page.thumbnails import Thumbnails
-from viewer.paint.surfel_colors import BACKGROUND, INFERNO, colormap
-from viewer.panels.memory_explain import CELL, MARGIN
-from viewer.scene.frustums import thumbnail
+from viewer.paint.palette import BACKGROUND, INFERNO, colormap
+from viewer.paint.resize import thumbnail
+from viewer.panels.buttons import command_button
 from viewer.walk.jobs import BothMade, StrategyAnswer, StrategyAnswers
 from vmem.arrays import U8
 from vmem.retrieval import STRATEGIES
 from vmem.types import DEFAULT_STRATEGY
 
-if TYPE_CHECKING:
-    from viewer.browser.client import Client
-
 PICTURE = 30
+"""Height of the thumbnails, in pixels."""
 FRAME = 150
 """Longer side of each frame in the comparison of two strategies, in pixels."""
 GAP = 3
+"""Pixels between the frames."""
 STRATEGIES_ANSWER, BOTH_ANSWER = "strategies", "both strategies"
-"""What `reveal` knows the two answers by."""
+"""Names of the two answers for `reveal`."""
 DIFFERENCE_FULL = 64
 """Levels of difference from which on its colour is brightest."""
 
 
-class StrategiesPanel:
-    """Compares all strategies' choices, and the frames that two of them lead to."""
+@dataclass(frozen=True, eq=False)
+class StrategiesShown:
+    """What is shown of the strategies."""
 
-    def __init__(self, client: Client, gui: viser.GuiApi, thumbnails: Thumbnails) -> None:
+    answers: str
+    """The table of strategies, as HTML."""
+    words: str
+    """What the frames below are, as Markdown."""
+    frames: U8 | None
+    """(h, w, 3) the frames of two strategies and their difference; None before they are made."""
+
+
+class StrategiesPanel:
+    """Compares all strategies' selections, and the frames that two of them lead to."""
+
+    def __init__(self, gui: viser.GuiApi, commands: Actions, thumbnails: Thumbnails) -> None:
         self._gui = gui
         self._thumbnails = thumbnails
-        inspector = client.inspector
-        compare = gui.add_button("Compare strategies (M)", color="gray", icon=viser.Icon.COLUMNS)
-        compare.on_click(lambda _: client.post(inspector.compare_strategies))
+        command_button(gui, commands, COMPARE_STRATEGIES, viser.Icon.COLUMNS)
         self._answers = gui.add_html("")
         names = tuple(STRATEGIES)
-        first = gui.add_dropdown("One", names, initial_value=DEFAULT_STRATEGY)
-        second = gui.add_dropdown("Other", names, initial_value="temporal")
-        both = gui.add_button(
-            "Generate with both (B)",
-            color="gray",
-            icon=viser.Icon.GIT_FORK,
+        self._first = gui.add_dropdown("One", names, initial_value=DEFAULT_STRATEGY)
+        self._second = gui.add_dropdown("Other", names, initial_value="temporal")
+        command_button(
+            gui,
+            commands,
+            MAKE_BOTH,
+            viser.Icon.GIT_FORK,
             hint="the explained step again, or the step to the ghost, as two branches",
         )
-        both.on_click(lambda _: client.post(inspector.make_both, first.value, second.value))
-        self._first, self._second = first, second
         blank = np.full((8, 8, 3), BACKGROUND, np.uint8)
         self._frames = gui.add_image(blank, format="png", visible=False)
         self._words = gui.add_markdown("")
@@ -61,22 +72,26 @@ class StrategiesPanel:
 
     @property
     def pair(self) -> tuple[str, str]:
-        """The two strategies to be walked."""
+        """The two strategies that are chosen."""
         return self._first.value, self._second.value
 
+    @property
+    def shown(self) -> StrategiesShown:
+        """What it shows now."""
+        frames = np.asarray(self._frames.image, np.uint8) if self._frames.visible else None
+        return StrategiesShown(self._answers.content, self._words.content, frames)
+
     def show_answers(self, found: StrategyAnswers) -> None:
-        """A row a strategy."""
+        """Show a row a strategy."""
         known = any(answer.truly is not None for answer in found.answers)
         titles = ("strategy", "chosen", "covered", *(["truly"] if known else []))
-        head = "".join(f"<th style='{CELL}'>{title}</th>" for title in titles)
-        body = "".join(self._row(answer) for answer in found.answers)
         legend = "covered: share of the visible votes that the chosen views saw"
         if known:
             legend += " · truly: share of the target's true surface that they saw"
         self._answers.content = (
-            f"<div {answering(STRATEGIES_ANSWER)}><div style='font-size:11px;{MARGIN}'>"
-            f"<table style='width:100%'><tr>{head}</tr>{body}</table>"
-            f"<div style='color:#8b919c'>{legend}</div></div></div>"
+            f"<div {answer_mark(STRATEGIES_ANSWER)}><div class='vmem-panel'>"
+            f"{table(titles, map(self._row, found.answers))}"
+            f"<div class='vmem-muted'>{legend}</div></div></div>"
         )
         reveal(self._gui, STRATEGIES_ANSWER)
 
@@ -88,26 +103,26 @@ class StrategiesPanel:
             f"{self._thumbnails.tag(view, PICTURE)} {view} </span>"
             for view in retrieval.order
         )
-        cells = [retrieval.strategy, pictures, f"{100 * answer.covered:.0f} %"]
+        texts = [retrieval.strategy, pictures, f"{100 * answer.covered:.0f} %"]
         if answer.truly is not None:
-            cells.append(f"{100 * answer.truly:.0f} %")
-        return "<tr>" + "".join(f"<td style='{CELL}'>{cell}</td>" for cell in cells) + "</tr>"
+            texts.append(f"{100 * answer.truly:.0f} %")
+        return f"<tr>{cells(texts)}</tr>"
 
     def show_both(self, made: BothMade) -> None:
-        """The frames of both branches and their difference, a row a frame."""
+        """Show the frames of both branches and their difference, a row a frame."""
         pairs = [
             (one.rgb, other.rgb)
             for one, other in zip(made.first.record.views, made.second.record.views, strict=True)
         ]
         self._frames.image, self._frames.visible = difference_picture(pairs), True
-        a, b = (made_of.node.label for made_of in (made.first, made.second))
+        a, b = (result.node.label for result in (made.first, made.second))
         self._words.content = (
             f"Left **{a}**, middle **{b}**, right their difference (black 0 to yellow "
             f"{DIFFERENCE_FULL} of 255 levels or more); a row a frame. Mean difference "
             f"{mean_difference(pairs):.1f} levels. Both are branches (History); the walk stands "
             f"on {a}'s."
         )
-        self._end.content = f"<div {answering(BOTH_ANSWER)}></div>"
+        self._end.content = f"<div {answer_mark(BOTH_ANSWER)}></div>"
         reveal(self._gui, BOTH_ANSWER)
 
 

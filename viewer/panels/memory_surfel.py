@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import viser
 
+from viewer.commands import ASK_SURFEL
 from viewer.page.pointing import mark
-from viewer.page.scroll import answering, reveal
+from viewer.page.scripts import answer_mark, reveal
 from viewer.page.thumbnails import Thumbnails
 from vmem.memory import MemorySnapshot
-from vmem.retrieval.explain.to_json import Sighting, SurfelAccount, account
+from vmem.retrieval.explain.surfel_account import Sighting, SurfelAccount, account
 
-if TYPE_CHECKING:
-    from viewer.browser.client import Client
-
-ASK = "*Click a surfel in the scene, or press O over it, to ask which views saw it.*"
+ASK = (
+    f"*Click a surfel in the scene, or press {ASK_SURFEL.key} over it, to ask which views saw it.*"
+)
 PICTURE = 64
 """Height of the thumbnails, in pixels."""
+TALLEST = 300
+"""Height of all thumbnails, in pixels, above which they scroll."""
+
+
+@dataclass(frozen=True)
+class SurfelShown:
+    """What is said of a surfel."""
+
+    words: str
+    """What it is, as Markdown."""
+    views: str
+    """Pictures of the views that saw it, as HTML; "" if no surfel is asked about."""
 
 
 class SurfelPanel:
-    """What a surfel says of itself."""
+    """Shows what is known of a surfel."""
 
-    def __init__(self, client: Client, gui: viser.GuiApi, thumbnails: Thumbnails) -> None:
+    def __init__(self, gui: viser.GuiApi, thumbnails: Thumbnails) -> None:
         self._gui = gui
         self._thumbnails = thumbnails
         self._words = gui.add_markdown(ASK)
         self._views = gui.add_html("")
 
+    @property
+    def shown(self) -> SurfelShown:
+        """What it says now."""
+        return SurfelShown(self._words.content, self._views.content)
+
     def show(self, memory: MemorySnapshot, surfel: int | None) -> SurfelAccount | None:
-        """A surfel's account; None, and the invitation to ask, for none."""
+        """Show a surfel's account and return it; for none, how to ask."""
         if surfel is None or surfel >= len(memory.surfels):
             self._words.content, self._views.content = ASK, ""
             return None
@@ -39,8 +56,8 @@ class SurfelPanel:
         self._words.content = surfel_text(found)
         pictures = "".join(self._picture(memory, sighting) for sighting in found.sightings)
         self._views.content = (
-            f"<div {answering(f'surfel {surfel}')}><div style='max-height:300px;overflow-y:auto;"
-            f"line-height:0'>{pictures}</div></div>"
+            f"<div {answer_mark(f'surfel {surfel}')}><div class='vmem-scroll' "
+            f"style='max-height:{TALLEST}px;line-height:0'>{pictures}</div></div>"
         )
         reveal(self._gui, f"surfel {surfel}")
         return found
@@ -52,18 +69,16 @@ class SurfelPanel:
         where = f"pixel ({x:.0f}, {y:.0f}), depth {sighting.depth:.2f}"
         title = f"view {sighting.view}: {where if sighting.inside else 'beyond the frame'}"
         return (
-            f"<span {mark(f'stand:{sighting.view}')} title='{title}' style='position:relative;"
-            f"display:inline-block;margin:2px;cursor:pointer'>"
+            f"<span {mark(f'stand:{sighting.view}')} title='{title}' class='vmem-picture'>"
             f"{self._thumbnails.tag(sighting.view, PICTURE, spot)}"
-            f"<span style='position:absolute;left:2px;bottom:7px;font-size:10px;color:#fff;"
-            f"text-shadow:0 0 2px #000,0 0 2px #000'>{sighting.view}</span></span>"
+            f"<span>{sighting.view}</span></span>"
         )
 
 
 def surfel_text(found: SurfelAccount) -> str:
     """What a surfel is, in a few lines."""
 
-    def vector(values) -> str:
+    def vector(values: Iterable[float]) -> str:
         return ", ".join(f"{value:.2f}" for value in values)
 
     views = spans([sighting.view for sighting in found.sightings])
@@ -84,5 +99,5 @@ def spans(numbers: Sequence[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    told = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
-    return ", ".join(told)
+    texts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(texts)

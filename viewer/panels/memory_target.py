@@ -1,62 +1,86 @@
-"""The target's eye: what memory shows the target, in layers, beside and behind its frame."""
+"""What memory shows of the target, in layers, beside and behind its frame."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import viser
 
-from viewer.paint.surfel_colors import BACKGROUND
+from viewer.actions import Actions
+from viewer.commands import NEXT_LAYER, WIPE_LEFT, WIPE_RIGHT
+from viewer.paint.palette import BACKGROUND
 from viewer.paint.target_layers import LAYERS, LayerPicture
+from viewer.panels.buttons import is_user
+from viewer.settings import Layer, SceneOptions
 from vmem.arrays import U8
-
-if TYPE_CHECKING:
-    from viewer.browser.client import Client
 
 SIDE = 288
 """Longer side of each picture, in pixels."""
 GAP = 4
+"""Pixels between the pictures."""
+
+
+@dataclass(frozen=True, eq=False)
+class TargetShown:
+    """What is shown of the target."""
+
+    picture: U8
+    """(h, w, 3) frame and layer side by side."""
+    layer: Layer
+    """The layer chosen."""
+    legend: str
+    """What the colours mean, as Markdown."""
 
 
 class TargetPanel:
     """One picture: left the frame, wiped into the layer; right the layer. With its legend."""
 
-    def __init__(self, client: Client, gui: viser.GuiApi) -> None:
-        inspector, settings = client.inspector, client.workspace.settings.scene
+    def __init__(self, gui: viser.GuiApi, commands: Actions, options: SceneOptions) -> None:
+        self._commands = commands
+        self._options = options
         blank = np.full((SIDE // 2, SIDE, 3), BACKGROUND, np.uint8)
         self._picture = gui.add_image(blank, label=None, format="png")
         self._layer = gui.add_dropdown(
-            "Target's eye (N)",
+            NEXT_LAYER.labelled(),
             tuple(LAYERS),
-            initial_value=settings.layer,
+            initial_value=options.layer,
             hint="what the right picture shows of what memory holds of the target",
         )
         self._layer.on_update(self._chose_layer)
         self._wipe = gui.add_slider(
-            "Wipe ([ ])", 0.0, 1.0, 0.02, settings.wipe, hint="between frame and layer"
+            f"Wipe ({WIPE_LEFT.key} {WIPE_RIGHT.key})",
+            0.0,
+            1.0,
+            0.02,
+            options.wipe,
+            hint="between frame and layer",
         )
         self._wipe.on_update(self._wiped)
         self._bar = gui.add_image(np.zeros((8, 256, 3), np.uint8), format="png", visible=False)
         self._legend = gui.add_markdown("")
-        self._client, self._inspector = client, inspector
 
     def _chose_layer(self, event: viser.GuiEvent) -> None:
-        if event.client is not None:
-            self._client.post(self._inspector.set_layer, self._layer.value)
+        if is_user(event):
+            self._commands.set_layer(self._layer.value)
 
     def _wiped(self, event: viser.GuiEvent) -> None:
-        if event.client is not None:
-            self._client.post(self._inspector.set_wipe, float(self._wipe.value))
+        if is_user(event):
+            self._commands.set_wipe(float(self._wipe.value))
+
+    @property
+    def shown(self) -> TargetShown:
+        """What it shows now."""
+        picture = np.asarray(self._picture.image, np.uint8)
+        return TargetShown(picture, self._layer.value, self._legend.content)
 
     def show(self, left: U8, layer: LayerPicture, left_is: str) -> None:
-        """left (H, W, 3): the frame as wiped · layer: beside it · left_is: what the left one is."""
-        settings = self._client.workspace.settings.scene
-        if self._layer.value != settings.layer:
-            self._layer.value = settings.layer
-        if self._wipe.value != settings.wipe:
-            self._wipe.value = settings.wipe
+        """Show a frame (H, W, 3), wiped already, beside a layer; left_is: what the frame is."""
+        if self._layer.value != self._options.layer:
+            self._layer.value = self._options.layer
+        if self._wipe.value != self._options.wipe:
+            self._wipe.value = self._options.wipe
         self._picture.image = beside(left, layer.image)
         self._legend.content = f"Left: {left_is}. Right: {layer.legend}."
         self._bar.visible = layer.bar is not None

@@ -1,63 +1,72 @@
-"""The timeline: shares of all steps and views at a glance; a closed loop is a mark off the
-diagonal."""
+"""The timeline: shares of the votes by step and view; a closed loop is a mark off the diagonal."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 import viser
 
+from viewer.actions import Actions
+from viewer.commands import PLAY_STEPS
 from viewer.page.html import data_url
 from viewer.page.pointing import mark
-from viewer.paint.timeline_matrix import cell_at, matrix_legend, paint_matrix, shares_of
+from viewer.paint.timeline_matrix import matrix_legend, paint_matrix, shares_of
+from viewer.panels.buttons import command_button, is_user
 from vmem.memory import MemorySnapshot
-
-if TYPE_CHECKING:
-    from viewer.browser.client import Client
 
 AXES = "rows: steps, from the top · columns: views"
 SIDE = 360
 """Longest side of the matrix, in pixels."""
 
 
+@dataclass(frozen=True)
+class TimelineShown:
+    """What the timeline says."""
+
+    matrix: str
+    """The picture of the matrix, as HTML."""
+    words: str
+    """The legend, or what the cell pointed at says, as Markdown."""
+    legend: str
+    """The legend."""
+
+
 class TimelinePanel:
     """Matrix, slider and playing of the steps' explanations."""
 
-    def __init__(self, client: Client, gui: viser.GuiApi) -> None:
-        inspector = client.inspector
-        self._client = client
-        self._shape = (1, 1)
+    def __init__(self, gui: viser.GuiApi, commands: Actions) -> None:
+        self._commands = commands
         self._matrix = gui.add_html("")
         self._legend = AXES
-        self._cell = gui.add_markdown(self._legend)
+        self._words = gui.add_markdown(self._legend)
         self._step = gui.add_slider("Step explained", 0, 1, 1, 0, hint="0: the ghost, live")
         self._step.on_update(self._scrubbed)
-        self._play = gui.add_button(
-            "Play the steps (Shift+P)", color="gray", icon=viser.Icon.PLAYER_PLAY
-        )
-        self._play.on_click(lambda _: client.post(inspector.play_steps))
-        self._shown: tuple[MemorySnapshot, int | None] | None = None
+        self._play = command_button(gui, commands, PLAY_STEPS, viser.Icon.PLAYER_PLAY)
+        self._painted: tuple[MemorySnapshot, int | None] | None = None
 
     def _scrubbed(self, event: viser.GuiEvent) -> None:
-        if event.client is not None:
-            step = int(self._step.value)
-            self._client.post(self._client.inspector.explain, step or None)
+        if is_user(event):
+            self._commands.explain(int(self._step.value) or None)
+
+    @property
+    def shown(self) -> TimelineShown:
+        """What it says now."""
+        return TimelineShown(self._matrix.content, self._words.content, self._legend)
 
     def show(self, memory: MemorySnapshot, step: int | None) -> None:
-        """The matrix of a memory, its row of ``step`` marked; sent only if it has changed."""
-        if self._shown is not None and self._shown[0] is memory and self._shown[1] == step:
+        """Show the matrix of a memory, with the row of ``step`` outlined; sent only if changed."""
+        if self._painted is not None and self._painted[0] is memory and self._painted[1] == step:
             return
-        self._shown = (memory, step)
+        self._painted = (memory, step)
         steps, views = len(memory.steps), len(memory.views)
-        self._shape = (steps, views)
         shares = shares_of(memory.retrievals, views)
         chosen = np.zeros((steps, views), bool)
         for row, retrieval in enumerate(memory.retrievals):
             if retrieval is not None:
                 chosen[row, list(retrieval.order)] = True
         self._legend = f"{AXES} · {matrix_legend(shares)}"
-        self._cell.content = self._legend
+        self._words.content = self._legend
         picture = paint_matrix(shares, chosen, step, SIDE)
         self._matrix.content = (
             f"<img src='{data_url(picture, 'PNG')}' {mark('matrix', tracks=True)} "
@@ -67,17 +76,13 @@ class TimelinePanel:
         self._step.max = max(1, steps - 1)
         self._step.value = step or 0
 
-    def cell_at(self, at: tuple[float, float]) -> tuple[int, int]:
-        """(step, view) of the cell under a point (x, y) in [0, 1] of the matrix."""
-        return cell_at(self._shape, *at)
-
     def show_cell(self, memory: MemorySnapshot, cell: tuple[int, int] | None) -> None:
-        """What a cell says."""
-        self._cell.content = self._legend if cell is None else cell_text(memory, *cell)
+        """Say what a cell (step, view) means; None: the legend."""
+        self._words.content = self._legend if cell is None else cell_text(memory, *cell)
 
     def show_playing(self, playing: bool) -> None:
-        """The button says what it would do."""
-        self._play.label = "Stop (Shift+P)" if playing else "Play the steps (Shift+P)"
+        """Name the button by what it does now."""
+        self._play.label = PLAY_STEPS.labelled("Stop" if playing else None)
 
 
 def cell_text(memory: MemorySnapshot, step: int, view: int) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import viser
 
-from viewer.walk.workspace import Settings
+from viewer.actions import Actions
+from viewer.commands import BAN, CLEAR_WHAT_IFS, PIN
+from viewer.panels.buttons import command_button, is_user
+from viewer.settings import QuerySetting, Settings
 from vmem.retrieval import STRATEGIES
 from vmem.types import WEIGHTINGS
-
-if TYPE_CHECKING:
-    from viewer.browser.client import Client
 
 OWN = "the strategy's own"
 
@@ -22,11 +22,11 @@ def _same(value: Any) -> Any:
 
 
 class WhatIfPanel:
-    """Everything that a query may be made of."""
+    """Everything that a query is made of."""
 
-    def __init__(self, client: Client, gui: viser.GuiApi) -> None:
-        self._client = client
-        inspector, settings = client.inspector, client.workspace.settings
+    def __init__(self, gui: viser.GuiApi, commands: Actions, settings: Settings) -> None:
+        self._commands = commands
+        self._settings = settings
         self._strategy = gui.add_dropdown(
             "Strategy", tuple(STRATEGIES), initial_value=settings.strategy
         )
@@ -54,40 +54,39 @@ class WhatIfPanel:
             settings.density,
             hint="share of the surfels that are asked; their disks grow to cover as much",
         )
-        self._wishes = gui.add_markdown("")
+        self._pins = gui.add_markdown("")
         self._use = gui.add_checkbox(
             "Use for the next steps",
             settings.use_next,
             hint="else only K and strategy are; it is recorded with each step",
         )
-        reset = gui.add_button(
-            "Forget pins, bans and the rest (U)", color="gray", icon=viser.Icon.ERASER
-        )
-        for handle, name in (
-            (self._strategy, "strategy"),
-            (self._suppression, "suppression"),
-            (self._density, "density"),
-        ):
-            handle.on_update(self._setter(handle, name))
+        command_button(gui, commands, CLEAR_WHAT_IFS, viser.Icon.ERASER)
+        self._strategy.on_update(self._setter(self._strategy, "strategy"))
+        self._suppression.on_update(self._setter(self._suppression, "suppression"))
+        self._density.on_update(self._setter(self._density, "density"))
         self._k.on_update(self._setter(self._k, "context_views", int))
         self._weighting.on_update(
             self._setter(self._weighting, "weighting", lambda name: None if name == OWN else name)
         )
-        self._use.on_update(lambda _: client.post(inspector.set_use_next, self._use.value))
-        reset.on_click(lambda _: client.post(inspector.forget_wishes))
+        self._use.on_update(lambda _: commands.set_use_next(self._use.value))
 
-    def _setter(self, handle: Any, name: str, convert: Callable[[Any], object] = _same):
+    def _setter(
+        self, handle: Any, name: QuerySetting, convert: Callable[[Any], object] = _same
+    ) -> Callable[[viser.GuiEvent], None]:
         def changed(event: viser.GuiEvent) -> None:
-            if event.client is not None:  # else ours: see show
-                inspector = self._client.inspector
-                self._client.post(inspector.set_query, name, convert(handle.value))
+            if is_user(event):
+                self._commands.set_query(name, convert(handle.value))
 
         return changed
 
+    @property
+    def shown(self) -> str:
+        """What is said of pins and bans, as Markdown."""
+        return self._pins.content
+
     def show(self, pinned: Sequence[int], banned: Sequence[int]) -> None:
-        """The query as it is set."""
-        settings = self._client.workspace.settings
-        for handle, value in self._values(settings):
+        """Show the query as it is set, with pinned and banned views."""
+        for handle, value in self._values():
             if handle.value != value:
                 handle.value = value
         text = " · ".join(
@@ -95,12 +94,15 @@ class WhatIfPanel:
             for what, views in (("pinned", pinned), ("banned", banned))
             if views
         )
-        text = text or "*Pin or ban views in the table, or with I and X the row pointed at.*"
-        if self._wishes.content != text:
-            self._wishes.content = text
+        text = text or (
+            f"*Pin or ban views in the table, or with {PIN.key} and {BAN.key} the row pointed at.*"
+        )
+        if self._pins.content != text:
+            self._pins.content = text
 
-    def _values(self, settings: Settings) -> Iterator[tuple[Any, object]]:
+    def _values(self) -> Iterator[tuple[Any, object]]:
         """Every element and the value that it should show."""
+        settings = self._settings
         yield self._strategy, settings.strategy
         yield self._k, settings.context_views
         yield self._suppression, settings.suppression

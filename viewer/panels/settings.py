@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import cast
 
 import viser
 
-from viewer.commands import KEYMAPS
-from viewer.walk.workspace import BACKENDS, PRESETS, Settings
-
-if TYPE_CHECKING:
-    from viewer.browser.client import Client
+from viewer.actions import Actions
+from viewer.commands import HELP, KEYMAPS
+from viewer.panels.buttons import command_button, is_user
+from viewer.settings import RENDERERS, BackendName, PresetName, Settings
+from vmem.backends import PHOTO_NAMES
+from vmem.devices.settings import SAMPLERS
 
 SIZES = (192, 288, 384, 576)
+"""Sides of the frames that are offered, in pixels."""
 
 
 class SettingsPanel:
     """Backend, seed and size for the next walk; sampler, keys and what is drawn, at once."""
 
-    def __init__(self, client: Client, gui: viser.GuiApi) -> None:
-        settings = client.workspace.settings
+    def __init__(self, gui: viser.GuiApi, commands: Actions, settings: Settings) -> None:
         gui.add_markdown("**For the next walk**")
         self._backend = backend = gui.add_dropdown(
-            "Backend", BACKENDS, initial_value=settings.backend
+            "Backend", PHOTO_NAMES, initial_value=settings.backend
         )
         size = gui.add_dropdown(
             "Frame size",
@@ -34,26 +35,26 @@ class SettingsPanel:
         again = gui.add_button("Begin this walk again", icon=viser.Icon.REFRESH)
 
         def chosen(event: viser.GuiEvent) -> None:
-            if event.client is None:
-                return  # ours: see show
-            client.post(client.set_next, backend.value, int(size.value), int(seed.value))
+            if is_user(event):
+                name = cast(BackendName, backend.value)
+                commands.set_next(name, int(size.value), int(seed.value))
 
         for choice in (backend, size, seed):
             choice.on_update(chosen)
 
-        again.on_click(lambda _: client.post(client.open_again))
+        again.on_click(lambda _: commands.open_again())
 
         gui.add_markdown("**Now**")
-        self._preset = gui.add_dropdown(
+        self._preset = preset = gui.add_dropdown(
             "Sampler",
-            PRESETS,
+            SAMPLERS,
             initial_value=settings.preset,
             disabled=True,
             hint="of the vmem backend, from the next step on; the preview does not sample",
         )
-        self._preset.on_update(lambda _: client.post(client.set_preset, self._preset.value))
+        preset.on_update(lambda _: commands.set_preset(cast(PresetName, preset.value)))
         keymap = gui.add_dropdown("Keys", tuple(KEYMAPS), initial_value=settings.keymap)
-        keymap.on_update(lambda _: client.post(client.set_keymap, keymap.value))
+        keymap.on_update(lambda _: commands.set_keymap(keymap.value))
         frustums = gui.add_checkbox("Frustums", settings.scene.frustums)
         billboards = gui.add_checkbox("Billboards", settings.scene.billboards)
         provenance = gui.add_checkbox(
@@ -63,14 +64,14 @@ class SettingsPanel:
         )
 
         def switched(_: object) -> None:
-            client.post(client.set_shown, frustums.value, billboards.value, provenance.value)
+            commands.set_visible(frustums.value, billboards.value, provenance.value)
 
         for switch in (frustums, billboards, provenance):
             switch.on_update(switched)
 
         drawn_by = gui.add_dropdown(
             "Surfels drawn by",
-            ("auto", "browser", "server"),
+            RENDERERS,
             initial_value=settings.scene.drawn_by,
             hint="server: pictures instead of surfels, for slow machines and huge memories",
         )
@@ -82,15 +83,15 @@ class SettingsPanel:
             hint="surfels",
         )
         for choice in (drawn_by, above):
-            choice.on_update(
-                lambda _: client.post(client.set_renderer, drawn_by.value, int(above.value))
-            )
+            choice.on_update(lambda _: commands.set_renderer(drawn_by.value, int(above.value)))
 
-        help_button = gui.add_button("Keys and mouse (?)", icon=viser.Icon.KEYBOARD)
-        help_button.on_click(lambda _: client.post(client.help))
+        command_button(gui, commands, HELP, viser.Icon.KEYBOARD, color=None)
 
     def show(self, settings: Settings, samples: bool) -> None:
-        """Backend and sampler as they are set; samples: whether the present walk's backend does."""
+        """Show backend and sampler as they are set.
+
+        samples: whether the generator of the present walk samples.
+        """
         self._backend.value = settings.backend
         self._preset.value = settings.preset
         self._preset.disabled = not samples and settings.backend != "vmem"

@@ -1,28 +1,29 @@
-"""The Walk tab: where we are, the newest frame, progress, moves, modes."""
+"""The Walk tab: where the walk is, the newest frame, progress, moves, modes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
 import viser
 from PIL import Image, ImageDraw, ImageFont
 
-from viewer.commands import MOVE_NAMES
-from viewer.paint.surfel_colors import BACKGROUND
-from viewer.scene.frustums import AMBER, thumbnail
+from viewer.actions import Actions
+from viewer.commands import CANCEL, GENERATE, MOVE_NAMES, REDO, UNDO
+from viewer.paint.palette import AMBER, BACKGROUND
+from viewer.paint.resize import thumbnail
+from viewer.panels.buttons import command_button
+from viewer.settings import VIEWS_FROM, WALK_MODES, Mode, Settings
 from viewer.walk.worker import Event
 from vmem.arrays import U8
 from vmem.progress import Progress
 
-if TYPE_CHECKING:
-    from viewer.browser.client import Client
-
 PICTURE = 288
 """Side of the frame shown in the panel, in pixels."""
 COUNTABLE = 999
-"""Units of a stage up to which their number says something."""
+"""Units of a stage above which a percentage is shown instead of their number."""
 STAGES = {
     "retrieve": "asking the memory",
     "weights": "loading the weights",
@@ -32,60 +33,77 @@ STAGES = {
     "geometry": "estimating depth",
     "memory": "taking the frames into memory",
 }
-"""Stages in plain words; those that are not here speak for themselves."""
+"""Stages in plain words; those that are not here are words already."""
 MOVE_ROWS = (("a", "w", "d"), ("q", "s", "e"), ("r", "f"), ("t", "g"))
+
+
+@dataclass(frozen=True, eq=False)
+class WalkShown:
+    """What the Walk tab says."""
+
+    place: str
+    """Where the walk is."""
+    stage: str
+    """What the job does, and how long it will take."""
+    running: bool
+    """Whether the bar and the button to cancel are visible."""
+    percent: float
+    """How far the bar is."""
+    picture: U8
+    """(h, w, 3) the newest frame, beside its heat map."""
 
 
 class WalkPanel:
     """Shows the newest frame beside its heat map and drives the walk with the mouse."""
 
-    def __init__(self, client: Client, gui: viser.GuiApi) -> None:
-        settings = client.workspace.settings
+    def __init__(self, gui: viser.GuiApi, commands: Actions, settings: Settings) -> None:
         blank = np.full((PICTURE // 2, PICTURE, 3), BACKGROUND, np.uint8)
         self._picture = gui.add_image(blank, label=None, format="jpeg", jpeg_quality=85)
-        self._where = gui.add_markdown("")
+        self._place = gui.add_markdown("")
         self._stage = gui.add_markdown("*ready*")
         self._bar = gui.add_progress_bar(0)
-        self._cancel = gui.add_button("Cancel (Esc)", color="gray", icon=viser.Icon.X)
+        self._cancel = command_button(gui, commands, CANCEL, viser.Icon.X)
         self._cancel.visible = self._bar.visible = False
-        self._cancel.on_click(lambda _: client.post(client.cancel))
 
-        mode = gui.add_button_group("Mode", ("step", "fly"))
+        mode = gui.add_button_group("Mode", WALK_MODES)
         mode.value = settings.mode
-        mode.on_click(lambda _: client.post(client.set_mode, mode.value))
-        generate = gui.add_button(
-            "Generate (Space)", color="orange", icon=viser.Icon.PLAYER_TRACK_NEXT
-        )
-        generate.on_click(lambda _: client.post(client.generate))
+        mode.on_click(lambda _: commands.set_mode(cast(Mode, mode.value)))
+        command_button(gui, commands, GENERATE, viser.Icon.PLAYER_TRACK_NEXT, color="orange")
         for words in MOVE_ROWS:
-            group = gui.add_button_group("", tuple(MOVE_NAMES[word] for word in words))
-            group.on_click(self._mover(client, group))
-        travel = gui.add_button_group("History", ("undo", "redo"))
-        travel.on_click(
-            lambda _: client.post(client.undo if travel.value == "undo" else client.redo)
-        )
+            self._add_moves(gui, commands, words)
+        history = gui.add_button_group("History", (UNDO.label, REDO.label))
+        history.on_click(lambda _: (UNDO if history.value == UNDO.label else REDO).run(commands))
 
         step = gui.add_slider("Step", 0.02, 0.5, 0.02, settings.step_size, hint="scene units")
         turn = gui.add_slider("Turn", 1.0, 30.0, 1.0, settings.turn_degrees, hint="degrees")
-
         for stride in (step, turn):
-            stride.on_update(lambda _: client.post(client.set_strides, step.value, turn.value))
+            stride.on_update(lambda _: commands.set_strides(step.value, turn.value))
 
-        eye = gui.add_dropdown(
+        view_from = gui.add_dropdown(
             "View from",
-            ("behind", "eyes", "free"),
-            initial_value=settings.eye,
+            VIEWS_FROM,
+            initial_value=settings.view_from,
             hint="behind the ghost, through its eyes (dragging steers it), or free",
         )
-        eye.on_update(lambda _: client.post(client.set_eye, eye.value))
+        view_from.on_update(lambda _: commands.set_view_from(view_from.value))
 
     @staticmethod
-    def _mover(client: Client, group: viser.GuiButtonGroupHandle):
-        words = {name: word for word, name in MOVE_NAMES.items()}
-        return lambda _: client.post(client.move, words[group.value])
+    def _add_moves(gui: viser.GuiApi, commands: Actions, words: tuple[str, ...]) -> None:
+        """A row of buttons, one a move."""
+        by_name = {MOVE_NAMES[word]: word for word in words}
+        group = gui.add_button_group("", tuple(by_name))
+        group.on_click(lambda _: commands.move(by_name[group.value]))
+
+    @property
+    def shown(self) -> WalkShown:
+        """What the tab says now."""
+        bar = self._bar
+        picture = np.asarray(self._picture.image, np.uint8)
+        running = bar.visible and self._cancel.visible
+        return WalkShown(self._place.content, self._stage.content, running, bar.value, picture)
 
     def show_frame(self, frame: U8, heat: U8 | None) -> None:
-        """The newest frame, and beside it what memory knew of it."""
+        """Show the newest frame (H, W, 3), and beside it what memory knew of it (h, w, 3)."""
         left = thumbnail(frame, PICTURE)
         h, w = left.shape[:2]
         right = _empty(left)
@@ -95,7 +113,7 @@ class WalkPanel:
         self._show_beside(left, right)
 
     def show_forming(self, frame: U8) -> None:
-        """The last frame of the step that is being made, as far as it has formed."""
+        """Show the last frame (H, W, 3) of the step that is being made, as far as it has formed."""
         left = thumbnail(frame, PICTURE)
         note = Image.fromarray(_empty(left))
         middle = (note.width / 2, note.height / 2)
@@ -108,11 +126,11 @@ class WalkPanel:
         self._picture.image = np.concatenate([left, gap, right], axis=1)
 
     def show_place(self, text: str) -> None:
-        """One line: where the walk stands."""
-        self._where.content = text
+        """Show one line: where the walk is."""
+        self._place.content = text
 
     def show_event(self, event: Event) -> None:
-        """Stage, estimate and progress of the job."""
+        """Show stage, estimate and progress of the job."""
         running = event.kind in ("started", "progress")
         self._bar.visible = self._cancel.visible = running
         self._bar.value = 100 * event.fraction if running else 0.0

@@ -1,4 +1,4 @@
-"""The browser's own camera: behind the ghost, at its eyes, or left alone."""
+"""The browser's own camera: behind the ghost, at the ghost's place, or left alone."""
 
 from __future__ import annotations
 
@@ -9,49 +9,50 @@ import numpy as np
 import viser
 import viser.transforms as vtf
 
+from viewer.settings import ViewFrom
 from vmem.arrays import F64
 from vmem.cameras import Camera, invert_pose
 
 BEHIND = np.array([0.0, -0.27, -0.5])
 AHEAD = np.array([0.0, 0.1, 0.7])
-"""Where the eye stands and looks, in the ghost's frame, when it follows from behind."""
+"""Where the browser's camera is and looks, in the ghost's frame, when it follows from behind."""
 ECHO_TIME = 0.3
-"""Seconds after moving the camera ourselves in which its reports are old news."""
+"""Seconds after moving the camera ourselves in which reports of its place are ignored."""
 UP = np.array([0.0, -1.0, 0.0])
 
 
 class CameraRig:
     """Moves the browser's camera with the ghost and reports when the user drags it.
 
-    ``on_dragged`` gets a pose (4, 4), on viser's event loop, while the eye is the ghost's.
+    ``on_dragged`` gets a pose (4, 4), on viser's event loop, while the camera is at the ghost's.
     """
 
     def __init__(self, client: viser.ClientHandle, on_dragged: Callable[[F64], None]) -> None:
         self._client = client
         self._on_dragged = on_dragged
-        self._eye = "behind"
+        self._view_from: ViewFrom = "behind"
         self._moved_at = 0.0
         client.camera.on_update(self._updated)
 
-    def set_eye(self, eye: str, ghost: Camera) -> None:
-        """Take the place that ``eye`` means for a ghost camera."""
-        self._eye = eye
-        if eye == "eyes":
-            self.stand_at(ghost)
-        elif eye == "behind":
+    def view_from(self, view_from: ViewFrom, ghost: Camera) -> None:
+        """Go to where ``view_from`` has the camera for a ghost, and follow the ghost from there."""
+        self._view_from = view_from
+        if view_from == "eyes":
+            self.look_through(ghost)
+        elif view_from == "behind":
             self._look(_to_world(ghost, BEHIND), _to_world(ghost, AHEAD))
 
     def follow(self, before: Camera, after: Camera) -> None:
         """Move as the ghost did, keeping the user's own angle on it."""
-        if self._eye == "eyes":
-            self.stand_at(after)
-        elif self._eye == "behind":
+        if self._view_from == "eyes":
+            self.look_through(after)
+        elif self._view_from == "behind":
             motion = after.c2w @ invert_pose(before.c2w)
             camera = self._client.camera
             self._look(_moved(motion, camera.position), _moved(motion, camera.look_at))
 
-    def stand_at(self, camera: Camera) -> None:
-        """Look through a camera."""
+    def look_through(self, camera: Camera) -> None:
+        """Go to a camera and look as it does."""
         self._look(_to_world(camera, np.zeros(3)), _to_world(camera, np.array([0, 0, 1.0])))
 
     def look_over(self, camera: Camera) -> None:
@@ -67,7 +68,7 @@ class CameraRig:
             camera.up_direction = UP
 
     async def _updated(self, camera: viser.CameraHandle) -> None:
-        if self._eye != "eyes" or time.monotonic() - self._moved_at < ECHO_TIME:
+        if self._view_from != "eyes" or time.monotonic() - self._moved_at < ECHO_TIME:
             return
         pose = np.eye(4)
         pose[:3, :3] = vtf.SO3(camera.wxyz).as_matrix()

@@ -7,11 +7,11 @@ cut at the end, colours are sent where they changed, and nodes keep their names.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import viser
 
+from viewer.paint.palette import AMBER, SKY
 from viewer.paint.surfel_colors import (
     LIVE_MODES,
     Painted,
@@ -20,9 +20,11 @@ from viewer.paint.surfel_colors import (
     paint_surfels,
 )
 from viewer.paint.target_layers import paint_layer, wipe
-from viewer.scene.frustums import AMBER, SKY, Billboards, Frustums, pose_wxyz
+from viewer.scene.billboards import Billboards
+from viewer.scene.frustums import Frustums, pose_wxyz
 from viewer.scene.stream import SurfelStream
 from viewer.scene.surfel_cloud import SurfelCloud
+from viewer.settings import SceneOptions
 from vmem.arrays import U8
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
@@ -34,33 +36,6 @@ BEAD = 0.7
 """Radius of the bead on the surfel that is asked, in radii of the surfel."""
 SCREEN_DISTANCE = 0.1
 """Scene units from a camera to the screen that shows its frame to an eye at its place."""
-
-
-@dataclass
-class SceneOptions:
-    """What is shown."""
-
-    heat: str = "image"
-    frustums: bool = True
-    billboards: bool = True
-    provenance: bool = False
-    step: int | None = None
-    """The past step whose frames stand as billboards; None for the newest."""
-    layer: str = "scene"
-    wipe: float = 1.0
-    """What stands beside each frame, and how much of the frame is not wiped into it; see
-    viewer.paint.target_layers."""
-    drawn_by: str = "auto"
-    """Who draws the surfels: "browser", "server", or "auto", which goes by ``server_above``."""
-    server_above: int = 300_000
-    """Surfels from which on "auto" means the server."""
-
-    def server_draws(self, surfels: int, now: bool) -> bool:
-        """Whether the server is to draw so many surfels; ``now``: whether it already does."""
-        if self.drawn_by != "auto":
-            return self.drawn_by == "server"
-        # Some way back before all is sent again: an undo and a redo must not cost two changes.
-        return surfels > self.server_above * (0.8 if now else 1.0)
 
 
 class SceneView:
@@ -88,7 +63,8 @@ class SceneView:
         self._bead: viser.IcosphereHandle | None = None
         self._screen: viser.ImageHandle | None = None
         self._immersed = False
-        self._forming: tuple[Camera, U8] | None = None
+        self.forming: tuple[Camera, U8] | None = None
+        """The last camera and the frames of the step that is shown while it is made."""
         self._shown = MemorySnapshot.empty()
         scene.set_up_direction("-y")
 
@@ -170,7 +146,7 @@ class SceneView:
 
         ``retrieval`` must be of the memory that is shown, or of a shorter one.
         """
-        self._frustums.light(set(retrieval.order), retrieval.share, pointed)
+        self._frustums.highlight(set(retrieval.order), retrieval.share, pointed)
         ends = [self._shown.views[view].camera.position for view in retrieval.order]
         self._rays = self._show_lines("/retrieval", self._rays, target.position, ends, AMBER, 1.5)
         ends = [] if pointed is None else [self._shown.views[pointed].camera.position]
@@ -288,12 +264,12 @@ class SceneView:
 
         camera: the step's last. They take the place of the newest step's until ``end_forming``.
         """
-        self._forming = (camera, frames)
+        self.forming = (camera, frames)
         self.show_billboards()
 
     def end_forming(self) -> None:
         """The step is over: the next ``show_billboards`` is of the memory again."""
-        self._forming = None
+        self.forming = None
 
     def show_billboards(self) -> None:
         """A step's frames at their cameras, each beside what memory knew of it.
@@ -302,8 +278,8 @@ class SceneView:
         """
         memory = self._shown
         shown = self.options.billboards and not self._immersed
-        if shown and self._forming is not None:
-            camera, frames = self._forming
+        if shown and self.forming is not None:
+            camera, frames = self.forming
             self._billboards.show(camera, [(frame, None) for frame in frames])
             return
         last = len(memory.steps) - 1

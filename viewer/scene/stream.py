@@ -20,7 +20,7 @@ import viser
 import viser.transforms as vtf
 from numpy.typing import NDArray
 
-from viewer.page.backlog import Link
+from viewer.page.backlog import Backlog
 from viewer.page.scripts import is_connected
 from viewer.paint.surfel_colors import paint_view
 from vmem.arrays import F32, F64, U8
@@ -108,7 +108,7 @@ class SurfelStream:
     def __init__(
         self,
         handle: viser.ClientHandle,
-        link: Link,
+        link: Backlog,
         *,
         is_busy: Callable[[], bool] = lambda: False,
         on_failed: Callable[[Exception], object] = lambda error: None,

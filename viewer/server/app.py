@@ -12,7 +12,7 @@ import webbrowser
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import quote
 
 import tyro
@@ -21,11 +21,11 @@ import viser
 from viewer.browser.client import CHOICES_KEY, Client
 from viewer.preferences import apply
 from viewer.scene.camera_rig import AHEAD, BEHIND
-from viewer.scene.scene import SceneOptions
 from viewer.server.guard import guarded
 from viewer.server.listener import listener
 from viewer.server.warmup import warm_up
-from viewer.walk.workspace import Settings, Source, Workspace
+from viewer.settings import BackendName, SceneOptions, Settings
+from viewer.walk.workspace import Source, Workspace
 from vmem.backends import resolve
 from vmem.backends.registry import geometry_of
 from vmem.devices.settings import NetworkSettings
@@ -90,7 +90,7 @@ class App:
         name, why = resolve(config.backend)
         self._source = check(config) if source is None else source
         self._settings = Settings(
-            backend="auto" if name == "world" else name,
+            backend="auto" if name == "world" else cast(BackendName, name),
             geometry=config.geometry,
             preset=config.preset,
             seed=config.seed,
@@ -136,6 +136,12 @@ class App:
         with self._lock:
             return {key: walk.workspace for key, walk in self._walks.items()}
 
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """The browsers that are connected, in the order in which they came."""
+        with self._lock:
+            return tuple(client for _, client in self._clients.values())
+
     def close(self) -> None:
         """Stop every walk and the server."""
         with self._lock:
@@ -178,7 +184,7 @@ class App:
             self._clients[handle.client_id] = (key, client)
         # Not only a new walk: its browser may have gone before it was opened, and come back.
         if walk.workspace.session is None and not walk.workspace.worker.busy:
-            client.post(client.open, self._source)
+            client.commands.open(self._source)
         if handle.client_id not in self.server.get_clients():
             self._disconnected(handle)
 

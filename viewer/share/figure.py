@@ -16,8 +16,8 @@ from PIL import Image
 
 from viewer.paint.map import draw_plan
 from viewer.paint.palette import INVENTED, owner_colors
+from viewer.paint.resize import thumbnail
 from viewer.paint.target_layers import paint_layer
-from viewer.scene.frustums import thumbnail
 from viewer.share import page_layout as layout
 from viewer.share.page_layout import Picture
 from viewer.share.recording import frames_of, heading

@@ -14,9 +14,12 @@ import numpy as np
 from shaders import load
 from viewer.page.offline_scene import OfflineScene
 from viewer.page.scripts import run_script
+from viewer.paint.palette import AMBER
 from viewer.paint.surfel_colors import Painted, paint_surfels, paint_view
-from viewer.scene.frustums import AMBER, Billboards, Frustums, pose_wxyz
+from viewer.scene.billboards import Billboards
+from viewer.scene.frustums import Frustums, pose_wxyz
 from viewer.scene.surfel_cloud import SurfelCloud, inject_patch
+from viewer.settings import Heat
 from viewer.share.first_camera import FOV, first_look
 from vmem.arrays import F64
 from vmem.memory import MemorySnapshot
@@ -35,7 +38,7 @@ class RecordingOptions:
     """heat: a mode of viewer.paint.surfel_colors.MODES · billboards: frames beside their heat maps
     · labels: rank and number at the chosen views · shade: see SurfelCloud."""
 
-    heat: str = "weight"
+    heat: Heat = "weight"
     billboards: bool = True
     labels: bool = True
     shade: float = 0.0
@@ -80,7 +83,7 @@ def record_scene(
     frustums = Frustums(scene, lambda view: None)
     for view in memory.views[: len(retrieval.votes)]:
         frustums.add(view, visible=True)
-    frustums.light(set(retrieval.order), retrieval.share)
+    frustums.highlight(set(retrieval.order), retrieval.share)
     for view in retrieval.order:
         # Views that turned on the spot would hide them.
         frustums.handles[view].scale = CHOSEN_SCALE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from viewer.settings import Heat
 from viewer.share.explanation_zip import pack_explanation
 from viewer.share.recording import RecordingOptions
 from viewer.walk.worker import Job
@@ -71,7 +72,7 @@ def asking_strategies(
     return job
 
 
-def packing(memory: MemorySnapshot, retrieval: Retrieval, step: int | None, heat: str) -> Job:
+def packing(memory: MemorySnapshot, retrieval: Retrieval, step: int | None, heat: Heat) -> Job:
     """An explanation as files, in one zip; answers Download."""
     name = "ghost" if step is None else f"step_{step:03d}"
 

@@ -1,23 +1,24 @@
-"""Views that a user has pinned or banned, remembered as the views that they are.
+"""Views that a user has pinned or banned.
 
-After an undo or on another branch the same number may be another view: then the wish is not meant
-for it, and counts again when the view comes back.
+A pin is on the view itself, not on its number: after an undo or on another branch the same number
+may be another view. Then the pin has no effect, until its view is back.
 """
 
 from __future__ import annotations
 
 from vmem.memory import MemorySnapshot
-from vmem.types import View
+from vmem.types import ViewId
 
-Wish = tuple[int, View]
+Pin = tuple[int, ViewId | None]
+"""A view's number and its id."""
 
 
-class Wishes:
-    """Pins and bans of one walk. Read from any thread, changed on one."""
+class Pins:
+    """Pinned and banned views of one walk. Read from any thread, changed on one."""
 
     def __init__(self) -> None:
-        self._pinned: tuple[Wish, ...] = ()
-        self._banned: tuple[Wish, ...] = ()
+        self._pinned: tuple[Pin, ...] = ()
+        self._banned: tuple[Pin, ...] = ()
 
     def pinned(self, memory: MemorySnapshot) -> tuple[int, ...]:
         """The pinned views of ``memory``, in the order in which they were pinned."""
@@ -35,29 +36,29 @@ class Wishes:
         return pinned
 
     def toggle_ban(self, view: int, memory: MemorySnapshot) -> bool:
-        """Ban a view, which lifts its pin, or let it go; True if it is banned now."""
+        """Ban a view, which lifts its pin, or let it come back; True if it is banned now."""
         self._banned, banned = _toggled(self._banned, view, memory)
         if banned:
             self._pinned = _without(self._pinned, view, memory)
         return banned
 
     def clear(self) -> None:
-        """No wishes."""
+        """Pin and ban nothing."""
         self._pinned = self._banned = ()
 
 
-def _present(wishes: tuple[Wish, ...], memory: MemorySnapshot) -> tuple[int, ...]:
-    return tuple(i for i, view in wishes if i < len(memory.views) and memory.views[i] is view)
+def _present(pins: tuple[Pin, ...], memory: MemorySnapshot) -> tuple[int, ...]:
+    return tuple(i for i, view in pins if i < len(memory.views) and memory.views[i].id == view)
 
 
-def _without(wishes: tuple[Wish, ...], view: int, memory: MemorySnapshot) -> tuple[Wish, ...]:
-    return tuple(wish for wish in wishes if wish[1] is not memory.views[view])
+def _without(pins: tuple[Pin, ...], view: int, memory: MemorySnapshot) -> tuple[Pin, ...]:
+    return tuple(pin for pin in pins if pin[1] != memory.views[view].id)
 
 
 def _toggled(
-    wishes: tuple[Wish, ...], view: int, memory: MemorySnapshot
-) -> tuple[tuple[Wish, ...], bool]:
-    rest = _without(wishes, view, memory)
-    if len(rest) < len(wishes):
+    pins: tuple[Pin, ...], view: int, memory: MemorySnapshot
+) -> tuple[tuple[Pin, ...], bool]:
+    rest = _without(pins, view, memory)
+    if len(rest) < len(pins):
         return rest, False
-    return (*wishes, (view, memory.views[view])), True
+    return (*pins, (view, memory.views[view].id)), True

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from viewer.scene.scene import SceneOptions
+from viewer.settings import OWN_SUPPRESSION, Settings
 from viewer.walk.jobs import BothMade, Download
-from viewer.walk.pins import Wishes
+from viewer.walk.pins import Pins
 from viewer.walk.worker import Event, Job, Worker
 from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
@@ -23,26 +22,13 @@ from vmem.formats.video import VideoError
 from vmem.formats.walk import export_walk
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
-from vmem.retrieval import SelectionConfig
 from vmem.session import Session, SessionConfig, Step
 from vmem.session.compare import step_both
-from vmem.types import DEFAULT_STRATEGY, Query
+from vmem.types import Query
 
 MAX_WAITING = 12
 """Steps that may wait behind the running one; further key presses are refused, not piled up. A
 flight (see viewer.walk.ghost) is let in whole."""
-
-BACKENDS = ("auto", "preview", "vmem")
-"""Backends that walk into a photo."""
-PRESETS = ("reference", "balanced", "fast")
-"""Samplers of the vmem backend, by name; what they are is in
-vmem.generation.diffusion.sampling.presets, which costs the import of torch."""
-
-
-OWN_SUPPRESSION = SelectionConfig().suppression
-"""What the strategies suppress by themselves."""
-ROWS = ("8", "24", "all")
-"""How many views the table of a retrieval may list."""
 
 
 @dataclass(frozen=True)
@@ -55,46 +41,16 @@ class Source:
     """The photo at one size, where it has been decoded already."""
 
 
-@dataclass
-class Settings:
-    """What one person has chosen. Changed by the panels, read everywhere."""
-
-    backend: str = "auto"
-    geometry: str | None = None
-    """One of vmem.backends.geometry.GEOMETRIES; None for VMEM_GEOMETRY, or auto."""
-    preset: str = "balanced"
-    """Sampler of the vmem backend, one of PRESETS; it may change from step to step."""
-    seed: int = 0
-    size: int = 288
-    strategy: str = DEFAULT_STRATEGY
-    context_views: int = 4
-    suppression: float = OWN_SUPPRESSION
-    weighting: str | None = None
-    density: float = 1.0
-    """The last three as in vmem.types.query.Query: what if."""
-    use_next: bool = True
-    """Whether steps are made with what is tried out (pins and bans too), or only shown."""
-    rows: str = "8"
-    """One of ROWS."""
-    keymap: str = "paper"
-    mode: str = "step"
-    """"step": a move key generates at once; "fly": keys move the ghost, Space generates."""
-    eye: str = "behind"
-    """Where the browser's camera stands: "behind" the ghost, at its "eyes", or "free"."""
-    step_size: float = 0.1
-    turn_degrees: float = 4.0
-    scene: SceneOptions = field(default_factory=SceneOptions)
-
-
 class Workspace:
     """Session and worker of one person; ``listen`` to it from one browser at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.session: Session | None = None
-        self.wishes = Wishes()
+        self.pins = Pins()
         self.source: Source | None = None
-        self.notes: tuple[str, ...] = ()
+        self.remarks: tuple[str, ...] = ()
+        """What was done to the photo, for its owner."""
         self._listener = _nobody
         self.worker = Worker(lambda event: self._listener(event))
 
@@ -123,27 +79,26 @@ class Workspace:
                 name, seed=settings.seed, size=settings.size, geometry=settings.geometry
             )
             photo: U8 | None = None
-            notes: tuple[str, ...] = ()
+            remarks: tuple[str, ...] = ()
             if source.photo is not None:
                 size = backend.frame_size or settings.size
                 loaded = source.decoded
                 if loaded is None or len(loaded.rgb) != size:
                     loaded = load_photo(source.photo, size)
-                photo, notes = loaded.rgb, loaded.notes
+                photo, remarks = loaded.rgb, loaded.notes
             cancel.check()
             on_progress(Progress("scene (slow the first time)", 0, 1))
             session = Session.open(
                 photo,
                 backend=backend,
                 seed=settings.seed,
-                config=self._config(),
+                config=self._config(backend),
                 on_progress=on_progress,
                 cancel=cancel,
             )
             cancel.check()
-            self._apply_preset(session)
-            self.session, self.source, self.notes = session, source, notes
-            self.wishes.clear()
+            self.session, self.source, self.remarks = session, source, remarks
+            self.pins.clear()
             return session
 
         self.worker.submit(f"open {source.title}", job)
@@ -165,8 +120,8 @@ class Workspace:
             return plain
         return replace(
             plain,
-            pinned=self.wishes.pinned(memory),
-            banned=self.wishes.banned(memory),
+            pinned=self.pins.pinned(memory),
+            banned=self.pins.banned(memory),
             suppression=None if settings.suppression == OWN_SUPPRESSION else settings.suppression,
             weighting=settings.weighting,
             density=settings.density,
@@ -267,27 +222,14 @@ class Workspace:
     def _make_ready(self, session: Session) -> None:
         """Have a session make steps as the settings are now. Cancelled as _check_present."""
         self._check_present(session)
-        session.config = self._config()
-        self._apply_preset(session)
+        session.config = self._config(session.backend)
 
     def _check_present(self, session: Session) -> None:
         """Cancelled if another walk has been opened since the job was queued."""
         if session is not self.session:
             raise Cancelled("it belonged to the walk before this one")
 
-    def _apply_preset(self, session: Session) -> None:
-        """Have the session's generator sample as chosen, if it samples; from its next step on."""
-        # Any: of all generators only one that samples has settings.
-        generator: Any = session.backend.generator
-        settings = getattr(generator, "settings", None)
-        if settings is not None and settings.preset != self.settings.preset:
-            before, now = settings.preset, self.settings.preset
-            generator.settings = replace(settings, preset=now)
-            # A label that names the sampler, which it does in brackets, must not name the old one.
-            label = session.backend.label.replace(f"({before})", f"({now})")
-            session.backend = replace(session.backend, label=label)
-
-    def _config(self) -> SessionConfig:
+    def _config(self, backend: Backend) -> SessionConfig:
         """The session's settings as they stand; its seed never changes once it is open."""
         settings = self.settings
         seed = settings.seed if self.session is None else self.session.config.seed
@@ -296,20 +238,8 @@ class Workspace:
             seed=seed,
             context_views=settings.context_views,
             strategy=settings.strategy,
+            sampler=settings.preset if settings.preset in backend.samplers else None,
         )
-
-
-def samples_with(backend: Backend) -> str | None:
-    """The sampler preset that a backend's generator is set to; None for one that has none."""
-    return getattr(getattr(backend.generator, "settings", None), "preset", None)
-
-
-def described(backend: Backend) -> str:
-    """The backend's own label, with the sampler that it has now."""
-    preset = samples_with(backend)
-    if preset is None or f"({preset})" in backend.label:
-        return backend.label
-    return f"{backend.label} · sampler: {preset}"
 
 
 def _nobody(event: Event) -> None:

@@ -1,0 +1,368 @@
+"""What commands, buttons and the mouse do in one browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import viser
+
+from viewer.actions import Actions
+from viewer.browser.display import Display
+from viewer.browser.questions import Questions
+from viewer.commands import CANCEL
+from viewer.debugger.debugger import Debugger
+from viewer.page.pointing import PointerEvent
+from viewer.scene.picking import nearest_view, pick_surfel, pointer_ray
+from viewer.settings import (
+    BackendName,
+    Heat,
+    Keymap,
+    Layer,
+    Mode,
+    PresetName,
+    QuerySetting,
+    Renderer,
+    RowCount,
+    ViewFrom,
+)
+from viewer.walk.ghost import Ghost
+from viewer.walk.workspace import Source, Workspace
+from vmem.arrays import F64
+from vmem.backends import resolve
+from vmem.cameras import Camera
+from vmem.errors import VMemError
+
+
+class BrowserActions(Actions):
+    """Carries out every action, on the browser's own thread."""
+
+    def __init__(
+        self,
+        handle: viser.ClientHandle,
+        workspace: Workspace,
+        debugger: Debugger,
+        display: Display,
+    ) -> None:
+        self._handle = handle
+        self._workspace = workspace
+        self._settings = workspace.settings
+        self._debugger = debugger
+        self._display = display
+        self._notify = display.notifications.notify
+        self._questions = Questions(workspace, debugger, self._notify)
+        self.ghost: Ghost | None = None
+        """The camera that flies ahead of the walk; None before there is a walk."""
+        self.held: frozenset[str] = frozenset()
+        """Codes of the keys that are down."""
+        self.playing: int | None = None
+        """The frame that is shown next while the walk is played."""
+        self.pointer: tuple[float, float] | None = None
+        """Where in the scene the mouse is, (x, y) in [0, 1], as of the last key."""
+
+    # --- the ghost -------------------------------------------------------------------------
+
+    def begin(self, camera: Camera) -> None:
+        """Start a new walk at ``camera``."""
+        self.ghost = Ghost(camera)
+        self.set_strides(self._settings.step_size, self._settings.turn_degrees)
+        self._display.return_to(camera)
+
+    def catch_up(self, camera: Camera) -> None:
+        """Bring the ghost to where the walk has got."""
+        if self.ghost is not None:
+            before = self.ghost.camera
+            self.ghost.reset(camera)
+            self._display.follow(before, camera)
+
+    def move_ghost(self, word: str, amount: float = 1.0) -> None:
+        """Move the ghost by a move word, ``amount`` times; nothing is generated."""
+        if self.ghost is not None:
+            before = self.ghost.camera
+            self.ghost.move(word, amount)
+            self._display.follow(before, self.ghost.camera)
+            self._debugger.follow_ghost(self.ghost.camera)
+
+    def drag_ghost(self, pose: F64) -> None:
+        if self.ghost is not None and self.playing is None:
+            self.ghost.place(pose)
+            self._display.scene.show_ghost(self.ghost.camera)
+            self._debugger.follow_ghost(self.ghost.camera)
+
+    def return_to_ghost(self) -> None:
+        """Move the browser's camera back to the ghost."""
+        if self.ghost is not None:
+            self._display.return_to(self.ghost.camera)
+
+    # --- the walk --------------------------------------------------------------------------
+
+    def move(self, word: str) -> None:
+        if self.ghost is None:
+            return
+        stepping = self._settings.mode == "step"
+        if stepping and self._workspace.is_full:
+            self._refuse()
+            return
+        start = self.ghost.camera.c2w
+        self.move_ghost(word)
+        if stepping:
+            self._walk_along(self.ghost, [start, self.ghost.camera.c2w], word)
+
+    def generate(self) -> None:
+        if self.ghost is None:
+            return
+        if self._settings.mode == "step" and not self.ghost.away:
+            self.move("w")
+            return
+        waypoints = self.ghost.waypoints()
+        if not waypoints:
+            self._notify("Nothing to generate", "Move the ghost first: hold W, A, S or D.")
+            return
+        self._walk_along(self.ghost, [self.ghost.start, *waypoints], "fly")
+
+    def _walk_along(self, ghost: Ghost, way: list[F64], label: str) -> None:
+        if self._workspace.walk_along(way, label):
+            # This way is queued: generating again must not walk it twice.
+            ghost.reset(ghost.camera)
+        else:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self._notify("Too many steps are waiting", f"Press {CANCEL.key} to drop them.", "yellow")
+
+    def cancel(self) -> None:
+        if self._display.notifications.close_window():
+            return
+        if self.playing is not None:
+            self.play()
+        elif self._debugger.playing:
+            self.play_steps()
+        elif self._workspace.worker.cancel() > 0:
+            return
+        elif self._debugger.step is not None or self._display.looks_away:
+            self.live()
+        else:
+            self._notify("Nothing to cancel", "No frames are being generated.")
+
+    def undo(self) -> None:
+        self._workspace.undo()
+
+    def redo(self) -> None:
+        self._workspace.redo()
+
+    def switch(self, node: int) -> None:
+        self._workspace.switch(node)
+
+    def jump(self) -> None:
+        session = self._workspace.session
+        if session is None:
+            return
+        if self._debugger.pointed is not None:
+            self.look_through(self._debugger.pointed)
+            return
+        memory = session.snapshot()
+        view = nearest_view(memory, self._handle.camera, self.pointer) if self.pointer else None
+        self.go_to_view(len(memory.views) - 1 if view is None else view)
+
+    def go_to_view(self, view: int) -> None:
+        views = self._display.scene.memory.views
+        if self.ghost is not None and view < len(views):
+            self.ghost.reset(views[view].camera)
+            self._display.scene.show_ghost(self.ghost.camera)
+            self._display.look_through(views[view])
+            self._display.walk.show_place(f"standing at view {view}; move on to step back")
+            self._debugger.follow_ghost(self.ghost.camera)
+
+    def look_through(self, view: int) -> None:
+        views = self._display.scene.memory.views
+        if view < len(views):
+            self._display.look_through(views[view])
+            self._display.walk.show_place(f"looking through view {view}; {CANCEL.key} to step back")
+
+    def play(self) -> None:
+        self.playing = None if self.playing is not None else 0
+        self._display.history.show_playing(self.playing is not None)
+
+    def show_frame(self, view: int) -> None:
+        session = self._workspace.session
+        if session is None:
+            return
+        views = session.snapshot().views
+        if view < len(views):
+            self._display.history.show_view(view, views[view].rgb)
+            self._display.look_through(views[view])
+
+    def help(self) -> None:
+        self._display.notifications.open_help()
+
+    # --- the session -----------------------------------------------------------------------
+
+    def open(self, source: Source) -> None:
+        if self._workspace.worker.busy:
+            self._workspace.worker.cancel()
+        self._workspace.open(source)
+
+    def open_again(self) -> None:
+        if self._workspace.source is not None:
+            self.open(self._workspace.source)
+
+    def export_walk(self) -> None:
+        self._workspace.export()
+
+    # --- settings --------------------------------------------------------------------------
+
+    def set_mode(self, mode: Mode) -> None:
+        self._settings.mode, self.held = mode, frozenset()
+
+    def set_view_from(self, view_from: ViewFrom) -> None:
+        self._settings.view_from = view_from
+        self.return_to_ghost()
+
+    def set_strides(self, step_size: float, turn_degrees: float) -> None:
+        self._settings.step_size, self._settings.turn_degrees = step_size, turn_degrees
+        if self.ghost is not None:
+            self.ghost.step_size, self.ghost.turn_angle = step_size, np.radians(turn_degrees)
+
+    def set_keymap(self, keymap: Keymap) -> None:
+        self._settings.keymap = keymap
+
+    def set_next(self, backend: BackendName, size: int, seed: int) -> None:
+        self._settings.size, self._settings.seed = size, seed
+        if backend == self._settings.backend:
+            return
+        try:
+            resolve(backend)
+            self._settings.backend = backend
+        except VMemError as error:
+            self._display.notifications.explain(
+                f"The {backend} backend cannot run here", str(error)
+            )
+        self._display.show_backends()
+
+    def set_preset(self, preset: PresetName) -> None:
+        self._settings.preset = preset
+
+    def set_visible(self, frustums: bool, billboards: bool, provenance: bool) -> None:
+        options = self._settings.scene
+        options.frustums, options.billboards = frustums, billboards
+        options.provenance = provenance
+        self._display.show_options()
+
+    def set_renderer(self, drawn_by: Renderer, server_above: int) -> None:
+        options = self._settings.scene
+        options.drawn_by, options.server_above = drawn_by, server_above
+        self._display.choose_renderer(len(self._display.scene.memory.surfels))
+
+    # --- what is explained -----------------------------------------------------------------
+
+    def explain(self, step: int | None) -> None:
+        self._debugger.explain(step)
+        if step is None and self._display.looks_away:
+            self.return_to_ghost()
+
+    def earlier(self) -> None:
+        self._debugger.earlier()
+
+    def later(self) -> None:
+        before = self._debugger.step
+        self._debugger.later()
+        if before is not None and self._debugger.step is None and self._display.looks_away:
+            self.return_to_ghost()
+
+    def live(self) -> None:
+        self.explain(None)
+
+    def as_it_was(self) -> None:
+        self._debugger.as_it_was()
+
+    def play_steps(self) -> None:
+        self._debugger.play_steps()
+
+    def next_row(self) -> None:
+        self._debugger.next_row()
+
+    def previous_row(self) -> None:
+        self._debugger.previous_row()
+
+    def pin(self) -> None:
+        self._debugger.pin()
+
+    def ban(self) -> None:
+        self._debugger.ban()
+
+    def clear_what_ifs(self) -> None:
+        self._debugger.clear_what_ifs()
+
+    def set_query(self, name: QuerySetting, value: Any) -> None:
+        self._debugger.set_query(name, value)
+
+    def set_use_next(self, use: bool) -> None:
+        self._settings.use_next = use
+
+    def point(self, event: PointerEvent) -> None:
+        """Follow the pointer over the tables and pictures of the Memory tab."""
+        debugger, leaving = self._debugger, event.kind == "leave"
+        if event.name == "matrix":
+            if event.kind == "click":
+                debugger.open_cell(event.at)
+            else:
+                debugger.point_at_cell(None if leaving else event.at)
+        elif event.name in ("row", "pin", "ban", "stand"):
+            view = int(event.argument)
+            if event.kind != "click":
+                if event.name != "stand":
+                    debugger.point(None if leaving else view)
+            elif event.name == "pin":
+                debugger.pin(view)
+            elif event.name == "ban":
+                debugger.ban(view)
+            else:
+                self.look_through(view)
+
+    # --- how it is shown -------------------------------------------------------------------
+
+    def set_heat(self, heat: Heat) -> None:
+        self._debugger.set_heat(heat)
+
+    def next_heat(self) -> None:
+        self._debugger.next_heat()
+
+    def set_layer(self, layer: Layer) -> None:
+        self._debugger.set_layer(layer)
+
+    def next_layer(self) -> None:
+        self._debugger.next_layer()
+
+    def set_wipe(self, share: float) -> None:
+        self._debugger.set_wipe(share)
+
+    def wipe_left(self) -> None:
+        self._debugger.wipe_left()
+
+    def wipe_right(self) -> None:
+        self._debugger.wipe_right()
+
+    def set_rows(self, rows: RowCount) -> None:
+        self._debugger.set_rows(rows)
+
+    # --- questions -------------------------------------------------------------------------
+
+    def ask_ray(self, origin: F64, direction: F64) -> bool:
+        """Ask which views saw the surfel that a ray (3,), (3,) meets; False if it meets none."""
+        surfel = pick_surfel(self._debugger.memory.surfels, origin, direction)
+        if surfel is not None:
+            self._debugger.ask_surfel(surfel)
+        return surfel is not None
+
+    def ask_under_pointer(self) -> None:
+        if not self.ask_ray(*pointer_ray(self._handle.camera, self.pointer or (0.5, 0.5))):
+            self._notify("No surfel there", "Point at one in the scene.")
+
+    def compare_strategies(self) -> None:
+        self._questions.compare_strategies()
+
+    def make_both(self) -> None:
+        self._questions.make_both(self.ghost, *self._display.memory.strategies.pair)
+
+    def export_explanation(self) -> None:
+        self._questions.export()
