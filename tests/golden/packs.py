@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from vmem.published.surfels import ReferenceConfig
+from vmem.published.surfels import PublishedConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +35,13 @@ class Pack:
         """What the manifest says about a tensor, or ""."""
         return self.manifest["tensors"].get(name, {}).get("meaning", "")
 
-    def reference_config(self) -> ReferenceConfig:
+    def published_config(self) -> PublishedConfig:
         """The settings named in ``config``, the published ones for the rest."""
         given = {**self.config, **self.config.get("surfel", {})}
         if "normal_threshold" in given:
             given["merge_normal_threshold"] = given["normal_threshold"]
-        known = {field.name for field in fields(ReferenceConfig)}
-        return ReferenceConfig(**{name: given[name] for name in known & set(given)})
+        known = {field.name for field in fields(PublishedConfig)}
+        return PublishedConfig(**{name: given[name] for name in known & set(given)})
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.tensors[name]

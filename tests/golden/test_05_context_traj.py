@@ -5,25 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.golden.published.memory import PublishedMemory
 from vmem.published.grid import merge_over_grid
-from vmem.published.memory import ReferenceMemory
 from vmem.published.merge import merge_reference
-from vmem.published.surfels import ReferenceConfig
+from vmem.published.surfels import PublishedConfig
 
 PACKS = "05_context"
 TOLERANCE = 1e-5
 
 
 @pytest.fixture
-def config(pack) -> ReferenceConfig:
-    return pack.reference_config()
+def config(pack) -> PublishedConfig:
+    return pack.published_config()
 
 
 @pytest.mark.parametrize(
     "merge", [merge_over_grid, pytest.param(merge_reference, marks=pytest.mark.slow)]
 )
 def test_replay(pack, config, merge):
-    memory = ReferenceMemory(pack["c2ws"][0], config, merge)
+    memory = PublishedMemory(pack["c2ws"][0], config, merge)
     step = 0
     while f"s{step}.targets" in pack.tensors:
         here = {

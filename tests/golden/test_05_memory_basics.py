@@ -50,7 +50,7 @@ def scene_of(pack) -> Disks:
 
 
 def test_downsample(pack):
-    small = downsample(pack["down.depth_full"], pack.reference_config().shrink_factor)
+    small = downsample(pack["down.depth_full"], pack.published_config().shrink_factor)
     np.testing.assert_allclose(small, pack["down.depth"], atol=TOLERANCE)
 
 
@@ -66,7 +66,7 @@ def test_degenerate_normals(pack):
 
 
 def test_surfels(pack):
-    config = pack.reference_config()
+    config = pack.published_config()
     for i, published in enumerate(frames_of(pack)):
         points, depth, conf = (pack[f"f{i}.{name}"] for name in ("pointmap", "depth", "conf"))
         eye, focal = pack[f"f{i}.c2w"][:3, 3], pack[f"f{i}.focal"]
@@ -81,7 +81,7 @@ def test_surfels(pack):
 @pytest.mark.parametrize("way", ["octree", "grid"])
 def test_merge(pack, way):
     """Frame by frame: threshold, what is kept, and who is credited."""
-    threshold = pack.reference_config().merge_normal_threshold
+    threshold = pack.published_config().merge_normal_threshold
     first, *rest = frames_of(pack)
     scene, timesteps = first, [[0] for _ in range(len(first))]
     assert timesteps == lists(pack["merge0.timesteps"])

@@ -8,19 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from vmem.cameras import Similarity
-from vmem.published.alignment import (
+from tests.golden.published.alignment import (
     Records,
     State,
     Tree,
-    align_reference,
+    align_as_published,
     cleaned,
     initialised,
     optimised,
     rates,
     spanning_tree,
 )
-from vmem.published.registration import register_poses
+from tests.golden.published.registration import register_poses
+from vmem.cameras import Similarity
 
 PACKS = "08_global_alignment"
 INITIAL = 1e-3
@@ -148,7 +148,7 @@ def test_all_at_once(cases):
         np.testing.assert_array_equal(case["out.pp"], [[w / 2, h / 2]] * len(case["out.pp"]))
         if case.coincide or not case.same_opencv:
             continue
-        found = align_reference(
+        found = align_as_published(
             case.records,
             case["in.poses"],
             case.known_depth,
