@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file
 
 from vmem.published.surfels import PublishedConfig
@@ -61,3 +61,35 @@ def load_pack(manifest_path: Path) -> Pack:
     for name, described in manifest["tensors"].items():
         assert list(np.shape(tensors[name])) == described["shape"], name
     return Pack(manifest, tensors)
+
+
+def assert_close(
+    actual: ArrayLike,
+    expected: ArrayLike,
+    tolerance: float,
+    *,
+    floor: float = 1.0,
+    what: str = "",
+) -> None:
+    """Compare a field with the published one: allow ``tolerance`` times its largest magnitude.
+
+    Rounding grows with the numbers of a field. One whose values all lie below ``floor`` is compared
+    as if its largest were that. NaN and infinities must be where the published ones are.
+    """
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    allowed = tolerance * max(largest(expected), floor)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=allowed, err_msg=what)
+
+
+def assert_poses_close(actual: ArrayLike, expected: ArrayLike, tolerance: float) -> None:
+    """Compare poses (..., 4, 4) or (..., 3, 4): far positions do not loosen the rotations."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    assert_close(actual[..., :3], expected[..., :3], tolerance, what="rotation")
+    assert_close(actual[..., 3], expected[..., 3], tolerance, what="position")
+
+
+def largest(field: ArrayLike) -> float:
+    """The largest finite magnitude in a field, 0 where it has none."""
+    magnitude = np.abs(np.asarray(field, np.float64))
+    return float(np.max(magnitude, where=np.isfinite(magnitude), initial=0.0))

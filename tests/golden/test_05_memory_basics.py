@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from tests.golden.packs import assert_close, assert_poses_close
 from vmem.published.grid import HashGridMerge
 from vmem.published.merge import merge_reference
 from vmem.published.octree import Octree
@@ -51,18 +52,18 @@ def scene_of(pack) -> Disks:
 
 def test_downsample(pack):
     small = downsample(pack["down.depth_full"], pack.published_config().shrink_factor)
-    np.testing.assert_allclose(small, pack["down.depth"], atol=TOLERANCE)
+    assert_close(small, pack["down.depth"], TOLERANCE)
 
 
 def test_normals(pack):
     for i in range(count(pack, r"f(\d+)\.pointmap")):
         normal = normal_map(pack[f"f{i}.pointmap"])
-        np.testing.assert_allclose(normal, pack[f"f{i}.normal_map"], atol=TOLERANCE)
+        assert_close(normal, pack[f"f{i}.normal_map"], TOLERANCE)
 
 
 def test_degenerate_normals(pack):
     normal = normal_map(pack["degenerate.pointmap"])
-    np.testing.assert_allclose(normal, pack["degenerate.normal_map"], atol=TOLERANCE)
+    assert_close(normal, pack["degenerate.normal_map"], TOLERANCE)
 
 
 def test_surfels(pack):
@@ -75,7 +76,7 @@ def test_surfels(pack):
         ours = disks_from_pointmap(points, depth, conf, eye, focal, config)
         for part in ("position", "normal", "radius"):
             got, expected = getattr(ours, part), getattr(published, part)
-            np.testing.assert_allclose(got, expected, atol=TOLERANCE)
+            assert_close(got, expected, TOLERANCE)
 
 
 @pytest.mark.parametrize("way", ["octree", "grid"])
@@ -119,8 +120,8 @@ def camera_of(pack, i: int) -> QueryCamera:
 
 def check_drawing(pack, i: int, buffers: SurfelBuffers) -> None:
     np.testing.assert_array_equal(buffers.index, pack[f"render{i}.index"])
-    np.testing.assert_allclose(buffers.depth, pack[f"render{i}.depth"], atol=TOLERANCE)
-    np.testing.assert_allclose(buffers.cosine, pack[f"render{i}.cos"], atol=TOLERANCE)
+    assert_close(buffers.depth, pack[f"render{i}.depth"], TOLERANCE)
+    assert_close(buffers.cosine, pack[f"render{i}.cos"], TOLERANCE)
 
 
 def test_drawing_and_votes(pack):
@@ -133,7 +134,7 @@ def test_drawing_and_votes(pack):
         votes = gather_votes(buffers, timesteps)
         np.testing.assert_array_equal(votes.timestep, pack[f"render{i}.votes.timestep"])
         np.testing.assert_array_equal(votes.count, pack[f"render{i}.votes.count"])
-        np.testing.assert_allclose(votes.weight, pack[f"render{i}.votes.weight"], atol=TOLERANCE)
+        assert_close(votes.weight, pack[f"render{i}.votes.weight"], TOLERANCE)
 
 
 def test_slow_drawing(pack):
@@ -161,10 +162,10 @@ def test_geodesic_distance(pack):
     for name in names:
         weight = float(name.removeprefix("geo.w"))
         distance = geodesic_distance(pack["geo.a"], pack["geo.b"], weight)
-        np.testing.assert_allclose(distance, pack[name], atol=TOLERANCE)
+        assert_close(distance, pack[name], TOLERANCE)
 
 
 def test_average_pose(pack):
     for i in range(count(pack, r"avg(\d+)\.poses")):
         average = average_pose(pack[f"avg{i}.poses"])
-        np.testing.assert_allclose(average, pack[f"avg{i}.out"], atol=TOLERANCE)
+        assert_poses_close(average, pack[f"avg{i}.out"], TOLERANCE)
