@@ -1,7 +1,7 @@
 """Released weights: find, fetch, convert and load them."""
 
 from vmem.weights.advice import CheckpointError
-from vmem.weights.catalogue import CLIP, CUT3R, OPEN_CLIP, PARTS, VMEM_UNET, Part, Source
+from vmem.weights.catalogue import CLIP, PARTS, VMEM_UNET, Part, Source
 from vmem.weights.hub import fetch, find
 from vmem.weights.loading import as_safetensors, load_strict, read_state, without_module
 from vmem.weights.mapped import MappedState
@@ -10,8 +10,6 @@ from vmem.weights.parts import all_status as status
 
 __all__ = [
     "CLIP",
-    "CUT3R",
-    "OPEN_CLIP",
     "PARTS",
     "VMEM_UNET",
     "CheckpointError",
