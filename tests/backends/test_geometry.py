@@ -31,8 +31,8 @@ from vmem.geometry.cut3r.network import Cut3r
 from vmem.geometry.layout.estimator import LayoutEstimator
 from vmem.progress import Cancelled, CancelToken, Progress, silent
 from vmem.session import Session, SessionConfig
+from vmem.weights import CheckpointError, read_state
 from vmem.weights.loading import as_safetensors
-from vmem.weights.public import CheckpointError, read_state
 
 SIZE = 64
 CPU = NetworkSettings(device="cpu", size=SIZE, preset="fast")

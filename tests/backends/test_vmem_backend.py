@@ -44,7 +44,7 @@ from vmem.generation.diffusion.networks import SHARED, use_networks
 from vmem.generation.diffusion.sampling.presets import PRESETS
 from vmem.progress import Cancelled, CancelToken, Progress, silent
 from vmem.session import ConfigError, Session, SessionConfig
-from vmem.weights.public import CheckpointError
+from vmem.weights import CheckpointError
 
 SIZE = 64
 CONFIG = SessionConfig(target_views=2, context_views=3)

@@ -38,7 +38,7 @@ from vmem.generation.diffusion.codecs.weights import (
     vae_key,
     vae_state,
 )
-from vmem.weights.public import CheckpointError, read_state
+from vmem.weights import CheckpointError, read_state
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.golden.published.alignment import Records, align_as_published
 from tests.support.predictions import (
     HW,
     Spoilt,
@@ -24,7 +25,6 @@ from vmem.geometry.alignment.fit_views import LOW, UNTRUSTED, AlignmentConfig, a
 from vmem.geometry.alignment.predicted import Predicted, framed, mapped_confidence
 from vmem.geometry.alignment.robust_fit import robust_fit
 from vmem.memory import MemorySnapshot, ViewMemory, make_record
-from vmem.published.alignment import Records, align_reference
 from vmem.types import MIN_CONFIDENCE, AssociationConfig, Frames, PointMapError, PointMaps
 from vmem.worlds.backend import make_world
 
@@ -280,7 +280,7 @@ def records_of(given: Predicted) -> Records:
 
 def reference_error(given: Predicted, cameras: Cameras, truth) -> float:
     """Median |log| of published depth over the true one."""
-    depth = align_reference(records_of(given), cameras.c2w, niter=1).state.depth
+    depth = align_as_published(records_of(given), cameras.c2w, niter=1).state.depth
     return float(np.median(np.abs(np.log(depth / truth))))
 
 

@@ -38,8 +38,8 @@ from vmem.memory import MemorySnapshot, ViewMemory
 from vmem.progress import Cancelled, CancelToken, Progress, silent
 from vmem.session import Session, SessionConfig
 from vmem.types import Frames, PointMaps
+from vmem.weights import PARTS, CheckpointError, find_part
 from vmem.weights.catalogue import command_for
-from vmem.weights.public import PARTS, CheckpointError, find_part
 from vmem.worlds.backend import make_world
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -133,7 +133,7 @@ def _kernels() -> str:
 
 
 def _weights() -> list[str]:
-    from vmem.weights.public import status
+    from vmem.weights import status
 
     return [row.row for row in status()]
 

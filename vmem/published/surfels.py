@@ -13,7 +13,7 @@ from vmem.published.arithmetic import fused_cross, fused_length
 
 
 @dataclass(frozen=True)
-class ReferenceConfig:
+class PublishedConfig:
     """The published settings."""
 
     width: int = 512
@@ -105,7 +105,7 @@ def _unit(vectors: F32) -> F32:
     return np.divide(vectors, fused_length(vectors)[..., None], dtype=np.float32)
 
 
-def valid_pixels(depth: F32, confidence: F32, config: ReferenceConfig) -> NDArray[np.bool_]:
+def valid_pixels(depth: F32, confidence: F32, config: PublishedConfig) -> NDArray[np.bool_]:
     """(H, W) pixels that become surfels: confident ones up to the 0.999 quantile of depth."""
     return (depth <= np.quantile(depth, 0.999)) & (confidence >= config.conf_thresh)
 
@@ -116,7 +116,7 @@ def disks_from_pointmap(
     confidence: F32,
     eye: F32,
     focal: F32 | float,
-    config: ReferenceConfig,
+    config: PublishedConfig,
 ) -> Disks:
     """Disks of the valid pixels, row-major.
 

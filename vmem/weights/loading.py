@@ -181,7 +181,7 @@ def _is_from(goal: Path, identity: str) -> bool:
     if not goal.is_file():
         return False
     try:
-        return mapped.read_header(goal, "").metadata.get(IDENTITY) == identity
+        return MappedState(goal).metadata.get(IDENTITY) == identity
     except CheckpointError:
         return False
 
@@ -256,7 +256,7 @@ def load_strict(
         tensor = source.detach().to(device=target, dtype=wanted)
         _finite(tensor, source, first, what)
         if isinstance(state, MappedState) and tensor.data_ptr() != source.data_ptr():
-            state.release(first)
+            state.release(source)
         if isinstance(slot, torch.nn.Parameter):
             tensor = torch.nn.Parameter(tensor, requires_grad=slot.requires_grad)
         made[id(slot)] = ready[name] = tensor

@@ -28,8 +28,7 @@ from vmem.generation.diffusion.codecs.previews import LatentPreview, TinyPreview
 from vmem.generation.diffusion.codecs.weights import CLIP_CONFIG, VAE_CONFIG
 from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.weights.catalogue import TAESD
-from vmem.weights.public import (
+from vmem.weights import (
     PARTS,
     CheckpointError,
     Files,
@@ -40,6 +39,7 @@ from vmem.weights.public import (
     read_state,
     without_module,
 )
+from vmem.weights.catalogue import TAESD
 
 log = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ def nearest(c2w: F64, others: F64, count: int) -> NDArray[np.intp]:
 def cleaned(points: F32, confidence: F32, neighbours: list[Neighbour]) -> F32:
     """Confidence (H, W) of world points (H, W, 3), less where they stand in front of what a
     neighbour saw, and saw more surely. Source: the published cleaning, against all views there
-    (vmem/published/alignment.py); here it falls gently."""
+    (tests/golden/published/alignment.py); here it falls gently."""
     out = confidence.astype(np.float32)
     least, most = (np.float32(bound) for bound in TOLERANCE)
     for view in neighbours:

@@ -24,7 +24,7 @@ from vmem.devices.shared import SharedModel, stamp
 from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.weights.public import (
+from vmem.weights import (
     PARTS,
     CheckpointError,
     as_safetensors,

@@ -28,7 +28,7 @@ from vmem.devices.devices import (
 from vmem.devices.memory_presets import NotEnoughMemoryError
 from vmem.devices.shared import SharedModel, stamp
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.weights.public import (
+from vmem.weights import (
     PARTS,
     CheckpointError,
     Files,

@@ -23,7 +23,7 @@ from vmem.published.context import (
 )
 from vmem.published.poses import geodesic_distance
 from vmem.published.render_fast import render_polygons
-from vmem.published.surfels import Disks, ReferenceConfig
+from vmem.published.surfels import Disks, PublishedConfig
 from vmem.published.votes import gather_votes
 from vmem.retrieval.evidence import (
     NOTHING_VISIBLE,
@@ -35,15 +35,15 @@ from vmem.retrieval.evidence import (
 from vmem.types import Reason, ReasonKind
 
 
-def reference_selection(
-    memory: MemorySnapshot, targets: Cameras, k: int = 4, config: ReferenceConfig | None = None
+def published_selection(
+    memory: MemorySnapshot, targets: Cameras, k: int = 4, config: PublishedConfig | None = None
 ) -> Selection:
     """Choose at most ``k`` views of ``memory`` for ``targets``, the last of which decides.
 
     Where the published code fails (nothing visible), the nearest poses are chosen and the note says
     so. ``memory`` must hold a view, ``k`` be at least 1.
     """
-    config = config or ReferenceConfig(context_num_frames=k)
+    config = config or PublishedConfig(context_num_frames=k)
     weight = config.translation_distance_weight
     c2w = np.stack([to_opengl(view.camera.c2w) for view in memory.views]).astype(np.float32)
     last = to_opengl(targets.c2w[-1])
@@ -83,7 +83,7 @@ def reference_selection(
     return Selection(order, (*order, *rest), tuple(reasons), note)
 
 
-def _focals(memory: MemorySnapshot, config: ReferenceConfig) -> NDArray[np.float64]:
+def _focals(memory: MemorySnapshot, config: PublishedConfig) -> NDArray[np.float64]:
     """Focal lengths at the query's width, those of early views once for every step since."""
     focal = np.array([v.camera.K[0, 0] * config.width / v.camera.hw[1] for v in memory.views])
     return np.concatenate([focal[: end.n_views] for end in memory.steps])
@@ -111,7 +111,7 @@ def reference(evidence: Evidence, k: int) -> Selection:
         memory = replace(
             memory, link_surfel=memory.link_surfel[kept], link_view=memory.link_view[kept]
         )
-    found = reference_selection(memory, evidence.targets, k)
+    found = published_selection(memory, evidence.targets, k)
     if not (evidence.pinned or evidence.banned):
         return found
     order = top(evidence, found.ranking, k, Reason(ReasonKind.CHOSEN)).order

@@ -193,7 +193,7 @@ def load_module(
 
     Raises CheckpointError for tensors that are missing, too many, mis-shaped or not finite.
     """
-    from vmem.weights.public import load_strict
+    from vmem.weights import load_strict
 
     place = {name: options[name] for name in ("device", "dtype") if name in options}
     load_strict(module, state, what=what, **place)

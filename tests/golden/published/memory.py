@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vmem.arrays import F32
-from vmem.published.context import (
-    NO_SUPPRESSION,
-    ContextChoice,
-    PublishedCodeFailsError,
-    initial_threshold,
-    query_camera,
-    rank_by_pose,
-    spread,
-)
+from vmem.errors import VMemError
+from vmem.published.context import initial_threshold, query_camera, rank_by_pose, spread
 from vmem.published.grid import merge_over_grid
 from vmem.published.merge import Merge
 from vmem.published.poses import average_pose
+from vmem.published.render import QueryCamera
 from vmem.published.render_fast import render_polygons
-from vmem.published.surfels import Disks, ReferenceConfig, disks_from_pointmap
-from vmem.published.votes import gather_votes
+from vmem.published.surfels import Disks, PublishedConfig, disks_from_pointmap
+from vmem.published.votes import Votes, gather_votes
+from vmem.types import SurfelBuffers
 
 MergeFunction = Callable[[Disks, Disks, float], Merge]
 """Existing disks, new ones, least cosine between normals."""
+NO_SUPPRESSION = 1e8
+"""Threshold that a choice without suppression leaves behind."""
 
 
-class ReferenceMemory:
+class PublishedCodeFailsError(VMemError, RuntimeError):
+    """A state in which the published code stops with an error of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class ContextChoice:
+    """Frames chosen to condition on, and what the choice was made from."""
+
+    order: tuple[int, ...]
+    """Chosen frames, the nearest in pose first."""
+    threshold: float | None
+    """Threshold of suppression kept for later calls, None as long as there is none."""
+    query: QueryCamera | None = None
+    """The camera from which memory was drawn; None where memory holds one frame only."""
+    buffers: SurfelBuffers | None = None
+    """What that camera sees; None as for ``query``."""
+    votes: Votes | None = None
+    """Votes of the visible surfels; None as for ``query``."""
+
+
+class PublishedMemory:
     """Frames as poses, surfels with the frames that saw them, and what persists between calls.
 
     c2w (n, 4, 4) f32 OpenGL · disks (S) · timesteps: S lists of frames · depths: one map a frame ·
@@ -39,11 +57,11 @@ class ReferenceMemory:
     def __init__(
         self,
         first_c2w: NDArray[np.floating],
-        config: ReferenceConfig | None = None,
+        config: PublishedConfig | None = None,
         merge: MergeFunction = merge_over_grid,
     ) -> None:
         self._merge = merge
-        self.config = config or ReferenceConfig()
+        self.config = config or PublishedConfig()
         self.c2w: F32 = np.asarray(first_c2w, np.float32)[None]
         self.disks = Disks.empty()
         self.timesteps: list[list[int]] = []

@@ -1,10 +1,10 @@
 """The published alignment of CUT3R's points with known cameras, stage by stage.
 
-Poses are OpenCV camera-to-world here, pixels count from integer coordinates, f32 throughout.
-``spanning_tree`` -> ``initialised`` -> ``optimised`` -> ``cleaned``; ``align_reference`` does all.
-The optimisation never moves depth, which is detached from it: only the focal lengths of the
-outputs change. Scale hangs on PnP alone: with no sure pixel the cameras coincide, and it explodes.
-Source: published code, section 8 of its mathematics (numbers in brackets).
+Poses are OpenCV camera-to-world, pixels count from integer coordinates, arithmetic is f32.
+``spanning_tree`` -> ``initialised`` -> ``optimised`` -> ``cleaned``; ``align_as_published`` runs
+all four. The optimisation never moves depth, which is detached from it: only the focal lengths of
+the outputs change. Scale depends on PnP alone: without a confident pixel the cameras coincide,
+and the scale explodes. Source: published code, section 8 of its mathematics (numbers in brackets).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.arrays import F32, F64
-from vmem.cameras import Similarity, invert_pose, nearest_rotation, similarity
-from vmem.published.registration import (
+from tests.golden.published.registration import (
     coded,
     pnp,
     quaternion,
     register_poses,
     weiszfeld_focal,
 )
+from vmem.arrays import F32, F64
+from vmem.cameras import Similarity, invert_pose, nearest_rotation, similarity
 
 FOCAL_CODE = 20.0
 """Focal lengths are optimised as this times their logarithm."""
@@ -75,7 +75,7 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
-class ReferenceAlignment:
+class PublishedAlignment:
     """The outputs: ``state``, world ``points`` (N, H, W, 3) f32, raw ``confidence`` (N, H, W) f32
     with 0 where cleaned, and the ``loss`` (niter,) f64 before each step."""
 
@@ -85,18 +85,18 @@ class ReferenceAlignment:
     loss: F64
 
 
-def align_reference(
+def align_as_published(
     records: Records,
     c2w: F64,
     known_depth: F32 | None = None,
     *,
     lr: float = 0.01,
     niter: int = 400,
-) -> ReferenceAlignment:
+) -> PublishedAlignment:
     """Align N >= 2 views with known c2w (N, 4, 4); the first k depths may be known (k, H, W)."""
     state = initialised(records, spanning_tree(records), c2w, known_depth)
     state, loss = optimised(state, records, lr=lr, niter=niter)
-    return ReferenceAlignment(state, state.points(), cleaned(state, records.confidence), loss)
+    return PublishedAlignment(state, state.points(), cleaned(state, records.confidence), loss)
 
 
 def spanning_tree(records: Records) -> Tree:
