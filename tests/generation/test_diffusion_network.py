@@ -5,6 +5,7 @@ That it computes the published function is checked in tests/golden.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -239,7 +240,8 @@ def test_channels_last_weights_give_the_same(net):
 def test_steps_compile_once_and_whole(net):
     """No graph break, and no second compilation when another sequence was prepared."""
     x, t, y, d = inputs(4)
-    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    compiled = deepcopy(net)
+    compiled.compile(backend="eager", fullgraph=True)
     close(compiled(x, t, prepared=net.prepare(y, d, HW)), net(x, t, y, d))
     with torch.compiler.set_stance("fail_on_recompile"):
         other = net.prepare(-y, -d, HW)
