@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -232,7 +233,9 @@ def test_channels_last_weights_give_the_same(net):
     given = inputs(4)
     other = MultiviewUNet(TINY)
     other.load_state_dict(net.state_dict())
-    other.to(memory_format=torch.channels_last)
+    # Named by keyword: torch types no such overload for modules of unknown class.
+    layout: Any = {"memory_format": torch.channels_last}
+    other.to(**layout)
     close(other(*given), net(*given))
 
 
