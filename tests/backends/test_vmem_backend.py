@@ -155,7 +155,7 @@ def test_photos_are_opened_at_the_models_size(tmp_path):
 def test_the_backend_says_what_it_is():
     made = create_backend("vmem", seed=0, size=288)
     assert isinstance(made, Backend)
-    assert (made.frame_size, made.slots, made.estimated_depth) == (SIZE, 8, True)
+    assert (made.frame_size, made.slots, made.aligned_depth) == (SIZE, 8, False)
     assert "not CUT3R" in made.label
 
 

@@ -23,10 +23,9 @@ from vmem.geometry.alignment.cleaning import nearest
 from vmem.geometry.alignment.fit_views import LOW, UNTRUSTED, AlignmentConfig, align
 from vmem.geometry.alignment.predicted import Predicted, framed, mapped_confidence
 from vmem.geometry.alignment.robust_fit import robust_fit
-from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
-from vmem.memory.spawn import MIN_CONFIDENCE
+from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.published.alignment import Records, align_reference
-from vmem.types import Frames, PointMapError, PointMaps
+from vmem.types import MIN_CONFIDENCE, AssociationConfig, Frames, PointMapError, PointMaps
 from vmem.worlds.backend import make_world
 
 EMPTY = MemorySnapshot.empty()

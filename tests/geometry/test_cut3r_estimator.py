@@ -22,14 +22,14 @@ from vmem.cameras import Camera, Cameras, pixel_rays
 from vmem.geometry.alignment.fit_views import LOW
 from vmem.geometry.alignment.predicted import Predicted
 from vmem.geometry.cut3r.config import NotFiniteStateError
-from vmem.geometry.cut3r.estimator import Cut3rEstimator, KeptState
+from vmem.geometry.cut3r.estimator import Cut3rEstimator
+from vmem.geometry.cut3r.kept_state import KeptState
 from vmem.geometry.cut3r.loading import Network
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.memory import MemorySnapshot
-from vmem.memory.spawn import MIN_CONFIDENCE
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 from vmem.session import Session
-from vmem.types import Frames
+from vmem.types import MIN_CONFIDENCE, Frames, StateArrays
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NET = tiny.tiny_cut3r()
@@ -81,7 +81,7 @@ def exact(predicted: Predicted, cameras: Cameras) -> Predicted:
 
 
 def backend(geometry: Cut3rEstimator) -> Backend:
-    return replace(box_backend(), geometry=geometry, estimated_depth=False, aligned_depth=True)
+    return replace(box_backend(), geometry=geometry, aligned_depth=True)
 
 
 def opened(geometry: Cut3rEstimator) -> Session:
@@ -89,8 +89,14 @@ def opened(geometry: Cut3rEstimator) -> Session:
 
 
 def kept(memory: MemorySnapshot) -> KeptState:
-    state = memory.views[-1].geometry_state
-    assert isinstance(state, KeptState)
+    arrays = memory.views[-1].geometry_state
+    assert arrays is not None
+    return restored(arrays)
+
+
+def restored(arrays: StateArrays) -> KeptState:
+    state = KeptState.from_arrays(arrays)
+    assert state is not None
     return state
 
 
@@ -183,7 +189,9 @@ def test_a_missing_state_is_worked_out_from_the_stored_views(first, again):
     steps: list[Progress] = []
     maps = Told().estimate(frames, targets, without_states(memory, first), on_progress=steps.append)
     assert np.array_equal(maps.depth, whole.depth)
-    assert same_state(maps.state, whole.state)
+    assert maps.state is not None
+    assert whole.state is not None
+    assert same_state(restored(maps.state), restored(whole.state))
     assert (f"{again} stored views" in maps.note) == bool(again)
     done = [(p.done, p.total) for p in steps if p.stage == "geometry"]
     assert done == [(i, again + 4) for i in range(again + 5)]

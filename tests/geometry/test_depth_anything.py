@@ -28,7 +28,6 @@ from vmem.errors import BackendError
 from vmem.geometry.alignment.fit_views import LOW
 from vmem.geometry.depth_anything.estimator import DepthAnythingEstimator
 from vmem.geometry.depth_anything.network import (
-    forget_network,
     input_size,
     prepare,
     shared_network,
@@ -63,7 +62,6 @@ def here(folder, monkeypatch) -> Path:
     monkeypatch.setenv("VMEM_DEVICE", "cpu")
     monkeypatch.delenv("VMEM_GEOMETRY", raising=False)
     monkeypatch.delenv("VMEM_CUT3R", raising=False)
-    forget_network()
     return folder
 
 

@@ -351,8 +351,8 @@ def test_the_strategy_chooses_as_the_memory_does(thirteen, view):
     chosen = reference_selection(as_snapshot(thirteen), targets_at(targets))
     assert chosen.order == expected.order
     assert sorted(chosen.ranking) == list(range(13))
-    assert all(chosen.reasons[v].startswith("chosen") for v in chosen.order)
-    assert sum(reason.startswith("chosen") for reason in chosen.reasons) == len(chosen.order)
+    assert all(chosen.reasons[v].is_chosen for v in chosen.order)
+    assert sum(reason.is_chosen for reason in chosen.reasons) == len(chosen.order)
 
 
 def test_the_strategy_looks_from_the_last_target_only():

@@ -19,7 +19,7 @@ from vmem.memory import LinkError, MemorySnapshot
 from vmem.retrieval import STRATEGIES, ask, retrieve
 from vmem.retrieval.attribution import only_explained_by, picture_shares
 from vmem.retrieval.explain.to_json import best_left_out, explanation_json, plain_reason, summary
-from vmem.types import Query, Retrieval
+from vmem.types import Query, Reason, ReasonKind, Retrieval
 
 OWN_FIELDS = {"step", "c2w", "why", "alone"}
 """What an explanation adds to a view's row in retrieval.json."""
@@ -145,29 +145,42 @@ def test_a_summary_names_what_was_used_and_adds_up(walk, words, k, strategy):
 def test_every_reason_for_leaving_a_view_out_has_plain_words(walk, words, k, strategy):
     retrieval = retrieve(walk, target(words), k, strategy)
     for view in np.flatnonzero(~retrieval.chosen).tolist():
-        assert plain_reason(retrieval, view) != retrieval.reasons[view]
+        assert plain_reason(retrieval, view) != str(retrieval.reasons[view])
     for view in retrieval.order:
-        assert plain_reason(retrieval, view) == retrieval.reasons[view]
+        assert plain_reason(retrieval, view) == str(retrieval.reasons[view])
 
 
 def test_reasons_by_hand(walk):
     found = retrieve(walk, target("w"), 2, "votes")
     a = min(set(range(4)) - set(found.order))
 
-    def why(reason: str, **change) -> str:
+    def why(reason: Reason, **change) -> str:
         reasons = tuple(reason if view == a else old for view, old in enumerate(found.reasons))
         return plain_reason(replace(found, reasons=reasons, **change), a)
 
-    assert why("suppressed: 0.02 rad from view 7").startswith("it stands almost where view 7 does")
-    assert why("banned") == "it was banned"
-    assert why("a reason of tomorrow") == "a reason of tomorrow"
+    assert why(Reason(ReasonKind.SUPPRESSED, 7, 0.02)).startswith(
+        "it stands almost where view 7 does"
+    )
+    assert why(Reason(ReasonKind.BANNED)) == "it was banned"
+    assert why(Reason(ReasonKind.OTHER, text="a reason of tomorrow")) == "a reason of tomorrow"
     votes = np.ones_like(found.votes)
-    assert why("beyond K", votes=votes) == "both places went to views with more votes"
+    assert (
+        why(Reason(ReasonKind.BEYOND_K), votes=votes) == "both places went to views with more votes"
+    )
     votes[a] = 2
-    assert "as many votes, or nearly" in why("beyond K", votes=votes)
-    assert why("beyond K", votes=0 * votes) == "both places went to views nearer in pose"
-    assert why("beyond K", query=Query(2, "temporal")) == "both places went to newer views"
-    assert why("beyond K", query=Query(2, "of tomorrow")) == "both places went to other views"
+    assert "as many votes, or nearly" in why(Reason(ReasonKind.BEYOND_K), votes=votes)
+    assert (
+        why(Reason(ReasonKind.BEYOND_K), votes=0 * votes)
+        == "both places went to views nearer in pose"
+    )
+    assert (
+        why(Reason(ReasonKind.BEYOND_K), query=Query(2, "temporal"))
+        == "both places went to newer views"
+    )
+    assert (
+        why(Reason(ReasonKind.BEYOND_K), query=Query(2, "of tomorrow"))
+        == "both places went to other views"
+    )
 
 
 def test_wishes_are_told_as_such(walk):
@@ -183,7 +196,7 @@ def test_wishes_are_told_as_such(walk):
     assert re.search(rf"view {worst} \([^()]*, pinned\)", summary(walk, pinned, None))
     crowded = ask(walk, target("wd"), Query(1, pinned=(worst, best)))
     assert "other pinned views hold all places" in summary(walk, crowded, None)
-    beyond = replace(pinned, reasons=("beyond K",) * len(free.votes))
+    beyond = replace(pinned, reasons=(Reason(ReasonKind.BEYOND_K),) * len(free.votes))
     assert "the pinned views and others" in plain_reason(beyond, free.order[0])
     none = ask(walk, target("wd"), Query(3, banned=tuple(range(len(walk.views)))))
     assert "from **no view** at all" in summary(walk, none, None)

@@ -13,10 +13,10 @@ from vmem.arrays import U8
 from vmem.backends import Backend
 from vmem.cameras import Camera, Cameras, default_K, pixel_rays, unproject
 from vmem.generation import Context
-from vmem.memory import AssociationConfig, MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.session import Session, SessionConfig
-from vmem.types import Frames, PointMaps
+from vmem.types import AssociationConfig, Frames, PointMaps
 
 HW = (48, 48)
 HALF = np.array([2.0, 1.5, 3.0])

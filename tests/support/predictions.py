@@ -10,8 +10,8 @@ import numpy as np
 from vmem.arrays import F32
 from vmem.cameras import MOVES, Cameras, apply_move, invert_pose, path_targets, pixel_rays
 from vmem.geometry.alignment.predicted import Predicted
-from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
-from vmem.types import Frames
+from vmem.memory import MemorySnapshot, ViewMemory, make_record
+from vmem.types import AssociationConfig, Frames
 from vmem.worlds.backend import World, WorldGeometry, render, start_camera
 
 HW = (96, 96)

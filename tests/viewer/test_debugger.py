@@ -24,7 +24,7 @@ from viewer.scene.frustums import AMBER, SKY
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.retrieval import ask
-from vmem.types import Retrieval
+from vmem.types import ReasonKind, Retrieval
 
 
 def event(kind: str, target: str, at: tuple[float, float] = (0.5, 0.5)) -> PointerEvent:
@@ -169,7 +169,7 @@ def test_banning_the_best_view_changes_the_choice_and_its_line(walked: Browser) 
     assert tuple(frustums[best].color) == AMBER
     do(walked, inspector.pointer, event("click", f"ban:{best}"))
     assert best not in explained(walked).order
-    assert explained(walked).reasons[best] == "banned"
+    assert explained(walked).reasons[best].kind is ReasonKind.BANNED
     assert tuple(frustums[best].color) != AMBER
     ends = [memory_of(walked).views[view].camera.position for view in explained(walked).order]
     np.testing.assert_allclose(lines(walked, "/retrieval")[:, 1], ends, atol=1e-3)

@@ -31,7 +31,7 @@ from vmem.retrieval import STRATEGIES, ask
 from vmem.retrieval.attribution import union_coverage
 from vmem.retrieval.explain.to_json import best_left_out, summary
 from vmem.session.compare import step_both
-from vmem.types import Query, Retrieval
+from vmem.types import Query, Reason, ReasonKind, Retrieval
 
 
 def ask_from(memory: MemorySnapshot, view: int, query: Query | None = None) -> Retrieval:
@@ -74,7 +74,7 @@ def test_the_table_lists_the_chosen_views_first_with_reasons(
         assert row[2] == f"{100 * retrieval.share[view]:.1f} %"
         assert row[3] == f"{100 * retrieval.coverage[view]:.0f} %"
         assert row[4] == f"{retrieval.pose_distance[view]:.2f}"
-        assert row[5] == retrieval.reasons[view]
+        assert row[5] == str(retrieval.reasons[view])
 
 
 def test_words_and_health_say_what_there_is(panel: MemoryPanel, walk: MemorySnapshot) -> None:
@@ -138,7 +138,13 @@ def test_wishes_and_the_row_pointed_at_are_seen(panel: MemoryPanel, walk: Memory
 
 def test_reasons_reach_the_reader_unharmed(panel: MemoryPanel, walk: MemorySnapshot) -> None:
     retrieval = ask_from(walk, 0)
-    show(panel, walk, replace(retrieval, reasons=("<b>&",) * len(retrieval.reasons)))
+    show(
+        panel,
+        walk,
+        replace(
+            retrieval, reasons=(Reason(ReasonKind.OTHER, text="<b>&"),) * len(retrieval.reasons)
+        ),
+    )
     assert "&lt;b&gt;&amp;" in panel._explain._table.content
 
 
@@ -323,7 +329,7 @@ def test_a_cell_of_the_timeline_says_what_it_means(
     assert retrieval is not None
     panel.show_cell(walk, (4, 3))
     assert f"{100 * retrieval.share[3]:.1f} %" in panel._timeline._cell.content
-    assert retrieval.reasons[3] in panel._timeline._cell.content
+    assert str(retrieval.reasons[3]) in panel._timeline._cell.content
     panel.show_cell(walk, None)
     assert panel._timeline._cell.content == panel._timeline._legend
     assert "not there yet" in cell_text(walk, 4, 30)

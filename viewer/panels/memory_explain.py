@@ -130,7 +130,7 @@ class ExplainPanel:
             f"{retrieval.pose_distance[view]:.2f}",
         )
         body = "".join(f"<td style='{CELL};white-space:nowrap'>{cell}</td>" for cell in cells)
-        reason = html.escape(retrieval.reasons[view])
+        reason = html.escape(str(retrieval.reasons[view]))
         plain = html.escape(plain_reason(retrieval, view), quote=True)
         query = retrieval.query
         wishes = "".join(

@@ -18,7 +18,8 @@ from viewer.walk.worker import Event, Job, Worker
 from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
 from vmem.cameras import Cameras, path_targets
-from vmem.formats.photos import load_photo
+from vmem.formats.photos import Photo, load_photo
+from vmem.formats.video import VideoError
 from vmem.formats.walk import export_walk
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
@@ -50,6 +51,8 @@ class Source:
 
     title: str
     photo: Path | bytes | None
+    decoded: Photo | None = field(default=None, compare=False)
+    """The photo at one size, where it has been decoded already."""
 
 
 @dataclass
@@ -122,7 +125,10 @@ class Workspace:
             photo: U8 | None = None
             notes: tuple[str, ...] = ()
             if source.photo is not None:
-                loaded = load_photo(source.photo, backend.frame_size or settings.size)
+                size = backend.frame_size or settings.size
+                loaded = source.decoded
+                if loaded is None or len(loaded.rgb) != size:
+                    loaded = load_photo(source.photo, size)
                 photo, notes = loaded.rgb, loaded.notes
             cancel.check()
             on_progress(Progress("scene (slow the first time)", 0, 1))
@@ -233,7 +239,11 @@ class Workspace:
         def job(on_progress: OnProgress, cancel: CancelToken) -> Download:
             on_progress(Progress("export", 0, 1))
             with tempfile.TemporaryDirectory() as folder:
-                export_walk(session.snapshot(), Path(folder))
+                try:
+                    export_walk(session.snapshot(), Path(folder))
+                except VideoError as error:  # all else is written
+                    reason = Path(folder) / "walk.mp4 is missing.txt"
+                    reason.write_text(f"{error}\n", encoding="utf-8")
                 cancel.check()
                 packed = io.BytesIO()
                 with zipfile.ZipFile(packed, "w") as archive:

@@ -7,15 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.arrays import F32
-from vmem.cameras import Camera, Cameras
-from vmem.geometry.alignment.fit_views import MIN_OVERLAP, Aligned, AlignmentConfig, align
+from vmem.cameras import Cameras
+from vmem.geometry.alignment.fit_views import Aligned, AlignmentConfig, align
 from vmem.geometry.alignment.predicted import Predicted
-from vmem.geometry.alignment.robust_fit import robust_fit
 from vmem.geometry.layout.estimator import LayoutEstimator
-from vmem.memory import MemorySnapshot, grid_size
-from vmem.memory.spawn import POINTS_PER_FRAME, cell_centres
-from vmem.raster import rasterize
+from vmem.memory import MemorySnapshot
 from vmem.types import Frames, PointMaps
 
 
@@ -68,21 +64,4 @@ def _laid_out(
         confidence=None if frames.confidence is None else frames.confidence[some],
     )
     chosen = Cameras.stack([cameras[int(i)] for i in some])
-    maps = LayoutEstimator().estimate(given, chosen, memory)
-    if frames.depth is not None:
-        return maps
-    scaled = [
-        _as_memory(one, camera, memory) for one, camera in zip(maps.depth, chosen, strict=True)
-    ]
-    return replace(maps, depth=np.stack(scaled))
-
-
-def _as_memory(depth: F32, camera: Camera, memory: MemorySnapshot) -> F32:
-    """A layout's depth (H, W) brought to memory's unit, if memory shows enough there."""
-    grid = grid_size(camera.hw, POINTS_PER_FRAME)
-    shown = rasterize(memory.surfels, camera.resized(grid), blocks=memory.blocks).depth
-    known = shown > 0
-    if known.mean() < MIN_OVERLAP:
-        return depth
-    mine = depth[np.ix_(*cell_centres(camera.hw, grid))][known]
-    return robust_fit(mine, shown[known], np.ones_like(mine)).line.applied(depth)
+    return LayoutEstimator().estimate(given, chosen, memory)

@@ -1,6 +1,6 @@
 """What a walk remembers: surfels, views, links, and how new views enter."""
 
-from vmem.memory.association import Association, AssociationConfig, associate
+from vmem.memory.association import Association, associate
 from vmem.memory.ingest import make_record
 from vmem.memory.links import LinkError, LinkIndex
 from vmem.memory.snapshot import MemorySnapshot
@@ -9,7 +9,6 @@ from vmem.memory.view_memory import MemoryStateError, ViewMemory
 
 __all__ = [
     "Association",
-    "AssociationConfig",
     "LinkError",
     "LinkIndex",
     "MemorySnapshot",

@@ -48,11 +48,10 @@ STEP = (0.01, 0.06)
 @dataclass(frozen=True, eq=False)
 class Bend:
     """``field`` (h, w) f32, a coarse grid over the image of the log of memory's depth over the
-    view's, or None if there is no smooth difference; residual: median absolute log ratio before and
-    after, 0 if none was sought."""
+    view's, or None if there is no smooth difference; residual: median absolute log ratio that is
+    left, 0 if none was sought."""
 
     field: F32 | None = None
-    residual_before: float = 0.0
     residual: float = 0.0
 
     def applied(self, depth: F32) -> F32:
@@ -76,11 +75,11 @@ def bend(measured: F32, known: F32) -> Bend:
     ratio[~usable] = 0
     quarter, before = (float(q) for q in np.quantile(np.abs(ratio[usable]), (0.25, 0.5)))
     if quarter <= GATE:
-        return Bend(None, before, before)
+        return Bend(None, before)
 
     gentle = usable & ~_beside_step(ratio, usable)
     if not gentle.any():
-        return Bend(None, before, before)
+        return Bend(None, before)
     weight = _largest_region(gentle).astype(np.float32)
     scale = CELLS / max(ratio.shape)
     field = np.zeros([max(2, round(side * scale)) for side in ratio.shape], np.float32)
@@ -93,8 +92,8 @@ def bend(measured: F32, known: F32) -> Bend:
     after = float(np.median(np.abs(left[usable])))
     explained = (np.abs(left[usable]) <= NEAR_FIELD).mean()
     if after > GAIN * before or explained < MIN_EXPLAINED:
-        return Bend(None, before, before)
-    return Bend(field, before, after)
+        return Bend(None, before)
+    return Bend(field, after)
 
 
 def _enlarged(field: F32, hw: tuple[int, ...]) -> F32:

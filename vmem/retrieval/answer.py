@@ -13,7 +13,7 @@ import numpy as np
 from vmem.cameras import Cameras, pose_distance
 from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
-from vmem.retrieval.evidence import Evidence, SelectionConfig
+from vmem.retrieval.evidence import Evidence, SelectionConfig, completed
 from vmem.retrieval.strategies import STRATEGIES
 from vmem.retrieval.tally import tally
 from vmem.retrieval.thinning import thinned
@@ -58,10 +58,12 @@ def ask(
     if not memory.views:
         raise RetrievalError("this memory holds no views yet: nothing can be retrieved")
     query.check_views(len(memory.views))
-    targets = targets.validated()
     if query.density < 1:
         return _asked_of_few(memory, targets, query, config)
 
+    config = config or SelectionConfig()
+    if query.suppression is not None:
+        config = replace(config, suppression=query.suppression)
     n_views = len(memory.views)
     buffers = tuple(
         rasterize(memory.surfels, target, blocks=memory.blocks)
@@ -90,11 +92,10 @@ def ask(
         memory=memory,
         pinned=query.pinned,
         banned=frozenset(query.banned),
+        config=config,
     )
-    config = config or SelectionConfig()
-    if query.suppression is not None:
-        config = replace(config, suppression=query.suppression)
-    selection = STRATEGIES[query.strategy](evidence, query.k, config)
+    chosen_by = STRATEGIES[query.strategy]
+    selection = completed(evidence, chosen_by(evidence, query.k), query.k)
     chosen = np.zeros(n_views, bool)
     chosen[list(selection.order)] = True
     rank = np.empty(n_views, np.int32)

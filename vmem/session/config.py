@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vmem.errors import VMemError
-from vmem.memory import AssociationConfig
 from vmem.retrieval import STRATEGIES
-from vmem.types import DEFAULT_STRATEGY
+from vmem.types import DEFAULT_STRATEGY, AssociationConfig
 
 
 class ConfigError(VMemError, ValueError):

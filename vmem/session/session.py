@@ -19,12 +19,20 @@ from vmem.errors import VMemError
 from vmem.formats.photos import load_photo
 from vmem.formats.walk import export
 from vmem.generation import Context
-from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
+from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.retrieval import ask
 from vmem.session.config import ConfigError, SessionConfig
 from vmem.session.history import History, Node, common_depth
-from vmem.types import Frames, PointMaps, Query, Retrieval, RetrievalError, StepRecord
+from vmem.types import (
+    AssociationConfig,
+    Frames,
+    PointMaps,
+    Query,
+    Retrieval,
+    RetrievalError,
+    StepRecord,
+)
 
 log = logging.getLogger(__name__)
 
@@ -123,12 +131,10 @@ class Session:
 
     @property
     def association(self) -> AssociationConfig:
-        """How new views enter memory: as configured, but depth of unknown scale is always fitted to
-        it, and of depth that the geometry has fitted itself, smooth errors are seen through."""
+        """How new views enter memory: as configured, but smooth errors of depth that the geometry
+        has fitted to memory are seen through."""
         chosen = self.config.association
-        if self.backend.aligned_depth:
-            return replace(chosen, fit_depth=False, bend_depth=True)
-        return replace(chosen, fit_depth=True) if self.backend.estimated_depth else chosen
+        return replace(chosen, bend_depth=True) if self.backend.aligned_depth else chosen
 
     def room(self, n_targets: int, wanted: int | None = None) -> int:
         """How many views the generator can be shown beside so many targets: those ``wanted`` (by
@@ -185,7 +191,6 @@ class Session:
         SessionBusy, CameraError, RetrievalError, StepError, Cancelled, and what the backend raises.
         """
         cancel = cancel or CancelToken()
-        targets.validated()
         if targets.hw != self.camera.hw:
             raise CameraError(
                 f"this walk's frames are {self.camera.hw} (height, width), got targets of "

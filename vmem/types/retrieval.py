@@ -12,6 +12,7 @@ from vmem.arrays import F32
 from vmem.cameras import Cameras
 from vmem.types.buffers import SurfelBuffers
 from vmem.types.query import Query
+from vmem.types.reasons import Reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Retrieval:
     pose_distance: F32
     rank: NDArray[np.int32]
     chosen: NDArray[np.bool_]
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     order: tuple[int, ...]
     surfel_weight: F32
     surfel_pixels: F32
@@ -62,7 +63,7 @@ class Retrieval:
                 "pose_distance": float(self.pose_distance[view]),
                 "rank": int(self.rank[view]),
                 "chosen": bool(self.chosen[view]),
-                "reason": self.reasons[view],
+                "reason": str(self.reasons[view]),
             }
             for view in range(len(self.votes))
         ]

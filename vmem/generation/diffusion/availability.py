@@ -6,12 +6,12 @@ torch is imported only if all weights are on this machine, or if the model was a
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from typing import Any
 
 from vmem.devices.memory_presets import GIB, PRESETS
 from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
+from vmem.extras import install_command, not_installed
 from vmem.weights.advice import gigabytes
 from vmem.weights.catalogue import CLIP, PARTS, VMEM_UNET
 from vmem.weights.parts import Files, WeightStatus, find_part, status
@@ -46,7 +46,7 @@ def slots() -> int:
 
 def missing_packages() -> list[str]:
     """Packages of the released model that are not installed."""
-    return [name for name in PACKAGES if find_spec(name) is None]
+    return not_installed(PACKAGES)
 
 
 def missing_weights() -> list[WeightStatus]:
@@ -81,7 +81,7 @@ def why_not(settings: NetworkSettings) -> str | None:
     if missing_weights():
         return "the released weights are not here, `python -m vmem doctor` says how to get them"
     if missing := missing_packages():
-        return f"{', '.join(missing)} not installed, `python -m vmem doctor` says more"
+        return f"{', '.join(missing)} not installed, run `{install_command()}`"
     import torch
 
     if not torch.cuda.is_available():
@@ -110,7 +110,7 @@ def refusal(settings: NetworkSettings) -> str | None:
     have += [f"  weights   {_row(row)}" for row in weights]
     todo: list[str] = []
     if packages:
-        todo.append('install the packages: pip install -c constraints.txt -e ".[gpu]"')
+        todo.append(f"install the packages: {install_command()}")
     if device and "torch" not in packages:
         least = min(preset.least for preset in PRESETS.values()) // GIB
         todo.append(

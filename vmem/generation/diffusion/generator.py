@@ -92,7 +92,6 @@ class DiffusionGenerator:
         settings, cancel = self.settings, cancel or CancelToken()
         if sampler is not None:
             settings = replace(settings, preset=sampler)
-        targets.validated()
         stage, used = "weights", None
 
         def note_stage(progress: Progress) -> None:

@@ -130,7 +130,6 @@ class PreviewGenerator:
         ValueError (no views).
         """
         cancel = cancel or CancelToken()
-        targets.validated()
         if not context.views:
             raise ValueError("the preview generator needs at least one context view, got none")
         cancel.check()

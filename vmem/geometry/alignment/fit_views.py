@@ -32,9 +32,9 @@ from vmem.geometry.alignment.pose_scale import PoseScale, scale_from_poses
 from vmem.geometry.alignment.predicted import FramedDepth, Predicted, framed
 from vmem.geometry.alignment.robust_fit import REACH, DepthLine, Shift, robust_fit, weighted_median
 from vmem.memory import MemorySnapshot, grid_size
-from vmem.memory.spawn import MIN_CONFIDENCE, POINTS_PER_FRAME, cell_centres
+from vmem.memory.spawn import cell_centres
 from vmem.raster import rasterize
-from vmem.types import PointMapError, PointMaps
+from vmem.types import MIN_CONFIDENCE, POINTS_PER_FRAME, PointMapError, PointMaps
 
 Source = Literal["views", "surfels", "step", "poses", "layout", "median", "fallback"]
 """What placed a view: stored views near it, drawn surfels, other views of its step, camera motion,

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 
-from vmem.arrays import F64, U8
-from vmem.cameras import Camera, Cameras
+from vmem.arrays import F64
+from vmem.cameras import Cameras
 from vmem.devices.devices import free_unused, is_out_of_memory
 from vmem.devices.memory_presets import NotEnoughMemoryError
 from vmem.devices.settings import NetworkSettings
@@ -25,30 +24,16 @@ from vmem.geometry.aligned_or_layout import align_or_lay_out
 from vmem.geometry.alignment.predicted import Predicted
 from vmem.geometry.cut3r.config import NotFiniteStateError
 from vmem.geometry.cut3r.heads import Prediction
+from vmem.geometry.cut3r.kept_state import KeptState
 from vmem.geometry.cut3r.loading import Network, borrowed
 from vmem.geometry.cut3r.network import State
 from vmem.geometry.cut3r.preprocess import SIZE, Crop, crop_maps, prepare
-from vmem.geometry.layout.estimator import LayoutEstimator
+from vmem.geometry.layout.first_camera import first_camera
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.types import Frames, PointMaps, View
 
 Borrow = Callable[[OnProgress, CancelToken], AbstractContextManager[Network]]
-
-
-@dataclass(frozen=True, eq=False)
-class KeptState:
-    """What goes with the last view of a step.
-
-    state: on the CPU · seen: how many views of memory it has been shown, those included that it
-    could not take · origin (4, 4): c2w of the first view it took, whose axes are its world's, None
-    before that · stamp: of the network, and the size it was shown views at.
-    """
-
-    state: State
-    seen: int
-    origin: F64 | None
-    stamp: tuple[Any, ...]
 
 
 class Cut3rEstimator:
@@ -66,12 +51,9 @@ class Cut3rEstimator:
         borrow: Borrow | None = None,
     ) -> None:
         self.size = size
-        self._layout = LayoutEstimator()
         self._borrow = borrow or partial(borrowed, settings or NetworkSettings())
 
-    def place(self, photo: U8) -> Camera:
-        """See GeometryEstimator: as the layout estimator does."""
-        return self._layout.place(photo)
+    place = staticmethod(first_camera)
 
     def estimate(
         self,
@@ -91,7 +73,8 @@ class Cut3rEstimator:
         predicted, kept, remarks = self.predict(frames, cameras, memory, on_progress, cancel)
         cancel.check()
         aligned = align_or_lay_out(predicted, frames, cameras, memory)
-        return replace(aligned.maps, state=kept, note="; ".join([str(aligned.report), *remarks]))
+        note = "; ".join([str(aligned.report), *remarks])
+        return replace(aligned.maps, state=kept.to_arrays(), note=note)
 
     def predict(
         self,
@@ -147,7 +130,7 @@ class _Run:
     """A state on the device, as it is shown one view after the other."""
 
     network: Network
-    stamp: tuple[Any, ...]
+    stamp: str
     state: State
     seen: int
     origin: F64 | None
@@ -155,10 +138,11 @@ class _Run:
     @staticmethod
     def going_on(network: Network, size: int, memory: MemorySnapshot) -> _Run:
         """From the newest stored view that has a state of this network, else from the start."""
-        stamp = (*network.stamp, size)
+        stamp = repr((*network.stamp, size))
         for n in range(len(memory.views), 0, -1):
-            kept = memory.views[n - 1].geometry_state
-            if isinstance(kept, KeptState) and (kept.seen, kept.stamp) == (n, stamp):
+            arrays = memory.views[n - 1].geometry_state
+            kept = None if arrays is None else KeptState.from_arrays(arrays)
+            if kept is not None and (kept.seen, kept.stamp) == (n, stamp):
                 state = kept.state.to(network.device)
                 return _Run(network, stamp, state, n, kept.origin)
         return _Run(network, stamp, network.net.start(), 0, None)

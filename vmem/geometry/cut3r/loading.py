@@ -76,11 +76,6 @@ def borrowed(
         yield network
 
 
-def forget_network() -> None:
-    """Let the loaded network go, once no job uses it."""
-    _shared.unload()
-
-
 def load_network(
     settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Network:

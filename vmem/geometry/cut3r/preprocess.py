@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -96,7 +97,8 @@ def prepare(
         )
     crop = crop_of(frames.shape[1:3], size, whole_square=whole_square)
     views = np.stack([_cropped(frame, crop) for frame in frames])
-    return torch.from_numpy(views).movedim(-1, 1).float() / 255 * 2 - 1, crop
+    images = rearrange(torch.from_numpy(views), "n h w c -> n c h w")
+    return images.float() / 255 * 2 - 1, crop
 
 
 def _cropped(frame: U8, crop: Crop) -> U8:

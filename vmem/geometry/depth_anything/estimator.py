@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmem.arrays import F32, U8
-from vmem.cameras import Camera, Cameras, unproject
+from vmem.cameras import Cameras, unproject
 from vmem.devices.settings import NetworkSettings
 from vmem.geometry.aligned_or_layout import align_or_lay_out
 from vmem.geometry.alignment.fit_views import Aligned, AlignmentConfig, align
 from vmem.geometry.alignment.predicted import DOUBT, Predicted, framed
 from vmem.geometry.alignment.robust_fit import DepthLine
 from vmem.geometry.layout.estimator import SKY_DISTANCE, LayoutEstimator
+from vmem.geometry.layout.first_camera import first_camera
 from vmem.memory import MemorySnapshot
-from vmem.memory.spawn import MIN_CONFIDENCE
 from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.types import Frames, PointMaps
+from vmem.types import MIN_CONFIDENCE, Frames, PointMaps
 
 Look = Callable[[U8], F32]
 """A frame (H, W, 3) u8 to relative inverse depth (h, w) f32, of one size for frames of one size."""
@@ -63,9 +63,7 @@ class DepthAnythingEstimator:
         self._lend = lend or self._network
         self._layout = LayoutEstimator()
 
-    def place(self, photo: U8) -> Camera:
-        """See GeometryEstimator: as the layout estimator does."""
-        return self._layout.place(photo)
+    place = staticmethod(first_camera)
 
     def estimate(
         self,

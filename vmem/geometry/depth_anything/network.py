@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -81,7 +82,7 @@ def input_size(hw: tuple[int, int]) -> tuple[int, int]:
 
 def prepare(rgb: U8) -> Tensor:
     """The network's input (1, 3, h, w) f32 for a frame (H, W, 3) u8."""
-    image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float()
+    image = rearrange(torch.from_numpy(np.ascontiguousarray(rgb)), "h w c -> 1 c h w").float()
     size = input_size((rgb.shape[0], rgb.shape[1]))
     image = interpolate(image, size, mode="bicubic", align_corners=False, antialias=True)
     image = image.clamp(0, 255) / 255
@@ -106,11 +107,6 @@ def shared_network(device: str, on_progress: OnProgress, cancel: CancelToken) ->
 
     with _shared.use(key, load, on_progress, cancel) as network:
         return network
-
-
-def forget_network() -> None:
-    """Let the loaded network go; who uses it keeps it until done."""
-    _shared.unload()
 
 
 def load_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:

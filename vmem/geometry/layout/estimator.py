@@ -9,7 +9,6 @@ stands in, so that any photo at all can be walked into. In the spirit of "Tour i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Literal
@@ -18,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmem.arrays import F32, F64, U8
-from vmem.cameras import Camera, Cameras, default_K, rotation_x, unproject
+from vmem.cameras import Camera, Cameras, unproject
+from vmem.geometry.alignment.rescale import rescaled
 from vmem.geometry.layout.box_room import search_box_room
 from vmem.geometry.layout.curtain import search_curtain
+from vmem.geometry.layout.first_camera import first_camera
 from vmem.geometry.layout.level_grid import LevelGrid, LevelRays, level_rotation
-from vmem.geometry.layout.lines import detect_segments, find_gravity, wall_yaws
+from vmem.geometry.layout.lines import detect_segments, wall_yaws
 from vmem.geometry.layout.photo_cues import gather_evidence, line_maps
 from vmem.geometry.layout.score import Scorer
 from vmem.geometry.layout.shape import NEAREST, Limits, Shape, close_tears
@@ -32,10 +33,6 @@ from vmem.types import Frames, PointMaps
 
 LayoutKind = Literal["box", "curtain", "flat"]
 
-MAX_PITCH = math.radians(30)
-MAX_ROLL = math.radians(8)
-MIN_GRAVITY_CONFIDENCE = 0.15
-"""Below it a photo is taken to be level."""
 MIN_SCORE = 0.1
 """Score that a hypothesis must reach to be preferred to a flat scene."""
 MAX_SKY_IN_ROOM = 0.12
@@ -83,19 +80,7 @@ class LayoutEstimator:
     A GeometryEstimator (vmem.geometry.base); it keeps no state.
     """
 
-    def place(self, photo: U8) -> Camera:
-        """See GeometryEstimator. Pitch is kept within 30 degrees, roll within 8."""
-        height, width = photo.shape[:2]
-        K = default_K((height, width))
-        down, confidence = find_gravity(detect_segments(photo), K)
-        c2w = np.eye(4)
-        if confidence >= MIN_GRAVITY_CONFIDENCE:
-            pitch = math.asin(float(np.clip(-down[2], -1, 1)))
-            roll = math.atan2(down[0], down[1])
-            pitch = float(np.clip(pitch, -MAX_PITCH, MAX_PITCH))
-            roll = float(np.clip(roll, -MAX_ROLL, MAX_ROLL))
-            c2w[:3, :3] = rotation_x(pitch) @ _rotation_z(roll)
-        return Camera(c2w, K, (height, width))
+    place = staticmethod(first_camera)
 
     def estimate(
         self,
@@ -108,7 +93,8 @@ class LayoutEstimator:
     ) -> PointMaps:
         """See GeometryEstimator. Depth that frames carry is taken as it is, with the confidence
         that they carry, or 1, where it is finite and positive; frames without depth are laid out
-        one by one, confidence 0 in the sky. Pixels of confidence 0 still have finite points.
+        one by one and brought to memory's unit, confidence 0 in the sky. Pixels of confidence 0
+        still have finite points.
         """
         if frames.depth is not None:
             usable = np.isfinite(frames.depth) & (frames.depth > 0)
@@ -119,15 +105,12 @@ class LayoutEstimator:
             pairs = zip(frames.rgb, cameras, strict=True)
             layouts = [estimate_layout(rgb, camera) for rgb, camera in pairs]
             depth = np.stack([layout.depth for layout in layouts])
-            labels = np.stack([layout.label for layout in layouts])
-            confidence = (labels != Region.SKY).astype(np.float32)
+            solid = np.stack([layout.label != Region.SKY for layout in layouts])
+            views = zip(depth, solid, cameras, strict=True)
+            depth = np.stack([rescaled(*view, memory) for view in views])
+            confidence = (solid & (depth > 0)).astype(np.float32)
         points = [unproject(one, camera) for one, camera in zip(depth, cameras, strict=True)]
         return PointMaps(np.stack(points), depth, confidence)
-
-
-def _rotation_z(angle: float) -> F64:
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
 def estimate_layout(rgb: U8, camera: Camera) -> Layout:

@@ -93,7 +93,8 @@ class Scorer:
 
     @staticmethod
     def _read(above: F64, rows: NDArray[np.intp]) -> F64:
-        return above[rows, np.arange(above.shape[1])]
+        # One flat index is read twice as fast as a pair of them.
+        return above.take(rows * above.shape[1] + np.arange(above.shape[1]))
 
     def _crease(self, v: F64) -> F64:
         """(k,) mean excess of edge strength across the curves ``v`` (k, n), 0 outside the photo."""
@@ -102,10 +103,13 @@ class Scorer:
         rows = np.rint(position).astype(np.intp)
         inside = (rows >= 0) & (rows < len(grid.v))
         rows = rows.clip(0, len(grid.v) - 1)
-        columns = np.arange(len(grid.u))
-        inside &= grid.inside[rows, columns]
+        inside &= self._read(grid.inside, rows)
         slope = np.gradient(v, grid.step, axis=-1)
-        across = self.evidence.edge_v[rows, columns] - slope * self.evidence.edge_u[rows, columns]
+        edge_u, edge_v = (
+            self._read(self.evidence.edge_u, rows),
+            self._read(self.evidence.edge_v, rows),
+        )
+        across = edge_v - slope * edge_u
         strength = np.abs(across) / np.sqrt(1 + slope**2)
         excess = np.where(inside, strength - self.evidence.texture, 0)
         return excess @ self.column_share

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from vmem.memory import MemorySnapshot
 from vmem.retrieval.attribution import PictureShares, picture_shares
-from vmem.retrieval.evidence import BANNED, PINNED_BEYOND
-from vmem.types import Retrieval
+from vmem.retrieval.explain.wording import percent
+from vmem.types import ReasonKind, Retrieval
 
 NAMED = 6
 """Chosen views that are named; of more, the rest are counted."""
 
-_SUPPRESSED = re.compile(r"suppressed: ([\d.]+) rad from view (\d+)")
-_CANDIDATE = re.compile(r"a candidate, but ([\d.]+) rad away")
-_KNOWN_REASONS = {
-    "adds nothing that chosen views lack": "the views used already show nearly all that it saw",
-    "no visible surfel": "it saw nothing of the picture",
-    "its frustum misses the target's": "it looks elsewhere",
-    "saw too little of it to be a candidate": "by the published rule it saw too little of it",
-    BANNED: "it was banned",
-    PINNED_BEYOND: "it was pinned, but other pinned views hold all places",
+_PLAIN = {
+    ReasonKind.ADDS_NOTHING: "the views used already show nearly all that it saw",
+    ReasonKind.NO_VISIBLE_SURFEL: "it saw nothing of the picture",
+    ReasonKind.FRUSTUM_MISSES: "it looks elsewhere",
+    ReasonKind.SAW_TOO_LITTLE: "by the published rule it saw too little of it",
+    ReasonKind.BANNED: "it was banned",
+    ReasonKind.PINNED_BEYOND_K: "it was pinned, but other pinned views hold all places",
 }
 _WENT_TO = {
     "votes": "to views with more votes",
@@ -65,16 +61,16 @@ def plain_reason(retrieval: Retrieval, view: int) -> str:
     Of a chosen view, or where there are no plainer words, the reason as the strategy gave it.
     """
     reason = retrieval.reasons[view]
-    if suppressed := _SUPPRESSED.fullmatch(reason):
+    if reason.kind is ReasonKind.SUPPRESSED:
         return (
-            f"it stands almost where view {suppressed[2]} does (pose distance {suppressed[1]} rad) "
-            "and shows much the same"
+            f"it stands almost where view {reason.view} does (pose distance "
+            f"{reason.distance:.2f} rad) and shows much the same"
         )
-    if candidate := _CANDIDATE.fullmatch(reason):
-        return f"it is farther away in pose ({candidate[1]} rad) than the views used"
-    if reason == "beyond K":
+    if reason.kind is ReasonKind.CANDIDATE:
+        return f"it is farther away in pose ({reason.distance:.2f} rad) than the views used"
+    if reason.kind is ReasonKind.BEYOND_K:
         return _beyond(retrieval, view)
-    return _KNOWN_REASONS.get(reason, reason)
+    return _PLAIN.get(reason.kind, str(reason))
 
 
 def _beyond(retrieval: Retrieval, view: int) -> str:
@@ -149,11 +145,6 @@ def _invented(shares: PictureShares, tense: str) -> str:
     if len(parts) == 1:
         return f"{told}, {next(iter(parts))}."
     return f"{told}: {' and '.join(f'{part} % {what}' for what, part in parts.items())}."
-
-
-def percent(share: float) -> str:
-    """A share as people read it: whole per cent, and "< 1 %" for what is there but little."""
-    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _views(n: int) -> str:

@@ -10,7 +10,7 @@ from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import DEPTH_TOLERANCE
 from vmem.retrieval.attribution import PictureShares, picture_shares, visible_surfels
-from vmem.retrieval.explain.summary import percent
+from vmem.retrieval.explain.wording import percent
 from vmem.types import Retrieval, Surfels
 
 SAMPLE = 4096

@@ -29,10 +29,10 @@ from vmem.retrieval.evidence import (
     NOTHING_VISIBLE,
     Evidence,
     Selection,
-    SelectionConfig,
     top,
-    with_wishes,
+    with_pins_and_bans,
 )
+from vmem.types import Reason, ReasonKind
 
 
 def reference_selection(
@@ -50,7 +50,7 @@ def reference_selection(
     distance = geodesic_distance(last, c2w, weight)
     nearest = np.argsort(distance, kind="stable").tolist()
     if len(c2w) == 1:
-        return Selection((0,), (0,), ("chosen: the only view",))
+        return Selection((0,), (0,), (Reason(ReasonKind.CHOSEN_ONLY),))
 
     query = query_camera(to_opengl(targets.c2w), _focals(memory, config), config)
     surfels = memory.surfels
@@ -68,14 +68,16 @@ def reference_selection(
         order = spread(ranked, c2w, min(k, len(candidates)), threshold, True, weight)
         note = ""
 
-    reasons = ["no visible surfel"] * len(c2w)
+    reasons = [Reason(ReasonKind.NO_VISIBLE_SURFEL)] * len(c2w)
     for view in votes.timestep:
-        reasons[view] = "saw too little of it to be a candidate"
+        reasons[view] = Reason(ReasonKind.SAW_TOO_LITTLE)
     for view in candidates:
-        reasons[view] = f"a candidate, but {distance[view]:.2f} rad away"
+        reasons[view] = Reason(ReasonKind.CANDIDATE, distance=float(distance[view]))
     for view in order:
         reasons[view] = (
-            f"chosen: {distance[view]:.2f} rad away" if candidates else ("chosen: nearest pose")
+            Reason(ReasonKind.CHOSEN_AWAY, distance=float(distance[view]))
+            if candidates
+            else Reason(ReasonKind.CHOSEN_NEAREST)
         )
     rest = [view for view in nearest if view not in order]
     return Selection(order, (*order, *rest), tuple(reasons), note)
@@ -99,7 +101,7 @@ def _views_of(surfels: NDArray[np.int32], memory: MemorySnapshot) -> dict[int, l
     return views
 
 
-def reference(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
+def reference(evidence: Evidence, k: int) -> Selection:
     """What the published code effectively does; see vmem.retrieval.strategies.published."""
     if evidence.memory is None:
         raise ValueError("the reference strategy draws the memory itself: evidence.memory is None")
@@ -112,9 +114,9 @@ def reference(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     found = reference_selection(memory, evidence.targets, k)
     if not (evidence.pinned or evidence.banned):
         return found
-    order = top(evidence, found.ranking, k, "").order
+    order = top(evidence, found.ranking, k, Reason(ReasonKind.CHOSEN)).order
     if not found.note:
         # Where it takes fewer than K, it leaves the rest out for a reason.
         order = tuple(v for v in order if v in evidence.pinned or v in found.order)
     ranking = (*order, *(view for view in found.ranking if view not in order))
-    return Selection(order, ranking, with_wishes(evidence, found.reasons, order), found.note)
+    return Selection(order, ranking, with_pins_and_bans(evidence, found.reasons, order), found.note)

@@ -1,14 +1,14 @@
-"""Renders the sample pictures of the procedural world: ``python assets/make_world_samples.py``."""
+"""Renders the sample pictures of the procedural world: ``python docs/make_world_samples.py``."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from vmem.cameras import Camera, default_K, rotation_x, rotation_y
+from vmem.formats.photos import ASSETS
 from vmem.worlds.backend import World, make_world, render
 
 SIZE = 576
@@ -30,8 +30,8 @@ def picture(
 
 
 def main() -> None:
-    """Write both pictures beside this file."""
-    world, folder = make_world(SEED), Path(__file__).resolve().parent
+    """Write both pictures beside the other samples."""
+    world, folder = make_world(SEED), ASSETS
     room = picture(world, "living room", (0.88, 0.08), -26, 66)
     room.save(folder / "world_room.jpg", quality=88, optimize=True)
     courtyard = picture(world, "courtyard", (0.93, 0.45), -105, 66)

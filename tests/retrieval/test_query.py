@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.evidence import CONFIG, evidences
+from tests.support.evidence import evidences
 from tests.support.fakes import open_box
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import STRATEGIES, Evidence, ask, retrieve
 from vmem.retrieval.answer import ALL_BANNED
-from vmem.retrieval.evidence import BANNED, PINNED, PINNED_BEYOND
 from vmem.retrieval.thinning import kept_surfels, thinned
-from vmem.types import WEIGHTINGS, Query, Retrieval, RetrievalError
+from vmem.types import WEIGHTINGS, Query, ReasonKind, Retrieval, RetrievalError
 
 OWN = sorted(set(STRATEGIES) - {"reference"})
 """Strategies that choose from made-up evidence."""
@@ -43,7 +42,7 @@ def wishes(draw: st.DrawFn) -> tuple[Evidence, int]:
 @given(wishes(), st.sampled_from(OWN))
 def test_pinned_views_come_first_and_banned_ones_never(asked: tuple[Evidence, int], name: str):
     evidence, k = asked
-    found = STRATEGIES[name](evidence, k, CONFIG)
+    found = STRATEGIES[name](evidence, k)
     pins = evidence.pinned[:k]
     assert found.order[: len(pins)] == pins
     assert len(found.order) == len(set(found.order)) <= k
@@ -51,20 +50,20 @@ def test_pinned_views_come_first_and_banned_ones_never(asked: tuple[Evidence, in
     assert sorted(found.ranking) == list(range(len(evidence)))
     for view, reason in enumerate(found.reasons):
         if view in evidence.banned:
-            assert reason == BANNED
+            assert reason.kind is ReasonKind.BANNED
         elif view in evidence.pinned:
-            assert reason == PINNED_BEYOND if view not in pins else reason.startswith(PINNED)
+            assert reason.is_pinned if view in pins else reason.kind is ReasonKind.PINNED_BEYOND_K
         else:
-            assert reason.startswith("chosen") == (view in found.order)
+            assert reason.is_chosen == (view in found.order)
 
 
 @given(wishes(), st.sampled_from(OWN))
 def test_banning_is_as_if_the_view_had_not_been_stored(asked: tuple[Evidence, int], name: str):
     evidence, k = asked
     evidence = replace(evidence, pinned=())
-    kept = np.flatnonzero(evidence.free)
+    kept = np.flatnonzero(evidence.allowed)
     if not len(kept):
-        assert STRATEGIES[name](evidence, k, CONFIG).order == ()
+        assert STRATEGIES[name](evidence, k).order == ()
         return
     number = np.full(len(evidence), -1)
     number[kept] = np.arange(len(kept))
@@ -85,8 +84,8 @@ def test_banning_is_as_if_the_view_had_not_been_stored(asked: tuple[Evidence, in
         ),
         banned=frozenset(),
     )
-    expected = tuple(int(kept[view]) for view in STRATEGIES[name](without, k, CONFIG).order)
-    assert STRATEGIES[name](evidence, k, CONFIG).order == expected
+    expected = tuple(int(kept[view]) for view in STRATEGIES[name](without, k).order)
+    assert STRATEGIES[name](evidence, k).order == expected
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
