@@ -1,6 +1,6 @@
-"""Whether the released model can run here, and if not, one screen that says what to do.
+"""Whether the released model can run on this machine, and if not, why and what to do about it.
 
-torch is imported only where all weights are there, or where it was asked for by name.
+torch is imported only if all weights are on this machine, or if the model was asked for by name.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from vmem.weights.catalogue import CLIP, PARTS, VMEM_UNET
 from vmem.weights.parts import Files, WeightStatus, find_part, status
 
 REQUIRED = ("vmem", "vae", "clip")
-"""The parts that make frames. Without CUT3R their geometry is the room layout."""
+"""The parts that make frames. CUT3R is not among them: other geometries can take its place."""
 PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
 NUM_FRAMES = 8
 """Slots of the released network: context and targets together."""
 _HOST_GIGABYTES = 8
-"""Weights of the three in float32: 1264 + 632 + 84 M parameters."""
+"""Weights of the three parts in float32: 1264 + 632 + 84 M parameters."""
 
 
 def network_config(files: Files) -> dict[str, Any]:
     """Sizes of a network from a config.json beside its weights; none for the released one.
 
-    Only a file that speaks of this network counts: a folder may hold another's.
+    Only a file with this network's fields counts: a folder may hold another network's.
     """
     path = files[0].with_name("config.json")
     try:
@@ -39,7 +39,7 @@ def network_config(files: Files) -> dict[str, Any]:
 
 
 def slots() -> int:
-    """How many context views and targets the network on this machine takes together."""
+    """Slots of the network on this machine: context views and targets together."""
     files = find_part(PARTS["vmem"])
     return network_config(files).get("num_frames", NUM_FRAMES) if files else NUM_FRAMES
 
@@ -74,9 +74,9 @@ def where(settings: NetworkSettings) -> str:
 
 
 def why_not(settings: NetworkSettings) -> str | None:
-    """One clause that says why ``auto`` does not mean the released model here; None if it does.
+    """One clause on why ``auto`` does not choose the released model here; None if it does.
 
-    It takes an NVIDIA GPU: what is slow or untried is for those who ask for it.
+    ``auto`` needs an NVIDIA GPU; slower or untested devices are used only if asked for by name.
     """
     if missing_weights():
         return "the released weights are not here, `python -m vmem doctor` says how to get them"

@@ -174,6 +174,12 @@ class MultiviewUNet(nn.Module):
         )
         self.eval().requires_grad_(False)
 
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile calls in place by torch.compile, with its arguments."""
+        # einops parses its patterns in Python, and tracing that takes longer than the network.
+        torch.compiler.allow_in_graph(rearrange)
+        super().compile(*args, **options)
+
     def prepare(
         self,
         crossattn: Tensor,
