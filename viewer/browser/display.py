@@ -19,7 +19,7 @@ from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import WalkPanel
 from viewer.scene.camera_rig import CameraRig
 from viewer.scene.scene import SceneView
-from viewer.scene.stream import SurfelStream
+from viewer.scene.stream import SurfelStream, why_no_stream
 from viewer.scene.surfel_cloud import inject_patch
 from viewer.walk.worker import Event
 from viewer.walk.workspace import Settings, described, samples_with
@@ -60,6 +60,7 @@ class Display:
         self._forming_due = False
         self._forming_shown = 0.0
         self._stream: SurfelStream | None = None
+        self._no_stream_told = False
         self._labels: list[str] = []
         self._billboards_show = (settings.scene.layer, settings.scene.wipe)
         # Answered: wake the client, for whom colours may be waiting.
@@ -324,7 +325,11 @@ class Display:
         """Have browser or server draw so many surfels, as the settings say."""
         options = self._settings.scene
         wanted = options.server_draws(surfels, self._stream is not None)
-        if wanted and self._stream is None:
+        missing = why_no_stream() if wanted else ""
+        if missing and not self._no_stream_told:
+            self._no_stream_told = True
+            self.notes.notify("The browser draws the surfels", f"drawn by the browser: {missing}")
+        if wanted and not missing and self._stream is None:
             client = self._client
             stream = SurfelStream(
                 self._handle,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import viser
 
 from viewer.commands import KEYMAPS
+from viewer.scene.stream import why_no_stream
 from viewer.walk.workspace import BACKENDS, PRESETS, Settings
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ class SettingsPanel:
             step=10_000,
             hint="surfels",
         )
+        missing = why_no_stream()
+        if missing:
+            drawn_by.disabled = above.disabled = True
+            gui.add_markdown(f"drawn by the browser: {missing}")
         for choice in (drawn_by, above):
             choice.on_update(
                 lambda _: client.post(client.set_renderer, drawn_by.value, int(above.value))
