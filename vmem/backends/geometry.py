@@ -89,11 +89,11 @@ def _absent(name: str) -> str:
     row = status(PARTS[name])
     if row.problem:
         return row.problem
-    if not row.present:
-        return f"its weights are not here, run `{row.command}`"
     absent = not_installed(PACKAGES[name])
     if absent:
         return f"{', '.join(absent)} not installed, run `{install_command()}`"
+    if not row.present:
+        return f"its weights are not here, run `{row.command}`"
     return ""
 
 
