@@ -9,6 +9,7 @@ import viser
 from viewer.actions import Actions
 from viewer.commands import HELP, KEYMAPS
 from viewer.panels.buttons import command_button, is_user
+from viewer.scene.stream import why_no_stream
 from viewer.settings import RENDERERS, BackendName, PresetName, Settings
 from vmem.backends import PHOTO_NAMES
 from vmem.devices.settings import SAMPLERS
@@ -82,6 +83,10 @@ class SettingsPanel:
             step=10_000,
             hint="surfels",
         )
+        missing = why_no_stream()
+        if missing:
+            drawn_by.disabled = above.disabled = True
+            gui.add_markdown(f"drawn by the browser: {missing}")
         for choice in (drawn_by, above):
             choice.on_update(lambda _: commands.set_renderer(drawn_by.value, int(above.value)))
 

@@ -43,11 +43,11 @@ class Geometry:
         row = status(PARTS[name])
         if row.problem:
             return row.problem
-        if not row.present:
-            return f"its weights are not here, run `{row.command}`"
         absent = not_installed(self.packages)
         if absent:
             return f"{', '.join(absent)} not installed, run `{install_command()}`"
+        if not row.present:
+            return f"its weights are not here, run `{row.command}`"
         return _why_no_device(settings) if self.needs_gpu else ""
 
 
