@@ -130,7 +130,7 @@ def _meta(whole: dict) -> dict[str, str]:
 
 
 def _plain(value: object) -> object:
-    """The dictionary or value inside a stand-in: argparse's attributes, OmegaConf's content."""
+    """The dictionary or value inside an `Inert`: argparse's attributes, OmegaConf's content."""
     if not isinstance(value, Inert):
         return value
     state = value.state
