@@ -33,14 +33,8 @@ from vmem.generation.preview.outpaint import (
     render_confidence,
     render_depth,
 )
-from vmem.generation.preview.warp import (
-    Texture,
-    Warp,
-    accumulate,
-    make_texture,
-    tear_ratio,
-    warp_depth,
-)
+from vmem.generation.preview.texture import Texture, accumulate, make_texture
+from vmem.generation.preview.warp import Warp, tear_ratio, warp_depth
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.types import Frames, Provenance, View
 
