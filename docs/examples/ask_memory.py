@@ -11,8 +11,7 @@ session = vmem.open(samples()[0].path, backend="preview", size=128)
 for _ in session.walk("a d*2"):
     pass
 
-here = session.camera
-target = vmem.Camera(apply_move(here.c2w, MOVES["a"]), here.K, here.hw)
+target = session.camera.moved_to(apply_move(session.camera.c2w, MOVES["a"]))
 answer = vmem.ask(session.memory, target, k=3, strategy="votes")
 print(answer.summary())
 for view, reason in enumerate(answer.reasons):
