@@ -126,8 +126,7 @@ class PreviewGenerator:
         """Frames with depth, provenance and age for every target, in the order of ``targets``.
 
         The last target is made first and is one more source of the others, so that all agree on
-        what it invented. ``sampler`` is ignored. Raises Cancelled, CameraError (bad targets),
-        ValueError (no views).
+        what it invented. ``sampler`` is ignored. Raises Cancelled, ValueError (no views).
         """
         cancel = cancel or CancelToken()
         if not context.views:

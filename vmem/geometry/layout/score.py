@@ -10,6 +10,7 @@ down the columns a layout costs a few look-ups a column, whatever its size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ FLOOR_EDGE_WEIGHT = 0.35
 CEILING_EDGE_WEIGHT = 0.3
 CORNER_EDGE_WEIGHT = 0.1
 LINE_WEIGHT = 1.2
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +95,8 @@ class Scorer:
         return rows.clip(0, len(self.floor_above) - 1).astype(np.intp)
 
     @staticmethod
-    def _read(above: F64, rows: NDArray[np.intp]) -> F64:
+    def _read(above: NDArray[T], rows: NDArray[np.intp]) -> NDArray[T]:
+        """(k, n) what stands at ``rows`` (k, n) of each column of a map (m, n)."""
         # One flat index is read twice as fast as a pair of them.
         return above.take(rows * above.shape[1] + np.arange(above.shape[1]))
 
