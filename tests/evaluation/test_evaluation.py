@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,7 +86,12 @@ def test_every_look_sees_itself_but_for_edges(world):
     target, again = (looks(world, Cameras.stack([start_camera(world, HW)]), 48) for _ in range(2))
     assert truth(target, again).visible.mean() == 1
     finer = looks(world, Cameras.stack([start_camera(world, (96, 96))]), 96)
-    assert truth(target, finer).visible.mean() > 0.97
+    seen = np.zeros(target[0].hit.shape, bool)
+    seen[target[0].hit] = truth(target, finer).visible[0]
+    assert seen[target[0].hit].mean() > 0.95
+    # Away from edges that hide something, it sees itself.
+    near, far = (edge(target[0].depth, np.ones((3, 3))) for edge in (cv2.erode, cv2.dilate))
+    assert seen[target[0].hit & (far < 1.1 * near)].mean() > 0.97
     away = looks(world, Cameras.stack([camera(turn=np.pi)]), 48)
     assert truth(target, away).visible.mean() == 0
 

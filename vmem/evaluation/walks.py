@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from vmem.arrays import F64
 from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets, rotation_y
-from vmem.worlds.backend import World, is_free, start_camera
+from vmem.worlds.backend import World, are_free, is_free, start_camera
 
 MARGIN = 0.08
 """Scene units that a walker keeps from everything solid."""
@@ -125,7 +125,7 @@ class _PathNet:
 
 def _is_line_free(world: World, a: F64, b: F64) -> bool:
     n = max(2, int(np.linalg.norm(b - a) / (MARGIN / 2)))
-    return all(is_free(world, a + u * (b - a), MARGIN) for u in np.linspace(0, 1, n))
+    return bool(are_free(world, a + np.linspace(0, 1, n)[:, None] * (b - a), MARGIN).all())
 
 
 def _joined(*paths: NDArray[np.float64]) -> NDArray[np.float64]:
