@@ -72,6 +72,11 @@ def out_home_out(world: World, hw: tuple[int, int], seed: int, length: float = 1
     return _along("revisit", start_camera(world, hw), _joined(out, out[::-1], out))
 
 
+def around(world: World, hw: tuple[int, int]) -> Walk:
+    """The closed walk of the world's plan."""
+    return _along("loop", start_camera(world, hw), world.loop)
+
+
 def jumps(
     walk: Walk, world: World, seed: int, n: int, turn: float = 0.6, shift: float = 0.15
 ) -> list[Camera]:

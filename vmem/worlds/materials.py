@@ -92,7 +92,7 @@ FIXED = {
     "glow": plain("#ffe2b0", emission=1.3),
     "water": Material("plaster", 0.35, "#2f7f93 #8fd0d6"),
     "bark": Material("planks", 0.08, "#5a4430 #78603f #3c2c1e", turned=True),
-    "grass": Material("leaves", 1.6, "#4a6a34 #6f8a48 #8fa058"),
+    "grass": Material("leaves", 0.9, "#4a6a34 #6f8a48 #8fa058"),
     "brick": Material("bricks", 0.25, "#a5553d #c2795a #d6c9b4"),
     "paving": Material("slabs", 0.6, "#b3a68f #d6cab0 #7d705c"),
 }
