@@ -58,14 +58,12 @@ def _entry(node, ox, oy, oz, ix, iy, iz, limit):
 
 
 @_kernel
-def _inverse(d):
-    return 1.0 / d if abs(d) > 1e-30 else 1e30
-
-
-@_kernel
-def _first_hit(tree, ox, oy, oz, dx, dy, dz):
-    """(t, box, face) of the first box that a ray enters; box is -1 for none."""
-    ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
+def _first_hit(boxes, tree, ox, oy, oz, dx, dy, dz, shadow):
+    """(t, box, face) of the first box that a ray enters; box is -1 for none. For a ``shadow`` any
+    box will do, if it casts one."""
+    ix = 1.0 / dx if abs(dx) > 1e-30 else 1e30
+    iy = 1.0 / dy if abs(dy) > 1e-30 else 1e30
+    iz = 1.0 / dz if abs(dz) > 1e-30 else 1e30
     best, box, hit_axis = math.inf, -1, 0
     at = 0
     while at < len(tree):
@@ -73,27 +71,14 @@ def _first_hit(tree, ox, oy, oz, dx, dy, dz):
         if t == math.inf:
             at = tree[at].skip
             continue
-        if tree[at].box >= 0 and t > 0.0:
-            best, box, hit_axis = t, tree[at].box, axis
+        item = tree[at].box
+        if item >= 0 and t > 0.0 and not (shadow and not boxes[item].casts):
+            best, box, hit_axis = t, item, axis
+            if shadow:
+                break
         at += 1
     along = dx if hit_axis == 0 else (dy if hit_axis == 1 else dz)
     return best, box, 2 * hit_axis + (1 if along < 0.0 else 0)
-
-
-@_kernel
-def _in_sun(boxes, tree, ox, oy, oz, sun):
-    """Whether no box that casts a shadow lies between a point and the sun."""
-    ix, iy, iz = _inverse(sun[0]), _inverse(sun[1]), _inverse(sun[2])
-    at = 0
-    while at < len(tree):
-        t, _ = _entry(tree[at], ox, oy, oz, ix, iy, iz, math.inf)
-        if t == math.inf:
-            at = tree[at].skip
-            continue
-        if tree[at].box >= 0 and t > 0.0 and boxes[tree[at].box].casts:
-            return False
-        at += 1
-    return True
 
 
 @_entry_point
@@ -198,11 +183,13 @@ def _surface(box, m, face, x, y, z, footprint, metre):
     period = m.size * metre
     b, c, gain = _pattern(m, u / period, v / period, footprint / period, box.seed[face])
     b, c, gain = min(1.0, max(0.0, b)), min(1.0, max(0.0, c)), max(0.0, gain)
-    p = m.palette
-    red = ((p[0, 0] * (1 - b) + p[1, 0] * b) * (1 - c) + p[2, 0] * c) * gain
-    green = ((p[0, 1] * (1 - b) + p[1, 1] * b) * (1 - c) + p[2, 1] * c) * gain
-    blue = ((p[0, 2] * (1 - b) + p[1, 2] * b) * (1 - c) + p[2, 2] * c) * gain
-    return red, green, blue
+    p, a, b = m.palette, gain * (1 - b) * (1 - c), gain * b * (1 - c)
+    c *= gain
+    return (
+        a * p[0, 0] + b * p[1, 0] + c * p[2, 0],
+        a * p[0, 1] + b * p[1, 1] + c * p[2, 1],
+        a * p[0, 2] + b * p[1, 2] + c * p[2, 2],
+    )
 
 
 # Light: Lambert's law for the sun and for shining ceilings, and ambient light that is darker in
@@ -281,12 +268,13 @@ def _light(scene, shadows, x, y, z, nx, ny, nz):
     soft = _openness(distance, setting, x, y, z, nx, ny, nz) * (0.82 - 0.18 * ny) / total
     lamp /= total
     sun = max(0.0, nx * setting.sun[0] + ny * setting.sun[1] + nz * setting.sun[2])
-    if sun > 0.0 and shadows:
-        bias = 2e-4
-        if not _in_sun(boxes, tree, x + nx * bias, y + ny * bias, z + nz * bias, setting.sun):
-            sun = 0.0
-    elif sun > 0.0:
+    if not shadows:
         sun *= sky / total
+    elif sun > 0.0:
+        off = 2e-4
+        px, py, pz, to = x + nx * off, y + ny * off, z + nz * off, setting.sun
+        if _first_hit(boxes, tree, px, py, pz, to[0], to[1], to[2], True)[1] >= 0:
+            sun = 0.0
     return (
         red * soft + lamp * _LAMP[0] + sun * _SUN[0],
         green * soft + lamp * _LAMP[1] + sun * _SUN[1],
@@ -303,11 +291,13 @@ def _sky(setting, dx, dy, dz, blur):
     cover = _noise(dx * spread, dz * spread, setting.seed, blur * 9)
     white = min(1.0, max(0.0, cover * 5.0)) * min(1.0, rise * 8.0) * 0.8
     glow = 0.25 * max(0.0, dx * setting.sun[0] + dy * setting.sun[1] + dz * setting.sun[2]) ** 32
-    low, high = setting.horizon, setting.zenith
-    red = (low[0] * (1 - up) + high[0] * up) * (1 - white) + white + glow
-    green = (low[1] * (1 - up) + high[1] * up) * (1 - white) + white + glow
-    blue = (low[2] * (1 - up) + high[2] * up) * (1 - white) + white + glow
-    return red, green, blue
+    low, high, clear = setting.horizon, setting.zenith, 1 - white
+    white += glow
+    return (
+        (low[0] * (1 - up) + high[0] * up) * clear + white,
+        (low[1] * (1 - up) + high[1] * up) * clear + white,
+        (low[2] * (1 - up) + high[2] * up) * clear + white,
+    )
 
 
 @_kernel
@@ -343,10 +333,11 @@ def _shade(scene, shadows, pixel, ox, oy, oz, dx, dy, dz, t, index, face):
     if glow == 0.0:
         light = _light(scene, shadows, x, y, z, nx, ny, nz)
     haze = 1.0 - math.exp(-max(0.0, t * length / setting.metre - 12.0) / _HAZE)
-    red = red * light[0] * (1 - haze) + setting.horizon[0] * haze
-    green = green * light[1] * (1 - haze) + setting.horizon[1] * haze
-    blue = blue * light[2] * (1 - haze) + setting.horizon[2] * haze
-    return _display(red), _display(green), _display(blue), nx, ny, nz
+    air, clear = setting.horizon, 1.0 - haze
+    red = _display(red * light[0] * clear + air[0] * haze)
+    green = _display(green * light[1] * clear + air[1] * haze)
+    blue = _display(blue * light[2] * clear + air[2] * haze)
+    return red, green, blue, nx, ny, nz
 
 
 # Images
@@ -361,7 +352,7 @@ def _look(scene, c2w, K, shadows, x, y, pixel):
     dy = c2w[1, 0] * a + c2w[1, 1] * b + c2w[1, 2]
     dz = c2w[2, 0] * a + c2w[2, 1] * b + c2w[2, 2]
     ox, oy, oz = c2w[0, 3], c2w[1, 3], c2w[2, 3]
-    t, box, face = _first_hit(scene[1], ox, oy, oz, dx, dy, dz)
+    t, box, face = _first_hit(scene[0], scene[1], ox, oy, oz, dx, dy, dz, False)
     color = _shade(scene, shadows, pixel, ox, oy, oz, dx, dy, dz, t, box, face)
     return (*color, t, box)
 
