@@ -9,8 +9,9 @@ import numpy as np
 
 from benchmarks._scenes import HW, house, look, metric, milliseconds
 from vmem.cameras import unproject
-from vmem.memory import AssociationConfig, associate
+from vmem.memory import associate
 from vmem.raster import Blocks, rasterize
+from vmem.types import AssociationConfig
 
 SIZES = {"200k": 200_000, "1m": 1_000_000}
 

@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks._scenes import HW, beside, house, metric, spoilt, stored, stroll
 from vmem.cameras import Cameras
 from vmem.geometry.alignment.fit_views import align
-from vmem.memory import AssociationConfig, ViewMemory, make_record
+from vmem.memory import ViewMemory, make_record
 from vmem.raster import Blocks, rasterize
-from vmem.types import Frames, StepRecord
+from vmem.types import AssociationConfig, Frames, StepRecord
 
 VIEWS = (5, 50, 200)
 SURFELS = 200_000
@@ -78,7 +78,7 @@ def run() -> Iterator[dict[str, object]]:
         memory.append(record)
         _, kept, _ = estimator.predict(frames, new, memory.snapshot(), silent, CancelToken())
         kept = replace(kept, seen=len(record.views))
-        last = replace(record.views[-1], geometry_state=kept)
+        last = replace(record.views[-1], geometry_state=kept.to_arrays())
         return replace(record, views=(*record.views[:-1], last))
 
     def step(record: StepRecord) -> list[float]:
@@ -90,7 +90,7 @@ def run() -> Iterator[dict[str, object]]:
         _, kept, remarks = estimator.predict(frames, new, before, silent, CancelToken())
         assert not remarks, remarks
         times.append(time.perf_counter())
-        maps = replace(align(given, new, before).maps, state=kept)
+        maps = replace(align(given, new, before).maps, state=kept.to_arrays())
         times.append(time.perf_counter())
         memory.append(make_record(before, frames, new, maps, None, config))
         times.append(time.perf_counter())

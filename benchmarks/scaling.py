@@ -18,10 +18,11 @@ from benchmarks._scenes import (
     stroll,
 )
 from vmem.cameras import Cameras, unproject
-from vmem.memory import AssociationConfig, MemorySnapshot, associate
+from vmem.memory import MemorySnapshot, associate
 from vmem.memory.links import extended as extended_links
 from vmem.raster import Blocks, rasterize
 from vmem.raster.blocks import extended as extended_blocks
+from vmem.types import AssociationConfig
 
 SIZES = {"10k": 10**4, "100k": 10**5, "1m": 10**6, "3m": 3 * 10**6, "10m": 10**7}
 VIEWS = 300

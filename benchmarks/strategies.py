@@ -14,7 +14,7 @@ from vmem.cameras import Camera, default_K, path_targets, pose_distance, rotatio
 from vmem.evaluation.report import Plan, questions, recordings
 from vmem.evaluation.trials import compare_strategies
 from vmem.memory import LinkIndex
-from vmem.retrieval import STRATEGIES, Evidence, SelectionConfig
+from vmem.retrieval import STRATEGIES, Evidence
 
 VIEWS = 300
 
@@ -26,7 +26,7 @@ def run() -> Iterable[dict[str, object]]:
         if name == "reference":
             continue  # it draws a memory of its own: vmem.published
         for k in (4, 8):
-            seconds = _least(lambda: strategy(evidence, k, SelectionConfig()))  # noqa: B023
+            seconds = _least(lambda: strategy(evidence, k))  # noqa: B023
             yield _metric(f"select_{name}_k{k}_{VIEWS}_views", 1e3 * seconds, "ms", "lower")
     yield from _covered(Plan(seeds=(1,), ks=(4,), places=6))
 

@@ -32,7 +32,6 @@ from vmem.cameras import MOVES, apply_move, path_targets
 from vmem.formats.photos import samples
 from vmem.memory import MemorySnapshot
 from vmem.retrieval.attribution import picture_shares
-from vmem.retrieval.explain.summary import summary
 from vmem.session import Session, SessionConfig
 from vmem.types import Query
 
@@ -122,7 +121,7 @@ def print_figures(failing: Session, cured: Session) -> None:
         memory = session.snapshot()
         retrieval = memory.retrievals[-1]
         assert retrieval is not None
-        print(f"\n{retrieval.strategy}: {summary(memory, retrieval, len(WALK))}")
+        print(f"\n{retrieval.strategy}: {retrieval.summary(len(WALK))}")
 
 
 def _row(memory: MemorySnapshot, step: int, name: str) -> str:

@@ -17,8 +17,8 @@ from playwright.sync_api import Page, sync_playwright
 from viewer.server.app import App, ViewerConfig
 from vmem.backends import create_backend
 from vmem.cameras import MOVES, apply_move, path_targets
-from vmem.memory import AssociationConfig
 from vmem.session import Session, SessionConfig
+from vmem.types import AssociationConfig
 
 SURFELS = 200_000
 SIZE = 384

@@ -1,111 +1,136 @@
-"""Who may import whom, read from the sources and tried in a fresh process."""
+"""Who may import whom, and what an import costs: which packages a fresh process has loaded.
+
+The order of the folders is a contract in pyproject.toml. Imports within functions are allowed there
+in any order of cost, so a process tells which packages come with what.
+"""
 
 from __future__ import annotations
 
-import ast
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from vmem.extras import GPU
+
 ROOT = Path(__file__).resolve().parent.parent
-BROWSER = {"viewer", "viser", "nerfview", "run_viewer"}
+
+NETWORKS = (
+    "vmem.devices.devices",
+    "vmem.generation.diffusion",
+    "vmem.geometry.cut3r",
+    "vmem.geometry.depth_anything",
+)
+"""What may import torch when it is imported: it is imported where a network is used."""
 
 
-def sources(package: str) -> list[Path]:
-    found = sorted((ROOT / package).rglob("*.py"))
+def modules(package: str, without: tuple[str, ...]) -> list[str]:
+    """Every module of a package but those that a name of ``without`` is, or holds."""
+    found = []
+    for path in sorted((ROOT / package).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if not any(f"{name}.".startswith(f"{other}.") for other in without):
+            found.append(name)
     assert found, f"no sources in {package}"
     return found
 
 
-def imported(path: Path) -> Iterator[tuple[str, bool]]:
-    """(top-level package, whether at module level) of every import in a file, however deep."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    at_top = set(map(id, tree.body))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name.split(".")[0], id(node) in at_top
-        elif isinstance(node, ast.ImportFrom):
-            own = path.relative_to(ROOT).parts[0]
-            module = node.module or ""
-            yield (own if node.level else module.split(".")[0]), id(node) in at_top
+STAGES = {
+    "shaders": ["shaders"],
+    "vmem": ["vmem"],
+    "session": ["vmem.session", "vmem.formats.walk", "vmem.backends.registry", "vmem.__main__"],
+    "engine": modules("vmem", NETWORKS),
+    "program": ["viewer.server.app", "viewer.__main__"],
+    "viewer": modules("viewer", ("viewer.scene.stream_thread",)),
+    "settings of a network": ["vmem.geometry.cut3r.config"],
+    "network": ["vmem.geometry.cut3r.network"],
+    "stream": ["viewer.scene.stream_thread"],
+}
+"""What one fresh process imports, in this order."""
 
 
-def packages(path: Path) -> set[str]:
-    return {name for name, _ in imported(path)}
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, set[str]]:
+    """Top-level packages that a process has loaded after each stage and those before."""
+    code = f"""
+import importlib, json, sys
+loaded = {{}}
+for stage, names in json.loads({json.dumps(STAGES)!r}).items():
+    for name in names:
+        importlib.import_module(name)
+    loaded[stage] = sorted({{name.split(".")[0] for name in sys.modules}})
+print(json.dumps(loaded))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return {stage: set(names) for stage, names in json.loads(done.stdout).items()}
 
 
-@pytest.mark.parametrize("package", ["vmem", "shaders"])
-def test_the_engine_does_not_know_the_viewer(package):
-    for path in sources(package):
-        assert not packages(path) & BROWSER, path
+def test_the_folders_are_imported_in_one_direction():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
-def test_shaders_need_the_standard_library_only():
-    for path in sources("shaders"):
-        assert packages(path) <= sys.stdlib_module_names | {"shaders"}, path
+def test_shaders_need_the_standard_library_only(loaded):
+    # What Python itself loads at its start (a .pth file of an editable install) is not theirs.
+    ours = {name for name in loaded["shaders"] if not name.startswith("__editable__")}
+    allowed = sys.stdlib_module_names | {"shaders", "_distutils_hack", "__main__", "__mp_main__"}
+    assert {name for name in ours if not name.startswith("_sysconfigdata")} <= allowed
 
 
-def test_the_viewer_does_not_know_who_starts_it():
-    for path in sources("viewer"):
-        assert not packages(path) & {"run_viewer", "tests", "benchmarks"}, path
+def test_importing_the_package_costs_nothing(loaded):
+    assert not loaded["vmem"] & {"torch", "viser", "numba", "scipy", "cv2", "numpy", "PIL"}
 
 
-def test_the_engine_imports_torch_only_where_it_is_used():
-    geometry = ROOT / "vmem" / "geometry"
-    networks = {
-        ROOT / "vmem" / "devices",
-        ROOT / "vmem" / "generation" / "diffusion",
-        geometry / "cut3r",
-        geometry / "depth_anything",
-    }
-    for path in sources("vmem"):
-        if networks & set(path.parents):
-            continue
-        at_top = {name for name, top in imported(path) if top}
-        assert not at_top & {"torch", "diffusers", "transformers"}, path
+def test_a_session_needs_neither_torch_nor_viser(loaded):
+    assert "numba" in loaded["session"]
+    assert not loaded["session"] & {"torch", "viser", "nerfview"}
+
+
+@pytest.mark.parametrize(
+    "stage", ["session", "engine", "program", "viewer", "settings of a network"]
+)
+def test_nothing_but_a_network_or_the_stream_loads_a_package_of_the_extra(loaded, stage):
+    assert not loaded[stage] & {*GPU, "huggingface_hub"}
+
+
+def test_matplotlib_waits_for_a_figure(loaded):
+    assert "matplotlib" not in loaded["program"]
+
+
+def test_the_engine_does_not_know_the_viewer(loaded):
+    assert not loaded["engine"] & {"viewer", "viser", "run_viewer", "benchmarks", "tests"}
+
+
+def test_the_viewer_does_not_know_who_starts_it(loaded):
+    assert "viser" in loaded["viewer"]
+    assert not loaded["viewer"] & {"run_viewer", "benchmarks", "tests"}
+
+
+def test_networks_and_the_stream_load_what_they_need(loaded):
+    assert "torch" in loaded["network"]
+    assert "nerfview" not in loaded["network"]
+    assert "nerfview" in loaded["stream"]
 
 
 def test_only_the_strategy_and_the_judges_know_the_published_code():
     knowing = {
         path.relative_to(ROOT / "vmem").parts[0]
-        for path in sources("vmem")
+        for path in (ROOT / "vmem").rglob("*.py")
         if "vmem.published" in path.read_text(encoding="utf-8")
     }
     assert knowing == {"published", "evaluation", "retrieval"}
-
-
-def loaded_after(statement: str) -> set[str]:
-    """Top-level packages in a fresh interpreter that has run one statement."""
-    code = (
-        f"{statement}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return set(done.stdout.split())
-
-
-def test_importing_the_package_costs_nothing():
-    assert not loaded_after("import vmem") & {"torch", "viser", "numba", "scipy", "cv2", "numpy"}
-
-
-def test_a_session_needs_neither_torch_nor_viser():
-    loaded = loaded_after(
-        "import vmem.session.session, vmem.formats.walk, vmem.backends.registry, vmem.__main__"
-    )
-    assert "numba" in loaded
-    assert not loaded & {"torch", "viser", "nerfview"}
-
-
-def test_geometry_needs_torch_only_for_its_network():
-    estimators = "vmem.geometry.base, vmem.geometry.layout.estimator, vmem.geometry.layout.box_room"
-    assert "torch" not in loaded_after(f"import vmem.geometry, {estimators}")
-    assert "torch" not in loaded_after("import vmem.geometry.cut3r.config")
-    assert "torch" in loaded_after("import vmem.geometry.cut3r.network")
 
 
 def test_public_names_exist():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from vmem.backends.registry import BACKENDS
 from vmem.retrieval import SelectionConfig
 from vmem.types import DEFAULT_STRATEGY
 
@@ -26,8 +25,6 @@ VIEWS_FROM: tuple[ViewFrom, ...] = get_args(ViewFrom)
 ROWS: tuple[RowCount, ...] = get_args(RowCount)
 RENDERERS: tuple[Renderer, ...] = get_args(Renderer)
 
-PHOTO_BACKENDS = tuple(name for name in BACKENDS if name != "world")
-"""Backends that walk into a photo."""
 OWN_SUPPRESSION = SelectionConfig().suppression
 """What the strategies suppress by themselves."""
 

@@ -7,12 +7,16 @@
 // In   position      disk centre, node space
 //      color         sRGB in [0, 1]
 //      normalRadius  octahedral unit normal (x, y) and radius in scene units, node space
+//      lot           in [0, 1): the disk is drawn where a larger share of all is
 //      uResolution   size of the render target in pixels
 //      uMaxPointSize largest gl_PointSize that the GPU draws, in pixels
 //      uSizeScale    factor on every radius
+//      uFullWithin   distance up to which every surfel is drawn, scene units; beyond it the share
+//                    that is drawn falls with the square of the distance, so that as many surfels
+//                    stay in a patch of the picture, and those are as much larger as covers for all
 // Out  vCenter       disk centre, view space (OpenGL axes: +y up, -z forward)
 //      vNormal       unit normal, view space
-//      vRadius       radius after uSizeScale, scene units
+//      vRadius       radius after uSizeScale and thinning, scene units
 //      vColor        sRGB, unchanged
 //      vIsDot        1.0 when the disk is smaller than a pixel and is drawn whole
 //
@@ -21,10 +25,12 @@
 // It is expanded here so that nothing cancels when r is small beside the distance.
 
 attribute vec3 normalRadius;
+attribute float lot;
 
 uniform vec2 uResolution;
 uniform float uMaxPointSize;
 uniform float uSizeScale;
+uniform float uFullWithin;
 
 varying vec3 vCenter;
 varying vec3 vNormal;
@@ -60,6 +66,15 @@ void main() {
   vRadius = normalRadius.z * uSizeScale;
   vColor = color;
   vIsDot = 0.0;
+
+  float share = min(1.0, uFullWithin * uFullWithin / dot(vCenter, vCenter));
+  if (lot > share) {
+    gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
+    gl_PointSize = 1.0;
+    return;
+  }
+  // Somewhat more than the root, which would close a regular grid: what stays is not quite one.
+  vRadius *= pow(share, -0.7);
 
   float depth = -vCenter.z;
   vec3 n = vec3(vNormal.xy, -vNormal.z);

@@ -2,16 +2,28 @@
 // A function expression; Python calls it with `config`:
 //   vertexShader, fragmentShader  GLSL
 //   suffix                        a node NAME + suffix holds the normals and radii of node NAME
+//   chunkSize                     how many surfels a whole node has
+//   thinFrom                      disks from which on far ones may be left out
+//   slow, quick                   milliseconds a frame above which more, below which fewer are
 //
-// Leans on viser 1.1.1: window.__viserMutable (scene, nodeRefFromName, requestRender),
+// Leans on viser 1.1.1: window.__viserMutable (scene, camera, nodeRefFromName, requestRender),
 // window.__viserSceneTree.getState(), and a point cloud being group > group > THREE.Points.
 // Whatever goes wrong, the stock materials are put back: users then see round points.
 (config) => {
   if (window.__vmemSurfels) return;
-  const status = (window.__vmemSurfels = { disks: 0, error: null });
+  // fullWithin: see surfel.vert.glsl; null while every disk is drawn.
+  const status = (window.__vmemSurfels = {
+    disks: 0,
+    fullWithin: null,
+    error: null,
+    config,
+  });
+  const ALL = 1e9; // scene units: farther than anything
+  const LARGEST_DOT = 3; // pixels of radius: what stays of far surfels is drawn no larger
   const materialOfCloud = new Map();
   const stockMaterial = new WeakMap();
   const boundsOf = new WeakMap();
+  const meanRadius = new WeakMap();
 
   function pointsIn(group) {
     for (const scaled of group?.children ?? []) {
@@ -33,6 +45,7 @@
       uMaxPointSize: { value: gl.getParameter(gl.ALIASED_POINT_SIZE_RANGE)[1] },
       uSizeScale: { value: 1 },
       uShade: { value: 0 },
+      uFullWithin: { value: ALL },
     };
     material.vertexColors = true;
     material.fog = false;
@@ -54,6 +67,7 @@
 
   function wearStock(points) {
     if (stockMaterial.has(points)) points.material = stockMaterial.get(points);
+    if (points.geometry.index) points.geometry.setIndex(null);
     points.geometry.setDrawRange(0, Infinity);
     points.frustumCulled = false;
   }
@@ -68,10 +82,102 @@
     const holds = [position, position.version, normalRadius, normalRadius.version, sizeScale];
     if (known?.every((value, i) => value === holds[i])) return;
     boundsOf.set(points, holds);
-    let largest = 0;
-    for (let i = 0; i < normalRadius.count; i++) largest = Math.max(largest, normalRadius.getZ(i));
+    let [largest, total] = [0, 0];
+    for (let i = 0; i < normalRadius.count; i++) {
+      const radius = normalRadius.getZ(i);
+      largest = Math.max(largest, radius);
+      total += radius;
+    }
+    meanRadius.set(points, (total / normalRadius.count) * sizeScale);
     geometry.computeBoundingSphere();
     geometry.boundingSphere.radius += largest * sizeScale;
+  }
+
+  // A frame's cost is the time until the GPU has drawn it. Frames whose surfels have just arrived
+  // are still being uploaded and say nothing; neither does a page that was hidden meanwhile.
+  const pace = { measuring: false, disks: 0, looks: 0 };
+  document.addEventListener("visibilitychange", () => (pace.looks += 1));
+
+  function measure(gl, disks, nearest, farthest) {
+    if (disks < config.thinFrom) status.fullWithin = null;
+    const arrived = disks !== pace.disks;
+    pace.disks = disks;
+    if (arrived || disks < config.thinFrom || pace.measuring) return;
+    pace.measuring = true;
+    const [begun, looks] = [performance.now(), pace.looks];
+    let fence = null;
+    const ask = () => {
+      const answer = gl.clientWaitSync(fence, 0, 0);
+      if (answer === gl.TIMEOUT_EXPIRED) return setTimeout(ask, 2);
+      gl.deleteSync(fence);
+      pace.measuring = false;
+      if (answer !== gl.WAIT_FAILED && looks === pace.looks && disks === pace.disks) {
+        adapt(performance.now() - begun, nearest, farthest);
+      }
+    };
+    // This runs before the frame is drawn, and a microtask after.
+    queueMicrotask(() => {
+      fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+      gl.flush();
+      setTimeout(ask, 2);
+    });
+  }
+
+  // What is drawn far away goes with the square of the distance within which all is drawn: between
+  // `nearest`, below which disks would get too large, and `farthest`, beyond which there are none.
+  function adapt(cost, nearest, farthest) {
+    const before = status.fullWithin ?? farthest;
+    if (cost > config.slow) {
+      const less = Math.min(0.9, Math.max(0.35, Math.sqrt(config.slow / cost)));
+      const after = Math.max(less * before, nearest);
+      status.fullWithin = after < farthest ? after : null;
+      if (after < 0.99 * before) window.__viserMutable.requestRender();
+    } else if (cost < config.quick && status.fullWithin !== null) {
+      status.fullWithin = 1.15 * before < farthest ? 1.15 * before : null;
+    }
+  }
+
+  // Nearest and farthest distance of what a chunk holds from the camera.
+  function distances(points, camera) {
+    const { center, radius } = points.geometry.boundingSphere;
+    const seen = center.clone().applyMatrix4(points.matrixWorld);
+    const distance = seen.applyMatrix4(camera.matrixWorldInverse).length();
+    return [Math.max(0, distance - radius), distance + radius];
+  }
+
+  // A number in [0, 1) for each surfel of a chunk: one that stays has less than the share that is
+  // drawn. Of 16 surfels in a row each sixteenth has one number, so that those that stay are spread
+  // evenly; where it starts is another in every 16, since regular steps over the rows of a picture
+  // leave out whole stripes of it.
+  let lots = null;
+  let order = null;
+  function drawLots(count, attribute) {
+    if (lots !== null && lots.count >= count) return;
+    const scrambled = (x) => {
+      x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
+      x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
+      return (x ^ (x >>> 16)) >>> 0;
+    };
+    const values = Float32Array.from({ length: Math.max(count, config.chunkSize) }, (_, i) => {
+      const [a, b, c, d] = [0, 1, 2, 3].map((bit) => ((i ^ scrambled(i >> 4)) >> bit) & 1);
+      return (8 * a + 4 * b + 2 * c + d + scrambled(i) / 2 ** 32) / 16;
+    });
+    const rows = Uint32Array.from(values.subarray(0, config.chunkSize), (_, i) => i);
+    lots = new attribute.constructor(values, 1);
+    order = new attribute.constructor(rows.sort((i, j) => values[i] - values[j]), 1);
+  }
+
+  // Has the GPU look at no more surfels of a whole chunk than its nearest point has drawn; the
+  // vertex shader leaves out those that are farther away.
+  function drawShare(points, count, nearest, within) {
+    const { geometry } = points;
+    drawLots(geometry.attributes.position.count, geometry.attributes.position);
+    if (geometry.attributes.lot !== lots) geometry.setAttribute("lot", lots);
+    const share = Math.min(1, (within / Math.max(nearest, 1e-6)) ** 2);
+    const some = share < 0.9 && count === config.chunkSize;
+    const index = some ? order : null;
+    if (geometry.index !== index) geometry.setIndex(index);
+    geometry.setDrawRange(0, some ? Math.ceil((share + 0.02) * count) : count);
   }
 
   // Runs just before three.js draws, when all of this frame's messages have been applied.
@@ -79,6 +185,10 @@
     const refs = window.__viserMutable.nodeRefFromName;
     let nodes = null;
     const ready = new Map();
+    // A picture for the server (get_render) has a camera of its own, and all disks.
+    const own = camera === window.__viserMutable.camera;
+    const within = (own && status.fullWithin) || ALL;
+    let [farthest, radius] = [0, 0];
     status.disks = 0;
     for (const name in refs) {
       if (!name.endsWith(config.suffix)) continue;
@@ -98,6 +208,7 @@
         const settings = nodes[cloud]?.message.props;
         material.uniforms.uSizeScale.value = settings?.axes_length ?? 1;
         material.uniforms.uShade.value = settings?.axes_radius ?? 0;
+        material.uniforms.uFullWithin.value = within;
         ready.set(cloud, material);
       }
       const material = ready.get(cloud);
@@ -112,9 +223,15 @@
       // The two nodes arrive as two messages. Between them only the surfels that both know are
       // drawn; chunks grow and shrink at their end, so those belong together.
       const count = Math.min(position.count, color.count, normalRadius.count);
-      points.geometry.setDrawRange(0, count);
+      const [nearest, far] = distances(points, camera);
+      drawShare(points, count, nearest, within);
       status.disks += count;
+      farthest = Math.max(farthest, far);
+      radius = Math.max(radius, meanRadius.get(points));
     }
+    if (!own) return;
+    const focal = 0.5 * renderer.domElement.height * camera.projectionMatrix.elements[5];
+    measure(renderer.getContext(), status.disks, (focal * radius) / LARGEST_DOT, farthest);
   }
 
   function undress() {

@@ -106,12 +106,12 @@ class Holding:
         self.hold = True
         self.entered = False
 
-    def generate(self, context, targets, *, seed, on_progress, cancel):
+    def generate(self, context, targets, *, seed, on_progress, cancel, sampler=None):
         self.entered = True
         while self.hold:
             cancel.check()
         return self.inner.generate(
-            context, targets, seed=seed, on_progress=on_progress, cancel=cancel
+            context, targets, seed=seed, on_progress=on_progress, cancel=cancel, sampler=sampler
         )
 
 

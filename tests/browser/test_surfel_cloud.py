@@ -16,7 +16,12 @@ from playwright.sync_api import Page
 
 from shaders import load
 from viewer.page.scripts import run_script
-from viewer.scene.surfel_cloud import NORMAL_RADIUS_SUFFIX, SurfelCloud, inject_patch
+from viewer.scene.surfel_cloud import (
+    NORMAL_RADIUS_SUFFIX,
+    SurfelCloud,
+    inject_patch,
+    patch_config,
+)
 from vmem.arrays import F32
 
 pytestmark = pytest.mark.browser
@@ -253,11 +258,7 @@ def test_a_shader_that_fails_leaves_round_points(
     viser_server: viser.ViserServer, viser_page: Page
 ) -> None:
     client = client_of(viser_server)
-    config = {
-        "vertexShader": load("surfel.vert.glsl"),
-        "fragmentShader": "this is not GLSL",
-        "suffix": NORMAL_RADIUS_SUFFIX,
-    }
+    config = patch_config(fragmentShader="this is not GLSL")
     run_script(client.gui, load("surfel_patch.js"), config)
     cloud = SurfelCloud(client.scene, "/surfels")
     cloud.append(*disk((0, 0, 2), (1, 0, -0.05), 0.4, RED))
@@ -265,3 +266,83 @@ def test_a_shader_that_fails_leaves_round_points(
     image = picture(client)
     drawn, round_point = image[..., 3] > 0, exact_mask((0, 0, 2), (0, 0, -1), 0.4)
     assert np.sum(drawn & round_point) > 0.5 * np.sum(round_point)
+
+
+def wall(distance: float, side: int = 100) -> tuple[F32, F32, F32, NDArray[np.uint8]]:
+    """Disks that overlap, in rows, on a square of one unit that faces the eye."""
+    step = 1 / side
+    x, y = np.meshgrid((np.arange(side) + 0.5) * step - 0.5, (np.arange(side) + 0.5) * step - 0.5)
+    position = np.stack([x.ravel(), y.ravel(), np.full(side * side, distance)], axis=1)
+    normal = np.tile(np.array([0, 0, -1], np.float32), (side * side, 1))
+    radius = np.full(side * side, 0.75 * step, np.float32)
+    return (
+        position.astype(np.float32),
+        normal,
+        radius,
+        np.tile(np.array(RED, np.uint8), (side * side, 1)),
+    )
+
+
+DRAWN = """() => {
+  let drawn = 0;
+  for (const name in window.__viserMutable.nodeRefFromName) {
+    if (!/^.surfels.[0-9]+$/.test(name)) continue;
+    window.__viserMutable.nodeRefFromName[name].traverse((object) => {
+      if (object.isPoints) drawn += object.geometry.drawRange.count;
+    });
+  }
+  return drawn;
+}"""
+
+
+def test_a_slow_page_thins_far_surfels_and_brings_them_back(
+    viser_server: viser.ViserServer, viser_page: Page, artifacts: Path
+) -> None:
+    client = client_of(viser_server)
+    config = patch_config(chunkSize=1000, thinFrom=5000, slow=0, quick=-1)  # never quick enough
+    run_script(client.gui, load("surfel_patch.js"), config)
+    cloud = SurfelCloud(client.scene, "/surfels", chunk_size=1000)
+    with client.atomic():
+        client.camera.up_direction = (0, -1, 0)
+        client.camera.position, client.camera.look_at = (0, 0, 0), (0, 0, 1)
+
+    def settled(condition: str) -> None:
+        viser_page.wait_for_function(
+            f"""() => {{
+              window.__viserMutable.requestRender();
+              return window.__vmemSurfels && ({condition})(window.__vmemSurfels);
+            }}"""
+        )
+
+    def coverage() -> float:
+        """Share of the wall that is seen, less its rim."""
+        taken = viser_page.screenshot(path=artifacts / "thinned.png")
+        shot = np.asarray(imageio.imread(taken))[..., :3]
+        h, w = shot.shape[:2]
+        half = round(0.45 * 0.5 * h / np.tan(0.5 * client.camera.fov) / 4)
+        patch = shot[h // 2 - half : h // 2 + half, w // 2 - half : w // 2 + half].astype(int)
+        return float((np.abs(patch - RED).max(axis=-1) < 40).mean())
+
+    few = wall(4.0, 60)
+    cloud.append(*few)
+    settled("(s) => s.disks === 3600")
+    viser_page.wait_for_timeout(300)
+    assert viser_page.evaluate("() => window.__vmemSurfels.fullWithin") is None
+    cloud.truncate(0)
+
+    cloud.append(*wall(4.0))
+    settled("(s) => s.disks === 10000 && s.fullWithin !== null && s.fullWithin < 2")
+    viser_page.wait_for_timeout(300)
+    assert 100 < viser_page.evaluate(DRAWN) < 4000
+    assert coverage() > 0.97
+    taken = picture(client)
+    assert np.sum(taken[..., 3] > 0) > 0, "a picture for the server"
+
+    viser_page.evaluate(
+        "() => Object.assign(window.__vmemSurfels.config, { slow: 1e9, quick: 1e9 })"
+    )
+    settled("(s) => s.fullWithin === null")
+    viser_page.wait_for_timeout(300)
+    assert viser_page.evaluate(DRAWN) == 10000
+    assert coverage() > 0.99
+    assert viser_page.evaluate("() => window.__vmemSurfels.error") is None

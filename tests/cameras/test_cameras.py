@@ -23,7 +23,6 @@ from vmem.cameras import (
     Cameras,
     MoveError,
     apply_move,
-    checked_camera,
     default_K,
     interpolate_poses,
     invert_pose,
@@ -185,35 +184,35 @@ def with_K(row: int, column: int, value: float) -> Cameras:
 
 
 @pytest.mark.parametrize(
-    ("cameras", "message"),
+    ("make", "message"),
     [
-        (with_pose(0, 0, 1.1), "camera 2.*rotation"),
-        (with_pose(0, 0, -1.0), "camera 2.*rotation"),
-        (with_pose(3, 0, 0.5), "camera 2.*last row"),
-        (with_pose(0, 3, math.nan), "camera 2.*finite"),
-        (with_pose(1, 3, math.inf), "camera 2.*finite"),
-        (with_K(0, 0, 0.0), "camera 2.*focal"),
-        (with_K(1, 1, -5.0), "camera 2.*focal"),
-        (with_pose(0, 3, 1e300), "camera 2.*beyond"),
-        (with_K(0, 2, math.nan), "camera 2.*finite"),
-        (with_K(0, 2, 1e30), "camera 2.*principal point"),
-        (with_K(0, 0, 1e300), "camera 2.*focal"),
-        (with_K(1, 1, 1e-300), "camera 2.*focal"),
-        (with_K(0, 1, 0.5), "camera 2.*skew"),
-        (with_K(2, 0, 0.5), "camera 2.*skew"),
-        (with_K(2, 2, 0.0), "camera 2.*skew"),
-        (Cameras(np.eye(4)[None], default_K(HW)[None], (0, 4)), "must be positive"),
-        (Cameras(np.eye(4)[None], default_K(HW)[None], (3.5, 4)), "whole"),  # pyright: ignore
-        (Cameras(np.eye(4)[None], default_K(HW)[None], (3, 4, 5)), "whole"),  # pyright: ignore
-        (Cameras(np.eye(4)[None], default_K(HW)[None], None), "whole"),  # pyright: ignore
-        (Cameras([["a"]], default_K(HW)[None], HW), "numbers"),  # pyright: ignore
-        (Cameras(np.zeros((0, 4, 4)), np.zeros((0, 3, 3)), HW), "N > 0"),
-        (Cameras(np.eye(4)[None], default_K(HW)[None].repeat(2, 0), HW), "expected c2w"),
+        (lambda: with_pose(0, 0, 1.1), "camera 2.*rotation"),
+        (lambda: with_pose(0, 0, -1.0), "camera 2.*rotation"),
+        (lambda: with_pose(3, 0, 0.5), "camera 2.*last row"),
+        (lambda: with_pose(0, 3, math.nan), "camera 2.*finite"),
+        (lambda: with_pose(1, 3, math.inf), "camera 2.*finite"),
+        (lambda: with_K(0, 0, 0.0), "camera 2.*focal"),
+        (lambda: with_K(1, 1, -5.0), "camera 2.*focal"),
+        (lambda: with_pose(0, 3, 1e300), "camera 2.*beyond"),
+        (lambda: with_K(0, 2, math.nan), "camera 2.*finite"),
+        (lambda: with_K(0, 2, 1e30), "camera 2.*principal point"),
+        (lambda: with_K(0, 0, 1e300), "camera 2.*focal"),
+        (lambda: with_K(1, 1, 1e-300), "camera 2.*focal"),
+        (lambda: with_K(0, 1, 0.5), "camera 2.*skew"),
+        (lambda: with_K(2, 0, 0.5), "camera 2.*skew"),
+        (lambda: with_K(2, 2, 0.0), "camera 2.*skew"),
+        (lambda: Cameras(np.eye(4)[None], default_K(HW)[None], (0, 4)), "must be positive"),
+        (lambda: Cameras(np.eye(4)[None], default_K(HW)[None], (3.5, 4)), "whole"),  # pyright: ignore
+        (lambda: Cameras(np.eye(4)[None], default_K(HW)[None], (3, 4, 5)), "whole"),  # pyright: ignore
+        (lambda: Cameras(np.eye(4)[None], default_K(HW)[None], None), "whole"),  # pyright: ignore
+        (lambda: Cameras([["a"]], default_K(HW)[None], HW), "numbers"),  # pyright: ignore
+        (lambda: Cameras(np.zeros((0, 4, 4)), np.zeros((0, 3, 3)), HW), "N > 0"),
+        (lambda: Cameras(np.eye(4)[None], default_K(HW)[None].repeat(2, 0), HW), "expected c2w"),
     ],
 )
-def test_impossible_cameras_are_refused(cameras, message):
+def test_impossible_cameras_are_refused(make, message):
     with pytest.raises(CameraError, match=message):
-        cameras.validated()
+        make()
 
 
 @pytest.mark.parametrize("hw", [(0, 5), (-3, 5), (2.5, 5)])
@@ -223,19 +222,13 @@ def test_images_without_pixels_are_no_size_to_change_to(hw):
         camera.resized(hw)
     with pytest.raises(CameraError, match="image size"):
         Camera(np.eye(4), default_K(HW), hw).resized(HW)
-    with pytest.raises(CameraError, match="3, 3"):
-        Camera(np.eye(4), np.eye(4), HW).resized(HW)
+    with pytest.raises(CameraError, match=r"\(3, 3\)"):
+        Camera(np.eye(4), np.eye(4), HW)
 
 
 def test_whole_numbers_and_lists_will_do():
     camera = Camera(np.eye(4, dtype=int).tolist(), np.diag([9, 9, 1]), HW)  # pyright: ignore
-    checked = checked_camera(camera)
-    assert (checked.c2w.dtype, checked.K.dtype, checked.hw) == (np.float64, np.float64, HW)
-
-
-def test_possible_cameras_pass_unchanged():
-    cameras = Cameras.stack([Camera(random_pose(3), default_K(HW), HW)])
-    assert cameras.validated() is cameras
+    assert (camera.c2w.dtype, camera.K.dtype, camera.hw) == (np.float64, np.float64, HW)
 
 
 # --- moves -----------------------------------------------------------------------------------
@@ -357,7 +350,7 @@ def test_interpolation_between_equal_poses_stays():
 
 def test_path_targets_keep_intrinsics_and_size():
     start = Camera(random_pose(1), default_K(HW), HW)
-    targets = path_targets(start, random_pose(2), 4).validated()
+    targets = path_targets(start, random_pose(2), 4)
     assert len(targets) == 4
     assert targets.hw == HW
     np.testing.assert_array_equal(targets.K, np.tile(start.K, (4, 1, 1)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -251,8 +253,20 @@ def test_bad_paths(tmp_path):
         load_photo("/dev/zero")
     with pytest.raises(PhotoError, match="cannot read"):
         load_photo("x\0y.jpg")
-    with pytest.raises(PhotoError, match="web address"):
-        load_photo("https://example.org/room.jpg")
+    for address in ("https://example.org/room.jpg", Path("https://example.org/room.jpg")):
+        with pytest.raises(PhotoError, match=r"^https://example\.org/room\.jpg is a web address"):
+            load_photo(address)
+
+
+def test_a_name_that_is_not_utf_8_is_shown_with_replacement_characters(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    with pytest.raises(PhotoError, match=r"no file .*/caf\ufffd\.png"):
+        load_photo(path)
+    quadrants().save(path)
+    assert load_photo(path, SIZE).name == "caf\ufffd.png"
+    path.write_bytes(b"")
+    with pytest.raises(PhotoError, match=r"caf\ufffd\.png is empty"):
+        load_photo(path)
 
 
 def test_unreadable_file(tmp_path, monkeypatch):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
-import imageio.v2 as imageio
 import imageio.v3 as iio
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import trimesh
@@ -15,8 +17,8 @@ from PIL import Image
 
 from tests.support.fakes import HW, open_box
 from vmem.cameras import to_opengl
-from vmem.formats import walk as module
-from vmem.formats.walk import KINDS, ExportError, check_writable, export, export_walk
+from vmem.formats import ExportError, VideoError, check_writable, export, export_walk, video
+from vmem.formats.walk import KINDS
 from vmem.memory import MemorySnapshot
 
 FILES = {"frames", "transforms.json", "retrieval.json", "surfels.ply", "walk.mp4"}
@@ -127,14 +129,14 @@ def test_retrievals_are_those_of_the_walk(exported, short):
         for view, row in enumerate(entry["views"]):
             assert row["view"] == view
             assert row["chosen"] == bool(retrieval.chosen[view])
-            assert row["reason"] == retrieval.reasons[view]
+            assert row["reason"] == str(retrieval.reasons[view])
             for name in ("votes", "share", "coverage", "pose_distance", "rank"):
                 assert row[name] == getattr(retrieval, name)[view]
 
 
 def test_the_video_shows_every_view(exported, short):
     frames = iio.imread(exported / "walk.mp4", plugin="FFMPEG")
-    assert iio.immeta(exported / "walk.mp4", plugin="FFMPEG")["fps"] == module.FPS
+    assert iio.immeta(exported / "walk.mp4", plugin="FFMPEG")["fps"] == video.FPS
     assert len(frames) == len(short.views)
     for frame, view in zip(frames, short.views, strict=True):
         assert frame.shape == view.rgb.shape
@@ -155,15 +157,85 @@ def test_no_file_is_rewritten_differently(exported, short, tmp_path):
             assert path.read_bytes() == (exported / path.relative_to(tmp_path)).read_bytes()
 
 
+# --- files that no walk wrote ----------------------------------------------------------------
+
+FOREIGN = {"frames/000003.png", "frames/001234.png", "transforms.json", "walk.mp4"}
+
+
+@pytest.fixture
+def data_set(tmp_path) -> Path:
+    """A folder of somebody's own, with names that a walk would write."""
+    (tmp_path / "frames").mkdir()
+    for name in (*FOREIGN, "frames/notes.txt"):
+        if name.endswith(".png"):
+            Image.new("RGB", (40, 30), "red").save(tmp_path / name)
+        else:
+            (tmp_path / name).write_text('{"mine": 1}')
+    return tmp_path
+
+
 def test_frames_of_a_longer_walk_are_removed_and_other_files_kept(short, tmp_path):
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    for name in ("000003.png", "000009.png", "001234.png", "notes.txt", "cover.png", "1.png"):
-        (frames / name).write_bytes(b"old")
     export_walk(short, tmp_path)
-    kept = {"notes.txt", "cover.png", "1.png"}
-    assert names(frames) == {f"{i:06d}.png" for i in range(9)} | kept
-    assert (frames / "000003.png").read_bytes() != b"old"
+    frames = tmp_path / "frames"
+    for name in ("notes.txt", "cover.png", "1.png"):
+        (frames / name).write_bytes(b"mine")
+    export_walk(open_box().snapshot(), tmp_path)
+    assert names(frames) == {"000000.png", "notes.txt", "cover.png", "1.png"}
+    assert names(tmp_path) == FILES
+
+
+@pytest.mark.parametrize("kept", sorted(FOREIGN))
+def test_a_walk_is_not_written_over_a_file_that_no_walk_wrote(short, data_set, kept):
+    for name in FOREIGN - {kept}:
+        (data_set / name).unlink()
+    before = contents(data_set)
+    for refused in (
+        lambda: check_writable(data_set),
+        lambda: export_walk(short, data_set),
+        lambda: export("walk", short, data_set),
+    ):
+        with pytest.raises(ExportError, match=f"{kept}, which no walk wrote: choose another"):
+            refused()
+    assert contents(data_set) == before
+
+
+def test_frames_are_not_written_over_pictures_either(short, data_set):
+    before = contents(data_set)
+    with pytest.raises(ExportError, match=r"000003.png and 1 more, which no walk wrote"):
+        export("frames", short, data_set / "frames")
+    assert contents(data_set) == before
+
+
+def test_by_force_files_in_the_way_are_renamed_and_none_is_lost(short, data_set):
+    before = contents(data_set)
+    check_writable(data_set, force=True)
+    export_walk(short, data_set, force=True)
+    after = contents(data_set)
+    for path, content in before.items():
+        kept = path in after and after[path] == content
+        assert kept or after[path.with_name(f"{path.name}.old")] == content
+    assert names(data_set) == FILES | {"transforms.json.old", "walk.mp4.old"}
+    # A frame that somebody painted on since is theirs.
+    Image.new("RGB", (40, 30), "blue").save(data_set / "frames" / "000003.png")
+    export_walk(short, data_set, force=True)
+    assert {"000003.png.old", "000003.png.old2"} <= names(data_set / "frames")
+
+
+def test_an_export_that_was_interrupted_can_be_repeated(short, tmp_path, monkeypatch):
+    for name in ("000004.png", *sorted(FILES - {"frames"})):
+        with monkeypatch.context() as context:
+            refuse_replacing(context, name)
+            with pytest.raises(ExportError, match="No space left"):
+                export_walk(short, tmp_path / name)
+        export_walk(short, tmp_path / name)
+        assert names(tmp_path / name) == FILES
+
+
+def test_a_home_folder_is_found(short, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    check_writable(Path("~/out"))
+    export("surfels", short, Path("~/out/surfels.ply"))
+    assert names(tmp_path / "out") == {"surfels.ply"}
 
 
 # --- what stands in the way ------------------------------------------------------------------
@@ -213,34 +285,76 @@ def test_a_full_disk_leaves_the_old_files_whole(short, tmp_path, monkeypatch, na
     assert after[blocked] == before[blocked]
 
 
+# --- the video -------------------------------------------------------------------------------
+
+
 def test_an_interrupted_video_leaves_the_old_one(short, tmp_path, monkeypatch):
     export("video", short, tmp_path / "walk.mp4")
     before = contents(tmp_path)
-    get_writer = imageio.get_writer
+    started = []
 
-    def interrupted(*args, **kwargs):
-        writer = get_writer(*args, **kwargs)
-        append, count = writer.append_data, iter(range(3))
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            assert self.stdin is not None
+            started.append(self)
+            write, count = self.stdin.write, iter(range(3))
 
-        def append_data(frame):
-            if next(count, None) is None:
-                raise KeyboardInterrupt
-            append(frame)
+            def counted(data):
+                if next(count, None) is None:
+                    raise KeyboardInterrupt
+                return write(data)
 
-        monkeypatch.setattr(writer, "append_data", append_data)
-        return writer
+            self.stdin = SimpleNamespace(write=counted, close=self.stdin.close)  # pyright: ignore
 
-    monkeypatch.setattr(module.imageio, "get_writer", interrupted)
+    monkeypatch.setattr(video.subprocess, "Popen", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         export("video", short, tmp_path / "walk.mp4")
     assert contents(tmp_path) == before
+    assert started[0].returncode is not None, "no encoder is left behind"
 
 
-def test_a_failing_encoder_is_an_export_error(short, tmp_path, monkeypatch):
-    def broken(*args, **kwargs):
-        raise OSError(errno.EPIPE, "Broken pipe")
+def use_ffmpeg(monkeypatch, path: Path, script: str) -> None:
+    """Put a shell script in place of ffmpeg; $real is the real one."""
+    path.write_text(f"#!/bin/sh\nreal={imageio_ffmpeg.get_ffmpeg_exe()}\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(path))
 
-    monkeypatch.setattr(module.imageio, "get_writer", broken)
-    with pytest.raises(ExportError, match=r"cannot write .*walk\.mp4: Broken pipe"):
-        export("video", short, tmp_path / "walk.mp4")
-    assert names(tmp_path) == set()
+
+ENCODERS = {
+    "fails at once": ("echo log; echo 'Unknown encoder libx264' >&2; exit 1", "Unknown encoder"),
+    "fails without a word": ("exit 3", "ended with code 3"),
+    "is killed": ('exec "$real" -v quiet -h & sleep 0.2; kill -9 $$', "code -9"),
+    "leaves half a file": (
+        # The last argument is the file; a call that does not name our codec reads it back.
+        'case "$*" in *libx264*) "$real" "$@"; for file; do :; done; truncate -s 2000 "$file";; '
+        '*) exec "$real" "$@";; esac',
+        "Invalid data",
+    ),
+    "loses frames": (
+        'case "$*" in *libx264*) for file; do :; done; '
+        '"$real" -v quiet -y -f lavfi -i testsrc=d=0.5:r=8:s=64x64 "$file"; cat > /dev/null;; '
+        '*) exec "$real" "$@";; esac',
+        "4 of 9 frames can be read back",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_failing_encoder_is_an_error_about_ffmpeg(short, tmp_path, monkeypatch, kind):
+    script, reason = ENCODERS[kind]
+    use_ffmpeg(monkeypatch, tmp_path / "ffmpeg", script)
+    path = tmp_path / "out" / "walk.mp4"
+    with pytest.raises(VideoError, match=rf"cannot write .*walk\.mp4: ffmpeg .*{reason}") as error:
+        export("video", short, path)
+    assert "\n" not in str(error.value)
+    assert names(path.parent) == set()
+
+
+def test_a_missing_encoder_costs_the_video_alone(short, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonexistent/ffmpeg")
+    with pytest.raises(
+        VideoError, match=r"nonexistent/ffmpeg.*IMAGEIO_FFMPEG_EXE.*other files are written"
+    ):
+        export_walk(short, tmp_path)
+    assert names(tmp_path) == FILES - {"walk.mp4"}

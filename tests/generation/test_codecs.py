@@ -22,12 +22,11 @@ from tests.support.tiny import (
     write_vae,
 )
 from vmem.errors import VMemError
-from vmem.generation.diffusion.checks import BadTensorError
+from vmem.generation.diffusion.checks import BadTensorError, NotFiniteError
 from vmem.generation.diffusion.codecs.clip_preprocess import MEAN, STD, clip_pixels, gaussian_kernel
 from vmem.generation.diffusion.codecs.codecs import (
     ImageCodec,
     ImageEmbedder,
-    frames_at_once,
     frames_from_images,
     images_from_frames,
 )
@@ -39,8 +38,7 @@ from vmem.generation.diffusion.codecs.weights import (
     vae_key,
     vae_state,
 )
-from vmem.generation.diffusion.finite import NotFiniteError
-from vmem.weights.public import CheckpointError, read_state
+from vmem.weights import CheckpointError, read_state
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -117,12 +115,6 @@ def test_results_are_float32_on_the_cpu_unless_asked_otherwise():
     torch.testing.assert_close(
         codec.encode(images), tiny_codec().encode(images), atol=5e-3, rtol=0.05
     )
-
-
-def test_memory_sets_how_many_frames_go_at_once():
-    assert frames_at_once((576, 576), 0, torch.float32) == 1
-    half = frames_at_once((576, 576), 12 * 2**30, torch.float16)
-    assert half > frames_at_once((576, 576), 12 * 2**30, torch.float32) > 1
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["today", "old"])

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from vmem.generation.diffusion.checks import NotFiniteError
 from vmem.generation.diffusion.conditioning import Conditioned, condition
-from vmem.generation.diffusion.finite import NotFiniteError
 from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, guidance_scale
 from vmem.generation.diffusion.sampling.presets import PRESETS, PresetError, preset
 from vmem.generation.diffusion.sampling.sampler import euler, noise_stream

@@ -14,7 +14,7 @@ from tests.support.tiny import tiny_codec, tiny_taesd, write_taesd
 from vmem.generation.diffusion.checks import BadTensorError
 from vmem.generation.diffusion.codecs.codecs import frames_from_images
 from vmem.generation.diffusion.codecs.previews import LinearPreview, TinyPreview, linear_preview
-from vmem.weights.public import read_state
+from vmem.weights import read_state
 
 
 def latents_of(n: int, h: int, w: int, seed: int = 0) -> torch.Tensor:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.support import tiny
 from tests.support.fakes import box_photo
-from tests.support.predictions import exact_depth, exact_frames, remembered, walk_cameras
+from tests.support.predictions import exact_frames, remembered, walk_cameras
 from vmem.arrays import F32, U8
 from vmem.backends import create_backend
 from vmem.backends.registry import geometry_of
@@ -28,7 +28,6 @@ from vmem.errors import BackendError
 from vmem.geometry.alignment.fit_views import LOW
 from vmem.geometry.depth_anything.estimator import DepthAnythingEstimator
 from vmem.geometry.depth_anything.network import (
-    forget_network,
     input_size,
     prepare,
     shared_network,
@@ -39,8 +38,8 @@ from vmem.memory import MemorySnapshot, ViewMemory
 from vmem.progress import Cancelled, CancelToken, Progress, silent
 from vmem.session import Session, SessionConfig
 from vmem.types import Frames, PointMaps
+from vmem.weights import PARTS, CheckpointError, find_part
 from vmem.weights.catalogue import command_for
-from vmem.weights.public import PARTS, CheckpointError, find_part
 from vmem.worlds.backend import make_world
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -63,7 +62,6 @@ def here(folder, monkeypatch) -> Path:
     monkeypatch.setenv("VMEM_DEVICE", "cpu")
     monkeypatch.delenv("VMEM_GEOMETRY", raising=False)
     monkeypatch.delenv("VMEM_CUT3R", raising=False)
-    forget_network()
     return folder
 
 
@@ -192,12 +190,9 @@ def wrong(maps: PointMaps, truth: F32) -> float:
 def scene() -> tuple[MemorySnapshot, Frames, Cameras, F32]:
     """Memory of two steps seen exactly, and the next step: frames without depth, the truth."""
     *past, now = walk_cameras(WORLD, "w a")
-    return (
-        remembered(WORLD, past),
-        replace(exact_frames(WORLD, now), depth=None),
-        now,
-        exact_depth(WORLD, now),
-    )
+    frames = exact_frames(WORLD, now)
+    assert frames.depth is not None
+    return remembered(WORLD, past), replace(frames, depth=None), now, frames.depth
 
 
 @pytest.mark.parametrize(
@@ -230,14 +225,17 @@ def test_the_network_may_be_of_another_size_than_the_frames(scene):
     assert wrong(maps, truth) < 0.02
 
 
-def photo_of(world_seed: int = 3) -> tuple[Frames, Cameras, F32]:
-    cameras = walk_cameras(make_world(world_seed), "")[0]
-    frames = replace(exact_frames(make_world(world_seed), cameras), depth=None)
-    return frames, cameras, exact_depth(make_world(world_seed), cameras)
+@pytest.fixture(scope="module")
+def photo() -> tuple[Frames, Cameras, F32]:
+    """The first view: a frame without depth, its camera, the truth."""
+    cameras = walk_cameras(WORLD, "")[0]
+    frames = exact_frames(WORLD, cameras)
+    assert frames.depth is not None
+    return replace(frames, depth=None), cameras, frames.depth
 
 
-def test_a_photo_has_the_layouts_unit_and_the_networks_shape():
-    frames, cameras, _ = photo_of()
+def test_a_photo_has_the_layouts_unit_and_the_networks_shape(photo):
+    frames, cameras, _ = photo
     layout = estimate_layout(frames.rgb[0], cameras[0]).depth
     # The network agrees with the layout but for a thing in front of it.
     thing = np.ones(layout.shape, bool)
@@ -251,9 +249,9 @@ def test_a_photo_has_the_layouts_unit_and_the_networks_shape():
     assert np.median(maps.depth[0][~thing] / layout[~thing]) == pytest.approx(0.5, rel=0.02)
 
 
-def test_a_photo_that_contradicts_its_layout_is_believed():
+def test_a_photo_that_contradicts_its_layout_is_believed(photo):
     """Its shift is taken as 0 then, which is where such networks put the sky."""
-    frames, cameras, truth = photo_of()
+    frames, cameras, truth = photo
     turned = truth[:, ::-1]
     maps = telling(spoilt(turned, 4.0, 0.0)).estimate(frames, cameras, ViewMemory().snapshot())
     assert "by median" in maps.note
@@ -276,8 +274,8 @@ def nan(shape: tuple[int, ...]) -> F32:
 
 
 @pytest.mark.parametrize("say", [constant, zero, nan])
-def test_nonsense_of_a_photo_leaves_the_layout_and_says_so(say: Callable[..., F32]):
-    frames, cameras, truth = photo_of()
+def test_nonsense_of_a_photo_leaves_the_layout_and_says_so(photo, say: Callable[..., F32]):
+    frames, cameras, truth = photo
     maps = telling(say(truth.shape)).estimate(frames, cameras, ViewMemory().snapshot())
     layout = LayoutEstimator().estimate(frames, cameras, ViewMemory().snapshot())
     assert "by fallback" in maps.note
@@ -376,10 +374,10 @@ def test_a_preview_walk_on_tiny_weights(here):
     assert {"weights", "geometry"} <= {step.stage for step in steps}
     note = session.history.head.record.note
     assert note.startswith("alignment: view 0 by ")
-    photo = session.snapshot().views[0]
-    plain = estimate_layout(photo.rgb, photo.camera).depth
+    first = session.snapshot().views[0]
+    plain = estimate_layout(first.rgb, first.camera).depth
     assert "fallback" not in note
-    assert not np.allclose(photo.depth, plain, rtol=0.05), "the network had its say"
+    assert not np.allclose(first.depth, plain, rtol=0.05), "the network had its say"
     for word in "wa":
         session.move(word)
     memory = session.snapshot()

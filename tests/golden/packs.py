@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file
 
-from vmem.published.surfels import ReferenceConfig
+from vmem.published.surfels import PublishedConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +35,13 @@ class Pack:
         """What the manifest says about a tensor, or ""."""
         return self.manifest["tensors"].get(name, {}).get("meaning", "")
 
-    def reference_config(self) -> ReferenceConfig:
+    def published_config(self) -> PublishedConfig:
         """The settings named in ``config``, the published ones for the rest."""
         given = {**self.config, **self.config.get("surfel", {})}
         if "normal_threshold" in given:
             given["merge_normal_threshold"] = given["normal_threshold"]
-        known = {field.name for field in fields(ReferenceConfig)}
-        return ReferenceConfig(**{name: given[name] for name in known & set(given)})
+        known = {field.name for field in fields(PublishedConfig)}
+        return PublishedConfig(**{name: given[name] for name in known & set(given)})
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.tensors[name]
@@ -61,3 +61,35 @@ def load_pack(manifest_path: Path) -> Pack:
     for name, described in manifest["tensors"].items():
         assert list(np.shape(tensors[name])) == described["shape"], name
     return Pack(manifest, tensors)
+
+
+def assert_close(
+    actual: ArrayLike,
+    expected: ArrayLike,
+    tolerance: float,
+    *,
+    floor: float = 1.0,
+    what: str = "",
+) -> None:
+    """Compare a field with the published one: allow ``tolerance`` times its largest magnitude.
+
+    Rounding grows with the numbers of a field. One whose values all lie below ``floor`` is compared
+    as if its largest were that. NaN and infinities must be where the published ones are.
+    """
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    allowed = tolerance * max(largest(expected), floor)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=allowed, err_msg=what)
+
+
+def assert_poses_close(actual: ArrayLike, expected: ArrayLike, tolerance: float) -> None:
+    """Compare poses (..., 4, 4) or (..., 3, 4): far positions do not loosen the rotations."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    assert_close(actual[..., :3], expected[..., :3], tolerance, what="rotation")
+    assert_close(actual[..., 3], expected[..., 3], tolerance, what="position")
+
+
+def largest(field: ArrayLike) -> float:
+    """The largest finite magnitude in a field, 0 where it has none."""
+    magnitude = np.abs(np.asarray(field, np.float64))
+    return float(np.max(magnitude, where=np.isfinite(magnitude), initial=0.0))

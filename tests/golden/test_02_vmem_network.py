@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
+from tests.golden.packs import assert_close
 from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 
 PACKS = "02_vmem_tiny"
@@ -38,4 +38,4 @@ def test_tiny_network(pack, device, monkeypatch):
             for name in ("x", "t", "crossattn", "dense_y", "out")
         )
         got = net(x, t, crossattn, dense, num_frames=case["T"])
-        np.testing.assert_allclose(got.cpu(), out.cpu(), rtol=0, atol=TOLERANCE)
+        assert_close(got.cpu(), out.cpu(), TOLERANCE)

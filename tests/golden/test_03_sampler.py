@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden.packs import golden_folder, load_pack
+from tests.golden.packs import assert_close, assert_poses_close, golden_folder, load_pack
 from vmem.generation.diffusion.conditioning import condition
 from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, Guider, guidance_scale
@@ -16,6 +16,7 @@ from vmem.generation.diffusion.sampling.sampler import euler
 from vmem.generation.diffusion.sampling.schedule import sigmas
 
 PACKS = "03_sampler"
+pytestmark = pytest.mark.usefixtures("one_thread")
 TOLERANCE = 2e-4  # of the latents' standard deviation
 GUIDERS: dict[str, Guider] = {
     "VanillaCFG": "vanilla",
@@ -64,13 +65,13 @@ def test_conditioning(pack):
     for side in ("c", "uc"):
         for name in ("crossattn", "replace", "concat", "dense"):
             golden = pack[f"{side}.{name.replace('dense', 'dense_vector')}"]
-            np.testing.assert_allclose(getattr(getattr(got, side), name), golden, atol=1e-5)
-    np.testing.assert_allclose(got.c2ws, pack["all_c2ws"], atol=1e-5)
+            assert_close(getattr(getattr(got, side), name), golden, 1e-5, what=f"{side} {name}")
+    assert_poses_close(got.c2ws, pack["all_c2ws"], 1e-5)
     np.testing.assert_array_equal(got.Ks, pack["all_Ks"])
 
 
 def test_strength_of_guidance(pack):
-    np.testing.assert_allclose(scale(pack), pack["guidance_scale"], atol=1e-6)
+    assert_close(scale(pack), pack["guidance_scale"], 1e-6)
 
 
 @pytest.mark.parametrize("batched", [True, False])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.golden.packs import assert_close
 from vmem.generation.diffusion.conditioning import (
     centred,
     condition,
@@ -39,7 +40,7 @@ def test_default_intrinsics(pack):
             pytest.skip("the manifest does not say what was asked for")
         fov = [float(number) for number in re.findall(r"[\d.]+", given[1])]
         got = default_K_normalized(fov, float(given[2]))
-        np.testing.assert_allclose(got, pack[name], atol=TOLERANCE)
+        assert_close(got, pack[name], TOLERANCE)
 
 
 def test_every_tensor(pack):
@@ -67,9 +68,7 @@ def test_every_tensor(pack):
             mine = getattr(got, side)
             for name in ("crossattn", "replace", "concat", "dense"):
                 golden = pack[f"{case}.{side}.{name.replace('dense', 'dense_vector')}"]
-                np.testing.assert_allclose(
-                    getattr(mine, name), golden, rtol=0, atol=atol, err_msg=f"{case} {side} {name}"
-                )
+                assert_close(getattr(mine, name), golden, atol, what=f"{case} {side} {name}")
 
 
 def test_pluecker_maps_seen_from_another_camera(pack):
@@ -77,4 +76,4 @@ def test_pluecker_maps_seen_from_another_camera(pack):
         w2c = pack[f"{case}.plucker_src1.w2c"].astype(np.float64)
         got = plucker(w2c, pack[f"{case}.in.Ks"].astype(np.float64), hw, source=1)
         atol = TOLERANCE if reach < 100 else FAR_TOLERANCE
-        np.testing.assert_allclose(got, pack[f"{case}.plucker_src1"], rtol=0, atol=atol)
+        assert_close(got, pack[f"{case}.plucker_src1"], atol)

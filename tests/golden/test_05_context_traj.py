@@ -5,25 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.golden.packs import assert_close, assert_poses_close
+from tests.golden.published.memory import PublishedMemory
 from vmem.published.grid import merge_over_grid
-from vmem.published.memory import ReferenceMemory
 from vmem.published.merge import merge_reference
-from vmem.published.surfels import ReferenceConfig
+from vmem.published.surfels import PublishedConfig
 
 PACKS = "05_context"
 TOLERANCE = 1e-5
 
 
 @pytest.fixture
-def config(pack) -> ReferenceConfig:
-    return pack.reference_config()
+def config(pack) -> PublishedConfig:
+    return pack.published_config()
 
 
 @pytest.mark.parametrize(
     "merge", [merge_over_grid, pytest.param(merge_reference, marks=pytest.mark.slow)]
 )
 def test_replay(pack, config, merge):
-    memory = ReferenceMemory(pack["c2ws"][0], config, merge)
+    memory = PublishedMemory(pack["c2ws"][0], config, merge)
     step = 0
     while f"s{step}.targets" in pack.tensors:
         here = {
@@ -38,7 +39,7 @@ def test_replay(pack, config, merge):
         check_choice(choice, here)
 
         n = len(memory) + len(targets)
-        np.testing.assert_allclose(targets, pack["c2ws"][len(memory) : n], atol=TOLERANCE)
+        assert_poses_close(targets, pack["c2ws"][len(memory) : n], TOLERANCE)
         maps = (pack[name][:n] for name in ("pointmap_ds", "depth_ds", "conf_ds", "focals"))
         memory.add_step(targets, *maps)
         assert len(memory.disks) == here["n_surfels_after"]
@@ -48,7 +49,7 @@ def test_replay(pack, config, merge):
 
     for part in ("position", "normal", "radius"):
         got = getattr(memory.disks, part)
-        np.testing.assert_allclose(got, pack[f"final.{part}"], atol=TOLERANCE)
+        assert_close(got, pack[f"final.{part}"], TOLERANCE, what=part)
     final = [[t for t in row if t >= 0] for row in pack["final.timesteps"].tolist()]
     assert memory.timesteps == final
 
@@ -60,10 +61,10 @@ def check_choice(choice, here):
     if "query_c2w" not in here:
         assert choice.query is None
         return
-    np.testing.assert_allclose(choice.query.c2w, here["query_c2w"], atol=TOLERANCE)
+    assert_poses_close(choice.query.c2w, here["query_c2w"], TOLERANCE)
     focal = (choice.query.fx, choice.query.fy)
     np.testing.assert_allclose(focal, here["query_focal"], rtol=TOLERANCE)
     np.testing.assert_array_equal(choice.buffers.index, here["render.index"])
     np.testing.assert_array_equal(choice.votes.timestep, here["votes.timestep"])
     np.testing.assert_array_equal(choice.votes.count, here["votes.count"])
-    np.testing.assert_allclose(choice.votes.weight, here["votes.weight"], atol=TOLERANCE)
+    assert_close(choice.votes.weight, here["votes.weight"], TOLERANCE)

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from tests.golden.packs import assert_close, assert_poses_close
 from vmem.published.grid import HashGridMerge
 from vmem.published.merge import merge_reference
 from vmem.published.octree import Octree
@@ -50,23 +51,23 @@ def scene_of(pack) -> Disks:
 
 
 def test_downsample(pack):
-    small = downsample(pack["down.depth_full"], pack.reference_config().shrink_factor)
-    np.testing.assert_allclose(small, pack["down.depth"], atol=TOLERANCE)
+    small = downsample(pack["down.depth_full"], pack.published_config().shrink_factor)
+    assert_close(small, pack["down.depth"], TOLERANCE)
 
 
 def test_normals(pack):
     for i in range(count(pack, r"f(\d+)\.pointmap")):
         normal = normal_map(pack[f"f{i}.pointmap"])
-        np.testing.assert_allclose(normal, pack[f"f{i}.normal_map"], atol=TOLERANCE)
+        assert_close(normal, pack[f"f{i}.normal_map"], TOLERANCE)
 
 
 def test_degenerate_normals(pack):
     normal = normal_map(pack["degenerate.pointmap"])
-    np.testing.assert_allclose(normal, pack["degenerate.normal_map"], atol=TOLERANCE)
+    assert_close(normal, pack["degenerate.normal_map"], TOLERANCE)
 
 
 def test_surfels(pack):
-    config = pack.reference_config()
+    config = pack.published_config()
     for i, published in enumerate(frames_of(pack)):
         points, depth, conf = (pack[f"f{i}.{name}"] for name in ("pointmap", "depth", "conf"))
         eye, focal = pack[f"f{i}.c2w"][:3, 3], pack[f"f{i}.focal"]
@@ -75,13 +76,13 @@ def test_surfels(pack):
         ours = disks_from_pointmap(points, depth, conf, eye, focal, config)
         for part in ("position", "normal", "radius"):
             got, expected = getattr(ours, part), getattr(published, part)
-            np.testing.assert_allclose(got, expected, atol=TOLERANCE)
+            assert_close(got, expected, TOLERANCE)
 
 
 @pytest.mark.parametrize("way", ["octree", "grid"])
 def test_merge(pack, way):
     """Frame by frame: threshold, what is kept, and who is credited."""
-    threshold = pack.reference_config().merge_normal_threshold
+    threshold = pack.published_config().merge_normal_threshold
     first, *rest = frames_of(pack)
     scene, timesteps = first, [[0] for _ in range(len(first))]
     assert timesteps == lists(pack["merge0.timesteps"])
@@ -119,8 +120,8 @@ def camera_of(pack, i: int) -> QueryCamera:
 
 def check_drawing(pack, i: int, buffers: SurfelBuffers) -> None:
     np.testing.assert_array_equal(buffers.index, pack[f"render{i}.index"])
-    np.testing.assert_allclose(buffers.depth, pack[f"render{i}.depth"], atol=TOLERANCE)
-    np.testing.assert_allclose(buffers.cosine, pack[f"render{i}.cos"], atol=TOLERANCE)
+    assert_close(buffers.depth, pack[f"render{i}.depth"], TOLERANCE)
+    assert_close(buffers.cosine, pack[f"render{i}.cos"], TOLERANCE)
 
 
 def test_drawing_and_votes(pack):
@@ -133,7 +134,7 @@ def test_drawing_and_votes(pack):
         votes = gather_votes(buffers, timesteps)
         np.testing.assert_array_equal(votes.timestep, pack[f"render{i}.votes.timestep"])
         np.testing.assert_array_equal(votes.count, pack[f"render{i}.votes.count"])
-        np.testing.assert_allclose(votes.weight, pack[f"render{i}.votes.weight"], atol=TOLERANCE)
+        assert_close(votes.weight, pack[f"render{i}.votes.weight"], TOLERANCE)
 
 
 def test_slow_drawing(pack):
@@ -161,10 +162,10 @@ def test_geodesic_distance(pack):
     for name in names:
         weight = float(name.removeprefix("geo.w"))
         distance = geodesic_distance(pack["geo.a"], pack["geo.b"], weight)
-        np.testing.assert_allclose(distance, pack[name], atol=TOLERANCE)
+        assert_close(distance, pack[name], TOLERANCE)
 
 
 def test_average_pose(pack):
     for i in range(count(pack, r"avg(\d+)\.poses")):
         average = average_pose(pack[f"avg{i}.poses"])
-        np.testing.assert_allclose(average, pack[f"avg{i}.out"], atol=TOLERANCE)
+        assert_poses_close(average, pack[f"avg{i}.out"], TOLERANCE)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.golden.packs import assert_poses_close
 from vmem.arrays import F64
 from vmem.cameras import MOVES, apply_move, interpolate_poses
 
@@ -45,7 +46,7 @@ def test_commands(pack):
     poses = walked(ours(pack["init"]), pack.config["commands"], pack.config)
     assert poses
     for i, got in enumerate(poses):
-        np.testing.assert_allclose(got, ours(pack[f"cmd{i}.poses"]), atol=TOLERANCE)
+        assert_poses_close(got, ours(pack[f"cmd{i}.poses"]), TOLERANCE)
 
 
 def test_command_words(pack):
@@ -56,7 +57,7 @@ def test_command_words(pack):
     amounts = {"w": 1, "s": 1, "a": 4, "d": 4}
     commands = [(word, amounts[word]) for word in words[1] if word in amounts]
     poses = np.concatenate(walked(ours(pack["init"]), commands, pack.config))
-    np.testing.assert_allclose(poses, ours(pack["navigate.poses"]), atol=TOLERANCE)
+    assert_poses_close(poses, ours(pack["navigate.poses"]), TOLERANCE)
 
 
 def test_interpolation(pack):
@@ -65,4 +66,4 @@ def test_interpolation(pack):
     assert counts
     for n in counts:
         got = interpolate_poses(start, end, n)
-        np.testing.assert_allclose(got, ours(pack[f"interp{n}"]), atol=TOLERANCE)
+        assert_poses_close(got, ours(pack[f"interp{n}"]), TOLERANCE)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from tests.golden.cut3r_packs import config_of, published, run
+from tests.golden.packs import assert_close
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.geometry.cut3r.preprocess import prepare
 
@@ -30,11 +30,9 @@ def test_tiny_network(pack, prefix):
     assert pack.config["cases"]
     for i, case in enumerate(pack.config["cases"]):
         views, _ = prepare(pack[f"case{i}.images_u8"], case["size"])
-        np.testing.assert_allclose(views, pack[f"case{i}.views_img"], rtol=0, atol=1e-5)
+        assert_close(views, pack[f"case{i}.views_img"], 1e-5)
         assert len(views) == case["n"]
         got, expected = run(net, views), published(pack, f"case{i}.{prefix}")
         assert expected
         for name, value in expected.items():
-            np.testing.assert_allclose(
-                got[name], value, rtol=0, atol=TOLERANCE, err_msg=f"case {i}, {name}"
-            )
+            assert_close(got[name], value, TOLERANCE, what=f"case {i}, {name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.golden.packs import assert_close
 from vmem.geometry.cut3r.preprocess import prepare
 
 PACKS = "07_cut3r_preprocess"
@@ -18,6 +19,6 @@ def test_preprocess(pack):
         cropped = pack[f"out{number}"]
         views, crop = prepare(pack[name][None], pack.config["size"])
         expected = np.moveaxis(cropped, -1, 0)[None].astype(np.float32) / 255 * 2 - 1
-        np.testing.assert_allclose(views, expected, rtol=0, atol=TOLERANCE)
+        assert_close(views, expected, TOLERANCE)
         assert np.array_equal([crop.hw], pack[f"true_shape{number}"])
         assert crop.frame_hw == pack[name].shape[:2]

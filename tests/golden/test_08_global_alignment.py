@@ -8,21 +8,23 @@ import cv2
 import numpy as np
 import pytest
 
-from vmem.cameras import Similarity
-from vmem.published.alignment import (
+from tests.golden.packs import assert_close, assert_poses_close
+from tests.golden.published.alignment import (
     Records,
     State,
     Tree,
-    align_reference,
+    align_as_published,
     cleaned,
     initialised,
     optimised,
     rates,
     spanning_tree,
 )
-from vmem.published.registration import register_poses
+from tests.golden.published.registration import register_poses
+from vmem.cameras import Similarity
 
 PACKS = "08_global_alignment"
+pytestmark = pytest.mark.usefixtures("one_thread")
 INITIAL = 1e-3
 """Relative: the published registration sums in f32."""
 OPTIMISED = 1e-5
@@ -74,9 +76,8 @@ def cases(pack) -> list[Case]:
 
 
 def close(got, wanted, tolerance) -> None:
-    """Equal relative to the largest value of the field."""
-    wanted = np.asarray(wanted, np.float64)
-    np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance * np.abs(wanted).max())
+    """Equal relative to the largest value of the field, however small that is."""
+    assert_close(got, wanted, tolerance, floor=0)
 
 
 def same_pairs(got, wanted, tolerance) -> None:
@@ -96,7 +97,7 @@ def test_spanning_tree(cases):
         np.testing.assert_array_equal(np.isnan(tree.focal), np.isnan(case.tree.focal))
         if case.same_opencv:
             np.testing.assert_allclose(tree.focal, case.tree.focal, rtol=1e-5)
-            np.testing.assert_allclose(tree.c2w, case["mst.poses"], atol=1e-4)
+            assert_poses_close(tree.c2w, case["mst.poses"], 1e-4)
 
 
 def test_registration(cases):
@@ -104,8 +105,8 @@ def test_registration(cases):
         found = register_poses(case["mst.poses"], case["in.poses"])
         tolerance = 2e-3 if case.coincide else INITIAL
         np.testing.assert_allclose(found.scale, case["align.s"], rtol=tolerance)
-        np.testing.assert_allclose(found.R, case["align.R"], atol=tolerance)
-        np.testing.assert_allclose(found.T, case["align.T"], atol=tolerance)
+        assert_close(found.R, case["align.R"], tolerance)
+        assert_close(found.T, case["align.T"], tolerance)
 
 
 def test_initialisation(cases):
@@ -148,7 +149,7 @@ def test_all_at_once(cases):
         np.testing.assert_array_equal(case["out.pp"], [[w / 2, h / 2]] * len(case["out.pp"]))
         if case.coincide or not case.same_opencv:
             continue
-        found = align_reference(
+        found = align_as_published(
             case.records,
             case["in.poses"],
             case.known_depth,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from tests.golden.packs import assert_close
 from vmem.generation.diffusion.codecs.clip_preprocess import clip_pixels
 from vmem.generation.diffusion.codecs.codecs import images_from_frames
 
@@ -17,4 +16,4 @@ def test_preprocess(pack):
     for name in frames:
         published = pack[name.replace("in", "out")]
         pixels = clip_pixels(images_from_frames(pack[name][None]), published.shape[-1])
-        np.testing.assert_allclose(pixels.numpy(), published, atol=TOLERANCE)
+        assert_close(pixels.numpy(), published, TOLERANCE)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
+from tests.golden.packs import assert_close
 from vmem.generation.diffusion.codecs.codecs import ImageEmbedder
 
 PACKS = "09_clip_tiny"
@@ -32,4 +32,4 @@ def test_embeddings(pack):
     }
     embedder = ImageEmbedder.from_state(state, config)
     embeddings = embedder.embed_pixels(torch.from_numpy(pack["x"]))
-    np.testing.assert_allclose(embeddings.numpy(), pack["out"], atol=TOLERANCE)
+    assert_close(embeddings.numpy(), pack["out"], TOLERANCE)

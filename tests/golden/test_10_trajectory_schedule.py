@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.golden.packs import golden_folder
-from vmem.published.schedule import frames_returned, plan_steps
+from tests.golden.published.schedule import frames_returned, plan_steps
 
 PACK = "10_trajectory_schedule*.json"
 

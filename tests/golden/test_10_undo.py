@@ -6,19 +6,19 @@ import re
 
 import numpy as np
 
-from vmem.published.memory import ReferenceMemory
+from tests.golden.published.memory import PublishedMemory
 from vmem.published.surfels import Disks
 
 PACKS = "10_undo"
 
 
-def memory_before(pack) -> ReferenceMemory:
+def memory_before(pack) -> PublishedMemory:
     """A memory of as many frames as the manifest says, its surfels numbered by their radius."""
     before = pack["before.timesteps"]
     said = re.search(r"(\d+) frames", pack.config.get("note", ""))
     # Else as many as the surfels know: in a full memory every frame has seen something.
     n = int(said[1]) if said else int(before.max()) + 1
-    memory = ReferenceMemory(np.eye(4))
+    memory = PublishedMemory(np.eye(4))
     memory.c2w = np.tile(np.eye(4, dtype=np.float32), (n, 1, 1))
     memory.depths = [np.ones((2, 2), np.float32)] * n
     memory.focals = [300.0] * int(pack["after.n_surfel_Ks"])
@@ -41,4 +41,4 @@ def test_undo(pack):
 
 
 def test_the_first_frame_stays():
-    assert not ReferenceMemory(np.eye(4)).undo()
+    assert not PublishedMemory(np.eye(4)).undo()

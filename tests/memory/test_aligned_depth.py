@@ -1,4 +1,4 @@
-"""Why geometry that aligns its depth enters memory with bend_depth, and without fit_depth."""
+"""Why geometry that aligns its depth enters memory with bend_depth."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from tests.support.predictions import HW, Spoilt, exact_frames, predicted, walk_
 from vmem.backends import Backend
 from vmem.geometry.alignment.fit_views import align
 from vmem.geometry.layout.estimator import LayoutEstimator
-from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
+from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.session import Session, SessionConfig
-from vmem.types import Frames
+from vmem.types import AssociationConfig, Frames
 from vmem.worlds.backend import make_world
 
 
 @pytest.fixture(scope="module")
-def walks() -> dict[tuple[bool, bool], tuple[MemorySnapshot, np.ndarray]]:
-    """By (fit_depth, bend_depth): memory after there and back through depth with smooth errors of
-    10 %, and the share of its true scale that each view has."""
+def walks() -> dict[bool, tuple[MemorySnapshot, np.ndarray]]:
+    """By bend_depth: memory after there and back through depth with smooth errors of 10 %, and the
+    share of its true scale that each view has."""
     world = make_world(0)
     steps = walk_cameras(world, "w w d d a a s s")
     frames = [exact_frames(world, cameras) for cameras in steps]
     found = {}
-    for fit, bend in ((False, False), (False, True), (True, True)):
+    for bend in (False, True):
         memory = ViewMemory()
-        config = AssociationConfig(fit_depth=fit, bend_depth=bend)
+        config = AssociationConfig(bend_depth=bend)
         for k, (cameras, one) in enumerate(zip(steps, frames, strict=True)):
             assert one.depth is not None
             scales = np.exp(0.3 * np.random.default_rng(k).normal(size=len(cameras)))
@@ -37,25 +37,23 @@ def walks() -> dict[tuple[bool, bool], tuple[MemorySnapshot, np.ndarray]]:
         true = np.concatenate([one.depth for one in frames if one.depth is not None])
         pairs = zip(snapshot.views, true, strict=True)
         ratio = np.array([np.median(view.depth / depth) for view, depth in pairs])
-        found[fit, bend] = snapshot, ratio / ratio[0]
+        found[bend] = snapshot, ratio / ratio[0]
     return found
 
 
 def test_smooth_errors_do_not_make_the_same_surface_anew(walks):
-    plain, bent = (len(walks[False, bend][0].surfels) for bend in (False, True))
+    plain, bent = (len(walks[bend][0].surfels) for bend in (False, True))
     assert bent < 0.4 * plain
 
 
 def test_scale_stays_where_alignment_put_it(walks):
-    assert np.abs(walks[False, True][1] - 1).max() < 0.05
-    # A second fit follows what drawing noisy disks leans to, the front.
-    assert walks[True, True][1].min() < 0.9
+    assert np.abs(walks[True][1] - 1).max() < 0.05
 
 
 def test_a_session_chooses_so():
     layout = LayoutEstimator()
     backend = Backend("test", "test", None, layout, aligned_depth=True)  # pyright: ignore
-    config = SessionConfig(association=AssociationConfig(fit_depth=True))
+    config = SessionConfig(association=AssociationConfig(bend_depth=False))
     photo = np.full((*HW, 3), 128, np.uint8)
     session = Session(backend, Frames(photo[None]), layout.place(photo), config)
-    assert (session.association.fit_depth, session.association.bend_depth) == (False, True)
+    assert session.association.bend_depth

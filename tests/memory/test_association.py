@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.fakes import HALF, box_colour, box_depth
+from tests.support.fakes import box_colour, box_depth
 from vmem.cameras import MOVES, Camera, apply_move, default_K, unproject
-from vmem.memory import Association, AssociationConfig, associate, grid_size
+from vmem.memory import Association, associate, grid_size
 from vmem.memory.association import TILE, tile_order
 from vmem.memory.spawn import cell_centres
 from vmem.raster import rasterize
-from vmem.types import Surfels
+from vmem.types import AssociationConfig, Surfels
 
 HW = (48, 64)
 CONFIG = AssociationConfig(points_per_frame=800)
@@ -217,73 +217,3 @@ def test_uncertain_depth_has_more_tolerance():
     assert len(taken_in(memory, depth, confidence=unsure).seen) > 0.9 * len(memory)
     strict = replace(CONFIG, doubt=0.0)
     assert len(taken_in(memory, depth, confidence=unsure, config=strict).seen) == 0
-
-
-# --- depth fitted to memory --------------------------------------------------------------------
-
-FITTING = replace(CONFIG, fit_depth=True)
-
-
-def estimated(camera: Camera, scale: float, noise: float) -> NDArray[np.float32]:
-    """The box's depth as an estimator might see it."""
-    rng = np.random.default_rng(0)
-    depth = box_depth(camera)
-    return (scale * depth * (1 + noise * rng.normal(size=depth.shape))).astype(np.float32)
-
-
-def test_a_scaled_and_noisy_view_is_fitted_to_memory():
-    memory = taken_in(Surfels.empty(), box_depth(CAMERA)).spawned
-    turned = CAMERA.moved_to(apply_move(CAMERA.c2w, MOVES["d"], amount=1))
-    depth = estimated(turned, 1.2, 0.02)
-    without = taken_in(memory, depth, turned)
-    fitted = taken_in(memory, depth, turned, config=FITTING)
-    assert len(fitted.seen) > 3 * len(without.seen)
-    assert len(fitted.spawned) < 0.5 * len(without.spawned)
-    assert fitted.fit.scale == pytest.approx(1 / 1.2, rel=0.01)
-    assert fitted.fit.residual < 0.03 < fitted.fit.residual_before
-    # What it spawned lies on the walls, give or take the noise; so does the depth that is kept.
-    beyond = (np.abs(fitted.spawned.position) / HALF).max(axis=1)
-    assert np.median(np.abs(beyond - 1)) < 0.03
-    kept = fitted.fit.applied(depth)
-    assert np.median(np.abs(kept / box_depth(turned) - 1)) < 0.03
-
-
-def test_a_shifted_view_needs_the_shift():
-    corner = CAMERA.moved_to(apply_move(CAMERA.c2w, MOVES["d"], amount=10))
-    memory = taken_in(Surfels.empty(), box_depth(corner), corner).spawned
-    depth = (0.9 * box_depth(corner) + 0.5).astype(np.float32)
-    fit = taken_in(memory, depth, corner, config=replace(FITTING, fit_shift=True)).fit
-    assert fit.scale == pytest.approx(1 / 0.9, rel=0.02)
-    assert fit.shift == pytest.approx(-0.5 / 0.9, rel=0.05)
-    assert fit.residual < 0.01
-
-
-def test_before_a_flat_wall_scale_and_shift_cannot_be_told_apart():
-    memory = taken_in(Surfels.empty(), wall(2.0)).spawned
-    fit = taken_in(memory, wall(2.5), config=replace(FITTING, fit_shift=True)).fit
-    assert (fit.scale, fit.shift) == (pytest.approx(0.8, rel=1e-3), 0.0)
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.02, 0.05])
-def test_depth_that_is_right_on_the_whole_is_left_alone(noise):
-    memory = taken_in(Surfels.empty(), box_depth(CAMERA)).spawned
-    depth = estimated(CAMERA, 1.0, noise)
-    found = taken_in(memory, depth, config=FITTING)
-    assert found.fit.is_identity
-    assert found.fit.applied(depth) is depth
-    plain = taken_in(memory, depth)
-    np.testing.assert_array_equal(found.seen, plain.seen)
-    np.testing.assert_array_equal(found.spawned.position, plain.spawned.position)
-
-
-def test_a_new_surface_over_a_part_of_the_view_does_not_pull_the_rest():
-    memory = taken_in(Surfels.empty(), wall(2.0)).spawned
-    depth = wall(2.0)
-    depth[:, :28] = 1.2
-    assert taken_in(memory, depth, config=FITTING).fit.is_identity
-
-
-def test_too_little_overlap_is_not_fitted():
-    memory = taken_in(Surfels.empty(), wall(2.0)).spawned[:20]
-    assert taken_in(memory, wall(3.0), config=FITTING).fit.is_identity
-    assert taken_in(Surfels.empty(), wall(3.0), config=FITTING).fit.is_identity

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from numpy.typing import NDArray
 
-from tests.support.fakes import HW, box_depth, box_photo, open_box
+from tests.support.fakes import HW, box_photo, open_box
 from vmem.cameras import Camera, Cameras, default_K, unproject
 from vmem.memory import (
-    AssociationConfig,
     LinkIndex,
     MemorySnapshot,
     MemoryStateError,
@@ -24,7 +23,7 @@ from vmem.memory import (
     make_record,
 )
 from vmem.raster import Blocks
-from vmem.types import Frames, PointMaps, StepRecord, SurfelError, Surfels, View
+from vmem.types import AssociationConfig, Frames, PointMaps, StepRecord, SurfelError, Surfels, View
 
 PHOTO = box_photo()
 FIELDS = ("position", "normal", "radius", "color")
@@ -332,27 +331,6 @@ def test_memory_does_not_grow_by_looking_again():
     assert len(session.snapshot().surfels) <= 1.05 * grown
 
 
-def maps_of(camera: Camera, scale: float = 1.0) -> tuple[Frames, PointMaps]:
-    """The box seen by one camera, its depth off by a factor."""
-    depth = (scale * box_depth(camera)).astype(np.float32)
-    rgb = np.zeros((1, *HW, 3), np.uint8)
-    maps = PointMaps(unproject(depth, camera)[None], depth[None], np.ones((1, *HW), np.float32))
-    return Frames(rgb), maps
-
-
-def test_a_view_keeps_the_depth_that_was_fitted():
-    camera = Camera(np.eye(4), default_K(HW), HW)
-    memory = ViewMemory()
-    for scale in (1.0, 1.3):
-        frames, maps = maps_of(camera, scale)
-        config = AssociationConfig(fit_depth=True)
-        memory.append(
-            make_record(memory.snapshot(), frames, Cameras.stack([camera]), maps, None, config)
-        )
-    first, second = memory.snapshot().views
-    np.testing.assert_allclose(second.depth, first.depth, rtol=1e-2)
-
-
 def test_a_step_takes_far_less_room_than_the_memory_it_meets():
     """Nothing copies all surfels, not even where coarse ones must be looked behind."""
     camera = Camera(np.eye(4), default_K(HW), HW)
@@ -367,12 +345,8 @@ def test_a_step_takes_far_less_room_than_the_memory_it_meets():
         np.zeros((n, 3), np.uint8),
     )
     memory = ViewMemory()
-    none = np.zeros(0, np.int32)
-    memory.append(
-        StepRecord(
-            (View(PHOTO, camera, 0, *([np.ones(HW, np.float32)] * 2)),), surfels, none, none, None
-        )
-    )
+    none, depth = np.zeros(0, np.int32), np.ones(HW, np.float32)
+    memory.append(StepRecord((View(PHOTO, camera, 0, depth, depth),), surfels, none, none, None))
     known = memory.snapshot()
     cameras = Cameras.stack([camera] * 3)
     one = np.full((3, *HW), 1.4, np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.golden.published.memory import PublishedMemory
 from vmem.cameras import Camera, default_K, rotation_y, to_opengl
 from vmem.evaluation import trials, walks
 from vmem.memory import MemorySnapshot, grid_size
@@ -14,8 +15,7 @@ from vmem.published.as_memory import (
     published_memory,
     shrink_factor,
 )
-from vmem.published.memory import ReferenceMemory
-from vmem.published.surfels import Disks, ReferenceConfig, downsample
+from vmem.published.surfels import Disks, PublishedConfig, downsample
 from vmem.raster import rasterize
 from vmem.retrieval import retrieve
 from vmem.types import PointMaps, View
@@ -61,7 +61,7 @@ def test_it_is_the_published_memory_frame_by_frame(recorded, noise):
         for part in range(3)
     ]
     poses = to_opengl(np.stack([view.camera.c2w for view in views]))
-    expected = ReferenceMemory(poses[0], ReferenceConfig(shrink_factor=shrink))
+    expected = PublishedMemory(poses[0], PublishedConfig(shrink_factor=shrink))
     for end in memory.steps[1:]:
         expected.add_step(
             poses[len(expected) : end.n_views],

@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.golden.published.memory import PublishedCodeFailsError, PublishedMemory
+from tests.golden.published.schedule import plan_steps
 from tests.support.fakes import box_depth
 from vmem.cameras import Camera, Cameras, default_K, rotation_y, to_opengl, unproject
 from vmem.memory import MemorySnapshot
-from vmem.published.context import PublishedCodeFailsError, spread
+from vmem.published.context import spread
 from vmem.published.grid import HashGridMerge
-from vmem.published.memory import ReferenceMemory
 from vmem.published.merge import merge_reference
 from vmem.published.octree import Octree
 from vmem.published.pairwise import mean_and_std
 from vmem.published.poses import geodesic_distance
 from vmem.published.render import QueryCamera, render_reference
 from vmem.published.render_fast import render_polygons
-from vmem.published.schedule import plan_steps
-from vmem.published.surfels import Disks, ReferenceConfig, normal_map
+from vmem.published.surfels import Disks, PublishedConfig, normal_map
 from vmem.published.votes import frame_distribution, gather_votes
 from vmem.retrieval.evidence import NOTHING_VISIBLE
-from vmem.retrieval.strategies.published import reference_selection
+from vmem.retrieval.strategies.published import published_selection
 from vmem.types import StepEnd, SurfelBuffers, SurfelError, Surfels, View
 
 # --- merging ---------------------------------------------------------------------------------
@@ -262,16 +262,16 @@ def reconstruct(c2w_opengl: np.ndarray):
     return points, depth, np.full_like(depth, 2), np.full(len(depth), default_K(FULL)[0, 0])
 
 
-def walked(*steps: int) -> ReferenceMemory:
+def walked(*steps: int) -> PublishedMemory:
     poses = walk(1 + sum(steps))
-    memory = ReferenceMemory(poses[0])
+    memory = PublishedMemory(poses[0])
     for count in steps:
         n = len(memory) + count
         memory.add_step(poses[len(memory) : n], *reconstruct(poses[:n]))
     return memory
 
 
-def as_snapshot(memory: ReferenceMemory) -> MemorySnapshot:
+def as_snapshot(memory: PublishedMemory) -> MemorySnapshot:
     """The same disks and links in our memory."""
     camera = Camera(np.eye(4), default_K(FULL), FULL)
     blank = np.zeros((1, 1), np.float32)
@@ -303,7 +303,7 @@ def test_merged_surfels_remember_all_their_frames():
 
 
 def test_one_frame_is_its_own_context():
-    choice = ReferenceMemory(walk(1)[0]).choose_context(walk(4))
+    choice = PublishedMemory(walk(1)[0]).choose_context(walk(4))
     assert choice.order == (0,)
     assert choice.query is None
 
@@ -335,7 +335,7 @@ def test_undo_removes_surfels_that_nobody_else_saw():
 
 
 @pytest.fixture(scope="module")
-def thirteen() -> ReferenceMemory:
+def thirteen() -> PublishedMemory:
     """A memory of 13 frames that met suppression when it had five."""
     memory = walked(4)
     memory.choose_context(memory.c2w[-1:])
@@ -348,36 +348,36 @@ def thirteen() -> ReferenceMemory:
 def test_the_strategy_chooses_as_the_memory_does(thirteen, view):
     targets = walk(13)[max(0, view - 3) : view + 1]
     expected = thirteen.choose_context(targets)
-    chosen = reference_selection(as_snapshot(thirteen), targets_at(targets))
+    chosen = published_selection(as_snapshot(thirteen), targets_at(targets))
     assert chosen.order == expected.order
     assert sorted(chosen.ranking) == list(range(13))
-    assert all(chosen.reasons[v].startswith("chosen") for v in chosen.order)
-    assert sum(reason.startswith("chosen") for reason in chosen.reasons) == len(chosen.order)
+    assert all(chosen.reasons[v].is_chosen for v in chosen.order)
+    assert sum(reason.is_chosen for reason in chosen.reasons) == len(chosen.order)
 
 
 def test_the_strategy_looks_from_the_last_target_only():
     snapshot = as_snapshot(walked(4, 4))
     ahead, back = walk(9)[[8]], walk(9)[[0]]
     both = targets_at(np.concatenate([back, ahead]))
-    assert reference_selection(snapshot, both) == reference_selection(snapshot, targets_at(ahead))
+    assert published_selection(snapshot, both) == published_selection(snapshot, targets_at(ahead))
 
 
 def test_the_strategy_always_answers():
     snapshot = as_snapshot(walked(4))
     outside = walk(1)
     outside[:, :3, 3] = (0, 0, -5000)
-    chosen = reference_selection(snapshot, targets_at(outside), k=3)
+    chosen = published_selection(snapshot, targets_at(outside), k=3)
     assert chosen.note == NOTHING_VISIBLE
     assert len(chosen.order) == 3
-    alone = as_snapshot(ReferenceMemory(walk(1)[0]))
-    assert reference_selection(alone, targets_at(walk(1))).order == (0,)
+    alone = as_snapshot(PublishedMemory(walk(1)[0]))
+    assert published_selection(alone, targets_at(walk(1))).order == (0,)
 
 
 def test_one_view_asked_for_is_the_nearest():
     snapshot = as_snapshot(walked(4, 4))
-    assert reference_selection(snapshot, targets_at(walk(9)[[6]]), k=1).order == (6,)
+    assert published_selection(snapshot, targets_at(walk(9)[[6]]), k=1).order == (6,)
 
 
 def test_settings_are_the_published_ones():
-    config = ReferenceConfig()
+    config = PublishedConfig()
     assert (config.width, config.height, config.radius_scale) == (512, 288, 0.5)

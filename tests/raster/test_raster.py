@@ -196,9 +196,9 @@ def test_of_equal_disks_the_first_wins():
 
 def test_impossible_cameras_are_refused():
     with pytest.raises(CameraError):
-        rasterize(Surfels.empty(), Camera(np.full((4, 4), np.nan), default_K(HW), HW))
+        Camera(np.full((4, 4), np.nan), default_K(HW), HW)
     with pytest.raises(CameraError):
-        rasterize(Surfels.empty(), Camera(np.eye(4), default_K(HW), (0, 5)))
+        Camera(np.eye(4), default_K(HW), (0, 5))
 
 
 @pytest.mark.parametrize("focal", [0.0, -5.0, np.nan, np.inf])
@@ -206,7 +206,7 @@ def test_degenerate_intrinsics_are_refused(focal):
     K = default_K(HW)
     K[0, 0] = focal
     with pytest.raises(CameraError):
-        rasterize(Surfels.empty(), Camera(np.eye(4), K, HW))
+        Camera(np.eye(4), K, HW)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_degenerate_intrinsics_are_refused(focal):
 )
 def test_poses_that_are_not_rigid_are_refused(wrong):
     with pytest.raises(CameraError):
-        rasterize(Surfels.empty(), Camera(wrong, default_K(HW), HW))
+        Camera(wrong, default_K(HW), HW)
 
 
 def test_a_camera_inside_a_disk_sees_what_lies_before_it():

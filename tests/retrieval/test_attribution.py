@@ -14,7 +14,7 @@ from vmem.cameras import Camera, Cameras, default_K
 from vmem.memory import LinkError, MemorySnapshot
 from vmem.raster import SurfelBuffers
 from vmem.retrieval import attribution, retrieve
-from vmem.types import Surfels, View
+from vmem.types import Reason, ReasonKind, Surfels, View
 
 NOTHING = np.zeros((1, 1), np.float32)
 CAMERA = Camera(np.eye(4), default_K((1, 1)), (1, 1))
@@ -51,7 +51,7 @@ def made_up(seed: int, n: int, newer: int, n_views: int, later: int):
         pose_distance=nil,
         rank=np.arange(n_views, dtype=np.int32),
         chosen=np.isin(np.arange(n_views), order),
-        reasons=("",) * n_views,
+        reasons=(Reason(ReasonKind.CHOSEN),) * n_views,
         order=order,
         surfel_weight=pixels * rng.uniform(0.1, 1, n).astype(np.float32),
         surfel_pixels=pixels,

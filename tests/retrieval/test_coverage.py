@@ -13,12 +13,13 @@ from tests.support.evidence import CONFIG, counts, evidences, gap, made_up, view
 from vmem.memory import LinkIndex
 from vmem.retrieval import STRATEGIES, Evidence, SelectionConfig
 from vmem.retrieval.strategies.coverage import SURFACE_SAMPLES
+from vmem.types import ReasonKind
 
 
 @given(evidences, counts, st.sampled_from([0.0, 0.05, 0.5]), st.sampled_from([0.0, 0.25, 1.0]))
 def test_coverage_gains_nearly_the_most_at_every_turn(evidence, k, near_tie, second_look):
     config = SelectionConfig(near_tie=near_tie, second_look=second_look)
-    selection = STRATEGIES["coverage"](evidence, k, config)
+    selection = STRATEGIES["coverage"](replace(evidence, config=config), k)
     if not evidence.votes.any():
         return
     saw: list[set[int]] = [set() for _ in range(len(evidence))]
@@ -54,21 +55,20 @@ def test_coverage_gains_nearly_the_most_at_every_turn(evidence, k, near_tie, sec
         ]
         assert view == min(like)
         if new(view) >= CONFIG.min_gain + 1e-5:
-            assert selection.reasons[view].startswith("chosen: adds ")
-            percent = float(selection.reasons[view].split()[2])
-            assert percent == pytest.approx(100 * new(view), abs=0.51)
+            assert selection.reasons[view].kind is ReasonKind.CHOSEN_ADDS
+            assert selection.reasons[view].share == pytest.approx(new(view), abs=1e-5)
         elif new(view) < CONFIG.min_gain - 1e-5:
-            assert selection.reasons[view] == "chosen: a second look at surface already covered"
+            assert selection.reasons[view].kind is ReasonKind.CHOSEN_AGAIN
         for surfel in saw[view]:
             looks[surfel] += 1
         remaining.discard(view)
     for view, reason in enumerate(selection.reasons):
         if not saw[view]:
-            assert reason == "no visible surfel"
+            assert reason.kind is ReasonKind.NO_VISIBLE_SURFEL
         elif view in remaining:
             expected = {new(view) >= CONFIG.min_gain + slack for slack in (-1e-5, 1e-5)}
-            assert (reason == "beyond K") in expected
-            assert (reason == "adds nothing that chosen views lack") != (reason == "beyond K")
+            assert (reason.kind is ReasonKind.BEYOND_K) in expected
+            assert reason.kind in (ReasonKind.BEYOND_K, ReasonKind.ADDS_NOTHING)
 
 
 def seen_by(saw: list[list[int]], x: list[float], n_surfels: int) -> Evidence:
@@ -88,7 +88,7 @@ def seen_by(saw: list[list[int]], x: list[float], n_surfels: int) -> Evidence:
 def chosen_for_coverage(
     saw: list[list[int]], x: list[float], n_surfels: int, k: int
 ) -> tuple[int, ...]:
-    return STRATEGIES["coverage"](seen_by(saw, x, n_surfels), k, CONFIG).order
+    return STRATEGIES["coverage"](seen_by(saw, x, n_surfels), k).order
 
 
 def test_coverage_takes_what_is_new_before_more_of_the_same():
@@ -124,7 +124,7 @@ def test_coverage_on_a_sample_of_many_surfels_is_nearly_as_good(seed):
         saw[views_of(evidence, surfel), surfel] = True
     area = evidence.pixels / evidence.pixels.sum()
     everything = replace(CONFIG, second_look=0.0, near_tie=0.0)
-    order = STRATEGIES["coverage"](evidence, 4, everything).order
+    order = STRATEGIES["coverage"](replace(evidence, config=everything), 4).order
     best: list[int] = []
     for _ in range(4):
         uncovered = area * ~saw[best].any(axis=0)

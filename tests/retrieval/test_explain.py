@@ -18,8 +18,8 @@ from vmem.formats.walk import export
 from vmem.memory import LinkError, MemorySnapshot
 from vmem.retrieval import STRATEGIES, ask, retrieve
 from vmem.retrieval.attribution import only_explained_by, picture_shares
-from vmem.retrieval.explain.to_json import best_left_out, explanation_json, plain_reason, summary
-from vmem.types import Query, Retrieval
+from vmem.retrieval.explain.to_json import explanation_json
+from vmem.types import Query, Reason, ReasonKind, Retrieval
 
 OWN_FIELDS = {"step", "c2w", "why", "alone"}
 """What an explanation adds to a view's row in retrieval.json."""
@@ -99,8 +99,6 @@ def test_nothing_visible_is_explained_too(walk):
 def test_a_retrieval_of_another_memory_is_refused(walk):
     with pytest.raises(LinkError, match="retrieve anew"):
         explanation_json(walk.at_step(1), walk.retrievals[-1], 8)
-    with pytest.raises(LinkError, match="retrieve anew"):
-        summary(walk.at_step(1), walk.retrievals[-1], 8)
 
 
 # --- sentences -------------------------------------------------------------------------------
@@ -113,18 +111,18 @@ def test_a_retrieval_of_another_memory_is_refused(walk):
 )
 def test_a_summary_names_what_was_used_and_adds_up(walk, words, k, strategy):
     retrieval = retrieve(walk, target(words), k, strategy)
-    text = summary(walk, retrieval, None)
+    text = retrieval.summary(None)
     named = [int(view) for view in re.findall(r"view (\d+)", text.split(". ")[0])]
     assert tuple(named) == retrieval.order[:6]
     assert f"**{len(retrieval.order)} of {len(walk.views)} views**" in text
     assert ("more." in text) == (len(retrieval.order) > 6)
 
-    best = best_left_out(retrieval)
+    best = retrieval.best_left_out
     left = [view for view in range(len(walk.views)) if view not in retrieval.order]
     assert best is not None
     assert best == max(left, key=lambda view: retrieval.votes[view])
     assert f"left out is **view {best}**" in text
-    assert f"{plain_reason(retrieval, best)}." in text
+    assert f"{retrieval.plain_reason(best)}." in text
 
     shares = picture_shares(walk, retrieval)
     total = re.search(r"\*\*(\d+) % of the picture\*\*(: (\d+) % .* and (\d+) %)?", text)
@@ -145,48 +143,61 @@ def test_a_summary_names_what_was_used_and_adds_up(walk, words, k, strategy):
 def test_every_reason_for_leaving_a_view_out_has_plain_words(walk, words, k, strategy):
     retrieval = retrieve(walk, target(words), k, strategy)
     for view in np.flatnonzero(~retrieval.chosen).tolist():
-        assert plain_reason(retrieval, view) != retrieval.reasons[view]
+        assert retrieval.plain_reason(view) != str(retrieval.reasons[view])
     for view in retrieval.order:
-        assert plain_reason(retrieval, view) == retrieval.reasons[view]
+        assert retrieval.plain_reason(view) == str(retrieval.reasons[view])
 
 
 def test_reasons_by_hand(walk):
     found = retrieve(walk, target("w"), 2, "votes")
     a = min(set(range(4)) - set(found.order))
 
-    def why(reason: str, **change) -> str:
+    def why(reason: Reason, **change) -> str:
         reasons = tuple(reason if view == a else old for view, old in enumerate(found.reasons))
-        return plain_reason(replace(found, reasons=reasons, **change), a)
+        return replace(found, reasons=reasons, **change).plain_reason(a)
 
-    assert why("suppressed: 0.02 rad from view 7").startswith("it stands almost where view 7 does")
-    assert why("banned") == "it was banned"
-    assert why("a reason of tomorrow") == "a reason of tomorrow"
+    assert why(Reason(ReasonKind.SUPPRESSED, 7, 0.02)).startswith(
+        "it stands almost where view 7 does"
+    )
+    assert why(Reason(ReasonKind.BANNED)) == "it was banned"
+    assert why(Reason(ReasonKind.OTHER, text="a reason of tomorrow")) == "a reason of tomorrow"
     votes = np.ones_like(found.votes)
-    assert why("beyond K", votes=votes) == "both places went to views with more votes"
+    assert (
+        why(Reason(ReasonKind.BEYOND_K), votes=votes) == "both places went to views with more votes"
+    )
     votes[a] = 2
-    assert "as many votes, or nearly" in why("beyond K", votes=votes)
-    assert why("beyond K", votes=0 * votes) == "both places went to views nearer in pose"
-    assert why("beyond K", query=Query(2, "temporal")) == "both places went to newer views"
-    assert why("beyond K", query=Query(2, "of tomorrow")) == "both places went to other views"
+    assert "as many votes, or nearly" in why(Reason(ReasonKind.BEYOND_K), votes=votes)
+    assert (
+        why(Reason(ReasonKind.BEYOND_K), votes=0 * votes)
+        == "both places went to views nearer in pose"
+    )
+    assert (
+        why(Reason(ReasonKind.BEYOND_K), query=Query(2, "temporal"))
+        == "both places went to newer views"
+    )
+    assert (
+        why(Reason(ReasonKind.BEYOND_K), query=Query(2, "of tomorrow"))
+        == "both places went to other views"
+    )
 
 
 def test_wishes_are_told_as_such(walk):
     free = retrieve(walk, target("wd"), 3)
-    top = best_left_out(free)
+    top = free.best_left_out
     assert top is not None
     best, worst = int(np.argmax(free.votes)), int(np.argmin(free.votes))
     banned = ask(walk, target("wd"), Query(3, banned=(best,)))
     text = f"left out is **view {best}** (saw {100 * free.coverage[best]:.0f} %"
-    assert text in summary(walk, banned, None)
-    assert summary(walk, banned, None).count("it was banned.") == 1
+    assert text in banned.summary(None)
+    assert banned.summary(None).count("it was banned.") == 1
     pinned = ask(walk, target("wd"), Query(3, pinned=(worst, top)))
-    assert re.search(rf"view {worst} \([^()]*, pinned\)", summary(walk, pinned, None))
+    assert re.search(rf"view {worst} \([^()]*, pinned\)", pinned.summary(None))
     crowded = ask(walk, target("wd"), Query(1, pinned=(worst, best)))
-    assert "other pinned views hold all places" in summary(walk, crowded, None)
-    beyond = replace(pinned, reasons=("beyond K",) * len(free.votes))
-    assert "the pinned views and others" in plain_reason(beyond, free.order[0])
+    assert "other pinned views hold all places" in crowded.summary(None)
+    beyond = replace(pinned, reasons=(Reason(ReasonKind.BEYOND_K),) * len(free.votes))
+    assert "the pinned views and others" in beyond.plain_reason(free.order[0])
     none = ask(walk, target("wd"), Query(3, banned=tuple(range(len(walk.views)))))
-    assert "from **no view** at all" in summary(walk, none, None)
+    assert "from **no view** at all" in none.summary(None)
     assert told(walk, none, None)["chosen"] == []
 
 
@@ -201,17 +212,17 @@ def test_fewer_surfels_are_explained_as_what_was_asked(walk):
 
 def test_a_summary_says_when_it_was(walk):
     first, last = walk.retrievals[1], walk.retrievals[-1]
-    assert summary(walk, first, 1).startswith("Step 1 was made from **1 of 1 view**: view 0 (saw 1")
-    assert "There was no other." in summary(walk, first, 1)
-    assert summary(walk, last, 8).endswith("the whole picture. There was nothing to invent.")
-    supposed = summary(walk, last, 8, supposed=True)
+    assert first.summary(1).startswith("Step 1 was made from **1 of 1 view**: view 0 (saw 1")
+    assert "There was no other." in first.summary(1)
+    assert last.summary(8).endswith("the whole picture. There was nothing to invent.")
+    supposed = last.summary(8, supposed=True)
     assert supposed.startswith("Step 8 would have been made from ")
     assert supposed.endswith("There would have been nothing to invent.")
-    assert summary(walk, last, None).endswith("the whole picture. There will be nothing to invent.")
+    assert last.summary(None).endswith("the whole picture. There will be nothing to invent.")
     corner = retrieve(walk, target("d"), 4)
-    assert "The generator had to invent **" in summary(walk, corner, 8)
-    assert "The generator will have to invent **" in summary(walk, corner, None)
-    assert summary(walk, last, None).startswith("From here, the next frames would be made from ")
+    assert "The generator had to invent **" in corner.summary(8)
+    assert "The generator will have to invent **" in corner.summary(None)
+    assert last.summary(None).startswith("From here, the next frames would be made from ")
     everything = retrieve(walk, target(""), len(walk.views), "temporal")
-    assert best_left_out(everything) is None
-    assert "No other view saw any of it." in summary(walk, everything, None)
+    assert everything.best_left_out is None
+    assert "No other view saw any of it." in everything.summary(None)

@@ -27,7 +27,7 @@ from vmem.retrieval import STRATEGIES, retrieve
 from vmem.retrieval.answer import QUERY_SIDE, RetrievalError, query_size
 from vmem.retrieval.evidence import NOTHING_VISIBLE
 from vmem.session import SessionConfig
-from vmem.types import DEFAULT_STRATEGY, PointMaps, Retrieval
+from vmem.types import DEFAULT_STRATEGY, PointMaps, ReasonKind, Retrieval
 
 BY_SURFELS = ("votes", "coverage")
 
@@ -63,8 +63,8 @@ def assert_well_formed(found: Retrieval, memory: MemorySnapshot, k: int) -> None
     assert sorted(found.rank) == list(range(n_views))
     assert len(found.reasons) == n_views
     for view, reason in enumerate(found.reasons):
-        assert reason
-        assert reason.startswith("chosen") == bool(found.chosen[view])
+        assert str(reason)
+        assert reason.is_chosen == bool(found.chosen[view])
 
     assert found.share.sum() == pytest.approx(1 if found.votes.any() else 0, abs=1e-5)
     assert found.coverage.min() >= 0
@@ -147,7 +147,7 @@ def test_nothing_visible_falls_back_to_the_nearest_poses(walk, strategy):
         np.testing.assert_allclose(
             found.pose_distance[list(found.order)], found.pose_distance[nearest]
         )
-        assert all(found.reasons[view] == "chosen: nearest pose" for view in found.order)
+        assert all(found.reasons[view].kind is ReasonKind.CHOSEN_NEAREST for view in found.order)
 
 
 class BlindGeometry(BoxGeometry):

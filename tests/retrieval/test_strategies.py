@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.evidence import CONFIG, counts, evidences, gap, voted
-from vmem.retrieval import STRATEGIES, Evidence, Selection, SelectionConfig
+from tests.support.evidence import counts, evidences, gap, voted
+from vmem.retrieval import STRATEGIES, Evidence, SelectionConfig
 from vmem.retrieval.evidence import NOTHING_VISIBLE
+from vmem.types import ReasonKind
 
 
 def usable(evidence: Evidence) -> int:
@@ -18,29 +21,29 @@ def usable(evidence: Evidence) -> int:
 
 @given(evidences, counts, st.sampled_from(sorted(set(STRATEGIES) - {"reference"})))
 def test_every_selection_is_complete(evidence, k, name):
-    selection = STRATEGIES[name](evidence, k, CONFIG)
+    selection = STRATEGIES[name](evidence, k)
     by_surfels = name in ("votes", "coverage")
     assert len(selection.order) == min(k, usable(evidence) if by_surfels else len(evidence))
     assert len(set(selection.order)) == len(selection.order)
     assert sorted(selection.ranking) == list(range(len(evidence)))
     assert len(selection.reasons) == len(evidence)
-    chosen = {view for view, reason in enumerate(selection.reasons) if reason.startswith("chosen")}
+    chosen = {view for view, reason in enumerate(selection.reasons) if reason.is_chosen}
     assert chosen == set(selection.order)
-    assert all(selection.reasons)
+    assert all(str(reason) for reason in selection.reasons)
     nothing = by_surfels and not evidence.votes.any()
     assert selection.note == (NOTHING_VISIBLE if nothing else "")
 
 
 @given(evidences, counts)
 def test_temporal_takes_the_newest(evidence, k):
-    order = STRATEGIES["temporal"](evidence, k, CONFIG).order
+    order = STRATEGIES["temporal"](evidence, k).order
     newest_first = list(range(len(evidence)))[::-1]
     assert list(order) == newest_first[:k]
 
 
 @given(evidences, counts)
 def test_pose_takes_the_nearest_and_the_older_of_equals(evidence, k):
-    order = STRATEGIES["pose"](evidence, k, CONFIG).order
+    order = STRATEGIES["pose"](evidence, k).order
     by_distance = sorted(range(len(evidence)), key=lambda view: (evidence.distance[view], view))
     assert list(order) == by_distance[:k]
 
@@ -49,9 +52,9 @@ def test_pose_takes_the_nearest_and_the_older_of_equals(evidence, k):
 def test_nothing_visible_takes_the_nearest(evidence, k):
     if evidence.votes.any():
         return
-    nearest = STRATEGIES["pose"](evidence, k, CONFIG)
+    nearest = STRATEGIES["pose"](evidence, k)
     for name in ("votes", "coverage"):
-        assert STRATEGIES[name](evidence, k, CONFIG).order == nearest.order
+        assert STRATEGIES[name](evidence, k).order == nearest.order
 
 
 # --- votes -----------------------------------------------------------------------------------
@@ -88,7 +91,7 @@ def votes_oracle(evidence: Evidence, k: int, config: SelectionConfig) -> list[in
 @given(evidences, counts, st.sampled_from([0.0, 0.05, 0.3, 5.0]), st.sampled_from([0, 0.05, 0.5]))
 def test_votes_suppresses_near_duplicates(evidence, k, suppression, near_tie):
     config = SelectionConfig(suppression=suppression, near_tie=near_tie)
-    selection = STRATEGIES["votes"](evidence, k, config)
+    selection = STRATEGIES["votes"](replace(evidence, config=config), k)
     if not evidence.votes.any():
         return
     assert list(selection.order) == votes_oracle(evidence, k, config)
@@ -96,36 +99,36 @@ def test_votes_suppresses_near_duplicates(evidence, k, suppression, near_tie):
     assert list(selection.ranking) == by_votes
     for view, reason in enumerate(selection.reasons):
         if evidence.votes[view] == 0:
-            assert reason == "no visible surfel"
-        elif reason.startswith("suppressed"):
-            by = int(reason.split()[-1])
+            assert reason.kind is ReasonKind.NO_VISIBLE_SURFEL
+        elif reason.kind is ReasonKind.SUPPRESSED:
+            by = reason.view
             assert by in selection.order
-            assert f"{gap(evidence, view, by):.2f} rad" in reason
+            assert reason.distance == gap(evidence, view, by)
             assert gap(evidence, view, by) < suppression + 1e-9
-        elif not reason.startswith("chosen"):
-            assert reason == "beyond K"
+        elif not reason.is_chosen:
+            assert reason.kind is ReasonKind.BEYOND_K
             assert all(gap(evidence, view, one) > suppression - 1e-9 for one in selection.order)
 
 
 def test_the_oldest_of_near_duplicates_with_nearly_equal_votes_is_chosen():
     evidence = voted((9.0, 9.3, 9.4, 5.0), (0.0, 0.1, 0.2, 0.3))
-    selection = STRATEGIES["votes"](evidence, 1, CONFIG)
+    selection = STRATEGIES["votes"](evidence, 1)
     assert selection.order == (0,)
-    assert selection.reasons[2] == "suppressed: 0.02 rad from view 0"
-    assert STRATEGIES["votes"](voted((8.0, 9.3, 9.4), (0, 0.1, 0.2)), 1, CONFIG).order == (1,)
-    assert STRATEGIES["votes"](voted((9.3, 9.4), (0, 9)), 1, CONFIG).order == (1,)
+    assert str(selection.reasons[2]) == "suppressed: 0.02 rad from view 0"
+    assert STRATEGIES["votes"](voted((8.0, 9.3, 9.4), (0, 0.1, 0.2)), 1).order == (1,)
+    assert STRATEGIES["votes"](voted((9.3, 9.4), (0, 9)), 1).order == (1,)
 
 
 def test_votes_reasons_by_example():
     """Four views: two almost alike, one apart, one blind; two may be chosen."""
     evidence = voted((9, 8, 3, 0), (0.0, 0.2, 5.0, 9.0))
 
-    def chosen(k: int) -> Selection:
-        return STRATEGIES["votes"](evidence, k, CONFIG)
+    def reasons(k: int) -> tuple[str, ...]:
+        return tuple(map(str, STRATEGIES["votes"](evidence, k).reasons))
 
     suppressed = "suppressed: 0.02 rad from view 0"
-    assert chosen(1).reasons == ("chosen", suppressed, "beyond K", "no visible surfel")
-    assert chosen(2).reasons == ("chosen", suppressed, "chosen", "no visible surfel")
+    assert reasons(1) == ("chosen", suppressed, "beyond K", "no visible surfel")
+    assert reasons(2) == ("chosen", suppressed, "chosen", "no visible surfel")
     # The near-duplicate still serves where nothing else does.
-    assert chosen(3).order == (0, 2, 1)
-    assert chosen(4).reasons == ("chosen", "chosen", "chosen", "no visible surfel")
+    assert STRATEGIES["votes"](evidence, 3).order == (0, 2, 1)
+    assert reasons(4) == ("chosen", "chosen", "chosen", "no visible surfel")

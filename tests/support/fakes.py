@@ -13,10 +13,10 @@ from vmem.arrays import U8
 from vmem.backends import Backend
 from vmem.cameras import Camera, Cameras, default_K, pixel_rays, unproject
 from vmem.generation import Context
-from vmem.memory import AssociationConfig, MemorySnapshot
+from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.session import Session, SessionConfig
-from vmem.types import Frames, PointMaps
+from vmem.types import AssociationConfig, Frames, PointMaps
 
 HW = (48, 48)
 HALF = np.array([2.0, 1.5, 3.0])
@@ -62,6 +62,7 @@ class BoxGenerator:
         seed: int,
         on_progress: OnProgress,
         cancel: CancelToken,
+        sampler: str | None = None,
     ) -> Frames:
         """Exact renders plus one grey level of noise that depends on seed and step."""
         rng = np.random.default_rng([seed, context.step, len(context.views)])
@@ -128,11 +129,12 @@ class FormingGenerator:
         seed: int,
         on_progress: OnProgress,
         cancel: CancelToken,
+        sampler: str | None = None,
     ) -> Frames:
         """As BoxGenerator, reporting the stages of a diffusion model."""
         if not self.used:
             on_progress(Progress("weights", 2, 2))
-        self.used.append(self.settings.preset)
+        self.used.append(sampler or self.settings.preset)
         on_progress(Progress("encode", 1, 1))
         made = BoxGenerator().generate(
             context, targets, seed=seed, on_progress=lambda _: None, cancel=cancel
@@ -155,7 +157,8 @@ class FormingGenerator:
 def forming_backend(on_step: OnFrame = lambda i, cancel: None) -> Backend:
     """The box by a generator that shows its frames as they form."""
     label = "forming: a test's own scene out of noise"
-    return Backend("forming", label, FormingGenerator(on_step), BoxGeometry())
+    samplers = ("reference", "balanced", "fast")
+    return Backend("forming", label, FormingGenerator(on_step), BoxGeometry(), samplers=samplers)
 
 
 def box_backend(on_frame: OnFrame = lambda i, cancel: None) -> Backend:

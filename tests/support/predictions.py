@@ -10,11 +10,14 @@ import numpy as np
 from vmem.arrays import F32
 from vmem.cameras import MOVES, Cameras, apply_move, invert_pose, path_targets, pixel_rays
 from vmem.geometry.alignment.predicted import Predicted
-from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
-from vmem.types import Frames
+from vmem.memory import MemorySnapshot, ViewMemory, make_record
+from vmem.types import MIN_CONFIDENCE, AssociationConfig, Frames
 from vmem.worlds.backend import World, WorldGeometry, render, start_camera
 
 HW = (96, 96)
+EMPTY = MemorySnapshot.empty()
+SCALES = (0.2, 1.0, 5.0, 30.0)
+"""One for each view of the step."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ class Spoilt:
     astray: float = 0.0
     confidence: float = 10.0
     seed: int = 0
+
+
+FLAWS = {
+    "scale alone": (Spoilt(scale=SCALES), 0.002),
+    "smooth noise": (Spoilt(scale=SCALES, noise=0.03), 0.02),
+    "outliers": (Spoilt(scale=SCALES, outliers=0.2), 0.003),
+    "low patch": (Spoilt(scale=SCALES, patch=0.4), 0.003),
+    "all of it": (Spoilt(scale=SCALES, noise=0.03, outliers=0.2, patch=0.4), 0.03),
+}
+"""Flaws and the largest relative error of a view's scale that they may leave."""
 
 
 def walk_cameras(world: World, moves: str, hw=HW, frames: int = 4) -> list[Cameras]:
@@ -103,3 +116,30 @@ def predicted(cameras: Cameras, depth: F32, how: Spoilt, origin=None) -> Predict
     common = common * (scales * unit)[:, None, None, None]
     common += unit * pose[:, None, None, :3, 3]
     return Predicted(own, confidence, points_world=common.astype(np.float32), origin=frame)
+
+
+def scale_errors(report, scales) -> np.ndarray:
+    """(T,) relative errors."""
+    found = np.array([view.line.scale for view in report.views])
+    return np.abs(found / np.broadcast_to(scales, len(found)) - 1)
+
+
+def depth_errors(maps, truth) -> np.ndarray:
+    """Relative, of all pixels that may enter memory."""
+    sure = maps.confidence >= MIN_CONFIDENCE
+    return np.abs(maps.depth[sure] / truth[sure] - 1)
+
+
+def sources(report) -> set[str]:
+    return {view.source for view in report.views}
+
+
+def harmless(result, hw=HW):
+    """Nothing in it can hurt whoever takes it into memory."""
+    maps = result.maps
+    maps.validated((len(result.report.views), *hw))
+    assert np.isfinite(maps.points).all()
+    assert np.isfinite(maps.depth).all()
+    assert ((maps.confidence >= 0) & (maps.confidence <= 1)).all()
+    assert str(result.report).startswith("alignment: view 0 by ")
+    return maps

@@ -53,7 +53,7 @@ CLIP: dict[str, Any] = {
 UNET: dict[str, Any] = {
     "model_channels": 32,
     "num_res_blocks": 1,
-    "attention_resolutions": [2, 1],
+    "attention_resolutions": [2],
     "channel_mult": [1, 1],
     "num_head_channels": 16,
     "transformer_depth": [1, 1],

@@ -26,7 +26,7 @@ from viewer.paint.surfel_colors import paint_pointed, paint_surfels
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.retrieval import ask
-from vmem.types import Retrieval
+from vmem.types import ReasonKind, Retrieval
 
 
 def event(kind: str, target: str, at: tuple[float, float] = (0.5, 0.5)) -> PointerEvent:
@@ -178,7 +178,7 @@ def test_banning_the_best_view_changes_the_choice_and_its_line(walked: Browser) 
     assert tuple(frustums[best].color) == AMBER
     do(walked, walked.client.actions.point, event("click", f"ban:{best}"))
     assert best not in explained(walked).order
-    assert explained(walked).reasons[best] == "banned"
+    assert explained(walked).reasons[best].kind is ReasonKind.BANNED
     assert tuple(frustums[best].color) != AMBER
     ends = [memory_of(walked).views[view].camera.position for view in explained(walked).order]
     np.testing.assert_allclose(lines(walked, "/retrieval")[:, 1], ends, atol=1e-3)

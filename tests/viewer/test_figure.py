@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
 from viewer.paint.map import draw_plan
 from viewer.paint.palette import INVENTED, owner_colors
 from viewer.share.explanation_zip import pack_explanation
-from viewer.share.figure import best_rejected, explanation_figure
-from viewer.share.page_layout import WIDTH, Page
+from viewer.share.figure import WIDTH, best_rejected, explanation_figure
+from viewer.share.page_layout import GUTTER, Picture, joined, row
 from viewer.share.recording import RecordingOptions, record_scene
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, Progress
 from vmem.retrieval import ask, retrieve
-from vmem.retrieval.explain.to_json import explanation_json
+from vmem.retrieval.explain import explanation_json
 from vmem.types import Query, Retrieval
 
 STEP = 4
@@ -112,20 +113,33 @@ def test_the_best_left_out_have_most_votes(walk: MemorySnapshot) -> None:
     assert found == sorted(left, key=lambda v: (-retrieval.votes[v], v))[:5]
 
 
-@given(st.text("ab %é$_\n", max_size=80), st.floats(0.2, 3))
-def test_lines_fit_and_lose_no_word(text: str, inches: float) -> None:
-    page = Page(dpi=DPI)
-    lines = page.wrapped(text, inches)
-    joined = " ".join(lines).replace("\u00a0", " ")
-    assert joined.split() == text.split()
-    for line in lines:
-        assert " " not in line or page._width(line) <= inches
+@given(st.lists(st.sampled_from(["a", "weighting", "50 %", "$x_1$", "$", "é", "view\n7"])))
+def test_words_stay_below_their_picture(words: list[str]) -> None:
+    image = np.full((8, 8, 3), 200, np.uint8)
+    text = " ".join(words)
+    first = Picture(image, text, head=text, swatches=[(image[0, 0], "grey")])
+    both = row([first, Picture(image, "")], 3.0, DPI)
+    alone = row([first], 3.0, DPI)
+    assert alone.shape == both.shape
+    cell = (3.0 - 3 * GUTTER) / 4
+    # Letters lean out of their box by a pixel.
+    assert (alone[:, round((cell + 0.5 * GUTTER) * DPI) :] == 255).all()
+
+
+def test_parts_of_a_page_are_joined_on_white() -> None:
+    one, two = np.zeros((2, 3, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)
+    page = joined([one, two], 0, 6)
+    assert page.shape == (12, 5, 3)
+    assert (page[:2, 3:] == 255).all()
+    assert (page[2:8] == 255).all()
+    assert (page[8:] == 0).all()
+    assert joined([one, two], 1, 6).shape == (4, 14, 3)
 
 
 @pytest.mark.parametrize("step", [1, 5, 8])
 def test_the_plan_shows_every_camera(walk: MemorySnapshot, step: int) -> None:
     retrieval = retrieval_of(walk, step)
-    axes = Page(dpi=DPI).axes(0, 0, 2.0, 3.0)
+    axes = Figure(figsize=(2.0, 3.0), dpi=DPI).add_axes((0, 0, 1, 1))
     draw_plan(axes, walk, retrieval, best_rejected(retrieval, 3))
     (left, right), (near, far) = axes.get_xlim(), axes.get_ylim()
     places = [view.camera.position for view in walk.views[: len(retrieval.votes)]]

@@ -1,9 +1,8 @@
-"""The program: what stops it from starting, where it listens, and how walks come and go."""
+"""The program while it runs: what it serves to whom, and how walks come and go."""
 
 from __future__ import annotations
 
 import http.client
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,9 +17,9 @@ from PIL import Image
 from tests.support.fakes import box_backend, box_photo
 from tests.support.standins import FakeHandle, until
 from viewer.server import app as program
-from viewer.server.app import App, ViewerConfig, ViewerError
-from viewer.walk.workspace import Workspace
-from vmem.errors import VMemError
+from viewer.server.app import App, ViewerConfig
+from viewer.walk.workspace import Source, Workspace
+from vmem.formats import photos
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +42,17 @@ def quick_backend(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[ViewerConfig], App]]:
+def start() -> Iterator[Callable[..., App]]:
     """Starts programs and closes them in the end."""
     running: list[App] = []
 
-    def started(config: ViewerConfig) -> App:
-        running.append(App(config))
+    def started(config: ViewerConfig, source: Source | None = None) -> App:
+        running.append(App(config, source))
         return running[-1]
 
     yield started
     for app in running:
         app.close()
-
-
-@pytest.fixture
-def busy_port() -> Iterator[int]:
-    """A port of this machine on which somebody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
 
 
 def status_of(app: App, path: str = "/", host: str | None = None) -> int:
@@ -73,95 +63,6 @@ def status_of(app: App, path: str = "/", host: str | None = None) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-# --- what stops it from starting -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"size": 65}, "multiple of 8"),
-        ({"size": 8}, "nearest valid size is 64"),
-        ({"seed": -1}, "seed"),
-        ({"seed": 2**32}, "seed"),
-        ({"backend": "magic"}, "unknown backend"),
-        ({"backend": "vmem"}, "cannot run"),
-        ({"backend": "world"}, "takes no photo"),
-        ({"photo": Path("no-such-photo.png")}, "no-such-photo.png"),
-        ({"port": 70000}, "between 0 and 65535"),
-        ({"port": -1}, "between 0 and 65535"),
-        ({"host": "no-such-host.invalid"}, "no-such-host.invalid"),
-    ],
-)
-def test_a_wrong_setting_is_told_before_a_server_listens(
-    wrong: dict[str, Any], said: str, config: ViewerConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def listen(*arguments: object, **keywords: object) -> None:
-        raise AssertionError("a server listens")
-
-    def lookup(host: str, *arguments: object, **keywords: object) -> list[Any]:
-        if host.endswith(".invalid"):
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [(socket.AF_INET,)]
-
-    monkeypatch.setattr(viser, "ViserServer", listen)
-    monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    with pytest.raises(VMemError) as caught:
-        App(replace(config, **wrong))
-    assert said in str(caught.value)
-    # What the vmem backend lacks takes a screen, all else a line.
-    assert len(str(caught.value).splitlines()) <= (23 if wrong.get("backend") == "vmem" else 1)
-
-
-def test_a_file_that_is_no_photo_stops_the_start(tmp_path: Path, config: ViewerConfig) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("no picture")
-    with pytest.raises(VMemError, match=r"notes\.txt"):
-        App(replace(config, photo=path))
-
-
-def test_a_busy_port_that_was_asked_for_is_an_error(busy_port: int, config: ViewerConfig) -> None:
-    with pytest.raises(ViewerError, match=f"cannot listen on 127.0.0.1:{busy_port}.*--port"):
-        App(replace(config, port=busy_port))
-
-
-def test_run_checks_before_it_warms_up(
-    config: ViewerConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    warmed: list[bool] = []
-    monkeypatch.setattr(program, "warm_up", lambda: warmed.append(True))
-    with pytest.raises(VMemError):
-        program.run(replace(config, size=65))
-    assert warmed == []
-
-
-# --- ports ---------------------------------------------------------------------------------------
-
-
-def test_a_free_port_that_was_asked_for_is_taken(busy_port: int) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-    assert program._choose_port("127.0.0.1", free) == free
-
-
-@pytest.mark.parametrize("busy", [0, 1, 5])
-def test_without_a_wish_the_first_free_port_from_8080_is_taken(
-    busy: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        program, "_why_taken", lambda host, port: "in use" if port < 8080 + busy else ""
-    )
-    assert program._choose_port("127.0.0.1", None) == 8080 + busy
-
-
-def test_if_no_port_is_free_the_range_and_the_reason_are_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(program, "_why_taken", lambda host, port: "in use")
-    with pytest.raises(ViewerError, match=r"8080 to 8099.*in use"):
-        program._choose_port("127.0.0.1", None)
 
 
 # --- running -------------------------------------------------------------------------------------
@@ -183,7 +84,7 @@ def test_it_serves_its_page_to_this_machine_and_stops(
 
 
 def test_a_port_taken_in_place_of_8080_is_mentioned(
-    config: ViewerConfig, start: Callable[[ViewerConfig], App], monkeypatch: pytest.MonkeyPatch
+    config: ViewerConfig, start: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "_choose_port", lambda host, asked: 0)
     app = start(replace(config, port=None))
@@ -192,7 +93,7 @@ def test_a_port_taken_in_place_of_8080_is_mentioned(
 
 @pytest.mark.parametrize("token", [None, "se&cret/1"])
 def test_for_other_machines_a_token_is_needed_and_is_in_the_link(
-    token: str | None, config: ViewerConfig, start: Callable[[ViewerConfig], App]
+    token: str | None, config: ViewerConfig, start: Callable[..., App]
 ) -> None:
     app = start(replace(config, host="0.0.0.0", token=token))
     assert app.token
@@ -205,7 +106,7 @@ def test_for_other_machines_a_token_is_needed_and_is_in_the_link(
     assert status_of(app, f"/?{link.query}") == 200
 
 
-def test_made_up_tokens_differ(config: ViewerConfig, start: Callable[[ViewerConfig], App]) -> None:
+def test_made_up_tokens_differ(config: ViewerConfig, start: Callable[..., App]) -> None:
     first, second = (start(replace(config, host="0.0.0.0")).token for _ in range(2))
     assert first is not None
     assert second is not None
@@ -214,7 +115,7 @@ def test_made_up_tokens_differ(config: ViewerConfig, start: Callable[[ViewerConf
 
 
 def test_a_token_may_be_asked_for_on_this_machine_too(
-    config: ViewerConfig, start: Callable[[ViewerConfig], App]
+    config: ViewerConfig, start: Callable[..., App]
 ) -> None:
     app = start(replace(config, token="mine"))
     assert status_of(app) == 401
@@ -260,7 +161,7 @@ class Browsers:
 
 
 @pytest.fixture
-def app(config: ViewerConfig, start: Callable[[ViewerConfig], App]) -> App:
+def app(config: ViewerConfig, start: Callable[..., App]) -> App:
     return start(config)
 
 
@@ -305,6 +206,32 @@ def test_a_browser_gets_a_walk_into_the_photo(app: App, browsers: Browsers) -> N
     opened(workspace)
     assert workspace.source is not None
     assert workspace.source.title == "room.png"
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_the_start_photo_is_decoded_once(
+    sample: bool,
+    config: ViewerConfig,
+    start: Callable[..., App],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoded: list[object] = []
+    load = photos._load
+
+    def counted(file: Any, *arguments: Any, **options: Any) -> Any:
+        decoded.append(file)
+        return load(file, *arguments, **options)
+
+    monkeypatch.setattr(photos, "_load", counted)
+    if sample:
+        config = replace(config, photo=None)
+    app = start(config, program.check(config))
+    browsers = Browsers(app, monkeypatch)
+    for _ in range(2):
+        browsers.comes()
+    for workspace in app.walks.values():
+        opened(workspace)
+    assert len(decoded) == 1
 
 
 def test_every_browser_gets_a_walk_and_settings_of_its_own(app: App, browsers: Browsers) -> None:
@@ -365,7 +292,7 @@ def test_a_walk_whose_browser_came_back_is_not_freed(
 
 
 def test_real_time_frees_walks_too(
-    config: ViewerConfig, start: Callable[[ViewerConfig], App], monkeypatch: pytest.MonkeyPatch
+    config: ViewerConfig, start: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = start(replace(config, keep=0.01))
     browsers = Browsers(app, monkeypatch)

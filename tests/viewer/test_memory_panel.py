@@ -29,9 +29,8 @@ from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import STRATEGIES, ask
 from vmem.retrieval.attribution import union_coverage
-from vmem.retrieval.explain.to_json import best_left_out, summary
 from vmem.session.compare import step_both
-from vmem.types import Query, Retrieval
+from vmem.types import Query, Reason, ReasonKind, Retrieval
 
 
 def ask_from(memory: MemorySnapshot, view: int, query: Query | None = None) -> Retrieval:
@@ -77,13 +76,13 @@ def test_the_table_lists_the_chosen_views_first_with_reasons(
         assert row[2] == f"{100 * retrieval.share[view]:.1f} %"
         assert row[3] == f"{100 * retrieval.coverage[view]:.0f} %"
         assert row[4] == f"{retrieval.pose_distance[view]:.2f}"
-        assert row[5] == retrieval.reasons[view]
+        assert row[5] == str(retrieval.reasons[view])
 
 
 def test_words_and_health_say_what_there_is(panel: MemoryPanel, walk: MemorySnapshot) -> None:
     retrieval = ask_from(walk, 20)
     show(panel, walk, retrieval)
-    assert panel.explain.shown.words == summary(walk, retrieval, None)
+    assert panel.explain.shown.words == retrieval.summary(None)
     health = panel.explain.shown.health
     visible = int((retrieval.surfel_pixels > 0).sum())
     for said in (
@@ -123,7 +122,7 @@ def test_the_best_view_left_out_is_listed_after_the_chosen_ones(
     walk: MemorySnapshot, strategy: str
 ) -> None:
     retrieval = ask_from(walk, 0, Query(4, strategy))
-    assert listed(retrieval, "8")[:5] == (*retrieval.order, best_left_out(retrieval))
+    assert listed(retrieval, "8")[:5] == (*retrieval.order, retrieval.best_left_out)
     assert sorted(listed(retrieval, "all")) == list(range(len(walk.views)))
 
 
@@ -140,7 +139,8 @@ def test_pins_and_the_row_pointed_at_are_seen(panel: MemoryPanel, walk: MemorySn
 
 def test_reasons_reach_the_reader_unharmed(panel: MemoryPanel, walk: MemorySnapshot) -> None:
     retrieval = ask_from(walk, 0)
-    show(panel, walk, replace(retrieval, reasons=("<b>&",) * len(retrieval.reasons)))
+    markup = Reason(ReasonKind.OTHER, text="<b>&")
+    show(panel, walk, replace(retrieval, reasons=(markup,) * len(retrieval.reasons)))
     assert "&lt;b&gt;&amp;" in panel.explain.shown.table
 
 
@@ -324,7 +324,7 @@ def test_a_cell_of_the_timeline_says_what_it_means(
     assert retrieval is not None
     panel.timeline.show_cell(walk, (4, 3))
     assert f"{100 * retrieval.share[3]:.1f} %" in panel.timeline.shown.words
-    assert retrieval.reasons[3] in panel.timeline.shown.words
+    assert str(retrieval.reasons[3]) in panel.timeline.shown.words
     panel.timeline.show_cell(walk, None)
     assert panel.timeline.shown.words == panel.timeline.shown.legend
     assert "not there yet" in cell_text(walk, 4, 30)

@@ -370,6 +370,19 @@ def test_the_packed_walk_is_what_export_writes(
             assert archive.read(name) == expected[name].read_bytes(), name
 
 
+def test_without_a_usable_encoder_the_video_alone_is_missing(
+    walking: Workspace, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonexistent/ffmpeg")
+    packed = done(diary, walking.export)
+    assert isinstance(packed, Download)
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        names = set(archive.namelist())
+        assert {"frames/000000.png", "transforms.json", "surfels.ply"} <= names
+        assert "walk.mp4" not in names
+        assert b"/nonexistent/ffmpeg" in archive.read("walk.mp4 is missing.txt")
+
+
 def test_closing_cancels_what_runs_and_ends_the_worker(
     made: Made, hold: Hold, diary: Diary
 ) -> None:

@@ -30,8 +30,8 @@ from tests.support.checkpoint_fakes import (
     write_vmem,
 )
 from vmem.progress import Cancelled, CancelToken, Progress
-from vmem.weights.public import CheckpointError, MappedState, as_safetensors, read_state
-from vmem.weights.public import without_module as strip
+from vmem.weights import CheckpointError, MappedState, as_safetensors, read_state
+from vmem.weights import without_module as strip
 
 LINUX = sys.platform == "linux"
 
@@ -366,7 +366,7 @@ def test_a_cache_that_cannot_be_made(tmp_path, monkeypatch):
 def test_a_killed_conversion_leaves_no_file_for_long(tmp_path, own_cache):
     source = write_vmem(tmp_path / "v.pth", tiny_state())
     code = (
-        "import os, signal, sys; from vmem.weights.public import as_safetensors as a;"
+        "import os, signal, sys; from vmem.weights import as_safetensors as a;"
         "a(sys.argv[1], on_progress=lambda _: os.kill(os.getpid(), signal.SIGKILL))"
     )
     root = str(Path(__file__).resolve().parents[2])

@@ -21,8 +21,8 @@ import pytest
 
 from tests.support.fake_hub import FakeHub
 from vmem.progress import Cancelled, CancelToken, Progress
+from vmem.weights import CheckpointError, Source, fetch, find
 from vmem.weights import hub as downloads
-from vmem.weights.public import CheckpointError, Source, fetch, find
 
 MIB = 1 << 20
 BIG = Source("owner/big", "weights.pth")

@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.support.checkpoint_fakes import Tiny, tiny_state, write_cut3r, write_safetensors
 from vmem.progress import Cancelled, CancelToken, Progress
-from vmem.weights.public import CheckpointError, MappedState, as_safetensors, load_strict
+from vmem.weights import CheckpointError, MappedState, as_safetensors, load_strict
 
 
 def on_meta() -> Tiny:
@@ -149,7 +149,7 @@ def test_buffers_that_no_file_holds(mapped):
 
 MEMORY = """
 import json, sys, torch
-from vmem.weights.public import MappedState, load_strict
+from vmem.weights import MappedState, load_strict
 path, how, layers, width = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 with torch.device("meta"):
     net = torch.nn.Sequential(*(torch.nn.Linear(width, width) for _ in range(layers)))

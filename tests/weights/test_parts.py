@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.checkpoint_fakes import tiny_state, write_safetensors, write_vae, write_vmem
 from tests.support.fake_hub import FakeHub
-from vmem.weights.public import (
+from vmem.weights import (
     PARTS,
     CheckpointError,
     as_safetensors,

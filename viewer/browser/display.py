@@ -24,10 +24,10 @@ from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import WalkPanel
 from viewer.scene.camera_rig import CameraRig
 from viewer.scene.scene import SceneView
-from viewer.scene.stream import SurfelStream
+from viewer.scene.stream import SurfelStream, why_no_stream
 from viewer.scene.surfel_cloud import inject_patch
 from viewer.walk.worker import Event
-from viewer.walk.workspace import Workspace, described, samples_with
+from viewer.walk.workspace import Workspace
 from vmem.arrays import U8
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
@@ -76,6 +76,7 @@ class Display:
         """The last camera and the frames (T, H', W', 3) of the step that is being made."""
         self._panel_changes = Change(0)
         self._stream: SurfelStream | None = None
+        self._no_stream_told = False
         self._labels: list[str] = []
         self._billboards_show = (settings.scene.layer, settings.scene.wipe)
         # An answer wakes the browser's thread, as colours may be waiting for it.
@@ -118,7 +119,7 @@ class Display:
         self._labels = [node.label for node in session.history.head.path()[1:]]
         self.memory.show_memory(memory, self._labels, self._debugger.step)
         source = self._workspace.source
-        made_by = described(session.backend)
+        made_by = session.backend.described(session.config.sampler)
         self.session.show("" if source is None else source.title, made_by, self._workspace.remarks)
         self.show_backends()
         self.walk.show_place(
@@ -169,7 +170,7 @@ class Display:
     def show_backends(self) -> None:
         """Show what the next walk is made with, and whether a sampler can be chosen."""
         session = self._workspace.session
-        samples = session is not None and samples_with(session.backend) is not None
+        samples = session is not None and bool(session.backend.samplers)
         self.settings.show(self._settings, samples)
 
     def show_options(self) -> None:
@@ -332,7 +333,13 @@ class Display:
         """Have browser or server draw so many surfels, as the settings say."""
         options = self._settings.scene
         wanted = options.server_draws(surfels, self._stream is not None)
-        if wanted and self._stream is None:
+        missing = why_no_stream() if wanted else ""
+        if missing and not self._no_stream_told:
+            self._no_stream_told = True
+            self.notifications.notify(
+                "The browser draws the surfels", f"drawn by the browser: {missing}"
+            )
+        if wanted and not missing and self._stream is None:
             stream = SurfelStream(
                 self._handle,
                 self.backlog,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from viewer.commands import CANCEL
 from viewer.debugger.debugger import Debugger
@@ -71,9 +70,7 @@ class Questions:
     def _true_overlap(self) -> TrueOverlap | None:
         """What selections are truly worth, where the world is known exactly."""
         session = self._workspace.session
-        # Any: of all generators only that of the procedural world knows one.
-        generator: Any = session.backend.generator if session else None
-        world = getattr(generator, "world", None)
+        world = session.backend.truth if session else None
         if world is None:
             return None
         if self._truth is None or self._truth[0] is not world:

@@ -8,7 +8,6 @@ import numpy as np
 
 from viewer.settings import RowCount
 from vmem.memory import MemorySnapshot
-from vmem.retrieval.explain.summary import best_left_out
 from vmem.types import Retrieval
 
 
@@ -39,7 +38,7 @@ def listed(retrieval: Retrieval, rows: RowCount) -> tuple[int, ...]:
     """
     chosen = retrieval.chosen
     rest = [int(view) for view in np.argsort(retrieval.rank) if not chosen[view]]
-    best = best_left_out(retrieval)
+    best = retrieval.best_left_out
     if best is not None:
         # The summary above the table names it, and strategies such as temporal rank it far down.
         rest.remove(best)

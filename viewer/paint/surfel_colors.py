@@ -35,6 +35,7 @@ from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import visible_votes
 from vmem.retrieval.attribution import looks, looks_beside, owners, picture_shares, visible_surfels
 from vmem.types import PUBLISHED, WEIGHTINGS, Provenance, Retrieval
+from vmem.types.wording import percent
 
 UNSEEN = 0.28
 """Brightness left to surfels that play no part, so that the room stays readable."""
@@ -232,11 +233,6 @@ def _amount(retrieval: Retrieval, surfels: NDArray[np.int32]) -> str:
     total = max(1, sum(buffers.index.size for buffers in retrieval.buffers))
     n, share = int(np.count_nonzero(pixels)), float(pixels.sum(dtype=np.float64)) / total
     return f"{n} surfel{'s' * (n != 1)}, {percent(share)} of the picture,"
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] in words: one above 0 never reads as "0 %"."""
-    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def paint_view(

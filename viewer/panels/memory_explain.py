@@ -21,7 +21,6 @@ from viewer.panels.buttons import is_user
 from viewer.settings import ROWS, Settings
 from vmem.arrays import U8
 from vmem.memory import MemorySnapshot
-from vmem.retrieval.explain.summary import plain_reason, summary
 from vmem.retrieval.explain.warnings import warnings
 from vmem.types import Retrieval
 
@@ -109,7 +108,7 @@ class ExplainPanel:
         a later one came before the page was ready.
         """
         memory, retrieval = explained.memory, explained.retrieval
-        words = summary(memory, retrieval, explained.step, supposed=explained.what_if)
+        words = retrieval.summary(explained.step, supposed=explained.what_if)
         self._words.content = f"**What if:** {words}" if explained.what_if else words
         self._was.visible = explained.what_if
         self._health.content = _health(explained, drawn_by, waiting, dropped)
@@ -141,8 +140,8 @@ class ExplainPanel:
             ),
             whole=True,
         )
-        reason = html.escape(retrieval.reasons[view])
-        plain = html.escape(plain_reason(retrieval, view), quote=True)
+        reason = html.escape(str(retrieval.reasons[view]))
+        plain = html.escape(retrieval.plain_reason(view), quote=True)
         toggles = "".join(
             f"<span class='vmem-toggle{' on' if on else ''}' title='{title}' "
             f"{mark(f'{what}:{view}', focusable=False)}>{what}</span>"

@@ -99,7 +99,7 @@ class StrategiesPanel:
         retrieval = answer.retrieval
         pictures = "".join(
             f"<span {mark(f'row:{view}')} style='cursor:pointer' "
-            f"title='view {view}: {html.escape(retrieval.reasons[view])}'>"
+            f"title='view {view}: {html.escape(str(retrieval.reasons[view]))}'>"
             f"{self._thumbnails.tag(view, PICTURE)} {view} </span>"
             for view in retrieval.order
         )

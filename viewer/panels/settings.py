@@ -9,7 +9,9 @@ import viser
 from viewer.actions import Actions
 from viewer.commands import HELP, KEYMAPS
 from viewer.panels.buttons import command_button, is_user
-from viewer.settings import PHOTO_BACKENDS, RENDERERS, BackendName, PresetName, Settings
+from viewer.scene.stream import why_no_stream
+from viewer.settings import RENDERERS, BackendName, PresetName, Settings
+from vmem.backends import PHOTO_NAMES
 from vmem.devices.settings import SAMPLERS
 
 SIZES = (192, 288, 384, 576)
@@ -22,7 +24,7 @@ class SettingsPanel:
     def __init__(self, gui: viser.GuiApi, commands: Actions, settings: Settings) -> None:
         gui.add_markdown("**For the next walk**")
         self._backend = backend = gui.add_dropdown(
-            "Backend", PHOTO_BACKENDS, initial_value=settings.backend
+            "Backend", PHOTO_NAMES, initial_value=settings.backend
         )
         size = gui.add_dropdown(
             "Frame size",
@@ -81,6 +83,10 @@ class SettingsPanel:
             step=10_000,
             hint="surfels",
         )
+        missing = why_no_stream()
+        if missing:
+            drawn_by.disabled = above.disabled = True
+            gui.add_markdown(f"drawn by the browser: {missing}")
         for choice in (drawn_by, above):
             choice.on_update(lambda _: commands.set_renderer(drawn_by.value, int(above.value)))
 

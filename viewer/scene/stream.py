@@ -25,6 +25,7 @@ from viewer.page.scripts import is_connected
 from viewer.paint.surfel_colors import paint_view
 from vmem.arrays import F32, F64, U8
 from vmem.cameras import Camera, check_pose
+from vmem.extras import install_command, not_installed
 from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
 
@@ -58,6 +59,13 @@ class Picture:
 
     color: U8
     depth: F32
+
+
+def why_no_stream() -> str:
+    """Why the server cannot draw here and what to do about it, as one clause; "" if it can."""
+    if not_installed(("torch", "nerfview", "splines")):
+        return f"the server's stream needs the extra gpu ({install_command()})"
+    return ""
 
 
 def draw(memory: MemorySnapshot, color: U8, camera: Camera) -> Picture:

@@ -15,6 +15,9 @@ Chunk i holds the surfels [i * chunk_size, (i + 1) * chunk_size), whatever the h
 or truncation therefore sends at most one chunk beyond what is new, and node names are used again,
 so that viser keeps no tombstones for them. A chunk of one single surfel stays a round point:
 viser's client takes one colour to be the colour of all.
+
+A page that is slow with many surfels thins them by distance, and draws those that stay larger; see
+docs/stream.md.
 """
 
 from __future__ import annotations
@@ -33,6 +36,11 @@ F16 = NDArray[np.float16]
 
 CHUNK_SIZE = 16_384
 NORMAL_RADIUS_SUFFIX = "_normal_radius"
+THIN_FROM = 100_000
+"""Surfels from which on a slow page leaves out some of those that are far away."""
+SLOW_FRAME, QUICK_FRAME = 80, 40
+"""Milliseconds from the beginning of a frame until the GPU has drawn it, above which the page
+leaves out more, and below which it leaves out fewer. Some two frames are under way at a time."""
 
 
 def inject_patch(gui: viser.GuiApi) -> None:
@@ -40,12 +48,21 @@ def inject_patch(gui: viser.GuiApi) -> None:
 
     Recordings of the scene (.viser, HTML) only show disks if the server's GUI was given the patch.
     """
-    config = {
+    run_script(gui, load("surfel_patch.js"), patch_config())
+
+
+def patch_config(**changed: object) -> dict[str, object]:
+    """What ``shaders/surfel_patch.js`` is called with."""
+    config: dict[str, object] = {
         "vertexShader": load("surfel.vert.glsl"),
         "fragmentShader": load("surfel.frag.glsl"),
         "suffix": NORMAL_RADIUS_SUFFIX,
+        "chunkSize": CHUNK_SIZE,
+        "thinFrom": THIN_FROM,
+        "slow": SLOW_FRAME,
+        "quick": QUICK_FRAME,
     }
-    run_script(gui, load("surfel_patch.js"), config)
+    return config | changed
 
 
 def encode_octahedral(normal: F32) -> F32:

@@ -22,11 +22,13 @@ from viewer.browser.client import CHOICES_KEY, Client
 from viewer.preferences import apply
 from viewer.scene.camera_rig import AHEAD, BEHIND
 from viewer.server.guard import guarded
+from viewer.server.listener import listener
 from viewer.server.warmup import warm_up
 from viewer.settings import BackendName, SceneOptions, Settings
 from viewer.walk.workspace import Source, Workspace
 from vmem.backends import resolve
 from vmem.backends.registry import geometry_of
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 from vmem.formats.photos import check_size, load_photo, samples
 from vmem.session import SessionConfig
@@ -79,13 +81,14 @@ class ViewerConfig:
 class App:
     """A running viewer: the server and the walks of all browsers."""
 
-    def __init__(self, config: ViewerConfig) -> None:
+    def __init__(self, config: ViewerConfig, source: Source | None = None) -> None:
         """Check everything that can be checked, then listen.
 
+        source: what `check` has returned for ``config``, where it has been called already.
         Raises ViewerError and the errors of photos, backends and settings.
         """
         name, why = resolve(config.backend)
-        self._source = check(config)
+        self._source = check(config) if source is None else source
         self._settings = Settings(
             backend="auto" if name == "world" else cast(BackendName, name),
             geometry=config.geometry,
@@ -231,13 +234,14 @@ class _Walk:
 
 def run(config: ViewerConfig) -> None:
     """Start the viewer and serve until interrupted."""
-    check(config)
+    source = check(config)
+    _choose_port(config.host, config.port)  # before the kernels, which may take a minute
     warm_up(resolve(config.backend)[0])
-    app = App(config)
-    print(app.line, flush=True)
-    if config.open:
-        threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
+    app = App(config, source)
     try:
+        print(app.line, flush=True)
+        if config.open:
+            threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
@@ -247,7 +251,7 @@ def run(config: ViewerConfig) -> None:
 
 
 def check(config: ViewerConfig) -> Source:
-    """Where the first walk begins, once everything that can be checked is.
+    """Where the first walk begins, with its photo decoded, once everything that can be checked is.
 
     Raises ViewerError and the errors of photos, backends and settings.
     """
@@ -264,10 +268,13 @@ def check(config: ViewerConfig) -> Source:
         return Source("procedural world", None)
     if config.photo is None:
         sample = samples()[0]
-        return Source(sample.title, sample.path)
+        title, path = sample.title, sample.path
+    else:
+        title, path = "", config.photo
     # Read it now: a photo that cannot be used should stop the start, not greet the browser.
-    load_photo(config.photo, config.size)
-    return Source(config.photo.name, config.photo)
+    side = NetworkSettings.from_environment().size if backend == "vmem" else config.size
+    photo = load_photo(path, side)
+    return Source(title if config.photo is None else photo.name, path, decoded=photo)
 
 
 def _remembered(handle: viser.ClientHandle, key: str) -> str | None:
@@ -292,6 +299,8 @@ def _choose_port(host: str, asked: int | None) -> int:
             raise ViewerError(f"--port must be between 0 and 65535, got {asked}")
         error = _why_taken(host, asked)
         if error:
+            taker = listener(asked)
+            error += f" by {taker}" if taker else ""
             raise ViewerError(
                 f"cannot listen on {host}:{asked}: {error}. "
                 "Choose another --port, or leave it out to take the next free one"
@@ -302,7 +311,8 @@ def _choose_port(host: str, asked: int | None) -> int:
         error = _why_taken(host, port)
         if not error:
             return port
-    raise ViewerError(f"no free port from 8080 to {8080 + PORT_TRIES - 1} on {host}: {error}")
+    last = 8080 + PORT_TRIES - 1
+    raise ViewerError(f"no free port from 8080 to {last} on {host}: {error}. Choose a --port")
 
 
 def _why_taken(host: str, port: int) -> str:

@@ -1,41 +1,49 @@
-"""One explanation as a picture for a paper: what was asked, what was used, what is invented.
+"""One explanation as a figure for a paper: what was asked, what was used, what is invented.
 
-matplotlib without pyplot: no state is shared, so that any thread may draw. The page is as wide as a
-text of two columns; its letters are legible at that width.
+matplotlib is used without pyplot, which shares state: so any thread may draw. The figure is as wide
+as a text of two columns, and its letters are legible at that width.
 """
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
 
 from viewer.paint.map import draw_plan
 from viewer.paint.palette import INVENTED, owner_colors
 from viewer.paint.resize import thumbnail
-from viewer.paint.target_layers import LayerPicture, paint_layer
-from viewer.settings import Layer
-from viewer.share.page_layout import (
-    BODY,
-    DPI,
-    EDGE,
-    GUTTER,
-    LINE,
-    TITLE_HEIGHT,
-    WIDTH,
-    Card,
-    Page,
-    Picture,
-)
+from viewer.paint.target_layers import paint_layer
+from viewer.share import page_layout as layout
+from viewer.share.page_layout import Picture
 from viewer.share.recording import frames_of, heading
 from vmem.arrays import U8
 from vmem.memory import MemorySnapshot
 from vmem.retrieval.attribution import owners, picture_shares, visible_surfels
-from vmem.retrieval.explain.summary import plain_reason
-from vmem.types import Query, Retrieval
+from vmem.types import Retrieval
+from vmem.types.wording import percent
 
+WIDTH = 7.2
+"""Inches: a text of two columns."""
+EDGE, GAP = 0.08, 0.1
+"""Inches around the page, and between its rows."""
 LEFT_SHARE = 0.66
+"""Share of the width that the views take; the map has the rest."""
 MOST_CHOSEN, MOST_REJECTED = 8, 4
+"""How many views used and views left out are shown."""
 THUMBNAIL_PIXELS = 320
 MOST_OWNERS = 4
+"""How many views are named that first saw what is visible."""
+LEAST_MAP = 1.0
+"""Inches that the map is high at least."""
+MAP_WORDS = (
+    "Black wedge: the target. Filled wedges: views used, by rank, in their colours of c. "
+    "White dots: left out. Grey: other views, and walls in memory."
+)
 
 
 def explanation_figure(
@@ -44,56 +52,46 @@ def explanation_figure(
     step: int | None,
     frame: U8 | None = None,
     *,
-    title: str | None = None,
-    target: int = -1,
-    dpi: int = DPI,
+    dpi: int = layout.DPI,
 ) -> bytes:
-    """A PNG that explains ``retrieval``.
+    """A PNG that explains ``retrieval`` for its last target.
 
-    memory: the retrieval's own or a longer one · step: whose retrieval it is, None for the ghost's
-    · frame (H, W, 3) u8: what was generated for the target; without it the step's own, or for the
-    ghost memory's picture · target: which of the targets is shown. ValueError for a step that
-    ``memory`` does not have.
+    memory: the retrieval's own or a longer one. step: whose retrieval it is, None for that of the
+    ghost. frame (H, W, 3): what was generated for the target; by default the step's own, or for the
+    ghost what memory holds. Raises ValueError for a step that ``memory`` does not have.
     """
     made = frames_of(memory, step)
     if frame is None and made:
-        frame = made[target].rgb
-    target %= len(retrieval.targets)
+        frame = made[-1].rgb
+    width, gap = WIDTH - 2 * EDGE, round(GAP * dpi)
+    left, right = LEFT_SHARE * width, (1 - LEFT_SHARE) * width - 2 * layout.GUTTER
     rejected = best_rejected(retrieval, MOST_REJECTED)
-    colors = owner_colors(len(memory.views))
-    page = Page(dpi)
-    page.heading(title or heading(step), f"{_asked(retrieval.query)}; {_sizes(retrieval)}")
-    page.pictures(_pictures(memory, retrieval, target, frame))
-
-    top, width = page.y, LEFT_SHARE * (WIDTH - 2 * EDGE)
-    chosen = retrieval.order[:MOST_CHOSEN]
-    used = f"Views used, {len(chosen)} of {len(retrieval.order)} shown"
-    if len(chosen) == len(retrieval.order):
-        used = "Views used, with their share of the votes and of the surface that they saw"
-    cards = [
-        _card(memory, retrieval, view, f"{rank}: view {view}", colors[view])
-        for rank, view in enumerate(chosen, 1)
+    left_out = _cards(memory, retrieval, rejected, "f", "Left out, though most voted for")
+    rows = [
+        layout.row(cards[start : start + layout.ROW], left, dpi)
+        for cards in (_used(memory, retrieval), left_out)
+        for start in range(0, len(cards), layout.ROW)
     ]
-    page.cards("e", used, cards, width)
-    if rejected:
-        cards = [_card(memory, retrieval, view, f"view {view}") for view in rejected]
-        page.cards("f", "Left out, though most voted for", cards, width)
-
-    left = EDGE + width + 2 * GUTTER
-    right = WIDTH - EDGE - left
-    page.title("g", "From above", left, top)
-    words = (
-        "Black wedge: the target. Filled wedges: views used, by rank, in their colours of c. "
-        "White dots: left out. Grey: other views, and walls in memory."
-    )
-    lines = page.wrapped(words, right)
-    height = max(1.0, page.y - top - TITLE_HEIGHT - LINE * len(lines) - 0.1)
-    axes = page.axes(left, top + TITLE_HEIGHT, right, height)
-    draw_plan(axes, memory, retrieval, rejected, target=target, size=BODY)
-    page.lines(left, top + TITLE_HEIGHT + height + 0.04, lines)
+    views = layout.joined(rows or [layout.paragraph("No view was used.", left, dpi)], 0, gap)
+    words = layout.paragraph(MAP_WORDS, right, dpi)
+    height = max((len(views) - len(words)) / dpi - GAP / 2, LEAST_MAP)
+    plan = _map(memory, retrieval, rejected, right, height, dpi)
+    plan = layout.joined([plan, words], 0, gap // 2)
+    ink = {"color": layout.INK}
+    page = [
+        layout.paragraph(heading(step), width, dpi, size=layout.TITLE + 1.5, weight="bold", **ink),
+        layout.paragraph(_asked(retrieval), width, dpi),
+        layout.row(_pictures(memory, retrieval, frame), width, dpi),
+        layout.joined([views, plan], 1, round(2 * layout.GUTTER * dpi)),
+    ]
     if retrieval.note:
-        page.note(f"Note: {retrieval.note}")
-    return page.png()
+        page.append(layout.paragraph(f"Note: {retrieval.note}", width, dpi, **ink))
+    pixels, edge = layout.joined(page, 0, gap), round(EDGE * dpi)
+    sides = (edge, round(WIDTH * dpi) - edge - pixels.shape[1])
+    pixels = np.pad(pixels, ((edge, edge), sides, (0, 0)), constant_values=255)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", dpi=(dpi, dpi))
+    return out.getvalue()
 
 
 def best_rejected(retrieval: Retrieval, n: int) -> list[int]:
@@ -103,49 +101,84 @@ def best_rejected(retrieval: Retrieval, n: int) -> list[int]:
     return [view for view in by_votes if view not in taken and retrieval.votes[view] > 0][:n]
 
 
-def _card(
-    memory: MemorySnapshot, retrieval: Retrieval, view: int, name: str, color: U8 | None = None
-) -> Card:
-    """A view with its numbers and the reason of its being used or left out."""
-    stored = memory.views[view]
-    origin = "the photo" if stored.step == 0 else f"step {stored.step}"
-    votes, seen = retrieval.share[view], retrieval.coverage[view]
-    why = retrieval.reasons[view] if retrieval.chosen[view] else plain_reason(retrieval, view)
-    words = f"votes {_percent(votes)}, saw {_percent(seen)}\n{why}"
-    return Card(thumbnail(stored.rgb, THUMBNAIL_PIXELS), f"{name} ({origin})", words, color)
+def _used(memory: MemorySnapshot, retrieval: Retrieval) -> list[Picture]:
+    """The views used, by rank, in frames of their colours."""
+    shown, n = retrieval.order[:MOST_CHOSEN], len(retrieval.order)
+    title = f"Views used, {len(shown)} of {n} shown"
+    if len(shown) == n:
+        title = "Views used, with their share of the votes and of the surface that they saw"
+    colors = owner_colors(len(memory.views))
+    cards = _cards(memory, retrieval, shown, "e", title)
+    return [
+        replace(card, head=f"{rank}: {card.head}", frame=colors[view])
+        for rank, (view, card) in enumerate(zip(shown, cards, strict=True), 1)
+    ]
 
 
-def _pictures(
-    memory: MemorySnapshot, retrieval: Retrieval, target: int, frame: U8 | None
+def _cards(
+    memory: MemorySnapshot, retrieval: Retrieval, views: Sequence[int], letter: str, title: str
 ) -> list[Picture]:
+    """Views with their numbers and the reason why each was used or left out."""
+    cards = []
+    for view in views:
+        stored = memory.views[view]
+        origin = "the photo" if stored.step == 0 else f"step {stored.step}"
+        why = retrieval.plain_reason(view)
+        votes, seen = _percent(retrieval.share[view]), _percent(retrieval.coverage[view])
+        image = thumbnail(stored.rgb, THUMBNAIL_PIXELS)
+        words = f"votes {votes}, saw {seen}\n{why}"
+        cards.append(Picture(image, words, letter, title, head=f"view {view} ({origin})"))
+        letter = title = ""  # only above the first
+    return cards
+
+
+def _map(
+    memory: MemorySnapshot,
+    retrieval: Retrieval,
+    rejected: Sequence[int],
+    width: float,
+    height: float,
+    dpi: int,
+) -> U8:
+    """The walk from above with its title, ``width`` x ``height`` inches."""
+    figure = Figure(figsize=(width, height), dpi=dpi)
+    across, down = layout.FRAME / width, layout.FRAME / height
+    axes = figure.add_axes((across, down, 1 - 2 * across, 1 - down - layout.TITLE_HEIGHT / height))
+    layout.write_title(axes, "g", "From above")
+    draw_plan(axes, memory, retrieval, rejected, size=layout.BODY)
+    return layout.drawn(figure)
+
+
+def _pictures(memory: MemorySnapshot, retrieval: Retrieval, frame: U8 | None) -> list[Picture]:
     """The four of the first row."""
-
-    def layer(name: Layer) -> LayerPicture:
-        return paint_layer(name, memory, retrieval, target, memory.surfels.color)
-
-    shares = picture_shares(memory, retrieval)
-    weight, owner, holes = layer("weight"), layer("index"), layer("holes")
+    weight, owner, holes, scene = (
+        paint_layer(name, memory, retrieval, -1, memory.surfels.color)
+        for name in ("weight", "index", "holes", "scene")
+    )
     if frame is None:
-        first = Picture("What memory holds", layer("scene").image, "seen from the ghost's place")
-        fourth = "What would be invented"
+        shown, words = scene.image, "seen from the ghost's place"
+        what, invented = "What memory holds", "What would be invented"
     else:
-        first = Picture("Generated frame", frame, f"{frame.shape[1]} x {frame.shape[0]} pixels")
-        fourth = "What had to be invented"
+        shown, words = frame, f"{frame.shape[1]} x {frame.shape[0]} pixels"
+        what, invented = "Generated frame", "What had to be invented"
+    shares = picture_shares(memory, retrieval)
     parts = [
         (INVENTED, f"nothing stored: {_percent(shares.nothing)}"),
         (INVENTED // 2 + 96, f"stored, not in views used: {_percent(shares.known)}"),
         (np.full(3, 128, np.uint8), f"seen by views used: {_percent(shares.covered)}"),
     ]
-    n = len(retrieval.targets)
+    first_seen = _owner_swatches(memory, retrieval)
+    pixels_of = f"shares of the pixels of {_targets(retrieval)}"
     return [
-        first,
-        Picture("Weight of the votes", weight.image, weight.legend, weight.bar),
-        Picture("Who saw it first", owner.image, "", None, _owner_swatches(memory, retrieval)),
-        Picture(fourth, holes.image, f"shares of the pixels of {_targets(n)}", None, parts),
+        Picture(shown, words, "a", what),
+        Picture(weight.image, weight.legend, "b", "Weight of the votes", bar=weight.bar),
+        Picture(owner.image, "", "c", "Who saw it first", swatches=first_seen),
+        Picture(holes.image, pixels_of, "d", invented, swatches=parts),
     ]
 
 
-def _targets(n: int) -> str:
+def _targets(retrieval: Retrieval) -> str:
+    n = len(retrieval.targets)
     return "the target" if n == 1 else f"all {n} targets"
 
 
@@ -167,12 +200,12 @@ def _owner_swatches(memory: MemorySnapshot, retrieval: Retrieval) -> list[tuple[
 
 
 def _percent(share: float) -> str:
-    digits = 0 if share >= 0.0995 or share == 0 else 1
-    return f"{100 * share:.{digits}f} %"
+    return percent(share, 1 if 0 < share < 0.0995 else 0)
 
 
-def _asked(query: Query) -> str:
-    """The query in one line; what was left to the strategy is not named."""
+def _asked(retrieval: Retrieval) -> str:
+    """The query, without what was left to the strategy, and the sizes of what was asked."""
+    query, seen = retrieval.query, int((retrieval.surfel_pixels > 0).sum())
     parts = [f"strategy {query.strategy}", f"K = {query.k}"]
     if query.weighting is not None:
         parts.append(f"weighting {query.weighting}")
@@ -183,12 +216,7 @@ def _asked(query: Query) -> str:
     for what, views in (("pinned", query.pinned), ("banned", query.banned)):
         if views:
             parts.append(f"{what} {', '.join(map(str, views))}")
-    return ", ".join(parts)
-
-
-def _sizes(retrieval: Retrieval) -> str:
-    seen = int((retrieval.surfel_pixels > 0).sum())
     return (
-        f"{len(retrieval.votes)} views and {len(retrieval.surfel_weight):,} surfels in memory, "
-        f"{seen:,} surfels seen by {_targets(len(retrieval.targets))}"
+        f"{', '.join(parts)}; {len(retrieval.votes)} views and {len(retrieval.surfel_weight):,} "
+        f"surfels in memory, {seen:,} surfels seen by {_targets(retrieval)}"
     )

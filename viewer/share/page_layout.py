@@ -1,33 +1,33 @@
-"""A page of pictures with words, laid out from the top down, in inches.
+"""Rows of pictures and words, for a page as wide as a text of two columns.
 
-How high it gets shows at the end, so it is drawn on a sheet that is long enough and cut off.
+How high a page gets depends on its words, and no layout of matplotlib lets a figure grow. So each
+row is a figure of its own on a sheet that is high enough, cut off below its last line, and a page
+is rows joined. matplotlib wraps words at the right edge of the subfigure that holds them.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.patches import Rectangle
-from PIL import Image
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.patches import Patch
+from matplotlib.text import Annotation
 
 from vmem.arrays import U8
 
-WIDTH = 7.2
-"""Inches, of a text of two columns: letters are meant to be read at this width."""
-LONGEST = 16.0
 DPI = 300
 TITLE, BODY = 7.5, 6.2
-"""Points."""
-LINE, TITLE_HEIGHT = 0.106, 0.17
-"""Inches that a line of BODY takes, and that a title takes."""
-EDGE, GUTTER = 0.08, 0.11
+"""Sizes of letters, in points."""
+TITLE_HEIGHT, ROOM = 0.17, 3.0
+"""Inches that a title takes, and that words below a picture take at most."""
+GUTTER, FRAME = 0.09, 0.016
+"""Inches between pictures, and around a picture for its frame."""
 ROW = 4
 """Pictures side by side."""
 INK, GREY = "#1a1a1a", "#555555"
@@ -35,158 +35,108 @@ INK, GREY = "#1a1a1a", "#555555"
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """image (h, w, 3) u8 with a title, words beneath, and a bar (1, N, 3) u8 from low to high or
-    swatches of a colour (3,) u8 and what it means."""
+    """A picture with words around it."""
 
-    title: str
     image: U8
+    """(h, w, 3) pixels."""
     words: str
+    """Text in grey, below everything else."""
+    letter: str = ""
+    """What the text calls it; bold, above the picture."""
+    title: str = ""
+    """Text beside the letter."""
+    head: str = ""
+    """Text in black, above the words."""
     bar: U8 | None = None
-    swatches: Sequence[tuple[U8, str]] = field(default_factory=tuple)
+    """(1, N, 3) colours from low to high."""
+    swatches: Sequence[tuple[U8, str]] = ()
+    """Colours (3,) and what they mean."""
+    frame: U8 | None = None
+    """(3,) colour of a thick frame; None for a thin black one."""
 
 
-@dataclass(frozen=True, eq=False)
-class Card:
-    """image (h, w, 3) u8 with a heading and words beneath, framed in a colour (3,) u8."""
-
-    image: U8
-    head: str
-    words: str
-    color: U8 | None = None
+def drawn(figure: Figure) -> U8:
+    """Pixels (h, w, 3) of a figure, without what is empty at its lower end."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]
+    return pixels[: 1 + np.flatnonzero((pixels < 255).any(axis=(1, 2))).max(initial=0)]
 
 
-class Page:
-    """``y``: inches from the top that are taken."""
+def joined(parts: Sequence[U8], axis: int, gap: int) -> U8:
+    """Pictures along ``axis`` in a row, ``gap`` pixels apart, on white."""
+    size = max(part.shape[1 - axis] for part in parts)
+    spaced = []
+    for i, part in enumerate(parts):
+        room = [(0, 0)] * 3
+        room[axis] = (gap if i else 0, 0)
+        room[1 - axis] = (0, size - part.shape[1 - axis])
+        spaced.append(np.pad(part, room, constant_values=255))
+    return np.concatenate(spaced, axis)
 
-    def __init__(self, dpi: int = DPI) -> None:
-        self._dpi = dpi
-        self._figure = Figure(figsize=(WIDTH, LONGEST), dpi=dpi, facecolor="white")
-        self._canvas = FigureCanvasAgg(self._figure)
-        self._font = FontProperties(size=BODY)
-        self.y = EDGE
 
-    def png(self) -> bytes:
-        """What was drawn, down to ``y``."""
-        self._canvas.draw()
-        pixels = np.asarray(self._canvas.buffer_rgba())[: round((self.y + EDGE) * self._dpi), :, :3]
-        out = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(
-            out, "PNG", dpi=(self._dpi, self._dpi), optimize=False
-        )
-        return out.getvalue()
+def paragraph(words: str, width: float, dpi: int, **style: Any) -> U8:
+    """Words alone, wrapped at ``width`` inches."""
+    figure = Figure(figsize=(width, ROOM), dpi=dpi)
+    # On the very edge of a figure matplotlib finds no room to wrap words in.
+    _write(figure, words, figure, xy=(0, 1), xytext=(72 * FRAME, -0.1), **style)
+    return drawn(figure)
 
-    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Axes whose upper left corner is at (x, y)."""
-        return self._figure.add_axes(
-            (x / WIDTH, 1 - (y + height) / LONGEST, width / WIDTH, height / LONGEST)
-        )
 
-    def wrapped(self, text: str, inches: float) -> list[str]:
-        """``text`` broken into lines that fit; its own line breaks are kept."""
-        lines = []
-        for part in text.split("\n"):
-            line = ""
-            for word in part.replace(" %", "\u00a0%").split(" "):
-                longer = f"{line} {word}" if line else word
-                if line and self._width(longer) > inches:
-                    lines.append(line)
-                    longer = word
-                line = longer
-            lines.append(line)
-        return [line for line in lines if line]
+def row(pictures: Sequence[Picture], width: float, dpi: int) -> U8:
+    """Up to ROW pictures side by side, each as wide as if ROW of them filled ``width`` inches."""
+    cell = (width - (ROW - 1) * GUTTER) / ROW
+    inner = cell - 2 * FRAME
+    heights = [inner * p.image.shape[0] / p.image.shape[1] for p in pictures]
+    top = TITLE_HEIGHT if any(picture.letter for picture in pictures) else FRAME
+    total = top + max(heights) + ROOM
+    figure = Figure(figsize=(width, total), dpi=dpi)
+    cells = figure.subfigures(1, ROW, wspace=GUTTER / cell, squeeze=False)[0]
+    for place, picture, height in zip(cells, pictures, heights, strict=False):
+        low = 1 - (top + height) / total
+        _draw(place, picture, (FRAME / cell, low, inner / cell, height / total))
+    return drawn(figure)
 
-    def lines(self, x: float, y: float, lines: Sequence[str], color: str = GREY) -> float:
-        """Write lines of BODY from (x, y) down; inches that they took."""
-        for i, line in enumerate(lines):
-            self._write(x, y + i * LINE, line, BODY, color)
-        return LINE * len(lines)
 
-    def title(self, letter: str, words: str, x: float, y: float) -> None:
-        """A panel's letter and title."""
-        self._write(x, y, letter, TITLE, INK, weight="bold")
-        self._write(x + 0.13, y, words, TITLE, INK)
+def write_title(axes: Axes, letter: str, title: str) -> None:
+    """Write a panel's letter, in bold, and its title above ``axes``."""
+    words = rf"$\mathbf{{{letter}}}$  {title}" if letter else ""
+    axes.set_title(words, loc="left", size=TITLE, color=INK, pad=4.5)
 
-    def heading(self, title: str, words: str) -> None:
-        """The first lines."""
-        self._write(EDGE, self.y, title, TITLE + 1.5, INK, weight="bold")
-        self.y += TITLE_HEIGHT + 0.02
-        self.y += self.lines(EDGE, self.y, self.wrapped(words, WIDTH - 2 * EDGE)) + 0.06
 
-    def note(self, words: str) -> None:
-        """Lines at the end."""
-        self.y += 0.03 + self.lines(
-            EDGE, self.y + 0.03, self.wrapped(words, WIDTH - 2 * EDGE), color=INK
-        )
+def _write(figure: FigureBase, words: str, below: Artist, **style: Any) -> Annotation:
+    """Write words of size BODY below an artist, from its left edge to that of ``figure``."""
+    style = {"xy": (0, 0), "xytext": (0, -3), "va": "top", "size": BODY, "color": GREY} | style
+    # A dollar sign in a name is no formula, and a number stays beside its "%".
+    words = words.replace("$", r"\$").replace(" %", "\u00a0%")
+    text = Annotation(words, xycoords=below, textcoords="offset points", wrap=True, **style)
+    figure.add_artist(text)
+    return text
 
-    def pictures(self, pictures: Sequence[Picture]) -> None:
-        """A row of ROW large pictures, lettered from a."""
-        width = (WIDTH - 2 * EDGE - (ROW - 1) * GUTTER) / ROW
-        bottom = self.y
-        for i, picture in enumerate(pictures[:ROW]):
-            x, y = EDGE + i * (width + GUTTER), self.y
-            self.title("abcdefgh"[i], picture.title, x, y)
-            y += TITLE_HEIGHT
-            y += self._image(picture.image, x, y, width) + 0.05
-            if picture.bar is not None:
-                self.axes(x, y, width, 0.06).imshow(picture.bar, aspect="auto")
-                self._figure.axes[-1].set_axis_off()
-                y += 0.1
-            for color, words in picture.swatches:
-                self._box(x, y + 0.01, 0.08, 0.08, color)
-                y += self.lines(x + 0.13, y, [words])
-            y += self.lines(x, y, self.wrapped(picture.words, width))
-            bottom = max(bottom, y)
-        self.y = bottom + 0.1
 
-    def cards(self, letter: str, title: str, cards: Sequence[Card], width: float) -> None:
-        """Rows of ROW small pictures in the leftmost ``width`` inches."""
-        self.title(letter, title, EDGE, self.y)
-        self.y += TITLE_HEIGHT
-        each = (width - (ROW - 1) * GUTTER) / ROW
-        for start in range(0, len(cards), ROW):
-            bottom = self.y
-            for i, card in enumerate(cards[start : start + ROW]):
-                x = EDGE + i * (each + GUTTER)
-                y = self.y + self._image(card.image, x, self.y, each, card.color) + 0.04
-                y += self.lines(x, y, self.wrapped(card.head, each), INK)
-                y += self.lines(x, y, self.wrapped(card.words, each))
-                bottom = max(bottom, y)
-            self.y = bottom + 0.08
-
-    def _image(self, image: U8, x: float, y: float, width: float, frame: U8 | None = None) -> float:
-        """Show ``image`` with its upper left corner at (x, y); the height it took."""
-        height = width * image.shape[0] / image.shape[1]
-        axes = self.axes(x, y, width, height)
-        axes.imshow(image, aspect="auto", interpolation="antialiased")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        for spine in axes.spines.values():
-            spine.set_color(INK if frame is None else tuple(frame / 255))
-            spine.set_linewidth(0.4 if frame is None else 2.2)
-        return height
-
-    def _box(self, x: float, y: float, width: float, height: float, color: U8) -> None:
-        self._figure.add_artist(
-            Rectangle(
-                (x / WIDTH, 1 - (y + height) / LONGEST),
-                width / WIDTH,
-                height / LONGEST,
-                facecolor=tuple(color / 255),
-                edgecolor=INK,
-                lw=0.4,
-            )
-        )
-
-    def _write(
-        self, x: float, y: float, text: str, size: float, color: str, weight: str = "normal"
-    ) -> None:
-        # Words come from names and reasons: a dollar sign is no formula.
-        self._figure.text(
-            x / WIDTH, 1 - y / LONGEST, text, fontsize=size, color=color, weight=weight,
-            va="top", parse_math=False,
+def _draw(figure: FigureBase, picture: Picture, box: tuple[float, float, float, float]) -> None:
+    axes = figure.add_axes(box)
+    axes.imshow(picture.image, aspect="auto", interpolation="antialiased")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_color(INK if picture.frame is None else tuple(picture.frame / 255))
+    axes.spines[:].set_linewidth(0.4 if picture.frame is None else 2.2)
+    write_title(axes, picture.letter, picture.title)
+    last: Artist = axes
+    if picture.bar is not None:
+        bar = last = axes.inset_axes((0, -0.055, 1, 0.03))
+        bar.imshow(picture.bar, aspect="auto")
+        bar.set_axis_off()
+    if picture.swatches:
+        patches = [
+            Patch(facecolor=tuple(color / 255), edgecolor=INK, lw=0.4, label=words)
+            for color, words in picture.swatches
+        ]
+        last = axes.legend(
+            handles=patches, loc="upper left", bbox_to_anchor=(0, -0.025), fontsize=BODY,
+            labelcolor=GREY, frameon=False, borderpad=0, borderaxespad=0, labelspacing=0.2,
+            handlelength=1, handleheight=1, handletextpad=0.5,
         )  # fmt: skip
-
-    def _width(self, text: str) -> float:
-        """Inches of a line of BODY."""
-        renderer = self._canvas.get_renderer()
-        return renderer.get_text_width_height_descent(text, self._font, False)[0] / self._dpi
+    if picture.head:
+        last = _write(figure, picture.head, last, color=INK)
+    if picture.words:
+        _write(figure, picture.words, last, xytext=(0, -1 if picture.head else -3))

@@ -14,7 +14,7 @@ from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.retrieval import STRATEGIES, ask
 from vmem.retrieval.attribution import union_coverage
-from vmem.session import StepResult
+from vmem.session import Step
 from vmem.types import Query, Retrieval
 
 TrueOverlap = Callable[[MemorySnapshot, Retrieval], float]
@@ -54,8 +54,8 @@ class StrategyAnswers:
 class BothMade:
     """One step made with two queries: two branches."""
 
-    first: StepResult
-    second: StepResult
+    first: Step
+    second: Step
 
 
 def asking_strategies(

@@ -7,10 +7,10 @@ may be another view. Then the pin has no effect, until its view is back.
 from __future__ import annotations
 
 from vmem.memory import MemorySnapshot
-from vmem.types import View
+from vmem.types import ViewId
 
-Pin = tuple[int, View]
-"""A view's number and the view."""
+Pin = tuple[int, ViewId | None]
+"""A view's number and its id."""
 
 
 class Pins:
@@ -48,11 +48,11 @@ class Pins:
 
 
 def _present(pins: tuple[Pin, ...], memory: MemorySnapshot) -> tuple[int, ...]:
-    return tuple(i for i, view in pins if i < len(memory.views) and memory.views[i] is view)
+    return tuple(i for i, view in pins if i < len(memory.views) and memory.views[i].id == view)
 
 
 def _without(pins: tuple[Pin, ...], view: int, memory: MemorySnapshot) -> tuple[Pin, ...]:
-    return tuple(pin for pin in pins if pin[1] is not memory.views[view])
+    return tuple(pin for pin in pins if pin[1] != memory.views[view].id)
 
 
 def _toggled(
@@ -61,4 +61,4 @@ def _toggled(
     rest = _without(pins, view, memory)
     if len(rest) < len(pins):
         return rest, False
-    return (*pins, (view, memory.views[view])), True
+    return (*pins, (view, memory.views[view].id)), True

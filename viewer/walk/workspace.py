@@ -6,10 +6,9 @@ import io
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from viewer.settings import OWN_SUPPRESSION, Settings
 from viewer.walk.jobs import BothMade, Download
@@ -18,11 +17,12 @@ from viewer.walk.worker import Event, Job, Worker
 from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
 from vmem.cameras import Cameras, path_targets
-from vmem.formats.photos import load_photo
+from vmem.formats.photos import Photo, load_photo
+from vmem.formats.video import VideoError
 from vmem.formats.walk import export_walk
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
-from vmem.session import Session, SessionConfig, StepResult
+from vmem.session import Session, SessionConfig, Step
 from vmem.session.compare import step_both
 from vmem.types import Query
 
@@ -37,6 +37,8 @@ class Source:
 
     title: str
     photo: Path | bytes | None
+    decoded: Photo | None = field(default=None, compare=False)
+    """The photo at one size, where it has been decoded already."""
 
 
 class Workspace:
@@ -79,7 +81,10 @@ class Workspace:
             photo: U8 | None = None
             remarks: tuple[str, ...] = ()
             if source.photo is not None:
-                loaded = load_photo(source.photo, backend.frame_size or settings.size)
+                size = backend.frame_size or settings.size
+                loaded = source.decoded
+                if loaded is None or len(loaded.rgb) != size:
+                    loaded = load_photo(source.photo, size)
                 photo, remarks = loaded.rgb, loaded.notes
             cancel.check()
             on_progress(Progress("scene (slow the first time)", 0, 1))
@@ -87,12 +92,11 @@ class Workspace:
                 photo,
                 backend=backend,
                 seed=settings.seed,
-                config=self._config(),
+                config=self._config(backend),
                 on_progress=on_progress,
                 cancel=cancel,
             )
             cancel.check()
-            self._apply_preset(session)
             self.session, self.source, self.remarks = session, source, remarks
             self.pins.clear()
             return session
@@ -142,7 +146,7 @@ class Workspace:
         return True
 
     def _step_job(self, session: Session, start: F64, stop: F64, label: str) -> Job:
-        def job(on_progress: OnProgress, cancel: CancelToken) -> StepResult:
+        def job(on_progress: OnProgress, cancel: CancelToken) -> Step:
             self._make_ready(session)
             begin = session.camera.moved_to(start)
             targets = path_targets(begin, stop, session.config.target_views)
@@ -190,7 +194,11 @@ class Workspace:
         def job(on_progress: OnProgress, cancel: CancelToken) -> Download:
             on_progress(Progress("export", 0, 1))
             with tempfile.TemporaryDirectory() as folder:
-                export_walk(session.snapshot(), Path(folder))
+                try:
+                    export_walk(session.snapshot(), Path(folder))
+                except VideoError as error:  # all else is written
+                    reason = Path(folder) / "walk.mp4 is missing.txt"
+                    reason.write_text(f"{error}\n", encoding="utf-8")
                 cancel.check()
                 packed = io.BytesIO()
                 with zipfile.ZipFile(packed, "w") as archive:
@@ -214,28 +222,15 @@ class Workspace:
     def _make_ready(self, session: Session) -> None:
         """Have a session make steps as the settings are now. Cancelled as _check_present."""
         self._check_present(session)
-        session.config = self._config()
-        self._apply_preset(session)
+        session.config = self._config(session.backend)
 
     def _check_present(self, session: Session) -> None:
         """Cancelled if another walk has been opened since the job was queued."""
         if session is not self.session:
             raise Cancelled("it belonged to the walk before this one")
 
-    def _apply_preset(self, session: Session) -> None:
-        """Have the session's generator sample as chosen, if it samples; from its next step on."""
-        # Any: of all generators only one that samples has settings.
-        generator: Any = session.backend.generator
-        settings = getattr(generator, "settings", None)
-        if settings is not None and settings.preset != self.settings.preset:
-            before, now = settings.preset, self.settings.preset
-            generator.settings = replace(settings, preset=now)
-            # A label that names the sampler, which it does in brackets, must not name the old one.
-            label = session.backend.label.replace(f"({before})", f"({now})")
-            session.backend = replace(session.backend, label=label)
-
-    def _config(self) -> SessionConfig:
-        """The session's settings as they are now; its seed never changes once it is open."""
+    def _config(self, backend: Backend) -> SessionConfig:
+        """The session's settings as they stand; its seed never changes once it is open."""
         settings = self.settings
         seed = settings.seed if self.session is None else self.session.config.seed
         return replace(
@@ -243,20 +238,8 @@ class Workspace:
             seed=seed,
             context_views=settings.context_views,
             strategy=settings.strategy,
+            sampler=settings.preset if settings.preset in backend.samplers else None,
         )
-
-
-def samples_with(backend: Backend) -> str | None:
-    """The sampler preset that a backend's generator is set to; None for one that has none."""
-    return getattr(getattr(backend.generator, "settings", None), "preset", None)
-
-
-def described(backend: Backend) -> str:
-    """The backend's own label, with the sampler that it has now."""
-    preset = samples_with(backend)
-    if preset is None or f"({preset})" in backend.label:
-        return backend.label
-    return f"{backend.label} · sampler: {preset}"
 
 
 def _ignored(event: Event) -> None:

@@ -1,5 +1,23 @@
 """Named pairs of a generator and a geometry, and the choice among them."""
 
-from vmem.backends.registry import Backend, create_backend, resolve
+from vmem.backends.backend import Backend
+from vmem.backends.geometry import GEOMETRIES
+from vmem.backends.registry import (
+    BACKENDS,
+    NAMES,
+    PHOTO_NAMES,
+    create_backend,
+    geometry_of,
+    resolve,
+)
 
-__all__ = ["Backend", "create_backend", "resolve"]
+__all__ = [
+    "BACKENDS",
+    "GEOMETRIES",
+    "NAMES",
+    "PHOTO_NAMES",
+    "Backend",
+    "create_backend",
+    "geometry_of",
+    "resolve",
+]

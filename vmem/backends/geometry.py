@@ -1,132 +1,139 @@
-"""Which geometry goes with a backend, and why. Importable without torch."""
+"""The geometries by name, one row each, and which one goes with a backend. Imports no torch."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
+from dataclasses import dataclass
 
-from vmem.devices.settings import DiffusionSettings
-from vmem.errors import VMemError
+from vmem.devices.settings import NetworkSettings
+from vmem.errors import BackendError, VMemError
+from vmem.extras import install_command, not_installed
 from vmem.geometry import GeometryEstimator
 from vmem.weights.catalogue import PARTS
 from vmem.weights.parts import status
 
-GEOMETRIES = ("auto", "layout", "depth-anything", "cut3r")
-PACKAGES = {
-    "depth-anything": ("torch", "transformers", "safetensors"),
-    "cut3r": ("torch", "safetensors"),
-}
-"""What each network needs."""
 
-
-class GeometryError(VMemError, RuntimeError):
+class GeometryError(BackendError):
     """A geometry that is unknown or cannot run here, with what to do about it."""
 
 
-def geometry_asked(environment: Mapping[str, str] | None = None) -> str:
-    """What VMEM_GEOMETRY names, or "auto"."""
-    environment = os.environ if environment is None else environment
-    return environment.get("VMEM_GEOMETRY", "").strip() or "auto"
+@dataclass(frozen=True)
+class Geometry:
+    """One geometry that a backend can be combined with."""
+
+    title: str
+    """What people call it."""
+    label: str
+    """What a backend's label says of it."""
+    make: Callable[[NetworkSettings], GeometryEstimator]
+    """Makes the estimator; networks load when they are first used."""
+    packages: tuple[str, ...] = ()
+    """Packages of the extra ``gpu`` that it needs."""
+    needs_gpu: bool = False
+    """Whether it runs on the device of the settings, and so not on every machine."""
+
+    def why_not(self, name: str, settings: NetworkSettings) -> str:
+        """One clause on what is missing here and what to do about it, or "".
+
+        Imports torch only for a network whose weights are here and whose device matters.
+        """
+        if not self.packages:
+            return ""
+        row = status(PARTS[name])
+        if row.problem:
+            return row.problem
+        absent = not_installed(self.packages)
+        if absent:
+            return f"{', '.join(absent)} not installed, run `{install_command()}`"
+        if not row.present:
+            return f"its weights are not here, run `{row.command}`"
+        return _why_no_device(settings) if self.needs_gpu else ""
 
 
-def resolve_geometry(asked: str, backend: str, diffusion: DiffusionSettings) -> tuple[str, str]:
-    """The geometry that ``asked`` means with a backend ("exact" is the world's own), and why, as
-    one clause.
-
-    "auto" takes what is here without a download: with the vmem backend CUT3R, else Depth Anything,
-    else the layout; with preview, which knows the depth of its frames but not of the photo, the
-    latter two. Raises GeometryError.
-    """
-    if asked not in GEOMETRIES:
-        raise GeometryError(f"unknown geometry {asked!r}: use one of {', '.join(GEOMETRIES)}")
-    if backend == "world" and asked != "cut3r":
-        return "exact", "the world backend knows its depth"
-    if asked == "layout":
-        return "layout", "asked for"
-    if asked != "auto":
-        missing = _WHY_NOT[asked](diffusion)
-        if missing:
-            raise GeometryError(
-                f"{_NAMES[asked]} cannot run here: {missing}; or use --geometry layout"
-            )
-        return asked, "asked for"
-    reasons = []
-    for name in ("cut3r", "depth-anything") if backend == "vmem" else ("depth-anything",):
-        missing = _WHY_NOT[name](diffusion)
-        if not missing:
-            return name, "its weights are here"
-        reasons.append(missing if name == "cut3r" else f"{_NAMES[name]}: {missing}")
-    return "layout", "; ".join(reasons)
-
-
-def why_no_cut3r(diffusion: DiffusionSettings) -> str:
-    """One clause on what CUT3R lacks here and what to do about it, or "". Imports torch only where
-    the weights are here."""
-    absent = _absent("cut3r")
-    if absent:
-        return absent
-    from vmem.devices.devices import pick_device
-
-    try:
-        pick_device(diffusion.device)
-    except VMemError as error:
-        return f"{error} (VMEM_DEVICE=cpu runs it on the CPU, in seconds to minutes a step)"
-    return ""
-
-
-def why_no_depth_anything(diffusion: DiffusionSettings) -> str:
-    """As `why_no_cut3r`, for Depth Anything, which runs on any device. Imports no torch."""
-    return _absent("depth-anything")
-
-
-_NAMES = {"cut3r": "CUT3R", "depth-anything": "Depth Anything"}
-_WHY_NOT = {"cut3r": why_no_cut3r, "depth-anything": why_no_depth_anything}
-
-
-def _absent(name: str) -> str:
-    """One clause on weights or packages of a network that are not on this machine, or ""."""
-    row = status(PARTS[name])
-    if row.problem:
-        return row.problem
-    if not row.present:
-        return f"its weights are not here, run `{row.command}`"
-    absent = [package for package in PACKAGES[name] if find_spec(package) is None]
-    if absent:
-        return f"{', '.join(absent)} not installed, `python -m vmem doctor` says more"
-    return ""
-
-
-def _layout(diffusion: DiffusionSettings) -> GeometryEstimator:
+def _layout(settings: NetworkSettings) -> GeometryEstimator:
     from vmem.geometry.layout.estimator import LayoutEstimator
 
     return LayoutEstimator()
 
 
-def _cut3r(diffusion: DiffusionSettings) -> GeometryEstimator:
+def _cut3r(settings: NetworkSettings) -> GeometryEstimator:
     from vmem.geometry.cut3r.estimator import Cut3rEstimator
 
-    return Cut3rEstimator(diffusion)
+    return Cut3rEstimator(settings)
 
 
-def _depth_anything(diffusion: DiffusionSettings) -> GeometryEstimator:
+def _depth_anything(settings: NetworkSettings) -> GeometryEstimator:
     from vmem.geometry.depth_anything.estimator import DepthAnythingEstimator
 
-    return DepthAnythingEstimator(diffusion)
+    return DepthAnythingEstimator(settings)
 
 
-ESTIMATORS: dict[str, Callable[[DiffusionSettings], GeometryEstimator]] = {
-    "layout": _layout,
-    "depth-anything": _depth_anything,
-    "cut3r": _cut3r,
+GEOMETRIES: dict[str, Geometry] = {
+    "layout": Geometry(
+        "the room layout", "geometry from the room layout of each frame, not CUT3R", _layout
+    ),
+    "depth-anything": Geometry(
+        "Depth Anything",
+        "depth: Depth Anything V2 Small",
+        _depth_anything,
+        ("torch", "transformers", "safetensors", "einops"),
+    ),
+    "cut3r": Geometry(
+        "CUT3R",
+        "geometry by CUT3R, aligned with the memory",
+        _cut3r,
+        ("torch", "safetensors", "einops"),
+        needs_gpu=True,
+    ),
 }
-"""How each geometry is made, of those that are not a backend's own."""
+"""Name -> row. To add a geometry, add a row here and name it in the backends that may use it."""
 
-LABELS = {
-    "layout": "geometry from the room layout of each frame, not CUT3R",
-    "depth-anything": "depth: Depth Anything V2 Small",
-    "cut3r": "geometry by CUT3R, aligned with the memory",
-}
-ALIGNED = {"preview": ("cut3r",), "world": ("cut3r",), "vmem": ("cut3r", "depth-anything")}
-"""Geometries that bring the depth of a backend's new frames to memory's scale themselves; Depth
-Anything takes the depth that preview's frames carry."""
+AUTO = "auto"
+"""The best geometry whose weights are on this machine."""
+EXACT = "exact"
+"""The depth that a backend knows itself."""
+
+
+def geometry_asked(environment: Mapping[str, str] | None = None) -> str:
+    """What VMEM_GEOMETRY names, or "auto"."""
+    environment = os.environ if environment is None else environment
+    return environment.get("VMEM_GEOMETRY", "").strip() or AUTO
+
+
+def resolve_geometry(
+    asked: str, preferred: tuple[str, ...], exact: bool, settings: NetworkSettings
+) -> tuple[str, str]:
+    """The geometry that ``asked`` means (EXACT is the backend's own), and why, as one clause.
+
+    preferred: what the backend takes for "auto", best first, before the layout · exact: whether the
+    backend knows its depth. Raises GeometryError.
+    """
+    if asked != AUTO and asked not in GEOMETRIES:
+        known = ", ".join((AUTO, *GEOMETRIES))
+        raise GeometryError(f"unknown geometry {asked!r}: use one of {known}")
+    if exact and asked != "cut3r":
+        return EXACT, "the world backend knows its depth"
+    if asked != AUTO:
+        row = GEOMETRIES[asked]
+        missing = row.why_not(asked, settings)
+        if missing:
+            raise GeometryError(f"{row.title} cannot run here: {missing}; or use --geometry layout")
+        return asked, "asked for"
+    reasons = []
+    for name in preferred:
+        missing = GEOMETRIES[name].why_not(name, settings)
+        if not missing:
+            return name, "its weights are here"
+        reasons.append(f"{GEOMETRIES[name].title}: {missing}")
+    return "layout", "; ".join(reasons)
+
+
+def _why_no_device(settings: NetworkSettings) -> str:
+    from vmem.devices.devices import pick_device
+
+    try:
+        pick_device(settings.device)
+    except VMemError as error:
+        return f"{error} (VMEM_DEVICE=cpu runs it on the CPU, in seconds to minutes a step)"
+    return ""

@@ -1,4 +1,4 @@
-"""Named pairs of a generator and a geometry estimator, and the choice among them."""
+"""The backends by name, one row each: which can run here, and how one is made."""
 
 from __future__ import annotations
 
@@ -6,93 +6,63 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from vmem.arrays import U8
-from vmem.backends.geometry import (
-    ALIGNED,
-    ESTIMATORS,
-    LABELS,
-    GeometryError,
-    geometry_asked,
-    resolve_geometry,
-)
+from vmem.backends.backend import Backend
+from vmem.backends.geometry import EXACT, GEOMETRIES, geometry_asked, resolve_geometry
 from vmem.cameras import Camera
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import SAMPLERS, NetworkSettings
 from vmem.errors import BackendError
-from vmem.generation import Generator
-from vmem.geometry import GeometryEstimator
-from vmem.types import Frames, Provenance
-
-BACKENDS = ("auto", "preview", "world", "vmem")
+from vmem.types import Frames
 
 
-@dataclass(frozen=True, eq=False)
-class Backend:
-    """name · label: one line for people, honest about what makes the frames · generator, geometry ·
-    own_scene: the first view of a backend that renders its own scene and takes no photo ·
-    frame_size: side of the square frames in pixels where the backend makes no others · slots: how
-    many context views and targets a step can have together, None for any number ·
-    estimated_depth: the geometry knows the depth of new frames up to a scale at best ·
-    aligned_depth: it brings that depth to memory's scale itself, and what is left errs smoothly
-    over a frame."""
+@dataclass(frozen=True)
+class Order:
+    """What a backend is made with."""
 
-    name: str
-    label: str
-    generator: Generator
-    geometry: GeometryEstimator
-    own_scene: Callable[[], tuple[Frames, Camera]] | None = None
-    frame_size: int | None = None
-    slots: int | None = None
-    estimated_depth: bool = False
-    aligned_depth: bool = False
-
-    def first_view(self, photo: U8 | None) -> tuple[Frames, Camera]:
-        """The first frame and its camera. Raises BackendError where photo and backend don't fit."""
-        if self.own_scene is not None:
-            if photo is not None:
-                raise BackendError(
-                    f"the {self.name} backend renders its own scene and takes no photo: "
-                    "leave the photo out, or use --backend preview"
-                )
-            return self.own_scene()
-        if photo is None:
-            raise BackendError(f"the {self.name} backend needs a photo to start from")
-        side = self.frame_size
-        if side is not None and photo.shape[:2] != (side, side):
-            raise BackendError(
-                f"the {self.name} backend makes frames of {side} by {side} pixels and needs a "
-                f"photo of that size, got {photo.shape[1]} by {photo.shape[0]}: give the photo's "
-                f"path, or load_photo(path, {side}).rgb"
-            )
-        whole = np.ones((1, *photo.shape[:2]))
-        frames = Frames(
-            rgb=photo[None],
-            provenance=(whole * Provenance.OBSERVED).astype(np.uint8),
-            age=np.zeros(whole.shape, np.float32),
-        )
-        return frames, self.geometry.place(photo)
+    seed: int
+    """Fixes the scene of a backend that renders its own."""
+    size: int
+    """Side of the square frames in pixels, where the backend leaves the choice."""
+    networks: NetworkSettings
+    """How networks run."""
 
 
-def _preview(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
+@dataclass(frozen=True)
+class BackendRow:
+    """One backend that a user can name."""
+
+    make: Callable[[Order], Backend]
+    """Makes it with its own geometry; networks load when they are first used."""
+    geometries: tuple[str, ...]
+    """What "auto" geometry means, best first, before the backend's own."""
+    aligned: tuple[str, ...]
+    """Geometries that bring the depth of its new frames to memory's scale themselves."""
+    takes_photo: bool = True
+    """Whether it walks into a photo; the others render a scene of their own."""
+    is_exact: bool = False
+    """Whether it knows the depth of its frames."""
+    check: Callable[[NetworkSettings], str] | None = None
+    """Raises BackendError where it cannot run; else says where it does, as one clause."""
+
+
+def _preview(order: Order) -> Backend:
     from vmem.generation.preview.generator import PreviewGenerator
 
     return Backend(
         "preview",
         "preview: depth warping and mirrored continuation, no diffusion",
         PreviewGenerator(),
-        ESTIMATORS["layout"](diffusion),
+        GEOMETRIES["layout"].make(order.networks),
     )
 
 
-def _world(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
+def _world(order: Order) -> Backend:
     from vmem.worlds.backend import WorldGenerator, WorldGeometry, make_world, start_camera
 
-    world = make_world(seed)
+    world = make_world(order.seed)
     generator = WorldGenerator(world)
 
     def own_scene() -> tuple[Frames, Camera]:
-        camera = start_camera(world, (size, size))
+        camera = start_camera(world, (order.size, order.size))
         return generator.render_frames([camera]), camera
 
     return Backend(
@@ -101,59 +71,84 @@ def _world(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
         generator,
         WorldGeometry(),
         own_scene,
+        truth=world,
     )
 
 
-def _vmem(seed: int, size: int, diffusion: DiffusionSettings) -> Backend:
+def _vmem(order: Order) -> Backend:
     from vmem.generation.diffusion.availability import slots
     from vmem.generation.diffusion.generator import DiffusionGenerator
 
+    networks = order.networks
     # What a local copy holds is for its owner to know.
     weights = "weights of VMEM_UNET" if os.environ.get("VMEM_UNET") else "released weights"
+    others = tuple(name for name in SAMPLERS if name != networks.preset)
     return Backend(
         "vmem",
-        f"vmem: multi-view diffusion ({diffusion.preset}), {weights}",
-        DiffusionGenerator(diffusion),
-        ESTIMATORS["layout"](diffusion),
-        frame_size=diffusion.size,
+        f"vmem: multi-view diffusion, {weights}",
+        DiffusionGenerator(networks),
+        GEOMETRIES["layout"].make(networks),
+        frame_size=networks.size,
         slots=slots(),
-        estimated_depth=True,
+        samplers=(networks.preset, *others),
     )
 
 
-def resolve(name: str, diffusion: DiffusionSettings | None = None) -> tuple[str, str]:
-    """The backend that ``name`` means here, and why, as one clause.
+def _check_vmem(networks: NetworkSettings) -> str:
+    from vmem.generation.diffusion.availability import refusal, where
 
-    ``diffusion``: for the vmem backend; by default from the environment. Raises BackendError, for
-    vmem with one screen on what is missing, and DiffusionSettingsError.
-    """
-    if name not in BACKENDS:
-        raise BackendError(f"unknown backend {name!r}: use one of {', '.join(BACKENDS)}")
-    if name in ("preview", "world"):
-        return name, "asked for"
-    from vmem.generation.diffusion.availability import refusal, where, why_not
-
-    settings = diffusion or DiffusionSettings.from_environment()
-    if name == "auto":
-        reason = why_not(settings)
-        return ("vmem", where(settings)) if reason is None else ("preview", reason)
-    screen = refusal(settings)
+    screen = refusal(networks)
     if screen is not None:
         raise BackendError(screen)
-    return "vmem", where(settings)
+    return where(networks)
+
+
+BACKENDS: dict[str, BackendRow] = {
+    # Depth Anything takes the depth that preview's frames carry, so only CUT3R aligns by itself.
+    "preview": BackendRow(_preview, ("depth-anything",), ("cut3r",)),
+    "vmem": BackendRow(
+        _vmem, ("cut3r", "depth-anything"), ("cut3r", "depth-anything"), check=_check_vmem
+    ),
+    "world": BackendRow(_world, (), ("cut3r",), takes_photo=False, is_exact=True),
+}
+"""Name -> row. To add a backend, add a row here."""
+
+AUTO = "auto"
+"""``vmem`` where it can run, else ``preview``."""
+NAMES = (AUTO, *BACKENDS)
+"""All names that a user may give."""
+PHOTO_NAMES = (AUTO, *(name for name, row in BACKENDS.items() if row.takes_photo))
+"""Those that walk into a photo."""
+
+
+def resolve(name: str, networks: NetworkSettings | None = None) -> tuple[str, str]:
+    """The backend that ``name`` means here, and why, as one clause.
+
+    networks: for the vmem backend; by default from the environment. Raises BackendError, for
+    vmem with one screen on what is missing, and NetworkSettingsError.
+    """
+    if name not in NAMES:
+        raise BackendError(f"unknown backend {name!r}: use one of {', '.join(NAMES)}")
+    if name != AUTO and BACKENDS[name].check is None:
+        return name, "asked for"
+    networks = networks or NetworkSettings.from_environment()
+    if name == AUTO:
+        from vmem.generation.diffusion.availability import where, why_not
+
+        reason = why_not(networks)
+        return ("vmem", where(networks)) if reason is None else ("preview", reason)
+    check = BACKENDS[name].check
+    return name, "asked for" if check is None else check(networks)
 
 
 def geometry_of(
-    backend: str, asked: str | None = None, diffusion: DiffusionSettings | None = None
+    backend: str, asked: str | None = None, networks: NetworkSettings | None = None
 ) -> tuple[str, str]:
     """The geometry that ``asked`` (by default VMEM_GEOMETRY, or auto) means with a backend of
     `resolve`, and why, as one clause. Raises BackendError."""
-    try:
-        return resolve_geometry(
-            asked or geometry_asked(), backend, diffusion or DiffusionSettings.from_environment()
-        )
-    except GeometryError as error:
-        raise BackendError(str(error)) from error
+    row = BACKENDS[backend]
+    networks = networks or NetworkSettings.from_environment()
+    return resolve_geometry(asked or geometry_asked(), row.geometries, row.is_exact, networks)
 
 
 def create_backend(
@@ -161,28 +156,26 @@ def create_backend(
     *,
     seed: int = 0,
     size: int = 288,
-    diffusion: DiffusionSettings | None = None,
+    networks: NetworkSettings | None = None,
     geometry: str | None = None,
 ) -> Backend:
-    """Build a backend; frames will be ``size`` pixels square where it renders its own scene.
+    """Make a backend; frames will be ``size`` pixels square where it renders its own scene.
 
-    ``diffusion``: how the vmem backend works (its frames have a size of their own), and where CUT3R
-    runs; by default from the environment. Networks are loaded when they are first used. geometry:
-    of vmem.backends.geometry.GEOMETRIES, by default VMEM_GEOMETRY, or auto. Raises BackendError
-    for a backend or geometry that is unknown or cannot run here, DiffusionSettingsError.
+    networks: how the vmem backend works (its frames have a size of their own), and where CUT3R
+    runs; by default from the environment. Networks load when they are first used. geometry: a name
+    of GEOMETRIES, by default VMEM_GEOMETRY, or auto. Raises BackendError for a backend or geometry
+    that is unknown or cannot run here, NetworkSettingsError.
     """
-    diffusion = diffusion or DiffusionSettings.from_environment()
-    builders = {"preview": _preview, "world": _world, "vmem": _vmem}
-    resolved = resolve(name, diffusion)[0]
-    chosen, why = geometry_of(resolved, geometry, diffusion)
-    made = builders[resolved](seed, size, diffusion)
-    if chosen not in ESTIMATORS or (chosen == "layout" and resolved != "vmem"):
+    networks = networks or NetworkSettings.from_environment()
+    resolved = resolve(name, networks)[0]
+    chosen, why = geometry_of(resolved, geometry, networks)
+    row = BACKENDS[resolved]
+    made = row.make(Order(seed, size, networks))
+    if chosen == EXACT or (chosen == "layout" and resolved != "vmem"):
         return made
-    aligned = chosen in ALIGNED[resolved]
     return replace(
         made,
-        label=f"{made.label}; {LABELS[chosen]} ({why})",
-        geometry=ESTIMATORS[chosen](diffusion),
-        estimated_depth=made.estimated_depth and not aligned,
-        aligned_depth=aligned,
+        label=f"{made.label}; {GEOMETRIES[chosen].label} ({why})",
+        geometry=GEOMETRIES[chosen].make(networks),
+        aligned_depth=chosen in row.aligned,
     )

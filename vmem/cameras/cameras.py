@@ -17,9 +17,10 @@ import math
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike, NDArray
 
 from vmem.arrays import F64
@@ -40,20 +41,31 @@ class CameraError(VMemError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """One pinhole camera: ``c2w`` (4, 4) f64, ``K`` (3, 3) f64 in pixels of an image ``hw``."""
+    """One pinhole camera, checked when it is made: CameraError says what is wrong with it."""
 
-    c2w: F64
-    K: F64
+    c2w: Float64[np.ndarray, "4 4"]
+    """Rigid pose, camera to world."""
+    K: Float64[np.ndarray, "3 3"]
+    """Intrinsics in pixels of an image of size ``hw``, without skew."""
     hw: tuple[int, int]
+    """(height, width) of the image in pixels."""
+
+    def __post_init__(self) -> None:
+        c2w, K, hw = _as_array(self.c2w), _as_array(self.K), checked_size(self.hw)
+        if c2w.shape != (4, 4) or K.shape != (3, 3):
+            raise CameraError(f"expected c2w (4, 4) and K (3, 3), got {c2w.shape} and {K.shape}")
+        check_pose(c2w, "camera")
+        check_intrinsics(K, "camera")
+        _set(self, c2w, K, hw)
 
     @property
-    def position(self) -> F64:
-        """(3,) camera centre in the world frame."""
+    def position(self) -> Float64[np.ndarray, 3]:
+        """Camera centre in the world frame."""
         return self.c2w[:3, 3]
 
     @property
-    def w2c(self) -> F64:
-        """(4, 4) rigid inverse of ``c2w``."""
+    def w2c(self) -> Float64[np.ndarray, "4 4"]:
+        """Rigid inverse of ``c2w``."""
         return invert_pose(self.c2w)
 
     @property
@@ -63,24 +75,41 @@ class Camera:
         return 2 * math.atan(h / 2 / self.K[1, 1]), 2 * math.atan(w / 2 / self.K[0, 0])
 
     def resized(self, hw: tuple[int, int]) -> Camera:
-        """The same camera taking an image of another size: rows of ``K`` scale with the sides.
+        """This camera taking an image of another size: rows of ``K`` scale with the sides.
 
-        CameraError for sizes that are no sizes, or a ``K`` that is not (3, 3).
+        Raises CameraError for sizes that are no sizes.
         """
-        return Camera(self.c2w, _resize_K(self.K, self.hw, hw), hw)
+        hw = checked_size(hw)
+        return _made(Camera, self.c2w, _resize_K(self.K, self.hw, hw), hw)
 
     def moved_to(self, c2w: ArrayLike) -> Camera:
-        """The same intrinsics at another pose (4, 4)."""
+        """These intrinsics at another pose (4, 4)."""
         return Camera(np.asarray(c2w, np.float64), self.K, self.hw)
 
 
 @dataclass(frozen=True, eq=False)
 class Cameras(Sequence[Camera]):
-    """N cameras of one image size: ``c2w`` (N, 4, 4) f64, ``K`` (N, 3, 3) f64, ``hw``."""
+    """N >= 1 cameras of one image size, checked when they are made: CameraError names the first bad
+    one and what is wrong with it."""
 
-    c2w: F64
-    K: F64
+    c2w: Float64[np.ndarray, "N 4 4"]
+    """Rigid poses, camera to world."""
+    K: Float64[np.ndarray, "N 3 3"]
+    """Intrinsics in pixels of an image of size ``hw``, without skew."""
     hw: tuple[int, int]
+    """(height, width) of the images in pixels."""
+
+    def __post_init__(self) -> None:
+        c2w, K, hw = _as_array(self.c2w), _as_array(self.K), checked_size(self.hw)
+        n = len(c2w) if c2w.ndim else 0
+        if c2w.shape != (n, 4, 4) or K.shape != (n, 3, 3) or n == 0:
+            raise CameraError(
+                f"expected c2w (N, 4, 4) and K (N, 3, 3) with N > 0, got {c2w.shape} and {K.shape}"
+            )
+        for i in range(n):
+            check_pose(c2w[i], f"camera {i}")
+            check_intrinsics(K[i], f"camera {i}")
+        _set(self, c2w, K, hw)
 
     @staticmethod
     def stack(cameras: Sequence[Camera]) -> Cameras:
@@ -89,7 +118,7 @@ class Cameras(Sequence[Camera]):
         if len(sizes) != 1:
             raise CameraError(f"cameras to stack need one common image size, got {sorted(sizes)}")
         c2w = np.stack([camera.c2w for camera in cameras])
-        return Cameras(c2w, np.stack([camera.K for camera in cameras]), cameras[0].hw)
+        return _made(Cameras, c2w, np.stack([camera.K for camera in cameras]), cameras[0].hw)
 
     def __len__(self) -> int:
         return len(self.c2w)
@@ -99,33 +128,40 @@ class Cameras(Sequence[Camera]):
     @overload
     def __getitem__(self, index: slice) -> Cameras: ...
     def __getitem__(self, index: int | slice) -> Camera | Cameras:
-        kind = Cameras if isinstance(index, slice) else Camera
-        return kind(self.c2w[index], self.K[index], self.hw)
+        if isinstance(index, slice) and not len(self.c2w[index]):
+            raise CameraError(f"no cameras at {index} of {len(self)}")
+        kind: Any = Cameras if isinstance(index, slice) else Camera
+        return _made(kind, self.c2w[index], self.K[index], self.hw)
 
     def __iter__(self) -> Iterator[Camera]:
         return (self[i] for i in range(len(self)))
 
     def resized(self, hw: tuple[int, int]) -> Cameras:
         """All cameras at another image size."""
-        return Cameras(self.c2w, _resize_K(self.K, self.hw, hw), hw)
+        hw = checked_size(hw)
+        return _made(Cameras, self.c2w, _resize_K(self.K, self.hw, hw), hw)
 
-    def validated(self) -> Cameras:
-        """Self, as f64 arrays, or CameraError that says which camera is wrong and how."""
-        try:
-            c2w, K = np.asarray(self.c2w, np.float64), np.asarray(self.K, np.float64)
-        except (TypeError, ValueError) as error:
-            raise CameraError(f"c2w and K must be arrays of numbers: {error}") from error
-        n = len(c2w) if c2w.ndim else 0
-        if c2w.shape != (n, 4, 4) or K.shape != (n, 3, 3) or n == 0:
-            raise CameraError(
-                f"expected c2w (N, 4, 4) and K (N, 3, 3) with N > 0, got {c2w.shape} and {K.shape}"
-            )
-        hw = checked_size(self.hw)
-        for i in range(n):
-            check_pose(c2w[i], f"camera {i}")
-            check_intrinsics(K[i], f"camera {i}")
-        same = c2w is self.c2w and K is self.K and hw == self.hw
-        return self if same else Cameras(c2w, K, hw)
+
+_C = TypeVar("_C", Camera, Cameras)
+
+
+def _made(kind: type[_C], c2w: F64, K: F64, hw: tuple[int, int]) -> _C:
+    """A camera from parts of checked ones, without checking them again."""
+    camera = object.__new__(kind)
+    _set(camera, c2w, K, hw)
+    return camera
+
+
+def _set(camera: Camera | Cameras, c2w: F64, K: F64, hw: tuple[int, int]) -> None:
+    for name, value in (("c2w", c2w), ("K", K), ("hw", hw)):
+        object.__setattr__(camera, name, value)
+
+
+def _as_array(numbers: ArrayLike) -> F64:
+    try:
+        return np.asarray(numbers, np.float64)
+    except (TypeError, ValueError) as error:
+        raise CameraError(f"c2w and K must be arrays of numbers: {error}") from error
 
 
 def check_pose(c2w: F64, name: str = "pose") -> None:
@@ -159,15 +195,6 @@ def check_intrinsics(K: F64, name: str = "intrinsics") -> None:
         )
 
 
-def checked_camera(camera: Camera) -> Camera:
-    """The same camera as f64 arrays, or CameraError that says what is wrong with it."""
-    try:
-        c2w, K = (np.asarray(array, np.float64)[None] for array in (camera.c2w, camera.K))
-    except (TypeError, ValueError) as error:
-        raise CameraError(f"c2w and K must be arrays of numbers: {error}") from error
-    return Cameras(c2w, K, camera.hw).validated()[0]
-
-
 def checked_size(hw: object) -> tuple[int, int]:
     """``hw`` as two whole numbers above zero; CameraError if it is anything else."""
     try:
@@ -187,9 +214,6 @@ def default_K(hw: tuple[int, int], fov: float = DEFAULT_FOV) -> F64:
 
 
 def _resize_K(K: F64, old: tuple[int, int], new: tuple[int, int]) -> F64:
-    old, new = checked_size(old), checked_size(new)
-    if K.shape[-2:] != (3, 3):
-        raise CameraError(f"K must be (3, 3), got {K.shape}")
     return K * np.array([[new[1] / old[1]], [new[0] / old[0]], [1.0]])
 
 

@@ -1,4 +1,4 @@
-"""What this machine can run, and what to do about what it cannot."""
+"""``vmem doctor``: what this machine can run, and what to do about what it cannot."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ import importlib.metadata
 import os
 import platform
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from vmem.backends import resolve
-from vmem.backends.registry import geometry_of
 from vmem.errors import VMemError
-from vmem.kernels.parallel import thread_count
+from vmem.extras import GPU, install_command
 
 PACKAGES = (
     "numpy",
+    "scipy",
     "numba",
     "opencv-python-headless",
     "viser",
-    "nerfview",
-    "trimesh",
-    "torch",
-    "diffusers",
-    "transformers",
-    "safetensors",
-    "einops",
+    "plyfile",
+    "matplotlib",
     "huggingface_hub",
 )
+"""Packages of the default install that are worth a line, by the name that pip knows."""
 
-EXTRAS = ("transformers", "safetensors")
-"""Packages that only the vmem backend needs."""
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what this machine can run, and what to do about what it cannot."""
+
+    def run(self) -> None:
+        """Print the report."""
+        print(report())
 
 
 def report() -> str:
@@ -51,6 +53,8 @@ def report() -> str:
 
 
 def _machine() -> list[str]:
+    from vmem.kernels.parallel import thread_count
+
     return [
         f"Python {platform.python_version()} on {platform.platform()}",
         f"{thread_count()} of {os.cpu_count()} CPU cores usable",
@@ -60,17 +64,31 @@ def _machine() -> list[str]:
 def _packages() -> list[str]:
     rows = []
     for name in PACKAGES:
-        try:
-            rows.append(f"ok       {name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            where = '".[gpu]"' if name in EXTRAS else "."
-            rows.append(f"missing  {name}: run `pip install -c constraints.txt -e {where}` again")
+        version = _version(name)
+        row = f"ok       {name} {version}"
+        rows.append(row if version else f"missing  {name}: install this program again")
+    absent = [name for name in GPU if _version(name) is None]
+    rows += [f"ok       {name} {_version(name)}" for name in GPU if name not in absent]
+    if absent:
+        rows.append(f"missing  {', '.join(absent)}, of the extra gpu: {install_command()}")
     return rows
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _gpu() -> list[str]:
     try:
         import torch
+    except ModuleNotFoundError:
+        return [
+            "unknown  torch is not installed (the preview and world backends do not use it): "
+            f"{install_command()}"
+        ]
     except ImportError as error:
         return [f"unknown  torch does not import: {error}"]
     if torch.cuda.is_available():
@@ -115,12 +133,14 @@ def _kernels() -> str:
 
 
 def _weights() -> list[str]:
-    from vmem.weights.public import status
+    from vmem.weights import status
 
     return [row.row for row in status()]
 
 
 def _backends() -> list[str]:
+    from vmem.backends import resolve
+
     rows = [
         "ok       preview: runs anywhere; depth warping and mirrored continuation, no diffusion",
         "ok       world: runs anywhere; exact renders of a procedural scene",
@@ -139,6 +159,8 @@ def _backends() -> list[str]:
 
 
 def _geometry() -> list[str]:
+    from vmem.backends.registry import geometry_of
+
     rows = ["ok       layout: runs anywhere; a room's layout for the photo"]
     for name, what in (
         ("depth-anything", "depth of the photo, and of frames whose depth nobody knows"),

@@ -1,4 +1,4 @@
-"""Where the networks run, in which precision, and how they get there and back."""
+"""Pick the device and precision that networks compute with, place modules there, free memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vmem.devices.memory_presets import HOST, MemoryPreset, choose
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 
 NO_GPU = "no NVIDIA GPU is in reach of torch"
@@ -20,9 +20,9 @@ class DeviceError(VMemError, RuntimeError):
 
 
 def pick_device(asked: str) -> torch.device:
-    """The device a setting means: "auto" is the NVIDIA GPU, else Apple's. The CPU only by name.
+    """The device that a setting names; "auto" is the NVIDIA GPU, else Apple's, never the CPU.
 
-    Raises DeviceError.
+    Raises DeviceError where torch does not have it.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if asked == "auto":
@@ -45,13 +45,16 @@ def pick_device(asked: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that this process may still use on a CUDA device, or already holds there."""
+    """Bytes on a CUDA device that this process can still allocate or has reserved already."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device)
 
 
-def memory_preset(settings: DiffusionSettings, device: torch.device) -> MemoryPreset:
-    """The preset for a device. Raises NotEnoughMemoryError."""
+def memory_preset(settings: NetworkSettings, device: torch.device) -> MemoryPreset:
+    """The memory preset of the settings, or the one that the device's free memory allows.
+
+    Raises NotEnoughMemoryError where none fits.
+    """
     if device.type != "cuda":
         return HOST
     return choose(free_memory(device), settings.memory)
@@ -68,9 +71,9 @@ def pick_dtype(device: torch.device) -> torch.dtype:
 
 @contextmanager
 def placed(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
-    """``module`` on ``device`` within the block; afterwards where it was, whatever happens.
+    """Have ``module`` on ``device`` within the block, and where it was before after the block.
 
-    The tensors at home are kept, so that coming back copies nothing.
+    The original tensors are kept meanwhile, so that moving back copies nothing.
     """
     moved: dict[int, torch.Tensor] = {}
     home: list[tuple[dict[str, Any], str, Any]] = []
@@ -95,7 +98,7 @@ def placed(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out: torch says it in several ways."""
+    """Whether an exception means that memory ran out; torch raises several kinds for that."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error)
@@ -105,7 +108,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_unused(device: torch.device) -> None:
-    """Give cached memory back to the device, for other programs and other sizes."""
+    """Return memory that torch caches to the device, for other programs and tensor sizes."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":

@@ -19,17 +19,22 @@ class NotEnoughMemoryError(VMemError, MemoryError):
 
 @dataclass(frozen=True)
 class MemoryPreset:
-    """name · least: bytes of free memory it is chosen from · network_stays, codecs_stay: on the
-    device between uses, otherwise copied there when needed · batched: both sides of guidance in
-    one pass of the network · decode: frames decoded at once · label: one line for people."""
+    """What stays on the GPU between uses, and how much work it does at once."""
 
     name: str
+    """A value of the setting ``memory``."""
     least: int
+    """Bytes of free GPU memory from which ``auto`` chooses it."""
     network_stays: bool
+    """The diffusion network stays on the device; otherwise it is copied there for every use."""
     codecs_stay: bool
+    """VAE and CLIP tower stay on the device; otherwise they are copied there for every use."""
     batched: bool
+    """Both sides of guidance in one pass of the network, rather than one after the other."""
     decode: int
+    """Frames that the VAE decodes at once."""
     label: str
+    """One line for people."""
 
 
 PRESETS = {
@@ -50,10 +55,10 @@ PRESETS = {
         ),
     )
 }
-"""From the roomiest to the tightest."""
+"""By name, from the roomiest to the tightest."""
 
 HOST = MemoryPreset("cpu", 0, True, True, False, 1, "in the computer's own memory")
-"""Where there is no memory apart to save: on the CPU, and on Apple's GPUs."""
+"""For devices without memory of their own to save: the CPU and Apple's GPUs."""
 
 
 def choose(free: int, asked: str = "auto") -> MemoryPreset:

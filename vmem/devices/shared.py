@@ -1,69 +1,72 @@
-"""Something large that a process loads once and lends to one job at a time."""
+"""A model that a process loads once and lends to one job at a time."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.weights.parts import Files
 
-T = TypeVar("T")
+Model = TypeVar("Model")
 
 
-def stamp(files: Files | None) -> tuple[Any, ...]:
-    """What changes when files are replaced; empty where there are none."""
+def stamp(files: tuple[Path, ...] | None) -> tuple[Any, ...]:
+    """Path, size and time of each file, to notice that one was replaced; empty without files."""
     return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files or ())
 
 
-class Lending(Generic[T]):
-    """Keeps one loaded thing. Once it has made room for another, ``freed`` gets what ``place`` said
-    of it: only then is its memory really unused."""
+class SharedModel(Generic[Model]):
+    """Holds at most one loaded model.
+
+    device_of: where a model computes. on_unload: called with that device once the model is gone,
+    and only then, because its memory is in use as long as it is referenced.
+    """
 
     def __init__(
         self,
-        place: Callable[[T], Any] = lambda thing: None,
-        freed: Callable[[Any], object] = lambda place: None,
+        device_of: Callable[[Model], Any] = lambda model: None,
+        on_unload: Callable[[Any], object] = lambda device: None,
     ) -> None:
-        self._place, self._freed = place, freed
+        self._device_of, self._on_unload = device_of, on_unload
         self._busy = threading.Lock()
-        self._kept: dict[Hashable, T] = {}
+        self._loaded: dict[Hashable, Model] = {}
 
     @contextmanager
-    def lent(
+    def use(
         self,
         key: Callable[[], Hashable],
-        load: Callable[[], T],
+        load: Callable[[], Model],
         on_progress: OnProgress,
         cancel: CancelToken,
-    ) -> Iterator[T]:
-        """The thing for the block alone, loaded first where what is kept has another ``key()``.
+    ) -> Iterator[Model]:
+        """The model for the block alone; loaded first where the one held has another ``key()``.
 
-        Raises what ``key`` and ``load`` raise, and Cancelled, also while another job has it.
+        Raises what ``key`` and ``load`` raise, and Cancelled, also while another job uses it.
         """
         while not self._busy.acquire(timeout=0.05):
             on_progress(Progress("waiting for another walk", 0, 1))
             cancel.check()
         try:
-            thing = self._kept.get(key())
-            if thing is None:
-                self._forget()
-                thing = load()
-                # Under the key of the files as they are now, if they were fetched.
-                self._kept[key()] = thing
-            yield thing
+            model = self._loaded.get(key())
+            if model is None:
+                self._unload()
+                model = load()
+                # Asked for again: loading may have fetched the files that the key stands for.
+                self._loaded[key()] = model
+            yield model
         finally:
             self._busy.release()
 
-    def forget(self) -> None:
-        """Let the thing go, once no job uses it."""
+    def unload(self) -> None:
+        """Drop the model, once no job uses it."""
         with self._busy:
-            self._forget()
+            self._unload()
 
-    def _forget(self) -> None:
-        places = {self._place(thing) for thing in self._kept.values()}
-        self._kept.clear()
-        for place in places:
-            self._freed(place)
+    def _unload(self) -> None:
+        devices = {self._device_of(model) for model in self._loaded.values()}
+        self._loaded.clear()
+        for device in devices:
+            self._on_unload(device)

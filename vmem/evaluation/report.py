@@ -21,9 +21,9 @@ from vmem.evaluation.trials import (
     remember,
 )
 from vmem.evaluation.walks import out_home_out, there_and_back, through_rooms
-from vmem.memory.spawn import POINTS_PER_FRAME
 from vmem.progress import OnProgress, Progress, silent
 from vmem.published.as_memory import PUBLISHED_POINTS
+from vmem.types import POINTS_PER_FRAME
 from vmem.worlds.backend import make_world
 
 Part = Literal["strategies", "settings", "batches", "association"]

@@ -14,12 +14,12 @@ from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets, unpro
 from vmem.evaluation import metrics
 from vmem.evaluation.truth import Look, Truth, look, looks, truth
 from vmem.evaluation.walks import Walk, jumps
-from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
+from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.progress import OnProgress, Progress, silent
 from vmem.published.as_memory import published_memory
 from vmem.raster import rasterize
 from vmem.retrieval import STRATEGIES, SelectionConfig, retrieve
-from vmem.types import Frames, PointMaps, View
+from vmem.types import AssociationConfig, Frames, PointMaps, View
 from vmem.worlds.backend import World
 
 TRUTH_SIDE = 48

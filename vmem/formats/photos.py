@@ -1,14 +1,15 @@
-"""A user's photo, made ready for a walk: upright, square, eight bits a channel, of the asked size.
+"""A user's photo as the square, upright 8-bit RGB image that a walk starts from.
 
-People bring photos straight from phones, scanners, web pages and other programs. Whatever Pillow
-reads is accepted, whatever had to be done to it is said in plain sentences, and whatever cannot be
-used is refused with one: what was given, what is expected, what to do about it.
+Photos come straight from phones, scanners, web pages and other programs. Every format in FORMATS is
+accepted, each change to the photo is reported in a sentence, and a photo that cannot be used is
+refused with an error that says what was given, what is expected and what to do.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import stat
 import threading
 import warnings
@@ -28,42 +29,51 @@ DEFAULT_SIZE = 288
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 64, 1024, 8
 """Valid working sizes in pixels: multiples of SIZE_STEP from MIN_SIZE to MAX_SIZE."""
 MIN_SIDE = 16
-"""Shorter side in pixels below which a file is no photo of a place."""
+"""Length in pixels of the shorter side below which a photo is refused."""
 MAX_PIXELS = 250_000_000
-"""Larger images are refused before a pixel is decoded: they are slips, or decompression bombs."""
+"""Larger images are mistakes or decompression bombs, and refused before a pixel is decoded."""
 LARGE_PIXELS = 25_000_000
-"""From here on a note says how large the photo was."""
+"""Number of pixels from which a note says how large the photo was."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "PPM", "JPEG2000", "TGA")
-"""Pillow's names of the formats read. PostScript and its kin run programs, so they are not."""
+"""Pillow's names of the formats that are read. PostScript is not among them: it runs programs."""
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+_INSTALLED = Path(__file__).resolve().parents[1] / "assets"
+ASSETS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "assets"
+"""The samples: inside the package where a wheel put them, beside it in a source checkout."""
 
 _SAVE_AS = "save it as an 8-bit JPEG or PNG and try again"
 _one_at_a_time = threading.Lock()
 
 
 class PhotoError(VMemError, ValueError):
-    """A photo that cannot be used: what was given, what is expected, what to do about it."""
+    """A photo that cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """rgb (H, W, 3) u8, square and upright · name for people · notes: sentences for the user."""
+    """A photo ready for a walk."""
 
     rgb: U8
+    """(size, size, 3) pixels in sRGB, upright."""
     name: str
+    """File name for display, "photo" for a photo given as bytes."""
     notes: tuple[str, ...] = ()
+    """Sentences for the user: what was changed."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A scene that ships with the program: a real photo, or a render of the procedural world."""
+    """A scene that comes with the program."""
 
     path: Path
+    """Its image file."""
     title: str
+    """Name for display."""
     credit: str
+    """Author and licence."""
     kind: Literal["photo", "render"]
+    """A real photo, or a render of the procedural world."""
 
 
 def load_photo(source: str | Path | bytes, size: int = DEFAULT_SIZE) -> Photo:
@@ -82,13 +92,13 @@ def load_photo(source: str | Path | bytes, size: int = DEFAULT_SIZE) -> Photo:
     path = _readable_file(source)
     try:
         with path.open("rb") as file:
-            return _load(file, path.name, size, empty=path.stat().st_size == 0)
+            return _load(file, _shown(path.name), size, empty=path.stat().st_size == 0)
     except OSError as error:
-        raise PhotoError(f"cannot read {path}: {error.strerror or error}") from error
+        raise PhotoError(f"cannot read {_shown(path)}: {error.strerror or error}") from error
 
 
 def check_size(size: int) -> None:
-    """PhotoError unless ``size`` is a working size; the message names the nearest one that is."""
+    """Raise PhotoError unless ``size`` is a valid working size; its message names the nearest."""
     if isinstance(size, bool) or not isinstance(size, int | np.integer):
         raise PhotoError(f"size must be a whole number of pixels, got {size!r}: try {DEFAULT_SIZE}")
     nearest = min(max(round(size / SIZE_STEP) * SIZE_STEP, MIN_SIZE), MAX_SIZE)
@@ -100,12 +110,12 @@ def check_size(size: int) -> None:
 
 
 def samples() -> tuple[Sample, ...]:
-    """The scenes listed in ``assets/samples.json``, beside the package in a source checkout.
+    """The scenes listed in ``samples.json`` of ASSETS.
 
     Raises PhotoError if the folder, the list or a listed file is missing or unreadable.
     """
     listing = ASSETS / "samples.json"
-    remedy = "run from a git checkout, or open a photo of your own"
+    remedy = "install the program again, or open a photo of your own"
     try:
         entries = json.loads(listing.read_text(encoding="utf-8"))
         found = tuple(
@@ -126,28 +136,38 @@ def samples() -> tuple[Sample, ...]:
 
 
 def _readable_file(source: str | Path) -> Path:
-    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
-        raise PhotoError(f"{source} is a web address: download the photo, then give its path")
+    # A Path has lost one of the address's two slashes.
+    if address := re.match(r"(https?):/+(.*)", str(source), re.IGNORECASE | re.DOTALL):
+        raise PhotoError(
+            f"{address[1]}://{_shown(address[2])} is a web address: download the photo, then give "
+            "its path"
+        )
     path = Path(source)
     try:
         path = path.expanduser()
         mode = path.stat().st_mode
     except FileNotFoundError as error:
-        raise PhotoError(f"there is no file {path}: check the path") from error
+        raise PhotoError(f"there is no file {_shown(path)}: check the path") from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise PhotoError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
+        reason = getattr(error, "strerror", error)
+        raise PhotoError(f"cannot read {_shown(path)}: {reason}") from error
     if stat.S_ISDIR(mode):
-        raise PhotoError(f"{path} is a folder: give the path of one photo in it")
+        raise PhotoError(f"{_shown(path)} is a folder: give the path of one photo in it")
     if not stat.S_ISREG(mode):
-        raise PhotoError(f"{path} is not a regular file: give the path of a photo")
+        raise PhotoError(f"{_shown(path)} is not a regular file: give the path of a photo")
     return path
+
+
+def _shown(path: str | Path) -> str:
+    """A path as text that any page or terminal can show: bytes that are not UTF-8 are replaced."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _load(file: BinaryIO, name: str, size: int, *, empty: bool) -> Photo:
     if empty:
         raise PhotoError(f"{name} is empty (0 bytes): copy or download it again")
     try:
-        with _pillow_at_peace(), Image.open(file, formats=_known_formats()) as image:
+        with _pillow_unlimited(), Image.open(file, formats=_known_formats()) as image:
             _check_dimensions(image.size, name)
             rgb, notes = _prepare(image, size)
     except PhotoError:
@@ -163,10 +183,10 @@ def _load(file: BinaryIO, name: str, size: int, *, empty: bool) -> Photo:
 
 
 @contextmanager
-def _pillow_at_peace() -> Iterator[None]:
-    """Without Pillow's own size limit, which is lower than ours, and its warnings on stderr.
+def _pillow_unlimited() -> Iterator[None]:
+    """Pillow without its own size limit, which is lower than MAX_PIXELS, and without warnings.
 
-    Both are global to the process, so one photo is loaded at a time.
+    Both settings hold for the whole process, so only one photo is loaded at a time.
     """
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -178,7 +198,7 @@ def _pillow_at_peace() -> Iterator[None]:
 
 
 def _known_formats() -> list[str]:
-    """FORMATS less those (AVIF) that this release of Pillow was built without."""
+    """Those of FORMATS that this build of Pillow can read; some cannot read AVIF."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
@@ -201,7 +221,7 @@ def _check_dimensions(wh: tuple[int, int], name: str) -> None:
 
 
 def _prepare(image: ImageFile.ImageFile, size: int) -> tuple[U8, list[str]]:
-    """(size, size, 3) u8 and the notes on how it came about."""
+    """Pixels (size, size, 3) of the photo, and notes on what was changed."""
     notes: list[str] = []
     if getattr(image, "is_animated", False) and image.format != "MPO":
         notes.append(f"{'Several pages' if image.format == 'TIFF' else 'Animated'}: first used.")
@@ -215,21 +235,17 @@ def _prepare(image: ImageFile.ImageFile, size: int) -> tuple[U8, list[str]]:
 
     # A JPEG is decoded at 1/2, 1/4 or 1/8 size, still at least twice what is asked for.
     image.draft(None, (2 * size, 2 * size))
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1)
-    image.load()  # TIFF turns itself upright here and forgets its orientation
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    icc_profile = image.info.get("icc_profile")
-
-    square = _resized_square(_resizable(image, notes), size)
-    square = _flattened(square, icc_profile, notes)
-    if turned in range(2, 9):
+    if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
         notes.append("Turned upright as its EXIF data says.")
-        square = _upright(square, orientation)
+    image.load()  # turns a TIFF upright and drops its orientation
+    upright = ImageOps.exif_transpose(image)
+    square = _resized_square(_resizable(upright, notes), size)
+    square = _flattened(square, image.info.get("icc_profile"), notes)
     return np.array(square, np.uint8), notes
 
 
 def _resizable(image: Image.Image, notes: list[str]) -> Image.Image:
-    """The image in an 8-bit mode that filters can average: not palette, bits, 16 bits or floats."""
+    """The image in a mode that can be averaged: no palette, and 8 bits a channel."""
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode == "1":
@@ -238,15 +254,15 @@ def _resizable(image: Image.Image, notes: list[str]) -> Image.Image:
         notes.append("Brightness scaled from more than 8 bits a channel.")
         return Image.fromarray(_to_8_bit(np.asarray(image)))
     if image.has_transparency_data and image.mode in ("L", "RGB"):
-        return image.convert("RGBA")  # one colour of the file stands for transparency
+        return image.convert("RGBA")  # one colour of the file means transparent
     return image
 
 
 def _to_8_bit(values: np.ndarray) -> U8:
     """Grey levels (H, W) of 16-bit, 32-bit or float images as u8.
 
-    16-bit values fill 0..65535 and floats 0..1, as the formats mean them. Values beyond that
-    follow no convention: they are stretched from their own minimum to their own maximum.
+    Integers are read as 0 to 65535 and floats as 0 to 1. If a value lies outside, the file follows
+    no convention, and its own minimum and maximum become 0 and 255.
     """
     levels = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = 0.0, 1.0 if values.dtype.kind == "f" else 65535.0
@@ -256,6 +272,7 @@ def _to_8_bit(values: np.ndarray) -> U8:
 
 
 def _resized_square(image: Image.Image, size: int) -> Image.Image:
+    """The largest centred square of the image at ``size`` x ``size`` pixels."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -264,7 +281,7 @@ def _resized_square(image: Image.Image, size: int) -> Image.Image:
 
 
 def _flattened(square: Image.Image, icc_profile: bytes | None, notes: list[str]) -> Image.Image:
-    """RGB without transparency, in sRGB."""
+    """The image in sRGB, over white where it is transparent."""
     if square.mode in ("RGBA", "LA", "La", "RGBa"):
         rgba = square.convert("RGBA")
         if rgba.getchannel("A").getextrema() != (255, 255):
@@ -278,7 +295,7 @@ def _flattened(square: Image.Image, icc_profile: bytes | None, notes: list[str])
 
 
 def _to_srgb(image: Image.Image, icc_profile: bytes) -> Image.Image | None:
-    """RGB in sRGB, or None if the profile is sRGB already, unreadable or of another kind."""
+    """The image converted to sRGB; None if its profile is sRGB, unreadable or of another mode."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
         if "srgb" in ImageCms.getProfileDescription(profile).lower():
@@ -287,10 +304,3 @@ def _to_srgb(image: Image.Image, icc_profile: bytes) -> Image.Image | None:
         return ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
     except (OSError, ImageCms.PyCMSError):
         return None
-
-
-def _upright(square: Image.Image, orientation: int) -> Image.Image:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    square.info = {"exif": exif.tobytes()}
-    return ImageOps.exif_transpose(square)

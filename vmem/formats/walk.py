@@ -1,188 +1,159 @@
-"""A walk as files: frames, cameras, retrievals, surfels, video.
+"""The folder that ``walk`` writes: frames, cameras, retrievals, surfels and a video.
 
-Everything shares the session's world (gravity is +y). Files are written beside their final name
-and moved into place, so that an interrupted export leaves no half file.
+All parts share the walk's world, in which gravity points along +y. A folder may hold an older walk,
+which is replaced. Files that no walk wrote are never lost: an export refuses to write over them.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import imageio.v2 as imageio
-import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from vmem.cameras import to_opengl
-from vmem.errors import VMemError
+from vmem.formats.files import ExportError, clear_errors, replacing, set_aside
+from vmem.formats.ply import write_ply
+from vmem.formats.retrieval_json import write_retrieval_json
+from vmem.formats.transforms import PLY_NAME, frame_name, is_of_a_walk, write_transforms
+from vmem.formats.video import VideoError, write_video
 from vmem.memory import MemorySnapshot
 
-FPS = 8
-"""Frames a second of the video: two steps of four views."""
+FRAMES, TRANSFORMS = "frames", "transforms.json"
+SOFTWARE = "VMem Viewer"
+"""What the text field "Software" of a frame's PNG says: how we know our own frames again."""
 
 
-class ExportError(VMemError, OSError):
-    """The files could not be written; says where and what to do."""
+def check_writable(directory: Path, *, force: bool = False) -> None:
+    """Make ``directory`` and try to write a file in it, before hours are spent on a walk.
 
-
-def check_writable(directory: Path) -> None:
-    """Make ``directory`` and try a file in it; ExportError says what stands in the way."""
-    with _clear_errors(directory):
+    Raises ExportError if nothing can be written there, or, unless ``force``, if a walk would write
+    over a file that no walk wrote.
+    """
+    directory = _expanded(directory)
+    with clear_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / ".writable"
         probe.write_bytes(b"")
         probe.unlink()
+        if not force:
+            _refuse(_foreign(directory) + _foreign_frames(directory / FRAMES))
 
 
-def export(kind: str, memory: MemorySnapshot, path: Path) -> None:
+def export(kind: str, memory: MemorySnapshot, path: Path, *, force: bool = False) -> None:
     """Write one kind of KINDS to ``path`` (a folder for "frames" and "walk", else a file).
 
-    Raises ExportError for an unknown kind, and where nothing can be written.
+    A walk or its frames are not written into a folder that has files of the same names which no
+    walk wrote, unless ``force``: then those that would be written over are renamed to ``name.old``.
+    Raises ExportError for that, for an unknown kind, and where nothing can be written.
     """
     if kind not in KINDS:
         raise ExportError(f"unknown export {kind!r}: use one of {', '.join(KINDS)}")
-    with _clear_errors(path):
+    path = _expanded(path)
+    with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if kind in ("walk", "frames"):
+            folder = path / FRAMES if kind == "walk" else path
+            others = _foreign(path) if kind == "walk" else []
+            if not force:
+                _refuse(others + _foreign_frames(folder))
+            for old in others + _foreign_frames(folder, below=len(memory.views)):
+                set_aside(old)
         KINDS[kind](memory, path)
 
 
-def export_walk(memory: MemorySnapshot, directory: Path) -> None:
-    """Everything of a walk: frames/, transforms.json, retrieval.json, surfels.ply, walk.mp4.
+def export_walk(memory: MemorySnapshot, directory: Path, *, force: bool = False) -> None:
+    """Write everything of a walk: the parts of PARTS, in that order, to ``directory``.
 
-    Raises ExportError where nothing can be written.
+    Raises ExportError as ``export`` does. The video is last, and the only part that needs a program
+    of its own: at a VideoError all others are written.
     """
-    for kind, name in (
-        ("frames", "frames"),
-        ("transforms", "transforms.json"),
-        ("retrieval", "retrieval.json"),
-        ("surfels", "surfels.ply"),
-        ("video", "walk.mp4"),
-    ):
-        export(kind, memory, directory / name)
+    export("walk", memory, directory, force=force)
 
 
-def frame_name(view: int) -> str:
-    """File name of a view's frame."""
-    return f"{view:06d}.png"
+def write_frames(memory: MemorySnapshot, path: Path) -> None:
+    """Write the frame of every view as a PNG to the folder ``path``.
 
-
-def _frames(memory: MemorySnapshot, path: Path) -> None:
+    Frames of a longer walk that was exported there before are removed: they are no view of this.
+    """
     path.mkdir(exist_ok=True)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Software", SOFTWARE)
     for i, view in enumerate(memory.views):
-        with _replacing(path / frame_name(i)) as part:
-            Image.fromarray(view.rgb).save(part, "PNG")
-    for old in path.glob("*.png"):
-        # A longer walk exported here before: its surplus frames belong to no view of this one.
-        if re.fullmatch(r"\d{6}\.png", old.name) and int(old.stem) >= len(memory.views):
+        with replacing(path / frame_name(i)) as part:
+            Image.fromarray(view.rgb).save(part, "PNG", pnginfo=text)
+    for old in _numbered(path):
+        if int(old.stem) >= len(memory.views) and _is_our_frame(old):
             old.unlink()
 
 
-def _transforms(memory: MemorySnapshot, path: Path) -> None:
-    frames = []
-    for i, view in enumerate(memory.views):
-        K, (h, w) = view.camera.K, view.camera.hw
-        frames.append(
-            {
-                "file_path": f"frames/{frame_name(i)}",
-                "transform_matrix": to_opengl(view.camera.c2w).tolist(),
-                "step": view.step,
-                "w": w,
-                "h": h,
-                "fl_x": K[0, 0],
-                "fl_y": K[1, 1],
-                "cx": K[0, 2],
-                "cy": K[1, 2],
-            }
-        )
-    _write_json(
-        path,
-        {"camera_model": "PINHOLE", "ply_file_path": "surfels.ply", "up": [0, -1, 0]}
-        | {key: frames[0][key] for key in ("w", "h", "fl_x", "fl_y", "cx", "cy")}
-        | {"frames": frames},
-    )
-
-
-def _retrieval(memory: MemorySnapshot, path: Path) -> None:
-    _write_json(
-        path,
-        [
-            {"step": step} | retrieval.to_json()
-            for step, retrieval in enumerate(memory.retrievals)
-            if retrieval is not None
-        ],
-    )
-
-
-def _surfels(memory: MemorySnapshot, path: Path) -> None:
-    import trimesh
-    from trimesh.exchange.ply import export_ply
-
-    surfels = memory.surfels
-    cloud = trimesh.Trimesh(
-        vertices=surfels.position,
-        faces=np.zeros((0, 3), np.int64),
-        vertex_normals=surfels.normal,
-        vertex_colors=surfels.color,
-        process=False,
-    )
-    cloud.vertex_attributes["radius"] = surfels.radius
-    with _replacing(path) as part:
-        part.write_bytes(export_ply(cloud, vertex_normal=True))
-
-
-def _video(memory: MemorySnapshot, path: Path) -> None:
-    with _replacing(path) as part:
-        writer = imageio.get_writer(
-            part, format="FFMPEG", fps=FPS, codec="libx264", quality=8, macro_block_size=2
-        )
-        with writer:
-            for view in memory.views:
-                writer.append_data(view.rgb)
+def _write_walk(memory: MemorySnapshot, directory: Path) -> None:
+    for kind, name in PARTS.items():
+        path = directory / name
+        with clear_errors(path):
+            directory.mkdir(exist_ok=True)
+            try:
+                KINDS[kind](memory, path)
+            except VideoError as error:
+                raise VideoError(f"{error}; all other files are written") from error
 
 
 KINDS: dict[str, Callable[[MemorySnapshot, Path], None]] = {
-    "frames": _frames,
-    "transforms": _transforms,
-    "retrieval": _retrieval,
-    "surfels": _surfels,
-    "video": _video,
-    "walk": export_walk,
+    "frames": write_frames,
+    "transforms": write_transforms,
+    "retrieval": write_retrieval_json,
+    "surfels": write_ply,
+    "video": write_video,
+    "walk": _write_walk,
 }
+"""What writes each kind of export."""
+
+PARTS = {
+    "frames": FRAMES,
+    "transforms": TRANSFORMS,
+    "retrieval": "retrieval.json",
+    "surfels": PLY_NAME,
+    "video": "walk.mp4",
+}
+"""Kinds of a walk's parts and their names in its folder, in the order in which they are written."""
 
 
-def _write_json(path: Path, content: Any) -> None:
-    with _replacing(path) as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def _numbered(folder: Path) -> list[Path]:
+    """Files of ``folder`` that are named like a frame, by number; none if it is no folder."""
+    return sorted(p for p in folder.glob("*.png") if re.fullmatch(r"\d{6}\.png", p.name))
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary neighbour with the same suffix that takes ``path``'s place if all goes well."""
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
+def _is_our_frame(path: Path) -> bool:
     try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.info.get("Software") == SOFTWARE
+    except (OSError, ValueError, SyntaxError):
+        return False
 
 
-@contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except ExportError:
-        raise
-    except OSError as error:
-        # Unlike Path.exists, this is never an error: names too long, folders closed to us.
-        existing = next(p for p in [path, *path.absolute().parents] if os.path.exists(p))
-        free = shutil.disk_usage(existing).free / 1e6
+def _foreign_frames(folder: Path, below: int = 10**6) -> list[Path]:
+    """Files named like the frames of views 0 to ``below`` that no walk wrote."""
+    return [p for p in _numbered(folder) if int(p.stem) < below and not _is_our_frame(p)]
+
+
+def _foreign(directory: Path) -> list[Path]:
+    """Other files of a walk's names, if no walk wrote them: all or none, by its cameras' file."""
+    if is_of_a_walk(directory / TRANSFORMS):
+        return []
+    paths = [directory / name for name in PARTS.values() if name != FRAMES]
+    return [path for path in paths if path.is_file()]
+
+
+def _refuse(foreign: list[Path]) -> None:
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise ExportError(
-            f"cannot write {path}: {error.strerror or error} ({free:.0f} MB free there); "
-            "choose another output directory"
-        ) from error
+            f"cannot write a walk over {foreign[0]}{more}, which no walk wrote: choose another "
+            "output directory, or --force"
+        )
+
+
+def _expanded(path: Path) -> Path:
+    """``path`` with ``~`` as the home folder; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))

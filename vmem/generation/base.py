@@ -1,4 +1,4 @@
-"""The contract of every generator: views in, frames out."""
+"""The contract of every generator: retrieved views and cameras in, frames out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from vmem.types import Frames, View
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """All that a generator may know.
-
-    views: the retrieved views, best first, at least one · anchor: the session's first view, the
-    photo (it may also stand among ``views``) · step: number of the step being made, from 1.
-    """
+    """All that a generator may know of the walk."""
 
     views: tuple[View, ...]
+    """The retrieved views, best first, at least one."""
     anchor: View
+    """The session's first view: the photo. It may be among ``views`` too."""
     step: int
+    """Number of the step being made, from 1."""
 
 
 class Generator(Protocol):
@@ -34,10 +33,12 @@ class Generator(Protocol):
         seed: int,
         on_progress: OnProgress,
         cancel: CancelToken,
+        sampler: str | None = None,
     ) -> Frames:
         """Frames (T, H, W, 3) u8 for the T targets, at ``targets.hw``.
 
-        ``seed`` is the session's; equal arguments give equal frames. Reports progress a frame or
-        a denoising step, polls ``cancel`` as often; raises Cancelled.
+        seed: the session's; equal arguments give equal frames. sampler: by name, one of those that
+        the generator offers, None for its own choice; generators without samplers ignore it.
+        Reports progress a frame or a denoising step, polls ``cancel`` as often; raises Cancelled.
         """
         ...

@@ -1,4 +1,4 @@
-"""Alignment with the room layout behind it: what a view keeps that nothing else can place."""
+"""Alignment with the room layout as fallback for views that nothing else can place."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.arrays import F32
-from vmem.cameras import Camera, Cameras
-from vmem.geometry.alignment.fit_views import MIN_OVERLAP, Aligned, AlignmentConfig, align
+from vmem.cameras import Cameras
+from vmem.geometry.alignment.fit_views import Aligned, AlignmentConfig, align
 from vmem.geometry.alignment.predicted import Predicted
-from vmem.geometry.alignment.robust_fit import robust_fit
 from vmem.geometry.layout.estimator import LayoutEstimator
-from vmem.memory import MemorySnapshot, grid_size
-from vmem.memory.spawn import POINTS_PER_FRAME, cell_centres
-from vmem.raster import rasterize
+from vmem.memory import MemorySnapshot
 from vmem.types import Frames, PointMaps
 
 
@@ -26,11 +22,11 @@ def align_or_lay_out(
     memory: MemorySnapshot,
     config: AlignmentConfig | None = None,
 ) -> Aligned:
-    """`align`, with the layout's depth as fallback for views that nothing places; of all views, if
-    memory is empty and the photo's shift hangs on it.
+    """Align predictions with memory; views that cannot be placed have the depth of their layout.
 
-    A layout is brought to memory's unit; depth that frames carry stands in for it as it is. What
-    neither knows (the sky) has confidence 0 in such a view.
+    If memory is empty and a shift is wanted, every view is laid out, because the shift of the photo
+    is fitted to its layout. Layouts are in memory's unit; depth that frames carry is used in their
+    place, unchanged. Pixels without depth in either (the sky) have confidence 0 in such a view.
     """
     config = config or AlignmentConfig()
     everything = np.arange(len(cameras))
@@ -61,28 +57,11 @@ def _unplaced(aligned: Aligned) -> NDArray[np.intp]:
 def _laid_out(
     some: NDArray[np.intp], frames: Frames, cameras: Cameras, memory: MemorySnapshot
 ) -> PointMaps:
-    """Maps of some views; only depth and confidence count."""
+    """Layouts of the views with indices ``some``; only their depth and confidence are used."""
     given = Frames(
         frames.rgb[some],
         None if frames.depth is None else frames.depth[some],
         confidence=None if frames.confidence is None else frames.confidence[some],
     )
     chosen = Cameras.stack([cameras[int(i)] for i in some])
-    maps = LayoutEstimator().estimate(given, chosen, memory)
-    if frames.depth is not None:
-        return maps
-    scaled = [
-        _as_memory(one, camera, memory) for one, camera in zip(maps.depth, chosen, strict=True)
-    ]
-    return replace(maps, depth=np.stack(scaled))
-
-
-def _as_memory(depth: F32, camera: Camera, memory: MemorySnapshot) -> F32:
-    """A layout's depth (H, W) brought to memory's unit, if memory shows enough there."""
-    grid = grid_size(camera.hw, POINTS_PER_FRAME)
-    shown = rasterize(memory.surfels, camera.resized(grid), blocks=memory.blocks).depth
-    known = shown > 0
-    if known.mean() < MIN_OVERLAP:
-        return depth
-    mine = depth[np.ix_(*cell_centres(camera.hw, grid))][known]
-    return robust_fit(mine, shown[known], np.ones_like(mine)).line.applied(depth)
+    return LayoutEstimator().estimate(given, chosen, memory)

@@ -13,11 +13,17 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from vmem.kernels.damaged import watch_kernel_cache
+
 VARIABLE = "NUMBA_CACHE_DIR"
 
 
 def ensure_kernel_cache() -> None:
-    """Name a folder for numba where it would find none; must come before numba is imported."""
+    """Name a folder for numba where it would find none, and have damaged files in it set aside.
+
+    Must come before numba is imported.
+    """
+    watch_kernel_cache()
     given = os.environ.get(VARIABLE)
     beside = Path(__file__).parents[1] / "__pycache__"
     if any(_writable(folder) for folder in (given, beside, _user_cache()) if folder):

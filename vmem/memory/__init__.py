@@ -1,15 +1,14 @@
 """What a walk remembers: surfels, views, links, and how new views enter."""
 
-from vmem.memory.association import Association, AssociationConfig, associate
+from vmem.memory.association import Association, associate
 from vmem.memory.ingest import make_record
 from vmem.memory.links import LinkError, LinkIndex
-from vmem.memory.snapshot import MemorySnapshot
+from vmem.memory.snapshot import MemorySnapshot, render
 from vmem.memory.spawn import grid_size, surfels_from_pointmap
 from vmem.memory.view_memory import MemoryStateError, ViewMemory
 
 __all__ = [
     "Association",
-    "AssociationConfig",
     "LinkError",
     "LinkIndex",
     "MemorySnapshot",
@@ -18,5 +17,6 @@ __all__ = [
     "associate",
     "grid_size",
     "make_record",
+    "render",
     "surfels_from_pointmap",
 ]

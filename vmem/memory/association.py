@@ -16,63 +16,26 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vmem.arrays import F32, I32, U8
-from vmem.cameras import Camera, checked_camera
+from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.memory.depth_bend import STRAIGHT, Bend, bend
-from vmem.memory.depth_fit import IDENTITY, DepthFit, fitted
-from vmem.memory.spawn import (
-    MIN_CONFIDENCE,
-    POINTS_PER_FRAME,
-    RADIUS_SCALE,
-    cell_centres,
-    grid_size,
-    surfels_from_pointmap,
-)
+from vmem.memory.spawn import RADIUS_SCALE, cell_centres, grid_size, surfels_from_pointmap
 from vmem.raster import NEAR, Blocks, SurfelBuffers, overlaid, rasterize
 from vmem.raster.blocks import BLOCK, visible_blocks
-from vmem.types import PointMapError, Surfels
+from vmem.types import AssociationConfig, PointMapError, Surfels
 
 TILE = 16
 """Side of the tiles of samples by which surfels are appended: a full tile is one block."""
 
 
-@dataclass(frozen=True)
-class AssociationConfig:
-    """How a view is taken into memory."""
-
-    points_per_frame: int = POINTS_PER_FRAME
-    """Samples that a frame gives at most, or nearly so, spread over its own aspect."""
-    depth_tolerance: float = 0.05
-    """Relative depth difference up to which a drawn surfel and a fully confident sample are the
-    same surface."""
-    doubt: float = 1.0
-    """How much wider the tolerance is for a sample of confidence 0: this much, times itself."""
-    coarseness: float = 2.0
-    """A surfel with more than this many times a sample's radius does not explain it."""
-    min_confidence: float = MIN_CONFIDENCE
-    """Samples below this confidence neither link nor spawn."""
-    fit_depth: bool = False
-    """Scale a view's depth to the memory where they disagree as a whole (vmem/depth_fit.py): for
-    estimated depth; exact depth needs none."""
-    fit_shift: bool = False
-    """With fit_depth: also shift it."""
-    bend_depth: bool = False
-    """Judge agreement up to a difference from memory that is smooth over the frame
-    (vmem/depth_bend.py): for estimated depth. Points and depth stay as they are."""
-    bent_tolerance: float = 0.08
-    """With bend_depth: what the frame's residual may widen the tolerance to. Below a tenth, a step
-    of 10 % stays one."""
-
-
 @dataclass(frozen=True, eq=False)
 class Association:
     """What one view adds: ``seen`` (L,) i32 indices of known surfels it saw again, ascending and
-    unique, and ``spawned`` surfels, all of which it saw. ``fit`` is what was done to its depth,
-    ``bend`` the smooth difference up to which it was judged."""
+    unique, and ``spawned`` surfels, all of which it saw. ``bend`` is the smooth difference from
+    memory up to which its depth was judged."""
 
     seen: I32
     spawned: Surfels
-    fit: DepthFit = IDENTITY
     bend: Bend = STRAIGHT
 
 
@@ -95,7 +58,6 @@ def associate(
 
     Raises CameraError, and PointMapError for maps of another size than the camera's.
     """
-    camera = checked_camera(camera)
     for name, array, rest in (
         ("points", points, (3,)),
         ("depth", depth, ()),
@@ -112,13 +74,6 @@ def associate(
     pixel = np.ix_(*cell_centres(camera.hw, fine))
     measured, sure = depth[pixel], confidence[pixel]
     drawn = known.drawn(fine_camera)
-    fit = IDENTITY
-    if config.fit_depth:
-        usable = (drawn.index >= 0) & (sure >= config.min_confidence)
-        fit = fitted(measured[usable], drawn.depth[usable], measured.size, shift=config.fit_shift)
-        measured = fit.applied(measured)
-        points = fit.applied_to_points(points, depth, camera)
-        depth = fit.applied(depth)
     width = config.depth_tolerance * (1 + config.doubt * (1 - np.clip(sure, 0, 1)))
     trusted = sure >= config.min_confidence
     bent = STRAIGHT
@@ -157,7 +112,7 @@ def associate(
     samples = surfels_from_pointmap(points, depth, rgb, camera, grid)
     order = tile_order(grid)
     spawned = samples[order[(usable & ~explained)[order]]]
-    return Association(seen, spawned, fit, bent)
+    return Association(seen, spawned, bent)
 
 
 def interpolated(image: F32, x: F32, y: F32) -> F32:

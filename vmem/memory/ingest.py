@@ -6,9 +6,20 @@ import numpy as np
 
 from vmem.arrays import I32
 from vmem.cameras import Cameras
-from vmem.memory.association import Association, AssociationConfig, associate
+from vmem.memory.association import Association, associate
 from vmem.memory.snapshot import MemorySnapshot
-from vmem.types import Frames, PointMapError, PointMaps, Retrieval, StepRecord, Surfels, View
+from vmem.types import (
+    AssociationConfig,
+    Frames,
+    PointMapError,
+    PointMaps,
+    Retrieval,
+    StepRecord,
+    StepRequest,
+    Surfels,
+    View,
+    ViewId,
+)
 
 
 def make_record(
@@ -18,13 +29,17 @@ def make_record(
     maps: PointMaps,
     retrieval: Retrieval | None,
     config: AssociationConfig,
+    *,
+    request: StepRequest | None = None,
+    node: int | None = None,
 ) -> StepRecord:
     """Work out what T new frames add to ``memory``, without touching it.
 
     Frames are associated one after the other, each also with what the ones before it spawned.
+    request: what the step was asked to make · node: id that the step will have in the history, by
+    default its number.
     Raises CameraError for impossible cameras, PointMapError for maps that do not fit them.
     """
-    cameras = cameras.validated()
     maps.validated((len(frames), *cameras.hw))
     if frames.rgb.shape != (len(cameras), *cameras.hw, 3):
         raise PointMapError(f"{len(cameras)} cameras of {cameras.hw}, frames {frames.rgb.shape}")
@@ -56,12 +71,13 @@ def make_record(
                 rgb=frames.rgb[i],
                 camera=camera,
                 step=step,
-                depth=found.fit.applied(maps.depth[i]),
+                depth=maps.depth[i],
                 confidence=maps.confidence[i],
                 provenance=None if frames.provenance is None else frames.provenance[i],
                 age=None if frames.age is None else frames.age[i],
                 latents=None if frames.latents is None else frames.latents[i],
                 geometry_state=maps.state if i == len(cameras) - 1 else None,
+                id=ViewId(step if node is None else node, i),
             )
         )
     return StepRecord(
@@ -71,4 +87,5 @@ def make_record(
         np.concatenate(link_view),
         retrieval,
         maps.note,
+        request,
     )

@@ -8,13 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from vmem.arrays import F64, I32
+from vmem.cameras import Camera
 from vmem.memory.links import LinkIndex
-from vmem.raster import Blocks
+from vmem.raster import Blocks, rasterize
 from vmem.raster.blocks import truncated
-from vmem.types import Retrieval, StepEnd, Surfels, View
+from vmem.types import Retrieval, StepEnd, SurfelBuffers, Surfels, View
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MemorySnapshot:
     """An immutable picture of the memory; readers need no lock.
 
@@ -38,6 +39,10 @@ class MemorySnapshot:
         # Not fields: `dataclasses.replace` with other surfels or links must not carry them over.
         object.__setattr__(self, "_blocks", grown_blocks)
         object.__setattr__(self, "_links", grown_links)
+
+    def __repr__(self) -> str:
+        surfels, links = len(self.surfels), len(self.link_surfel)
+        return f"<MemorySnapshot: {len(self.views)} views, {surfels:,} surfels, {links:,} links>"
 
     @staticmethod
     def empty() -> MemorySnapshot:
@@ -82,3 +87,14 @@ class MemorySnapshot:
             self.retrievals[: step + 1],
             truncated(self.blocks, end.n_surfels),
         )
+
+
+def render(
+    memory: MemorySnapshot, camera: Camera, hw: tuple[int, int] | None = None
+) -> SurfelBuffers:
+    """What ``camera`` sees of the memory's surfels: index, depth and cosine, (H, W) each.
+
+    hw: another size of image. See `vmem.raster.rasterize` for what is drawn.
+    """
+    camera = camera if hw is None else camera.resized(hw)
+    return rasterize(memory.surfels, camera, blocks=memory.blocks)

@@ -9,17 +9,10 @@ from numpy.typing import NDArray
 
 from vmem.arrays import F32, U8
 from vmem.cameras import Camera, checked_size
-from vmem.types import SurfelError, Surfels
+from vmem.types import POINTS_PER_FRAME, SurfelError, Surfels
 
 RADIUS_SCALE = 0.75
 """Disk radius over sample spacing: 0.71 is the least without gaps on a square grid."""
-
-
-POINTS_PER_FRAME = 9216
-"""Samples that a frame gives at most, or nearly so: 96 x 96 of a square one."""
-
-
-MIN_CONFIDENCE = 0.1
 
 
 def grid_size(hw: tuple[int, int], points: int = POINTS_PER_FRAME) -> tuple[int, int]:

@@ -1,13 +1,15 @@
-"""The published code's behaviour, slips included, written anew from its mathematics.
+"""The published code's behaviour, slips included, written from its mathematics.
 
-It is the subject of the golden tests, the baseline of the benchmarks, the strategy ``reference``
-and what ``vmem.evaluation`` compares association with; nothing else in the package depends on it.
-Numbers in brackets refer to the steps of the published pipeline: downsampling, normals, surfels ->
-``surfels``; merging by radius -> ``octree``, ``merge``, ``grid``; drawing -> ``render``,
-``render_fast``; ``votes``; choosing context views -> ``poses``, ``context``; cutting a trajectory
-into steps -> ``schedule``; state and undo -> ``memory``; the same choice made from our own memory
--> ``strategy``. The alignment of CUT3R's points with known cameras -> ``registration``,
-``alignment``; there poses are OpenCV.
+It is the baseline of the benchmarks, the retrieval strategy ``reference``, what
+``vmem.evaluation`` compares association with, and the subject of the golden tests. Nothing else in
+the package depends on it.
+
+Point maps become disks in ``surfels`` (downsampling, normals, radii). Disks merge by radius in
+``merge``, through the ``octree``; ``grid`` gives the same merge fast. ``render`` draws disks,
+``render_fast`` draws the same with compiled loops. ``votes`` counts which views saw what is drawn,
+``poses`` measures between poses, and ``context`` chooses the context views from both.
+``as_memory`` fills a memory of ours the published way. What only golden tests need (its memory
+with undo, its schedule, its alignment) is in ``tests/golden/published``.
 
 Poses are OpenGL camera-to-world unless a name says otherwise, normals point *away* from the camera
 that made them, images are 512x288, pixels are sampled at integer coordinates. Source: published

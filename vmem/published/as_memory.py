@@ -13,7 +13,7 @@ import numpy as np
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
 from vmem.published.grid import HashGridMerge
-from vmem.published.surfels import Disks, ReferenceConfig, disks_from_pointmap, downsample
+from vmem.published.surfels import Disks, PublishedConfig, disks_from_pointmap, downsample
 from vmem.types import PointMaps, StepEnd, Surfels, View
 
 PUBLISHED_POINTS = 25 * 19
@@ -34,7 +34,7 @@ def published_memory(
     frame 0 only after its first step, but frame after frame, so the result is the same. Links are
     its lists of time steps. Raises SurfelError for a position that is not finite.
     """
-    grid = HashGridMerge(ReferenceConfig.merge_normal_threshold)
+    grid = HashGridMerge(PublishedConfig.merge_normal_threshold)
     views: list[View] = []
     ends: list[StepEnd] = []
     link_surfel: list[np.ndarray] = []
@@ -66,13 +66,13 @@ def _disks(maps: PointMaps, i: int, camera: Camera, points_per_frame: int) -> Di
     points, depth, confidence = (
         downsample(one[i], shrink) for one in (maps.points, maps.depth, maps.confidence)
     )
-    eye = camera.position.astype(np.float32)
-    config = ReferenceConfig(shrink_factor=shrink)
-    return disks_from_pointmap(points, depth, confidence, eye, camera.K[0, 0], config)
+    position = camera.position.astype(np.float32)
+    config = PublishedConfig(shrink_factor=shrink)
+    return disks_from_pointmap(points, depth, confidence, position, camera.K[0, 0], config)
 
 
 def as_surfels(disks: Disks) -> Surfels:
-    """The same disks as our rasterizer draws them, numbered alike; black.
+    """Published disks as surfels that our rasterizer draws, in the same order, black.
 
     Published normals point away from the camera that made the disk, ours towards it; each side
     skips what is seen from behind, so the same disks show. Zero normals (the last row and column of

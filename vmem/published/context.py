@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vmem.errors import VMemError
 from vmem.published.poses import average_pose, flip, geodesic_distance
 from vmem.published.render import QueryCamera
-from vmem.published.surfels import ReferenceConfig
-from vmem.published.votes import Votes
-from vmem.types import SurfelBuffers
+from vmem.published.surfels import PublishedConfig
 
-NO_SUPPRESSION = 1e8
-"""Threshold that a choice without suppression leaves behind."""
 SMALLEST_THRESHOLD = 1e-5
 SHRINK = 1.2
 
 
-class PublishedCodeFailsError(VMemError, RuntimeError):
-    """A state in which the published code stops with an error of its own."""
-
-
-@dataclass(frozen=True, eq=False)
-class ContextChoice:
-    """order: chosen frames, nearest first · threshold: the one kept for later calls, or None · and,
-    unless memory holds one frame only: the query camera, what it sees, and the votes."""
-
-    order: tuple[int, ...]
-    threshold: float | None
-    query: QueryCamera | None = None
-    buffers: SurfelBuffers | None = None
-    votes: Votes | None = None
-
-
 def query_camera(
-    targets: NDArray[np.floating], focals: ArrayLike, config: ReferenceConfig
+    targets: NDArray[np.floating], focals: ArrayLike, config: PublishedConfig
 ) -> QueryCamera:
     """The camera that looks for all targets (T, 4, 4): the mean of the last quarter of a context's
     worth of them (one), 512x288, with 0.65 of the mean of all focals ever stored."""

@@ -1,9 +1,14 @@
-"""The published merge over a hash grid that grows by insertion.
+"""The published merge over a hash grid that grows by insertion, for memories of many disks.
 
-The octree decides two things: which surfels lie within the radius, which needs no tree, and which
-of them comes first in its order, to be credited. Of the order only the nodes that hold a match
-matter, so they are visited here without ever building the tree: a node is its box, the boxes above
-it tell which points it holds, and the grid tells whether those are more than fit a leaf. Every
+The octree of ``merge`` is built for every frame, in Python: at a million disks that takes hours.
+This form stays beside it because ``as_memory`` fills whole memories for ``vmem.evaluation``, and
+because the benchmarks ``merge.ratio_reference``, ``merge.10k_into_1m.ms`` and
+``merge.growth_1m_over_100k`` measure it; their limits are in docs/NOTES.md.
+
+The octree decides two things: which disks lie within the radius, which needs no tree, and which of
+them comes first in its order, to be credited. For the order only the nodes that hold a match
+matter, and they are visited here without building the tree: a node is its box, the boxes above it
+tell which disks it holds, and the grid tells whether those are more than fit a leaf. Every
 comparison is the octree's, in float32, so the answer is the same.
 """
 
@@ -23,14 +28,14 @@ from vmem.types import SurfelError
 CELL = 2.0
 """Side of a cell over the merge radius."""
 NEW_A_THREAD = 256
+"""New disks that are worth a thread of their own."""
 
 
 class HashGridMerge:
     """Merges new disks into all that it has kept so far, at a cost that hardly depends on these.
 
-    Gives the result of ``merge.merge_reference`` on the same disks, bit for bit. An open-addressed
-    table leads from a block of cells to lists of the disks in them; all of it only grows. The grid
-    is laid out anew when the radius has left the size of its cells.
+    Gives the result of ``merge.merge_reference`` on the same disks, bit for bit. The tables only
+    grow; they are filled again when they are full, or when the radius no longer suits the cells.
     """
 
     def __init__(self, normal_threshold: float = 0.6) -> None:
@@ -38,9 +43,7 @@ class HashGridMerge:
         self._n = 0
         self._rows = np.zeros((1024, 8), np.float32)
         self._radius = np.zeros(1024, np.float32)
-        self._index = kernels.empty_index(512)
-        self._heads = kernels.empty_heads(256)
-        self._blocks = 0
+        self._room(256)
         self._cell = 0.0
         self._low = np.full(3, np.inf, np.float32)
         self._high = np.full(3, -np.inf, np.float32)
@@ -55,7 +58,7 @@ class HashGridMerge:
         return Disks(rows[:, :3].copy(), rows[:, 4:7].copy(), self._radius[: self._n].copy())
 
     def merge(self, new: Disks) -> Merge:
-        """Find what stands for each new disk among those kept before, then keep the others.
+        """Find the disk among those kept before for each new one to merge into; keep the others.
 
         Raises SurfelError for a position that is not finite.
         """
@@ -84,25 +87,19 @@ class HashGridMerge:
             return found
         if not self._cell or not threshold <= self._cell <= 8 * threshold:
             self._cell = max(CELL * float(threshold), 1e-30)
-            self._lay_out()
+            self._room(len(self._heads))
+            self._insert(0)
         half = np.max(self._high - self._low) / np.float32(2)
         root = np.array([*((self._low + self._high) / np.float32(2)), half], np.float32)
 
+        rows, links = self._rows, self._rows.view(np.int32)
+        held = rows, links, self._index, self._heads, self._cell, self._n
+
+        limits = np.float32(threshold), self.normal_threshold
+
         def search(part: int, start: int, stop: int) -> None:
-            kernels.search(
-                new.position[start:stop],
-                new.normal[start:stop],
-                np.float32(threshold),
-                self.normal_threshold,
-                self._n,
-                self._rows,
-                self._rows.view(np.int32),
-                self._index,
-                self._heads,
-                self._cell,
-                root,
-                found[start:stop],
-            )
+            some = slice(start, stop)
+            kernels.search(new.position[some], new.normal[some], *limits, root, held, found[some])
 
         run_sliced(search, len(new), max(1, min(thread_count(), len(new) // NEW_A_THREAD)))
         return found
@@ -122,26 +119,22 @@ class HashGridMerge:
         if self._cell:
             self._insert(start)
 
-    def _lay_out(self) -> None:
-        self._index[:], self._heads[:], self._blocks = kernels.FREE, -1, 0
-        self._insert(0)
+    def _room(self, blocks: int) -> None:
+        """Begin with empty tables that have room for so many blocks of cells, a power of two."""
+        self._index = np.full((2 * blocks, 2), kernels.FREE, np.int64)
+        self._heads = np.full((blocks, 64), -1, np.int32)
+        self._blocks = 0
 
     def _insert(self, start: int) -> None:
-        while True:
+        """Put the disks from ``start`` on into their cells; all of them where room runs out."""
+        rows, links = self._rows, self._rows.view(np.int32)
+        while start < self._n:
             start, self._blocks = kernels.insert(
-                self._rows,
-                self._rows.view(np.int32),
-                start,
-                self._n,
-                self._index,
-                self._heads,
-                self._blocks,
-                self._cell,
+                rows, links, start, self._n, self._index, self._heads, self._blocks, self._cell
             )
-            if start == self._n:
-                return
-            self._index = kernels.grown(self._index, 2 * len(self._index))
-            self._heads = np.concatenate([self._heads, kernels.empty_heads(len(self._heads))])
+            if start < self._n:
+                self._room(2 * len(self._heads))
+                start = 0
 
 
 def _check_finite(disks: Disks) -> None:
@@ -150,7 +143,7 @@ def _check_finite(disks: Disks) -> None:
 
 
 def merge_over_grid(existing: Disks, new: Disks, normal_threshold: float = 0.6) -> Merge:
-    """What ``merge.merge_reference`` gives, for once and without a tree."""
+    """What ``merge.merge_reference`` gives, without a tree: a grid for this one merge."""
     grid = HashGridMerge(normal_threshold)
     grid.append(existing)
     threshold = merge_threshold(existing.radius, new.radius)

@@ -1,9 +1,13 @@
-"""Compiled loops of ``grid``: the hash table, and the walk down an octree that was never built.
+"""Compiled loops of ``grid``: its hash table of cells, and the octree's order without an octree.
 
-A cell holds the disks in it as a linked list. Cells are kept in blocks of 4 x 4 x 4 that lie
-together, and a disk's numbers in one row (``rows`` (N, 8) f32: position, the next disk of its cell
-as an i32 that shares the bytes of ``following`` (N, 8), normal, nothing). So a search, which is
-mostly waiting for memory, waits for few lines of it.
+``rows`` (N, 8) f32 holds one disk a row: position (columns 0 to 2), the next disk of the same cell
+(column 3, an i32 that shares the bytes and is read through ``links`` (N, 8) i32), normal (4 to 6).
+A cell is a linked list, and a visit to a disk reads one line of memory. Cells lie in blocks of
+4 x 4 x 4: ``index`` (slots, 2) i64 leads from the key of a block to its number, ``heads``
+(blocks, 64) i32 from there to the first disk of each cell.
+
+A node of the octree is a box: (x, y, z, half side) f32. ``boxes`` (depth, 4) is the path from the
+root to a node. Every comparison is made in float32, as the octree makes it.
 """
 
 from __future__ import annotations
@@ -12,25 +16,16 @@ import math
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from vmem.published.octree import LEAF_SIZE, MAX_DEPTH
 
 FREE = np.int64(-1)
-BATCH = 32
-"""Disks that are sought at once: their waits for memory overlap."""
 NEXT = 3
-"""Column of ``following`` that holds the next disk."""
-
-
-def empty_index(slots: int) -> NDArray[np.int64]:
-    """(slots, 2) i64 of (key of a block, its number); slots: a power of two."""
-    return np.full((slots, 2), FREE, np.int64)
-
-
-def empty_heads(blocks: int) -> NDArray[np.int32]:
-    """(blocks, 64) i32 first disk of every cell of a block, -1 for none."""
-    return np.full((blocks, 64), -1, np.int32)
+"""Column of ``links`` that holds the next disk of a cell, -1 for none."""
+ZERO = np.int64(0)
+"""In place of the literal 0, for which numba would compile every callee a second time."""
+BATCH = 32
+"""New disks searched for at once, so that their waits for memory overlap."""
 
 
 @njit(cache=True, nogil=True)
@@ -41,37 +36,21 @@ def _cell_of(value, cell):
 
 @njit(cache=True, nogil=True)
 def _slot(x, y, z, index):
-    """Slot of a block: its own, or the free one where it belongs. Distant blocks may share one."""
-    low = np.int64(0x1FFFFF)
+    """(slot of block (x, y, z), its key); the slot is free if the block is not there."""
+    low = np.int64(0x1FFFFF)  # distant blocks may share a key: they only cost time
     key = ((x & low) << 42) | ((y & low) << 21) | (z & low)
     mask = np.uint64(len(index) - 1)
-    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    slot = (mixed >> np.uint64(20)) & mask
+    slot = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
     while index[slot, 0] != FREE and index[slot, 0] != key:
         slot = (slot + np.uint64(1)) & mask
     return slot, key
 
 
 @njit(cache=True, nogil=True)
-def grown(index, slots):
-    """The same index with more slots."""
-    larger = np.full((slots, 2), FREE, np.int64)
-    mask = np.uint64(slots - 1)
-    for old in range(len(index)):
-        key = index[old, 0]
-        if key != FREE:
-            slot = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
-            while larger[slot, 0] != FREE:
-                slot = (slot + np.uint64(1)) & mask
-            larger[slot] = index[old]
-    return larger
+def insert(rows, links, start, stop, index, heads, blocks, cell):
+    """Put disks from ``start`` on into their cells, as far as there is room for new blocks.
 
-
-@njit(cache=True, nogil=True)
-def insert(rows, following, start, stop, index, heads, blocks, cell):
-    """Put disks from ``start`` on into their cells' lists, as far as there is room for new blocks.
-
-    Gives (the first disk not yet put, how many blocks there are now)."""
+    Returns (the first disk not yet put, how many blocks there are now)."""
     room = min(len(heads), len(index) // 2)
     for i in range(start, stop):
         x, y = _cell_of(rows[i, 0], cell), _cell_of(rows[i, 1], cell)
@@ -84,9 +63,56 @@ def insert(rows, following, start, stop, index, heads, blocks, cell):
             blocks += 1
         inner = ((x & 3) << 4) | ((y & 3) << 2) | (z & 3)
         block = index[slot, 1]
-        following[i, NEXT] = heads[block, inner]
+        links[i, NEXT] = heads[block, inner]
         heads[block, inner] = i
     return stop, blocks
+
+
+@njit(cache=True, nogil=True)
+def _cells_about(centre, reach, cell, cells):
+    """Write to ``cells`` (3, 2) the first cell and the one after the last within ``reach``."""
+    for axis in range(3):
+        cells[axis, 0] = _cell_of(centre[axis] - reach, cell)
+        cells[axis, 1] = _cell_of(centre[axis] + reach, cell) + 1
+
+
+@njit(cache=True, nogil=True)
+def _first_disks(cells, index, heads, x, y, z, ends, n):
+    """Add the first disk of every filled cell in a block, as far as it is within ``cells``."""
+    slot, _ = _slot(x, y, z, index)
+    if index[slot, 0] == FREE:
+        return n
+    block = index[slot, 1]
+    for i in range(max(cells[0, 0], 4 * x), min(cells[0, 1], 4 * x + 4)):
+        for j in range(max(cells[1, 0], 4 * y), min(cells[1, 1], 4 * y + 4)):
+            for k in range(max(cells[2, 0], 4 * z), min(cells[2, 1], 4 * z + 4)):
+                first = heads[block, ((i & 3) << 4) | ((j & 3) << 2) | (k & 3)]
+                if first >= 0:
+                    ends[n] = first
+                    n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _meet(links, ends, ends_of, n_ends, met, n_met):
+    """Walk the lists of all cells at once, so that waiting for one row overlaps with the others.
+
+    ``ends`` (n_ends,) are first disks, ``ends_of`` (n_ends,) the new disks whose searches they
+    belong to. Returns ``met`` (BATCH, C), a larger one if they did not fit; n_met (BATCH,) is how
+    many. ``ends`` and ``ends_of`` are overwritten."""
+    while n_ends:
+        left = 0
+        for e in range(n_ends):
+            i, q = ends[e], ends_of[e]
+            if n_met[q] == met.shape[1]:
+                met = np.concatenate((met, np.empty_like(met)), axis=1)
+            met[q, n_met[q]] = i
+            n_met[q] += 1
+            if links[i, NEXT] >= 0:
+                ends[left], ends_of[left] = links[i, NEXT], q
+                left += 1
+        n_ends = left
+    return met
 
 
 @njit(cache=True, nogil=True)
@@ -95,300 +121,190 @@ def _rounded_dot(ax, ay, az, bx, by, bz):
 
 
 @njit(cache=True, nogil=True)
-def _inside(x, y, z, box):
-    """Whether a point lies in a node's box (centre, half side)."""
-    half = box[3]
-    return abs(x - box[0]) <= half and abs(y - box[1]) <= half and abs(z - box[2]) <= half
+def _inside(rows, i, boxes, depth):
+    """Whether disk i lies in a box of the path."""
+    half = boxes[depth, 3]
+    x, y, z = (
+        rows[i, 0] - boxes[depth, 0],
+        rows[i, 1] - boxes[depth, 1],
+        rows[i, 2] - boxes[depth, 2],
+    )
+    return abs(x) <= half and abs(y) <= half and abs(z) <= half
 
 
 @njit(cache=True, nogil=True)
-def _pruned(x, y, z, box, radius):
+def _on_path(rows, i, boxes, depth):
+    """Whether a node holds disk i: in its box and, however they are rounded, in all above it."""
+    for level in range(depth, 0, -1):  # noqa: SIM110  a generator would not compile
+        if not _inside(rows, i, boxes, level):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _pruned(at, box, radius):
     """Whether the octree's query leaves a node out."""
-    zero = np.float32(0)
-    dx = max(abs(x - box[0]) - box[3], zero)
-    dy = max(abs(y - box[1]) - box[3], zero)
-    dz = max(abs(z - box[2]) - box[3], zero)
-    return dx * dx + dy * dy + dz * dz > radius * radius
-
-
-@njit(cache=True, nogil=True)
-def _child(box, which, out):
-    quarter = box[3] / np.float32(2)
-    out[0] = box[0] + (quarter if which & 4 else -quarter)
-    out[1] = box[1] + (quarter if which & 2 else -quarter)
-    out[2] = box[2] + (quarter if which & 1 else -quarter)
-    out[3] = quarter
-
-
-@njit(cache=True, nogil=True)
-def _fits_leaf(depth, boxes, n, rows, following, index, heads, cell):
-    """Whether the node at the end of a path of boxes holds no more points than a leaf may."""
-    # The cells that overlap the box, grown by more than its rounding.
-    box = boxes[depth]
-    low, high = np.empty(3, np.int64), np.empty(3, np.int64)
-    cells = 1.0
+    square = np.float32(0)
     for axis in range(3):
-        reach = np.float64(box[3]) * 1.0001 + abs(np.float64(box[axis])) * 1e-6
-        low[axis] = _cell_of(box[axis] - reach, cell)
-        high[axis] = _cell_of(box[axis] + reach, cell)
-        cells *= high[axis] - low[axis] + 1
+        outside = max(abs(at[axis] - box[axis]) - box[3], np.float32(0))
+        square += outside * outside
+    return square > radius * radius
+
+
+@njit(cache=True, nogil=True)
+def _count_met(boxes, depth, rows, met):
+    """How many of the disks met a node holds, counted no further than a leaf may hold."""
     found = 0
-    if cells > n:
-        for i in range(n):
-            found += _on_path(i, depth, boxes, rows)
-            if found > LEAF_SIZE:
-                return False
-        return True
-    for bx in range(low[0] >> 2, (high[0] >> 2) + 1):
-        for by in range(low[1] >> 2, (high[1] >> 2) + 1):
-            for bz in range(low[2] >> 2, (high[2] >> 2) + 1):
-                slot, _ = _slot(bx, by, bz, index)
-                if index[slot, 0] == FREE:
-                    continue
-                block = index[slot, 1]
-                for x in range(max(low[0], 4 * bx), min(high[0], 4 * bx + 3) + 1):
-                    for y in range(max(low[1], 4 * by), min(high[1], 4 * by + 3) + 1):
-                        for z in range(max(low[2], 4 * bz), min(high[2], 4 * bz + 3) + 1):
-                            i = heads[block, ((x & 3) << 4) | ((y & 3) << 2) | (z & 3)]
-                            while i >= 0:
-                                found += _on_path(i, depth, boxes, rows)
-                                if found > LEAF_SIZE:
-                                    return False
-                                i = following[i, NEXT]
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _on_path(i, depth, boxes, rows):
-    """1 if a point lies in the last box and, however they are rounded, in all those above it."""
-    x, y, z = rows[i, 0], rows[i, 1], rows[i, 2]
-    for level in range(depth, 0, -1):
-        if not _inside(x, y, z, boxes[level]):
-            return 0
-    return 1
-
-
-@njit(cache=True, nogil=True)
-def _within_block(box, block, cell):
-    """Whether all points of a box were met in the search: it lies within the cells searched."""
-    for axis in range(3):
-        reach = np.float64(box[3]) * 1.0001 + abs(np.float64(box[axis])) * 1e-6
-        if box[axis] - reach < block[axis, 0] * cell or box[axis] + reach > block[axis, 1] * cell:
-            return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _few_met(depth, boxes, rows, met, n_met):
-    """Whether a node holds no more of the points met than a leaf may."""
-    found = 0
-    for m in range(n_met):
-        found += _on_path(met[m], depth, boxes, rows)
+    for i in met:
+        found += _on_path(rows, i, boxes, depth)
         if found > LEAF_SIZE:
-            return False
-    return True
+            break
+    return found
 
 
 @njit(cache=True, nogil=True)
-def _first_match(match, held, n_match, depth):
-    """The lowest of the matches that the node at this depth holds."""
-    best = np.int32(-1)
-    for m in range(n_match):
-        if held[m] >= depth and (best < 0 or match[m] < best):
-            best = match[m]
-    return best
+def _count_all(boxes, depth, rows, links, index, heads, cell, n):
+    """How many of all disks a node holds, counted no further than a leaf may hold."""
+    box = boxes[depth]
+    cells = np.empty((3, 2), np.int64)
+    _cells_about(box, _reach(box), cell, cells)
+    found = 0
+    if np.prod((cells[:, 1] - cells[:, 0]).astype(np.float64)) > n:  # more cells than disks
+        for i in range(n):
+            found += _on_path(rows, i, boxes, depth)
+            if found > LEAF_SIZE:
+                break
+        return found
+    ends = np.empty(64, np.int32)
+    for x in range(cells[0, 0] >> 2, ((cells[0, 1] - 1) >> 2) + 1):
+        for y in range(cells[1, 0] >> 2, ((cells[1, 1] - 1) >> 2) + 1):
+            for z in range(cells[2, 0] >> 2, ((cells[2, 1] - 1) >> 2) + 1):
+                for i in ends[: _first_disks(cells, index, heads, x, y, z, ends, ZERO)]:
+                    while i >= 0:
+                        found += _on_path(rows, i, boxes, depth)
+                        if found > LEAF_SIZE:
+                            return found
+                        i = links[i, NEXT]
+    return found
 
 
 @njit(cache=True, nogil=True)
-def _first_in_order(
-    query, radius, match, n_match, met, n_met, block, boxes, n, rows, following, index, heads, cell
-):
-    """The match that the octree's traversal meets first, or -1 if rounding hides them all.
+def _reach(box):
+    """Half side of a box, grown by more than its rounding."""
+    largest = max(abs(box[0]), abs(box[1]), abs(box[2]))
+    return np.float64(box[3]) * 1.0001 + np.float64(largest) * 1e-6
 
-    Counting the points of a large node is dear, and what it decides, whether the node is a leaf,
-    seldom matters: most often the lowest match and the first one further down are the same. So
-    large nodes are passed as if they were none, and counted on the way back if it does matter.
-    met (n_met) are all points in the ``block`` of cells that was searched.
+
+@njit(cache=True, nogil=True)
+def _first_in_order(at, radius, boxes, depth, match, held, met, cells, grid):
+    """The match that the octree's traversal meets first below a node, -1 if rounding hides all; and
+    whether the node is known to be no leaf.
+
+    ``match`` (M,) are the disks that match the query ``at``, ``held`` (M,) the depth to which each
+    lies on the path. ``met`` are all disks in the ``cells`` (3, 2) about the query.
+
+    Counting the disks of a large node is slow, and what the count decides, whether the node is a
+    leaf, seldom matters: most often the lowest match of the node is also the first one below it.
+    So a large node is passed as if it were none, and counted afterwards if it does matter.
     """
-    x, y, z = query
-    if _pruned(x, y, z, boxes[0], radius):
-        return np.int32(-1)
-    held = np.zeros(n_match, np.int32)  # how far down the path each match lies
-    next_child = np.zeros(MAX_DEPTH + 1, np.int32)
-    open_question = np.zeros(MAX_DEPTH + 1, np.bool_)
-    depth, entered, answer = 0, True, np.int32(-1)
-    while True:
-        box = boxes[depth]
-        if entered:
-            quarter = box[3] / np.float32(2)
-            leaf = depth == MAX_DEPTH
-            for axis in range(3):
-                leaf = leaf or box[axis] + quarter == box[axis]
-            open_question[depth] = not leaf and not _within_block(box, block, cell)
-            if not leaf and not open_question[depth]:
-                leaf = _few_met(depth, boxes, rows, met, n_met)
-            if leaf:
-                answer = _first_match(match, held, n_match, depth)
-                break
-            next_child[depth] = 0
-        which = next_child[depth]
-        if which == 8:  # rounding or pruning left nothing below
-            if (
-                open_question[depth]
-                and _few_met(depth, boxes, rows, met, n_met)
-                and _fits_leaf(depth, boxes, n, rows, following, index, heads, cell)
-            ):
-                answer = _first_match(match, held, n_match, depth)
-                break
-            depth -= 1
-            if depth < 0:
-                return answer
-            entered = False
-            continue
-        next_child[depth] = which + 1
-        child = boxes[depth + 1]
-        _child(box, which, child)
-        inside = False
-        for m in range(n_match):
-            if held[m] >= depth:
-                i = match[m]
-                holds = _inside(rows[i, 0], rows[i, 1], rows[i, 2], child)
-                held[m] = depth + 1 if holds else depth
-                inside = inside or holds
-        entered = inside and not _pruned(x, y, z, child, radius)
-        if entered:
-            depth += 1
-    while depth > 0:
-        depth -= 1
-        lowest = _first_match(match, held, n_match, depth)
-        if lowest == answer:
-            continue
-        if not (
-            open_question[depth]
-            and _few_met(depth, boxes, rows, met, n_met)
-            and _fits_leaf(depth, boxes, n, rows, following, index, heads, cell)
-        ):
-            break  # no leaf, so nothing above it is one
-        answer = lowest
-    return answer
-
-
-@njit(cache=True, nogil=True)
-def _heads_near(q, position, reach, index, heads, cell, cells, ends, ends_of, n_ends):
-    """Add the first disks of the cells within ``reach`` of query q; how many ends there are."""
+    rows, links, index, heads, cell, n = grid
+    box = boxes[depth]
+    if _pruned(at, box, radius):
+        return np.int32(-1), False
+    lowest = np.int32(n)
+    for m in range(len(match)):
+        if held[m] >= depth:
+            lowest = min(lowest, match[m])
+    leaf, small = depth == MAX_DEPTH, True
+    reach, quarter = _reach(box), box[3] / np.float32(2)
     for axis in range(3):
-        cells[q, axis, 0] = _cell_of(position[axis] - reach, cell)
-        cells[q, axis, 1] = _cell_of(position[axis] + reach, cell) + 1
-    x0, x1 = cells[q, 0]
-    y0, y1 = cells[q, 1]
-    z0, z1 = cells[q, 2]
-    for bx in range(x0 >> 2, ((x1 - 1) >> 2) + 1):
-        for by in range(y0 >> 2, ((y1 - 1) >> 2) + 1):
-            for bz in range(z0 >> 2, ((z1 - 1) >> 2) + 1):
-                slot, _ = _slot(bx, by, bz, index)
-                if index[slot, 0] == FREE:
-                    continue
-                block = index[slot, 1]
-                for x in range(max(x0, 4 * bx), min(x1, 4 * bx + 4)):
-                    for y in range(max(y0, 4 * by), min(y1, 4 * by + 4)):
-                        for z in range(max(z0, 4 * bz), min(z1, 4 * bz + 4)):
-                            i = heads[block, ((x & 3) << 4) | ((y & 3) << 2) | (z & 3)]
-                            if i >= 0:
-                                ends[n_ends], ends_of[n_ends] = i, q
-                                n_ends += 1
-    return n_ends
+        leaf = leaf or box[axis] + quarter == box[axis]
+        small = small and box[axis] - reach >= cells[axis, 0] * cell
+        small = small and box[axis] + reach <= cells[axis, 1] * cell
+    if leaf or (small and _count_met(boxes, depth, rows, met) <= LEAF_SIZE):
+        return lowest, False
+
+    first, split = np.int32(-1), small
+    child = boxes[depth + 1]
+    for which in range(8):
+        child[0] = box[0] + (quarter if which & 4 else -quarter)
+        child[1] = box[1] + (quarter if which & 2 else -quarter)
+        child[2] = box[2] + (quarter if which & 1 else -quarter)
+        child[3] = quarter
+        some = False
+        for m in range(len(match)):
+            if held[m] >= depth:
+                holds = _inside(rows, match[m], boxes, depth + 1)
+                held[m] = depth + 1 if holds else depth
+                some = some or holds
+        if some:
+            first, below = _first_in_order(
+                at, radius, boxes, depth + 1, match, held, met, cells, grid
+            )
+            split = split or below
+            if first >= 0:
+                break
+    if first == lowest or split:
+        return first, split
+    if (
+        _count_met(boxes, depth, rows, met) <= LEAF_SIZE
+        and _count_all(boxes, depth, rows, links, index, heads, cell, n) <= LEAF_SIZE
+    ):
+        return lowest, False
+    return first, True
 
 
 @njit(cache=True, nogil=True)
-def _meet(following, ends, ends_of, n_ends, met, n_met):
-    """Walk all lists at once, so that waiting for one disk's row overlaps with all others'.
+def search(position, normal, radius, normal_threshold, root, grid, found):
+    """Fill ``found`` (M,) i32 with the first match of every new disk, -1 where there is none.
 
-    Gives ``met`` (BATCH, C), a larger one if they did not fit; n_met (BATCH,) is how many."""
-    while n_ends:
-        left = 0
-        for e in range(n_ends):
-            i, q = ends[e], ends_of[e]
-            if n_met[q] == met.shape[1]:
-                larger = np.empty((met.shape[0], 2 * met.shape[1]), np.int32)
-                larger[:, : met.shape[1]] = met
-                met = larger
-            met[q, n_met[q]] = i
-            n_met[q] += 1
-            i = following[i, NEXT]
-            if i >= 0:
-                ends[left], ends_of[left] = i, q
-                left += 1
-        n_ends = left
-    return met
-
-
-@njit(cache=True, nogil=True)
-def search(
-    new_position,
-    new_normal,
-    radius,
-    normal_threshold,
-    n,
-    rows,
-    following,
-    index,
-    heads,
-    cell,
-    root,
-    found,
-):
-    """Fill ``found`` (M,) i32 with the first match of every new disk, -1 where there is none."""
+    ``grid`` is (rows, links, index, heads, side of a cell, number of disks), ``root`` the box of
+    the octree's root.
+    """
+    rows, links, index, heads, cell, _ = grid
     boxes = np.zeros((MAX_DEPTH + 2, 4), np.float32)
-    boxes[0] = root
-    query, cells = np.empty(3, np.float32), np.empty((BATCH, 3, 2), np.int64)
+    for side in range(4):
+        boxes[0, side] = root[side]
+    cells = np.empty((BATCH, 3, 2), np.int64)
     met, n_met = np.empty((BATCH, 64), np.int32), np.empty(BATCH, np.int64)
-    match = np.empty(64, np.int32)
     ends, ends_of = np.empty(27 * BATCH, np.int32), np.empty(27 * BATCH, np.int32)
     reach = np.float64(radius) * 1.0001
-    for start in range(0, len(new_position), BATCH):
-        batch = min(BATCH, len(new_position) - start)
-        n_met[:], n_ends = 0, 0
+    for start in range(0, len(position), BATCH):
+        batch = min(BATCH, len(position) - start)
+        n_met[:], n_ends = 0, ZERO
         for q in range(batch):
-            position = new_position[start + q]
-            n_ends = _heads_near(
-                q, position, reach, index, heads, cell, cells, ends, ends_of, n_ends
-            )
-        met = _meet(following, ends, ends_of, n_ends, met, n_met)
-        if len(match) < met.shape[1]:
-            match = np.empty(met.shape[1], np.int32)
+            near = cells[q]
+            _cells_about(position[start + q], reach, cell, near)
+            begin = n_ends
+            for x in range(near[0, 0] >> 2, ((near[0, 1] - 1) >> 2) + 1):
+                for y in range(near[1, 0] >> 2, ((near[1, 1] - 1) >> 2) + 1):
+                    for z in range(near[2, 0] >> 2, ((near[2, 1] - 1) >> 2) + 1):
+                        n_ends = _first_disks(near, index, heads, x, y, z, ends, n_ends)
+            ends_of[begin:n_ends] = q
+        met = _meet(links, ends, ends_of, n_ends, met, n_met)
+        match, held = np.empty(met.shape[1], np.int32), np.empty(met.shape[1], np.int32)
         for q in range(batch):
-            query[:] = new_position[start + q]
-            x, y, z = query
-            a, b, c = new_normal[start + q]
+            at, facing = position[start + q], normal[start + q]
             n_match = 0
-            for m in range(n_met[q]):
-                i = met[q, m]
-                dx, dy, dz = rows[i, 0] - x, rows[i, 1] - y, rows[i, 2] - z
-                near = np.sqrt(_rounded_dot(dx, dy, dz, dx, dy, dz)) <= radius
-                agreement = _rounded_dot(rows[i, 4], rows[i, 5], rows[i, 6], a, b, c)
-                if near and agreement > normal_threshold:
+            for i in met[q, : n_met[q]]:
+                x, y, z = rows[i, 0] - at[0], rows[i, 1] - at[1], rows[i, 2] - at[2]
+                near_enough = np.sqrt(_rounded_dot(x, y, z, x, y, z)) <= radius
+                cosine = _rounded_dot(
+                    rows[i, 4], rows[i, 5], rows[i, 6], facing[0], facing[1], facing[2]
+                )
+                if near_enough and cosine > normal_threshold:
                     match[n_match] = i
                     n_match += 1
-            if not n_match:
-                continue
-            if n <= LEAF_SIZE:
-                # The root is the only leaf.
-                if not _pruned(x, y, z, root, radius):
-                    found[start + q] = match[:n_match].min()
-                continue
-            found[start + q] = _first_in_order(
-                query,
-                radius,
-                match,
-                n_match,
-                met[q],
-                n_met[q],
-                cells[q],
-                boxes,
-                n,
-                rows,
-                following,
-                index,
-                heads,
-                cell,
-            )
+            if n_match:
+                held[:] = 0
+                found[start + q], _ = _first_in_order(
+                    at,
+                    radius,
+                    boxes,
+                    ZERO,
+                    match[:n_match],
+                    held,
+                    met[q, : n_met[q]],
+                    cells[q],
+                    grid,
+                )

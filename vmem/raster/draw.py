@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmem.cameras import Camera, checked_camera
+from vmem.cameras import Camera
 from vmem.raster.blocks import Blocks
 from vmem.raster.choice import choose_engine, give_up_gpu
 from vmem.raster.engines import ENGINES, NEAR, RasterError
@@ -38,7 +38,6 @@ def rasterize(
     Source: paper, section 3.2 (surfel rendering); the intersection is in docs/architecture.md.
     """
     name = resolve_engine(backend)
-    camera = checked_camera(camera)
     if blocks is None:
         blocks = Blocks.of(surfels.validated(gaps=True))
     elif blocks.n_surfels != len(surfels):

@@ -7,17 +7,20 @@ that evidence and says of every view why it was taken or left. Source: paper, se
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vmem.cameras import Cameras, pose_distance
+from vmem.cameras import Camera, Cameras, pose_distance
 from vmem.memory import MemorySnapshot
 from vmem.raster import rasterize
-from vmem.retrieval.evidence import Evidence, SelectionConfig
+from vmem.retrieval.attribution import chosen_looks_at
+from vmem.retrieval.evidence import Evidence, SelectionConfig, completed
 from vmem.retrieval.strategies import STRATEGIES
-from vmem.retrieval.tally import tally
+from vmem.retrieval.tally import Tally, tally
 from vmem.retrieval.thinning import thinned
-from vmem.types import DEFAULT_STRATEGY, WEIGHTINGS, Query, Retrieval, RetrievalError
+from vmem.types import DEFAULT_STRATEGY, WEIGHTINGS, PictureShares, Query, Retrieval, RetrievalError
 
 QUERY_SIDE = 192
 """Longer side, in pixels, of the drawings that vote: finer ones change no shares that matter."""
@@ -33,24 +36,36 @@ def query_size(hw: tuple[int, int]) -> tuple[int, int]:
 
 def retrieve(
     memory: MemorySnapshot,
-    targets: Cameras,
+    targets: Cameras | Camera,
     k: int = 4,
     strategy: str = DEFAULT_STRATEGY,
     config: SelectionConfig | None = None,
 ) -> Retrieval:
-    """Choose at most ``k`` views of ``memory`` as context for all ``targets``; see ``ask``."""
+    """Choose at most ``k`` views of ``memory`` as context for all ``targets``.
+
+    Raises RetrievalError for an unknown strategy, k below 1 or a memory without views.
+    """
     return ask(memory, targets, Query(k, strategy), config)
 
 
 def ask(
-    memory: MemorySnapshot, targets: Cameras, query: Query, config: SelectionConfig | None = None
+    memory: MemorySnapshot,
+    targets: Cameras | Camera,
+    query: Query | None = None,
+    config: SelectionConfig | None = None,
+    **parts: Any,
 ) -> Retrieval:
     """The views of ``memory`` that ``query`` chooses as context for all ``targets`` together.
 
-    Every target is drawn at query size and their votes add up. Raises RetrievalError for an unknown
-    strategy, an empty memory or views that it does not have, CameraError for impossible cameras,
+    Every target is drawn at query size and their votes add up. Fields of a Query may be given by
+    name instead of a query, or to change one: ``ask(memory, camera, k=4, strategy="votes")``.
+
+    Raises RetrievalError for an unknown strategy, an empty memory or views that it does not have,
     SurfelError or LinkError for a memory that was put together wrongly by hand.
     """
+    query = replace(query or Query(), **parts)
+    if isinstance(targets, Camera):
+        targets = Cameras.stack([targets])
     if query.strategy not in STRATEGIES:
         raise RetrievalError(
             f"unknown strategy {query.strategy!r}: use one of {', '.join(STRATEGIES)}"
@@ -58,10 +73,12 @@ def ask(
     if not memory.views:
         raise RetrievalError("this memory holds no views yet: nothing can be retrieved")
     query.check_views(len(memory.views))
-    targets = targets.validated()
     if query.density < 1:
         return _asked_of_few(memory, targets, query, config)
 
+    config = config or SelectionConfig()
+    if query.suppression is not None:
+        config = replace(config, suppression=query.suppression)
     n_views = len(memory.views)
     buffers = tuple(
         rasterize(memory.surfels, target, blocks=memory.blocks)
@@ -90,11 +107,10 @@ def ask(
         memory=memory,
         pinned=query.pinned,
         banned=frozenset(query.banned),
+        config=config,
     )
-    config = config or SelectionConfig()
-    if query.suppression is not None:
-        config = replace(config, suppression=query.suppression)
-    selection = STRATEGIES[query.strategy](evidence, query.k, config)
+    chosen_by = STRATEGIES[query.strategy]
+    selection = completed(evidence, chosen_by(evidence, query.k), query.k)
     chosen = np.zeros(n_views, bool)
     chosen[list(selection.order)] = True
     rank = np.empty(n_views, np.int32)
@@ -113,8 +129,19 @@ def ask(
         surfel_weight=found.surfel_weight,
         surfel_pixels=found.surfel_pixels,
         buffers=buffers,
+        picture=_picture(found, chosen, memory, sum(b.index.size for b in buffers)),
         note=selection.note if selection.order else ALL_BANNED,
     )
+
+
+def _picture(
+    found: Tally, chosen: NDArray[np.bool_], memory: MemorySnapshot, total: int
+) -> PictureShares:
+    """Shares of the targets' ``total`` pixels by who saw them."""
+    pixels = found.surfel_pixels[found.visible]
+    looks = chosen_looks_at(memory, chosen, found.visible)
+    drawn, known = (float(part.sum(dtype=np.float64)) for part in (pixels, pixels[looks == 0]))
+    return PictureShares((drawn - known) / total, known / total, (total - drawn) / total)
 
 
 def _asked_of_few(

@@ -18,22 +18,9 @@ from numpy.typing import NDArray
 from vmem.arrays import I32
 from vmem.kernels.parallel import read_only
 from vmem.memory import LinkError, MemorySnapshot
-from vmem.types import Retrieval
+from vmem.types import PictureShares, Retrieval
 
 U16 = NDArray[np.uint16]
-
-
-@dataclass(frozen=True)
-class PictureShares:
-    """Shares of all pixels of the targets, which sum to 1.
-
-    covered: drawn, and a chosen view saw it · known: drawn, but no chosen view saw it · nothing:
-    nothing is stored there. What is not covered the generator has to invent.
-    """
-
-    covered: float
-    known: float
-    nothing: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +46,13 @@ def looks(memory: MemorySnapshot, retrieval: Retrieval, surfels: I32) -> U16:
     Surfels must be of ``range(len(memory.surfels))``.
     """
     _check_memory(memory, retrieval)
+    return chosen_looks_at(memory, _chosen(retrieval), surfels)
+
+
+def chosen_looks_at(memory: MemorySnapshot, chosen: NDArray[np.bool_], surfels: I32) -> U16:
+    """(m,) u16 number of the views ``chosen`` (V,) that saw each of ``surfels`` (m,)."""
     n = np.zeros(len(surfels), np.uint16)
-    _count_looks(n, *read_only(surfels, *_rows(memory), _chosen(retrieval)))
+    _count_looks(n, *read_only(surfels, *_rows(memory), chosen))
     return n
 
 

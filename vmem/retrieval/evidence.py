@@ -1,19 +1,18 @@
-"""What strategies choose from, and what they answer."""
+"""What a strategy chooses from, what it answers, and the pieces that strategies share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float32, Float64, Int32
 
-from vmem.arrays import F32, F64
 from vmem.cameras import Cameras
 from vmem.memory import LinkIndex, MemorySnapshot
+from vmem.types import Reason, ReasonKind
 
 NOTHING_VISIBLE = "no stored surfel is visible from here: nearest poses chosen instead"
-PINNED, PINNED_BEYOND, BANNED = "pinned", "pinned, but beyond K", "banned"
 
 
 @dataclass(frozen=True)
@@ -28,70 +27,96 @@ class SelectionConfig:
     share count as equal, and the oldest view is taken: it was resampled least. So a loop closes on
     the photo itself and not on a generated frame beside it that happens to see one surfel more."""
     same_view: float = 0.02
-    """Pose distance below which ``coverage`` lets an older view stand for a newer one: 1.1 degrees,
+    """Pose distance below which ``coverage`` lets an older view replace a newer one: 1.1 degrees,
     or 0.2 scene units. Farther off an old view is less sharp (docs/retrieval.md)."""
     second_look: float = 0.3
     """What surface counts for in ``coverage`` each time that a chosen view covered it already: less
     than new surface, but several looks help a generator."""
     min_gain: float = 0.01
-    """A view that adds less than this share of the visible surface adds nothing to speak of."""
+    """Share of the visible surface below which a view adds nothing."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is known about V candidate views for one query of T targets.
+    """What is known about V candidate views for one query of T targets over S surfels."""
 
-    votes, coverage, distance (V,) and poses (V, 4, 4) as in Retrieval · visible (n,) i32: surfels
-    that cover a pixel, each once · pixels (S,) covered by each surfel, or what they are to count
-    for · seen_by: the views that saw each · pinned: views that are chosen whatever they are worth ·
-    banned: views that are not. For ``fov``: K_normalized (V, 3, 3), rows 0 and 1 over the image's
-    width and height · targets · target_depth, the median depth that they see, in scene units. For
-    ``reference``: the memory itself.
-    """
-
-    votes: F32
-    coverage: NDArray
-    distance: F64
-    poses: F64
-    visible: NDArray[np.int32]
-    pixels: F32
+    votes: Float32[np.ndarray, " V"]
+    """Weight of the visible surfels that a view saw."""
+    coverage: Float[np.ndarray, " V"]
+    """Share of the targets' covered pixels whose surfel the view saw."""
+    distance: Float64[np.ndarray, " V"]
+    """Pose distance from the nearest target, radians."""
+    poses: Float64[np.ndarray, "V 4 4"]
+    """c2w of the views."""
+    visible: Int32[np.ndarray, " n"]
+    """Surfels that cover a pixel, each once."""
+    pixels: Float32[np.ndarray, " S"]
+    """Pixels that each surfel covers, or the weight it is to count for."""
     seen_by: LinkIndex
-    K_normalized: F64
+    """The views that saw each surfel."""
+    K_normalized: Float64[np.ndarray, "V 3 3"]
+    """Intrinsics of the views, rows 0 and 1 over the image's width and height."""
     targets: Cameras
+    """The cameras of the frames to be made."""
     target_depth: float = 1.0
+    """Median depth that the targets see, scene units."""
     memory: MemorySnapshot | None = None
+    """The memory itself, for strategies that render it by themselves (``reference``)."""
     pinned: tuple[int, ...] = ()
+    """Views that are chosen whatever they are worth."""
     banned: frozenset[int] = field(default_factory=frozenset)
+    """Views that are never chosen."""
+    config: SelectionConfig = field(default_factory=SelectionConfig)
+    """How choices are spread."""
 
     def __len__(self) -> int:
         return len(self.votes)
 
     @property
-    def free(self) -> NDArray[np.bool_]:
-        """(V,) views that are not banned."""
-        free = np.ones(len(self), bool)
-        free[list(self.banned)] = False
-        return free
+    def allowed(self) -> Bool[np.ndarray, " V"]:
+        """Views that are not banned."""
+        allowed = np.ones(len(self), bool)
+        allowed[list(self.banned)] = False
+        return allowed
+
+    @property
+    def has_votes(self) -> bool:
+        """Whether any view that may be chosen has a vote."""
+        return bool((self.votes > 0)[self.allowed].any())
 
 
 @dataclass(frozen=True)
 class Selection:
-    """order: chosen views, best first · ranking: all views as the strategy sorted them · reasons:
-    one a view · note: what is unusual, or ""."""
+    """What a strategy chose."""
 
     order: tuple[int, ...]
+    """Chosen views, best first."""
     ranking: tuple[int, ...]
-    reasons: tuple[str, ...]
+    """All views as the strategy sorted them."""
+    reasons: tuple[Reason, ...]
+    """One a view, in the order of views."""
     note: str = ""
+    """What is unusual about it, or ""."""
 
 
-Strategy = Callable[[Evidence, int, SelectionConfig], Selection]
+Strategy = Callable[[Evidence, int], Selection | Sequence[int]]
+"""(evidence, k) -> at most k views: a whole Selection, or just their numbers, best first."""
+
+
+def completed(evidence: Evidence, chosen: Selection | Sequence[int], k: int) -> Selection:
+    """A strategy's answer with a ranking and a reason for every view, pins and bans heeded."""
+    if isinstance(chosen, Selection):
+        return chosen
+    named = list(dict.fromkeys(int(view) for view in chosen))
+    rest = [view for view in by_votes(evidence) if view not in named]
+    k = min(k, len(named) + len(set(evidence.pinned) - set(named)))
+    return top(evidence, [*named, *rest], k, Reason(ReasonKind.CHOSEN))
 
 
 def top(
-    evidence: Evidence, ranking: Iterable[int], k: int, chosen_because: str, note: str = ""
+    evidence: Evidence, ranking: Iterable[int], k: int, reason: Reason, note: str = ""
 ) -> Selection:
-    """Pinned views, then the first of a ranking, up to k; banned views last and never."""
+    """Pinned views, then the first of a ranking, up to k, for ``reason``; banned views last."""
     pinned, banned = evidence.pinned, evidence.banned
     rest = [view for view in ranking if view not in pinned]
     ranking = (
@@ -100,30 +125,37 @@ def top(
         *(view for view in rest if view in banned),
     )
     order = tuple(view for view in ranking[:k] if view not in banned)
-    reasons = ["beyond K"] * len(ranking)
+    reasons = [Reason(ReasonKind.BEYOND_K)] * len(ranking)
     for view in order:
-        reasons[view] = chosen_because
-    return Selection(order, ranking, with_wishes(evidence, reasons, order), note)
+        reasons[view] = reason
+    return Selection(order, ranking, with_pins_and_bans(evidence, reasons, order), note)
 
 
-def with_wishes(
-    evidence: Evidence, reasons: Iterable[str], order: tuple[int, ...]
-) -> tuple[str, ...]:
+def with_pins_and_bans(
+    evidence: Evidence, reasons: Iterable[Reason], order: tuple[int, ...]
+) -> tuple[Reason, ...]:
     """``reasons`` with those of pinned and banned views put right."""
     reasons = list(reasons)
     for view in evidence.pinned:
         if view not in order:
-            reasons[view] = PINNED_BEYOND
-        elif not reasons[view].startswith(PINNED):
-            reasons[view] = PINNED
+            reasons[view] = Reason(ReasonKind.PINNED_BEYOND_K)
+        elif not reasons[view].is_pinned:
+            reasons[view] = Reason(ReasonKind.PINNED)
     for view in evidence.banned:
-        reasons[view] = BANNED
+        reasons[view] = Reason(ReasonKind.BANNED)
     return tuple(reasons)
 
 
 def nearest(evidence: Evidence) -> list[int]:
+    """All views, those nearest in pose first."""
     return np.argsort(evidence.distance, kind="stable").tolist()
 
 
+def by_votes(evidence: Evidence) -> list[int]:
+    """All views, those with most votes first; of equals the oldest."""
+    return np.argsort(-evidence.votes, kind="stable").tolist()
+
+
 def fallback(evidence: Evidence, k: int) -> Selection:
-    return top(evidence, nearest(evidence), k, "chosen: nearest pose", NOTHING_VISIBLE)
+    """The nearest poses, where no surfel is visible."""
+    return top(evidence, nearest(evidence), k, Reason(ReasonKind.CHOSEN_NEAREST), NOTHING_VISIBLE)

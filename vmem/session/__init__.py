@@ -2,7 +2,8 @@
 
 from vmem.session.config import ConfigError, SessionConfig
 from vmem.session.history import History, HistoryError, Node
-from vmem.session.session import Session, SessionBusy, StepError, StepResult
+from vmem.session.session import Session, SessionBusy
+from vmem.session.step import Step, StepError
 
 __all__ = [
     "ConfigError",
@@ -12,6 +13,6 @@ __all__ = [
     "Session",
     "SessionBusy",
     "SessionConfig",
+    "Step",
     "StepError",
-    "StepResult",
 ]

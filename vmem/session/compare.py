@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vmem.cameras import Cameras
 from vmem.progress import CancelToken, OnProgress, silent
-from vmem.session.session import Session, StepResult
+from vmem.session.session import Session
+from vmem.session.step import Step
 from vmem.types import Query
 
 
@@ -16,14 +17,14 @@ def step_both(
     *,
     on_progress: OnProgress = silent,
     cancel: CancelToken | None = None,
-) -> tuple[StepResult, StepResult]:
+) -> tuple[Step, Step]:
     """Make ``targets`` from step ``start`` of the history, once with each query.
 
     Both become branches of that step; the walk stands on the first one's afterwards. Whatever ends
     it early brings the walk back to where it stood. Raises what Session.step and Session.switch do.
     """
     home = session.history.head.id
-    results: list[StepResult] = []
+    results: list[Step] = []
     try:
         # The first one last, so that the walk ends on its branch.
         for query in reversed(queries):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vmem.errors import VMemError
-from vmem.memory import AssociationConfig
 from vmem.retrieval import STRATEGIES
-from vmem.types import DEFAULT_STRATEGY
+from vmem.types import DEFAULT_STRATEGY, AssociationConfig
 
 
 class ConfigError(VMemError, ValueError):
@@ -27,6 +26,8 @@ class SessionConfig:
     """Frames that one step makes on its way to the target."""
     strategy: str = DEFAULT_STRATEGY
     """Retrieval strategy; see vmem.retrieval.strategies.coverage."""
+    sampler: str | None = None
+    """Sampler of a backend that has several; None for the backend's default."""
     association: AssociationConfig = field(default_factory=AssociationConfig)
     """How new views enter memory."""
 

@@ -72,7 +72,7 @@ def common_depth(a: list[Node], b: list[Node]) -> int:
     """How many nodes two paths from the root share."""
     shared = 0
     for first, second in zip(a, b, strict=False):
-        if first is not second:
+        if first.id != second.id:
             break
         shared += 1
     return shared

@@ -5,45 +5,50 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from vmem.arrays import U8
 from vmem.backends import Backend, create_backend
-from vmem.cameras import MOVES, Camera, CameraError, Cameras, MoveError, apply_move, path_targets
+from vmem.cameras import (
+    MOVES,
+    Camera,
+    CameraError,
+    Cameras,
+    MoveError,
+    apply_move,
+    parse_moves,
+    path_targets,
+)
 from vmem.errors import VMemError
 from vmem.formats.photos import load_photo
 from vmem.formats.walk import export
 from vmem.generation import Context
-from vmem.memory import AssociationConfig, MemorySnapshot, ViewMemory, make_record
+from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.retrieval import ask
 from vmem.session.config import ConfigError, SessionConfig
 from vmem.session.history import History, Node, common_depth
-from vmem.types import Frames, PointMaps, Query, Retrieval, RetrievalError, StepRecord
+from vmem.session.step import Step, check_frames, check_maps
+from vmem.types import (
+    AssociationConfig,
+    Frames,
+    Query,
+    Retrieval,
+    RetrievalError,
+    StepRecord,
+    StepRequest,
+)
 
 log = logging.getLogger(__name__)
 
 
 class SessionBusy(VMemError, RuntimeError):
     """Another step is being made in this session."""
-
-
-class StepError(VMemError, RuntimeError):
-    """A part of the step returned something that may not enter memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class StepResult:
-    """One committed step: its node in the history, its record, and seconds by stage."""
-
-    node: Node
-    record: StepRecord
-    seconds: dict[str, float]
 
 
 class Session:
@@ -74,10 +79,10 @@ class Session:
         cameras = Cameras.stack([camera])
         with self._stage("open"):
             maps = backend.geometry.estimate(
-                opening, cameras, self.snapshot(), on_progress=on_progress, cancel=cancel
+                opening, cameras, self.memory, on_progress=on_progress, cancel=cancel
             )
-            _check_maps(maps, cameras, config.association.min_confidence)
-            record = make_record(self.snapshot(), opening, cameras, maps, None, self.association)
+            check_maps(maps, cameras, config.association.min_confidence)
+            record = make_record(self.memory, opening, cameras, maps, None, self.association)
             self._memory.append(record)
         self.history = History(record, "photo")
         _log("photo", record)
@@ -112,6 +117,11 @@ class Session:
 
     # --- reading ---------------------------------------------------------------------------
 
+    @property
+    def memory(self) -> MemorySnapshot:
+        """The memory as of the last committed change."""
+        return self._memory.snapshot()
+
     def snapshot(self) -> MemorySnapshot:
         """The memory as of the last committed change."""
         return self._memory.snapshot()
@@ -119,16 +129,14 @@ class Session:
     @property
     def camera(self) -> Camera:
         """Where the walk stands: the newest view's camera."""
-        return self.snapshot().views[-1].camera
+        return self.memory.views[-1].camera
 
     @property
     def association(self) -> AssociationConfig:
-        """How new views enter memory: as configured, but depth of unknown scale is always fitted to
-        it, and of depth that the geometry has fitted itself, smooth errors are seen through."""
+        """How new views enter memory: as configured, but smooth errors of depth that the geometry
+        has fitted to memory are seen through."""
         chosen = self.config.association
-        if self.backend.aligned_depth:
-            return replace(chosen, fit_depth=False, bend_depth=True)
-        return replace(chosen, fit_depth=True) if self.backend.estimated_depth else chosen
+        return replace(chosen, bend_depth=True) if self.backend.aligned_depth else chosen
 
     def room(self, n_targets: int, wanted: int | None = None) -> int:
         """How many views the generator can be shown beside so many targets: those ``wanted`` (by
@@ -148,55 +156,111 @@ class Session:
         """What memory offers for these targets: by default as configured, and never more views than
         the generator can take."""
         query = query or Query(self.config.context_views, self.config.strategy)
-        return ask(self.snapshot(), targets, replace(query, k=self.room(len(targets), query.k)))
+        return ask(self.memory, targets, query, k=self.room(len(targets), query.k))
 
     def export(self, kind: str, path: str | Path) -> None:
         """Write the walk as one of vmem.formats.walk.KINDS; raises ExportError."""
-        export(kind, self.snapshot(), Path(path))
+        export(kind, self.memory, Path(path))
 
     def targets_to(self, c2w: np.ndarray) -> Cameras:
         """The cameras of one step from where the walk stands to the pose ``c2w``."""
         return path_targets(self.camera, c2w, self.config.target_views)
 
+    def __repr__(self) -> str:
+        memory, steps = self.memory, len(self.history.nodes) - 1
+        at = f"step {len(memory.steps) - 1} of {steps}" if steps else "at the photo"
+        return f"<Session {self.backend.name}, {at}: {memory!r}>"
+
     # --- changing --------------------------------------------------------------------------
+
+    def walk(
+        self, moves: str, *, on_progress: OnProgress = silent, cancel: CancelToken | None = None
+    ) -> Iterator[Step]:
+        """Make one step a move of ``moves``, as in ``"a*3 d*3 w*2"``, and yield each when it is
+        committed. Raises MoveError at once for what is no move, later what `step` raises."""
+        words = parse_moves(moves)
+        return (self.move(word, on_progress=on_progress, cancel=cancel) for word in words)
+
+    def follow(
+        self,
+        path: Iterable[Camera],
+        *,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[Step]:
+        """Make one step to each camera of ``path`` (its pose; intrinsics are the walk's) and yield
+        each when it is committed. Raises what `step` raises."""
+        for camera in path:
+            targets = self.targets_to(camera.c2w)
+            yield self.step(targets, label="path", on_progress=on_progress, cancel=cancel)
 
     def move(
         self, word: str, *, on_progress: OnProgress = silent, cancel: CancelToken | None = None
-    ) -> StepResult:
-        """One step by a move word of vmem.cameras.moves.MOVES; MoveError for any other."""
+    ) -> Step:
+        """One step by a move word of vmem.cameras.MOVES; MoveError for any other."""
         if word not in MOVES:
             raise MoveError(f"unknown move {word!r}: use one of {' '.join(MOVES)}")
         targets = self.targets_to(apply_move(self.camera.c2w, MOVES[word]))
         return self.step(targets, label=word, on_progress=on_progress, cancel=cancel)
 
-    def step(
+    def request(
         self,
         targets: Cameras,
         *,
         label: str = "walk",
         query: Query | None = None,
-        on_progress: OnProgress = silent,
-        cancel: CancelToken | None = None,
-    ) -> StepResult:
-        """Generate the targets and take them into memory, all or nothing.
+        sampler: str | None = None,
+    ) -> StepRequest:
+        """Everything that a step to ``targets`` depends on, as configured where it is not given.
 
-        query: what to ask memory, if not as configured; it is recorded with the step. Whatever ends
-        it early (Cancelled, an exception) leaves memory and history as they were. Raises
-        SessionBusy, CameraError, RetrievalError, StepError, Cancelled, and what the backend raises.
+        Raises CameraError for targets of another size than the walk's, ConfigError for a sampler
+        that the backend does not have.
         """
-        cancel = cancel or CancelToken()
-        targets.validated()
         if targets.hw != self.camera.hw:
             raise CameraError(
                 f"this walk's frames are {self.camera.hw} (height, width), got targets of "
                 f"{targets.hw}: use targets.resized({self.camera.hw})"
             )
+        sampler = sampler or self.config.sampler or self.backend.sampler
+        if sampler is not None and sampler not in self.backend.samplers:
+            known = ", ".join(self.backend.samplers) or "none"
+            raise ConfigError(
+                f"the {self.backend.name} backend has no sampler {sampler!r}: it has {known}"
+            )
+        query = query or Query(self.config.context_views, self.config.strategy)
+        query = replace(query, k=self.room(len(targets), query.k))
+        return StepRequest(targets, query, self.config.seed, sampler, self.association, label)
+
+    def step(
+        self,
+        targets: Cameras | StepRequest,
+        *,
+        label: str = "walk",
+        query: Query | None = None,
+        sampler: str | None = None,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> Step:
+        """Generate the targets and take them into memory, all or nothing.
+
+        targets: cameras, or a whole request (whose label, query and sampler then count) · query:
+        what to ask memory, if not as configured. The request is recorded with the step. Whatever
+        ends it early (Cancelled, an exception) leaves memory and history as they were. Raises
+        SessionBusy, CameraError, ConfigError, RetrievalError, StepError, Cancelled, and what the
+        backend raises.
+        """
+        if not isinstance(targets, StepRequest):
+            targets = self.request(targets, label=label, query=query, sampler=sampler)
+        return self._make(targets, on_progress, cancel or CancelToken())
+
+    def _make(self, request: StepRequest, on_progress: OnProgress, cancel: CancelToken) -> Step:
+        targets, generator = request.targets, self.backend.generator
         with self._changing():
-            before = self.snapshot()
+            before = self.memory
             started = dict(self.seconds)
             on_progress(Progress("retrieve", 0, 1))
             with self._stage("retrieve"):
-                retrieval = self.retrieve(targets, query)
+                retrieval = ask(before, targets, request.query)
             if not retrieval.order:
                 raise RetrievalError(f"{retrieval.note}: lift a ban")
             cancel.check()
@@ -206,34 +270,44 @@ class Session:
                 step=len(before.steps),
             )
             with self._stage("generate"):
-                frames = self.backend.generator.generate(
+                frames = generator.generate(
                     context,
                     targets,
-                    seed=self.config.seed,
+                    seed=request.seed,
+                    sampler=request.sampler,
                     on_progress=on_progress,
                     cancel=cancel,
                 )
-                _check_frames(frames, targets)
+                check_frames(frames, targets)
             cancel.check()
             on_progress(Progress("geometry", 0, 1))
             with self._stage("estimate"):
                 maps = self.backend.geometry.estimate(
                     frames, targets, before, on_progress=on_progress, cancel=cancel
                 )
-                _check_maps(maps, targets, self.config.association.min_confidence)
+                check_maps(maps, targets, request.association.min_confidence)
             cancel.check()
             on_progress(Progress("memory", 0, 1))
             with self._stage("associate"):
-                record = make_record(before, frames, targets, maps, retrieval, self.association)
+                record = make_record(
+                    before,
+                    frames,
+                    targets,
+                    maps,
+                    retrieval,
+                    request.association,
+                    request=request,
+                    node=len(self.history.nodes),
+                )
             cancel.check()
             with self._stage("commit"):
                 self._memory.append(record)
-                node = self.history.add(record, label)
+                node = self.history.add(record, request.label)
             spent = {
                 stage: total - started.get(stage, 0.0) for stage, total in self.seconds.items()
             }
-        _log(f"step {len(before.steps)} ({label})", record)
-        return StepResult(node, record, spent)
+        _log(f"step {len(before.steps)} ({request.label})", record)
+        return Step(len(before.steps), node, record, retrieval, spent)
 
     def undo(self) -> bool:
         """Go back one step; False if only the photo is left."""
@@ -288,27 +362,18 @@ def _log(step: str, record: StepRecord) -> None:
         log.info("%s: %s", step, record.note)
 
 
-def _check_frames(frames: Frames, targets: Cameras) -> None:
-    expected = (len(targets), *targets.hw, 3)
-    if frames.rgb.shape != expected or frames.rgb.dtype != np.uint8:
-        raise StepError(
-            f"the generator returned frames {frames.rgb.dtype} {frames.rgb.shape}, "
-            f"expected uint8 {expected}: nothing was stored"
-        )
+def open_session(
+    photo: U8 | str | Path | bytes | None = None,
+    *,
+    backend: Backend | str = "auto",
+    seed: int = 0,
+    size: int = 288,
+    config: SessionConfig | None = None,
+) -> Session:
+    """Open a photo, or None for the scene of a backend that renders its own, as a session.
 
-
-def _check_maps(maps: PointMaps, targets: Cameras, min_confidence: float) -> None:
-    map_shape = (len(targets), *targets.hw)
-    expected = ((*map_shape, 3), map_shape, map_shape)
-    got = (maps.points.shape, maps.depth.shape, maps.confidence.shape)
-    if got != expected:
-        raise StepError(
-            f"the geometry returned points, depth and confidence of shapes {got}, "
-            f"expected {expected}: nothing was stored"
-        )
-    trusted = maps.confidence >= min_confidence
-    if not (np.isfinite(maps.points[trusted]).all() and (maps.depth[trusted] > 0).all()):
-        raise StepError(
-            "the geometry is confident of points that are not finite or not in front of the "
-            "camera: nothing was stored"
-        )
+    photo: a file's path or bytes, or (H, W, 3) u8 · backend: auto, preview, world, vmem, or one
+    made by `create_backend` · seed fixes everything that is invented · size: side of the square
+    frames in pixels. Raises what `Session.open` raises.
+    """
+    return Session.open(photo, backend=backend, seed=seed, size=size, config=config)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from vmem.arrays import F32
 from vmem.errors import VMemError
+from vmem.types.arrays_state import StateArrays
 
 
 class PointMapError(VMemError, ValueError):
@@ -28,7 +28,7 @@ class PointMaps:
     points: F32
     depth: F32
     confidence: F32
-    state: Any = None
+    state: StateArrays | None = None
     note: str = ""
 
     def validated(self, shape: tuple[int, ...]) -> PointMaps:

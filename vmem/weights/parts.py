@@ -1,4 +1,4 @@
-"""The parts of the released model: found, fetched, and told about."""
+"""The parts of the released model: where their files are, how to get them, what is missing."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def fetch_part(
     on_progress: OnProgress = silent,
     cancel: CancelToken | None = None,
 ) -> Files:
-    """The part's files, downloaded where need be; layouts are tried in turn. See `find_part`.
+    """The part's files, downloaded if they are missing; ``local`` is as for `find_part`.
 
-    One that is not there, or not for this account, gives way to the next; other failures end the
-    search. Raises CheckpointError naming all that were tried, and Cancelled.
+    Layouts are tried in turn: after one that is not there, or not for this account, the next; any
+    other failure ends the search. Raises CheckpointError naming all that were tried, and Cancelled.
     """
     found = find_part(part, local)
     if found is not None:
@@ -118,24 +118,30 @@ def _cached(layout: Layout) -> Files | None:
 
 @dataclass(frozen=True)
 class WeightStatus:
-    """Where a part stands on this machine.
-
-    files: its files, empty where they are missing · size: their bytes · converted: their
-    conversions to safetensors · arrived: bytes of an unfinished download · page: where to look ·
-    command: what to run · problem: what is wrong with a local copy that was named, else "".
-    """
+    """What this machine has of a part, and what to do about what it has not."""
 
     part: str
+    """The part's name."""
     title: str
+    """What the part is, for people."""
     parameters: int
+    """How many numbers the network has."""
     files: Files
+    """Its files, empty where they are missing."""
     size: int
+    """Bytes of these files."""
     converted: Files
+    """Their conversions to safetensors."""
     arrived: int
+    """Bytes of an unfinished download."""
     page: str
+    """The repository's page."""
     command: str
+    """The command that downloads the part."""
     variable: str
+    """The environment variable that names a local copy."""
     problem: str = ""
+    """What is wrong with a local copy that was named, else ""."""
 
     @property
     def present(self) -> bool:
@@ -158,14 +164,13 @@ class WeightStatus:
 
 
 def status(part: Part) -> WeightStatus:
-    """How one part stands. Never uses the network, and raises nothing."""
+    """The status of one part. Never uses the network, and raises nothing."""
     problem = ""
     try:
         files = find_part(part) or ()
     except CheckpointError as error:
         files, problem = (), str(error)
-    sources = dict.fromkeys(layout[0].repo for layout in part.layouts)
-    firsts = [next(la[0] for la in part.layouts if la[0].repo == repo) for repo in sources]
+    repos = {layout[0].repo: layout[0] for layout in reversed(part.layouts)}
     return WeightStatus(
         part=part.name,
         title=part.title,
@@ -173,8 +178,8 @@ def status(part: Part) -> WeightStatus:
         files=files,
         size=sum(file.stat().st_size for file in files),
         converted=tuple(converted(files[0])) if files else (),
-        arrived=sum(hub.arrived(source) for source in firsts),
-        page=firsts[0].page,
+        arrived=sum(map(hub.arrived, repos.values())),
+        page=part.layouts[0][0].page,
         command=part.command,
         variable=part.variable,
         problem=problem,
@@ -182,5 +187,5 @@ def status(part: Part) -> WeightStatus:
 
 
 def all_status() -> list[WeightStatus]:
-    """How every part stands, in the order of the catalogue."""
+    """The status of every part, in the order of the catalogue."""
     return [status(part) for part in PARTS.values()]

@@ -1,34 +1,34 @@
-"""Whether the released model can run here, and if not, one screen that says what to do.
+"""Whether the released model can run on this machine, and if not, why and what to do about it.
 
-torch is imported only where all weights are there, or where it was asked for by name.
+torch is imported only if all weights are on this machine, or if the model was asked for by name.
 """
 
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from typing import Any
 
 from vmem.devices.memory_presets import GIB, PRESETS
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
+from vmem.extras import install_command, not_installed
 from vmem.weights.advice import gigabytes
 from vmem.weights.catalogue import CLIP, PARTS, VMEM_UNET
 from vmem.weights.parts import Files, WeightStatus, find_part, status
 
 REQUIRED = ("vmem", "vae", "clip")
-"""The parts that make frames. Without CUT3R their geometry is the room layout."""
-PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
+"""The parts that make frames. CUT3R is not among them: other geometries can take its place."""
+PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "einops")
 NUM_FRAMES = 8
 """Slots of the released network: context and targets together."""
 _HOST_GIGABYTES = 8
-"""Weights of the three in float32: 1264 + 632 + 84 M parameters."""
+"""Weights of the three parts in float32: 1264 + 632 + 84 M parameters."""
 
 
 def network_config(files: Files) -> dict[str, Any]:
     """Sizes of a network from a config.json beside its weights; none for the released one.
 
-    Only a file that speaks of this network counts: a folder may hold another's.
+    Only a file with this network's fields counts: a folder may hold another network's.
     """
     path = files[0].with_name("config.json")
     try:
@@ -39,14 +39,14 @@ def network_config(files: Files) -> dict[str, Any]:
 
 
 def slots() -> int:
-    """How many context views and targets the network on this machine takes together."""
+    """Slots of the network on this machine: context views and targets together."""
     files = find_part(PARTS["vmem"])
     return network_config(files).get("num_frames", NUM_FRAMES) if files else NUM_FRAMES
 
 
 def missing_packages() -> list[str]:
     """Packages of the released model that are not installed."""
-    return [name for name in PACKAGES if find_spec(name) is None]
+    return not_installed(PACKAGES)
 
 
 def missing_weights() -> list[WeightStatus]:
@@ -54,7 +54,7 @@ def missing_weights() -> list[WeightStatus]:
     return [row for row in (status(PARTS[name]) for name in REQUIRED) if not row.present]
 
 
-def where(settings: DiffusionSettings) -> str:
+def where(settings: NetworkSettings) -> str:
     """One clause: which device and which memory preset. Raises DeviceError, NotEnoughMemoryError.
 
     Imports torch.
@@ -73,15 +73,15 @@ def where(settings: DiffusionSettings) -> str:
     return "on the CPU as asked: expect many minutes a step"
 
 
-def why_not(settings: DiffusionSettings) -> str | None:
-    """One clause that says why ``auto`` does not mean the released model here; None if it does.
+def why_not(settings: NetworkSettings) -> str | None:
+    """One clause on why ``auto`` does not choose the released model here; None if it does.
 
-    It takes an NVIDIA GPU: what is slow or untried is for those who ask for it.
+    ``auto`` needs an NVIDIA GPU; slower or untested devices are used only if asked for by name.
     """
     if missing_weights():
         return "the released weights are not here, `python -m vmem doctor` says how to get them"
     if missing := missing_packages():
-        return f"{', '.join(missing)} not installed, `python -m vmem doctor` says more"
+        return f"{', '.join(missing)} not installed, run `{install_command()}`"
     import torch
 
     if not torch.cuda.is_available():
@@ -93,7 +93,7 @@ def why_not(settings: DiffusionSettings) -> str | None:
     return None
 
 
-def refusal(settings: DiffusionSettings) -> str | None:
+def refusal(settings: NetworkSettings) -> str | None:
     """One screen on what is missing and what to do about it; None if nothing is."""
     packages, weights = missing_packages(), missing_weights()
     device = "torch is not installed"
@@ -110,7 +110,7 @@ def refusal(settings: DiffusionSettings) -> str | None:
     have += [f"  weights   {_row(row)}" for row in weights]
     todo: list[str] = []
     if packages:
-        todo.append('install the packages: pip install -c constraints.txt -e ".[gpu]"')
+        todo.append(f"install the packages: {install_command()}")
     if device and "torch" not in packages:
         least = min(preset.least for preset in PRESETS.values()) // GIB
         todo.append(

@@ -1,7 +1,8 @@
-"""Stacks of maps (N, C, H, W), checked where they enter a codec."""
+"""Checks of tensors: maps of the wrong shape where they enter, NaN or infinity at any stage."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from vmem.errors import VMemError
@@ -9,6 +10,10 @@ from vmem.errors import VMemError
 
 class BadTensorError(VMemError, ValueError):
     """A tensor of the wrong shape or type; the message has got, expected and remedy."""
+
+
+class NotFiniteError(VMemError, ArithmeticError):
+    """NaN or infinity where latents or embeddings should be; the message names the stage."""
 
 
 def require_maps(x: Tensor, what: str, channels: int, multiple: int = 1) -> None:
@@ -31,3 +36,16 @@ def require_maps(x: Tensor, what: str, channels: int, multiple: int = 1) -> None
             f"{what}: {got}, expected height and width divisible by {multiple}. "
             f"Crop or resize it, to {down[0]} x {down[1]} for example."
         )
+
+
+def check_finite(values: Tensor, stage: str) -> None:
+    """NotFiniteError if ``values`` (N, ...) holds NaN or infinity: says at which frames."""
+    if bool(torch.isfinite(values).all()):
+        return
+    wrong = ~torch.isfinite(values).reshape(len(values), -1)
+    frames = ", ".join(str(int(i)) for i in wrong.any(dim=1).nonzero()[:, 0])
+    raise NotFiniteError(
+        f"{stage}: {int(wrong.sum())} of {wrong.numel()} values are NaN or infinite "
+        f"(frames {frames} of {len(values)}). If the network runs in float16, use bfloat16 or "
+        "float32; otherwise the checkpoint may be damaged: fetch it again."
+    )

@@ -1,6 +1,7 @@
-"""The released model as a generator: retrieved views in, frames of the diffusion out.
+"""The diffusion generator: one step of the released model, from retrieved views to frames.
 
-Source: VMem, section 3.5 of the specification, one step of its pipeline.
+Encode the views, condition the network on their cameras and the targets', sample the targets'
+latents, decode them. Source: VMem, section 3.5 of the specification.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import math
 import threading
 import time
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from vmem.cameras import Cameras
 from vmem.devices.devices import free_unused, is_out_of_memory, pick_device, placed
 from vmem.devices.memory_presets import HOST, PRESETS, NotEnoughMemoryError
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import SAMPLERS, NetworkSettings
 from vmem.errors import VMemError
 from vmem.generation.base import Context
 from vmem.generation.diffusion.codecs.codecs import frames_from_images, images_from_frames
@@ -28,7 +30,7 @@ from vmem.generation.diffusion.conditioning import (
     fill_slots,
     network_cameras,
 )
-from vmem.generation.diffusion.networks import Networks, borrowed
+from vmem.generation.diffusion.networks import Networks, use_networks
 from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, guidance_scale
 from vmem.generation.diffusion.sampling.presets import preset
 from vmem.generation.diffusion.sampling.sampler import noise_stream
@@ -47,21 +49,23 @@ class DiffusionGenerator:
     """Generator (see `vmem.generation.base`) by the released multi-view diffusion.
 
     Loads its networks in its first step and shares them with all others of the process. Stateless
-    but for a cache of encoded photos. ``settings`` may be replaced between steps: another sampler
-    or guidance costs nothing, another device or memory preset loads the networks anew.
+    except for a cache of encoded photos.
     """
 
-    def __init__(self, settings: DiffusionSettings | None = None) -> None:
-        self.settings = settings or DiffusionSettings()
+    samplers: tuple[str, ...] = SAMPLERS
+    """Names that ``generate`` takes as its sampler."""
+
+    def __init__(self, settings: NetworkSettings | None = None) -> None:
+        self.settings = settings or NetworkSettings()
         self._codes: weakref.WeakKeyDictionary[View, ViewCode] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def load(self, on_progress: OnProgress = silent, cancel: CancelToken | None = None) -> str:
         """Load the networks now rather than in the first step; one line on what runs where.
 
-        Raises what `borrowed` raises.
+        Raises what `use_networks` raises.
         """
-        with borrowed(self.settings, on_progress, cancel or CancelToken()) as networks:
+        with use_networks(self.settings, on_progress, cancel or CancelToken()) as networks:
             return networks.line
 
     def generate(
@@ -72,29 +76,32 @@ class DiffusionGenerator:
         seed: int,
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
+        sampler: str | None = None,
     ) -> Frames:
         """Frames (T, H, W, 3) u8 with a ViewCode each; H and W multiples of 64, views as large.
 
+        sampler: one of ``samplers``, by default that of ``settings``.
         Noise comes from ``seed`` and the step's number. Stages of progress: "weights" if they are
         loaded, "encode", "denoise" (one unit an evaluation of the network, with frames at most ten
         times a second), "decode". ``cancel`` is polled at each of these units. Raises
-        ConditioningError where context and targets need more slots than the network has,
-        NotFiniteError, NotEnoughMemoryError (memory is freed), Cancelled, and what `borrowed`
-        raises.
+        NetworkSettingsError for an unknown sampler, ConditioningError where context and targets
+        need more slots than the network has, NotFiniteError, NotEnoughMemoryError (memory is
+        freed), Cancelled, and what `use_networks` raises.
         """
         settings, cancel = self.settings, cancel or CancelToken()
-        targets.validated()
+        if sampler is not None:
+            settings = replace(settings, preset=sampler)
         stage, used = "weights", None
 
-        def heard(progress: Progress) -> None:
+        def note_stage(progress: Progress) -> None:
             nonlocal stage
             stage = progress.stage
             on_progress(progress)
 
         try:
-            with borrowed(settings, heard, cancel) as networks:
+            with use_networks(settings, note_stage, cancel) as networks:
                 used = networks
-                return self._frames(networks, settings, context, targets, seed, heard, cancel)
+                return self._frames(networks, settings, context, targets, seed, note_stage, cancel)
         except VMemError:
             raise
         except Exception as error:
@@ -104,14 +111,14 @@ class DiffusionGenerator:
                 ) from error
             if not is_out_of_memory(error):
                 raise
-        # Outside the handler, whose traceback held the tensors of the step.
+        # Outside the handler: its traceback references the tensors of the step.
         free_unused(used.device if used else pick_device(settings.device))
         raise NotEnoughMemoryError(_advice(stage, used))
 
     def _frames(
         self,
         networks: Networks,
-        settings: DiffusionSettings,
+        settings: NetworkSettings,
         context: Context,
         targets: Cameras,
         seed: int,
@@ -127,12 +134,16 @@ class DiffusionGenerator:
         noise = step_seed(seed, context.step)
         latents = sample(networks, settings, made, len(targets), noise, on_progress, cancel)
         images, embeddings = decode(networks, latents, on_progress, cancel)
-        return Frames(frames_from_images(images), latents=_codes(latents, embeddings))
+        made_codes = _codes(latents, embeddings)
+        return Frames(
+            frames_from_images(images), latents=tuple(code.to_arrays() for code in made_codes)
+        )
 
     def _code(self, view: View, networks: Networks) -> ViewCode:
-        """What the network knows of a view; a photo's is worked out once."""
-        if isinstance(view.latents, ViewCode):
-            return view.latents
+        """Latent and embedding as the view was made with, else encoded from its picture, once."""
+        own = ViewCode.from_arrays(view.latents)
+        if own is not None:
+            return own
         with self._lock:
             known = self._codes.get(view)
         if known is None or known.embedding.shape != (networks.embedder.dim,):
@@ -143,7 +154,7 @@ class DiffusionGenerator:
 
 
 def step_seed(seed: int, step: int) -> int:
-    """The seed of a step's noise: the same for the same session seed and step, else unrelated."""
+    """The seed of a step's noise, from the session's seed and the step's number."""
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -159,12 +170,12 @@ def encode(networks: Networks, view: View) -> ViewCode:
 
 def conditioned(
     networks: Networks,
-    settings: DiffusionSettings,
+    settings: NetworkSettings,
     context: Context,
     codes: list[ViewCode],
     targets: Cameras,
 ) -> Conditioned:
-    """What the network is told of a step, on its device. Raises ConditioningError."""
+    """The network's input of a step besides the noise, on its device. Raises ConditioningError."""
     cameras, known = fill_slots(
         Cameras.stack([view.camera.resized(targets.hw) for view in context.views]),
         targets,
@@ -183,7 +194,7 @@ def conditioned(
 
 def sample(
     networks: Networks,
-    settings: DiffusionSettings,
+    settings: NetworkSettings,
     made: Conditioned,
     n_targets: int,
     seed: int,
@@ -252,7 +263,7 @@ def decode(
 
 
 def _codes(latents: Tensor, embeddings: Tensor) -> tuple[ViewCode, ...]:
-    """One code a frame, each with arrays of its own: a view must not keep the others alive."""
+    """One code a frame, with arrays of its own: a view must not keep those of others in memory."""
     return tuple(
         ViewCode(np.array(latent, np.float32), np.array(embedding, np.float32))
         for latent, embedding in zip(
@@ -266,8 +277,8 @@ def _comes_from_compiler(error: Exception) -> bool:
 
 
 def _advice(stage: str, networks: Networks | None) -> str:
-    """What to change after memory ran out. The sampler and K change nothing: the network's slots
-    are always full."""
+    """What to change after memory ran out. Sampler and number of views do not matter: the network
+    always works on all its slots."""
     if networks is not None and networks.memory is HOST:
         return (
             f"memory ran out in stage {stage!r}, nothing was stored: the model shares the "

@@ -20,16 +20,15 @@ from vmem.devices.devices import (
     placed,
 )
 from vmem.devices.memory_presets import MemoryPreset
-from vmem.devices.settings import DiffusionSettings
-from vmem.devices.shared import Lending, stamp
+from vmem.devices.settings import NetworkSettings
+from vmem.devices.shared import SharedModel, stamp
 from vmem.generation.diffusion.availability import REQUIRED, network_config
 from vmem.generation.diffusion.codecs.codecs import ImageCodec, ImageEmbedder
 from vmem.generation.diffusion.codecs.previews import LatentPreview, TinyPreview, linear_preview
 from vmem.generation.diffusion.codecs.weights import CLIP_CONFIG, VAE_CONFIG
 from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.weights.catalogue import TAESD
-from vmem.weights.public import (
+from vmem.weights import (
     PARTS,
     CheckpointError,
     Files,
@@ -40,45 +39,50 @@ from vmem.weights.public import (
     read_state,
     without_module,
 )
+from vmem.weights.catalogue import TAESD
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """unet, codec (VAE), embedder (CLIP) and preview, ready for use on ``device`` in ``dtype``.
-
-    Where the memory preset says so they wait on the CPU: use them within `placed`. warm: sizes (N,
-    h, w) that a compiled unet has been compiled for.
-    """
+    """The loaded networks. Use them within `placed`: some memory presets keep them on the CPU."""
 
     unet: MultiviewUNet
     codec: ImageCodec
+    """The VAE."""
     embedder: ImageEmbedder
+    """The CLIP image tower."""
     preview: LatentPreview
+    """Shows latents while they are sampled."""
     device: torch.device
+    """Where they compute."""
     dtype: torch.dtype
+    """The precision they compute in."""
     memory: MemoryPreset
     compiled: bool = False
+    """``unet`` is compiled by torch.compile, once for each size that it gets."""
     warm: set[tuple[int, ...]] = field(default_factory=set)
+    """Shapes (N, channels, h, w) that a compiled ``unet`` has been compiled for."""
 
     @property
     def line(self) -> str:
-        """What runs where, for people."""
+        """Device, precision and memory preset, for people."""
         kind = str(self.dtype).removeprefix("torch.")
         return f"{self.device}, {kind}, memory preset {self.memory.name}: {self.memory.label}"
 
 
-_lending = Lending["Networks"](lambda networks: networks.device, free_unused)
+SHARED = SharedModel["Networks"](lambda networks: networks.device, free_unused)
+"""The networks that all walks of this process share."""
 
 
 @contextmanager
-def borrowed(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+def use_networks(
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Iterator[Networks]:
-    """The networks for the block alone, loaded first where they are not: all walks share them.
+    """The shared networks for the block alone, loaded first where need be.
 
-    Networks of other files, devices or memory presets are let go. Raises CheckpointError,
+    Networks of other files, devices or memory presets are unloaded. Raises CheckpointError,
     DeviceError, NotEnoughMemoryError, Cancelled (also while waiting for another walk).
     """
 
@@ -89,17 +93,12 @@ def borrowed(
     def load() -> Networks:
         return load_networks(settings, on_progress, cancel)
 
-    with _lending.lent(key, load, on_progress, cancel) as networks:
+    with SHARED.use(key, load, on_progress, cancel) as networks:
         yield networks
 
 
-def forget_networks() -> None:
-    """Let the loaded networks go, once no job uses them."""
-    _lending.forget()
-
-
 def load_networks(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Networks:
     """Find or fetch the released files and load them, with progress in stage "weights".
 

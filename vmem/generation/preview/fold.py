@@ -15,9 +15,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, Float64
 from numba import njit
 
-from vmem.arrays import F32, F64
+from vmem.arrays import F64
 from vmem.cameras import Camera, rotation_y
 
 MAX_DROP = 60.0
@@ -42,35 +43,36 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = range(4)
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """How directions fold into a photo.
-
-    to_level (3, 3): world to level frame · to_index (3, 3): level direction to homogeneous pixel
-    index (column, row; integers are pixel centres), its third component the camera's z ·
-    borders (4, 3): normals of the planes of the left, right, top and bottom border, in the level
-    frame · tiles (m + 1,): borders of the m (odd) mirrored tiles as fractions of the way round from
-    the right border to the left one · drops (2,): least and greatest drop that the photo shows.
-    """
+    """How directions fold into a photo. All fields f64."""
 
     to_level: F64
+    """(3, 3): rotation from world to level frame."""
     to_index: F64
+    """(3, 3): level direction to homogeneous pixel index (column, row; integers are pixel centres),
+    its third component the camera's z."""
     borders: F64
+    """(4, 3): normals of the planes of the left, right, top and bottom border, level frame."""
     tiles: F64
+    """(m + 1,): borders of the m (odd) mirrored tiles, as fractions of the way round from the right
+    border to the left one."""
     drops: F64
+    """(2,): least and greatest drop that the photo shows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """Directions (N,) and what they fold to: azimuths and drops f64.
-
-    drop: of the direction itself · azimuth: folded · content_drop: folded drop, where the colour
-    comes from · top, bottom: drops of the photo's borders at the folded azimuth.
-    """
+    """N directions and what they fold to. All fields (N,) f64."""
 
     drop: F64
+    """Drop of the direction itself."""
     azimuth: F64
+    """Folded azimuth."""
     content_drop: F64
+    """Folded drop: where the colour comes from."""
     top: F64
+    """Drop of the photo's top border at the folded azimuth."""
     bottom: F64
+    """Drop of the photo's bottom border at the folded azimuth."""
 
 
 def make_fold(camera: Camera, seed: int) -> Fold:
@@ -116,16 +118,18 @@ def _tile_borders(fov: float, seed: int) -> F64:
     return np.concatenate([[0.0], np.cumsum(widths) / widths.sum()])
 
 
-def fold_directions(fold: Fold, directions: F64) -> Folded:
-    """Fold world ``directions`` (N, 3) of any length."""
+def fold_directions(fold: Fold, directions: Float64[np.ndarray, "n 3"]) -> Folded:
+    """Fold world ``directions`` of any length."""
     level = np.ascontiguousarray(directions @ fold.to_level.T)
     out = np.empty((5, len(level)))
     _fold(level, fold.borders, fold.tiles, fold.drops[0], fold.drops[1], out)
     return Folded(*out)
 
 
-def photo_index(fold: Fold, azimuth: F64, drop: F64) -> tuple[F32, F64]:
-    """Pixel indices (N, 2) f32 of folded directions, and (N,) z-depth at horizontal range 1."""
+def photo_index(
+    fold: Fold, azimuth: Float64[np.ndarray, " n"], drop: Float64[np.ndarray, " n"]
+) -> tuple[Float32[np.ndarray, "n 2"], Float64[np.ndarray, " n"]]:
+    """Pixel indices of folded directions, and their z-depth at horizontal range 1."""
     level = np.stack([np.sin(azimuth), drop, np.cos(azimuth)], axis=1)
     homogeneous = level @ fold.to_index.T
     z = np.maximum(homogeneous[:, 2], 1e-6)
@@ -163,11 +167,13 @@ def _there_and_back(way: float, length: float) -> float:
     return length - abs(way % (2 * length) - length)
 
 
-def tile_floor(fold: Fold, directions: F64, folded: Folded) -> tuple[F64, F64, F64]:
+def tile_floor(
+    fold: Fold, directions: Float64[np.ndarray, "n 3"], folded: Folded
+) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
     """Another fold for the floor at the camera's feet: mirrored tiles of the nearest floor seen.
 
     Folding directions turns the floor under the camera into a star; tiles in the plane do not.
-    Azimuth and drop (N,) of the content, and its share (N,): 0 at the photo's lower border, 1 well
+    Returns azimuth and drop of the content, and its share: 0 at the photo's lower border, 1 well
     below it.
     """
     bottom = border_drop(fold.borders[_BOTTOM], 0.0)

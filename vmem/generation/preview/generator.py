@@ -1,10 +1,10 @@
-"""The embedded generator: no model, no weights; what memory knows is moved, the rest continued.
+"""The preview generator: warps retrieved views and continues the photo, without a model.
 
-For each target the retrieved views are warped through their depth and blended; what they do not
-cover comes from the mirrored continuation of the photo (`extension`), colours matched along the
-seam; the last cracks are closed from the background (`inpaint`). Every pixel says where it comes
-from and how often it was resampled: the sharpest source dominates, so walking in circles does not
-wear the world out.
+For each target the retrieved views are warped through their depth (`warp`) and blended; what they
+do not cover comes from the mirrored continuation of the photo (`outpaint`), with colours matched
+along the seam; remaining holes are filled from the background (`inpaint`). Every pixel keeps where
+it comes from and how often it was resampled, and the sharpest source dominates, so that walking in
+circles does not blur the scene.
 """
 
 from __future__ import annotations
@@ -33,25 +33,19 @@ from vmem.generation.preview.outpaint import (
     render_confidence,
     render_depth,
 )
-from vmem.generation.preview.warp import (
-    Texture,
-    Warp,
-    accumulate,
-    make_texture,
-    tear_ratio,
-    warp_depth,
-)
+from vmem.generation.preview.texture import Texture, accumulate, make_texture
+from vmem.generation.preview.warp import Warp, tear_ratio, warp_depth
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.types import Frames, Provenance, View
 
 SURFACE_TOLERANCE = 0.06
 """Relative depth within which two views are taken to show the same surface."""
 AGE_FADE = 4.0
-"""One more resampling makes a source so many times weaker ..."""
+"""Each resampling divides a source's weight by this."""
 OBSERVED_BONUS = 4.0
-"""... and light of the photo is so many times stronger than what was invented."""
+"""Factor on the weight of pixels that were observed in the photo."""
 DOMINANCE = 2.0
-"""Power applied to weights before blending: high enough that similar sources do not blur."""
+"""Power of the weights in blending: high, because equal shares of similar sources would blur."""
 MAX_SEAM_OFFSET = 40.0
 """Largest colour correction at a seam, in 8-bit levels."""
 SEAM_BAND = 0.04
@@ -59,19 +53,22 @@ SEAM_BAND = 0.04
 SEAM_FADE = 0.1
 """Share of the image height over which a seam's colour correction fades."""
 _WORKERS = min(4, os.cpu_count() or 1)
-"""Threads a frame is made with; each writes its own part, so their number changes no result."""
+"""Threads that make a frame; each writes its own part, so their number changes no result."""
 _OBSERVED = int(Provenance.OBSERVED)
 
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """A view to warp from; provenance (H, W) u8 as it shall appear in the new frame."""
+    """A view to warp from."""
 
     texture: Texture
     camera: Camera
     provenance: U8
+    """(H, W) u8 of Provenance, as it shall appear in the new frame."""
     age: F32
+    """(H, W) f32 times resampled."""
     confidence: F32
+    """(H, W) f32."""
 
     @staticmethod
     def make(
@@ -83,20 +80,26 @@ class _Source:
 
 @dataclass(frozen=True, eq=False)
 class _Merged:
-    """What memory shows: rgb (H, W, 3) f32; depth, provenance, age, confidence, known (H, W)."""
+    """The warped views, blended into one frame."""
 
     rgb: F32
+    """(H, W, 3) f32 in [0, 255]."""
     depth: F32
+    """(H, W) f32, 0 where no view shows anything."""
     provenance: U8
+    """(H, W) u8 of Provenance."""
     age: F32
+    """(H, W) f32 times resampled."""
     confidence: F32
+    """(H, W) f32."""
     known: Mask
+    """(H, W) bool: some view shows this pixel."""
 
 
 class PreviewGenerator:
     """Generator (see `vmem.generation.base`) that warps, extends and fills.
 
-    Stateless but for a cache of each anchor's extension, which never changes a result.
+    Stateless except for a cache of each anchor's extension, which never changes a result.
     """
 
     def __init__(self) -> None:
@@ -112,14 +115,14 @@ class PreviewGenerator:
         seed: int,
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
+        sampler: str | None = None,
     ) -> Frames:
         """Frames with depth, provenance and age for every target, in the order of ``targets``.
 
-        The last target is made first, and serves the others as one more source: they agree on what
-        it invented. Raises Cancelled, CameraError (bad targets), ValueError (no views).
+        The last target is made first and is one more source of the others, so that all agree on
+        what it invented. ``sampler`` is ignored. Raises Cancelled, ValueError (no views).
         """
         cancel = cancel or CancelToken()
-        targets.validated()
         if not context.views:
             raise ValueError("the preview generator needs at least one context view, got none")
         cancel.check()
@@ -150,7 +153,7 @@ class PreviewGenerator:
             cached = self._extensions.setdefault(anchor, {}).get(seed)
         if cached is not None:
             return cached
-        # Two threads may both compute it: they get equal results.
+        # Two threads may compute it at once; their results are equal.
         extension = extend(anchor, seed)
         with self._lock:
             self._extensions.setdefault(anchor, {})[seed] = extension
@@ -158,7 +161,7 @@ class PreviewGenerator:
 
 
 def _recall(view: View, anchor: View) -> _Source:
-    """A stored view as a source: what was once invented is now remembered."""
+    """A stored view as a source: pixels that were extrapolated are now reobserved."""
     from_photo = view is anchor or view.step == 0
     if view.provenance is not None:
         observed = view.provenance == Provenance.OBSERVED
@@ -196,7 +199,7 @@ def _make_frame(
         confidence = confidence + render_confidence(extension, camera, beyond_depth, use)
         known = merged.known | use
         rgb, depth = fill_from_background(rgb, depth, known)
-        # A guess at the edge of the sky may be either: memory is better off without it.
+        # A filled pixel at the edge of the sky may be sky or not: no confidence in it.
         confidence = np.where(
             known, confidence, push_pull(confidence[..., None], known)[..., 0] > 0.9
         )
@@ -216,7 +219,7 @@ def _blend(
     hw: tuple[int, int],
     workers: ThreadPoolExecutor,
 ) -> _Merged:
-    """Warped sources merged: the nearest surface, from whoever shows it sharpest."""
+    """Warped sources merged: the nearest surface, mostly from the source that shows it sharpest."""
     depth = np.stack([warp.depth for warp in warps])
     weight = np.stack([warp.density for warp in warps])
     age = np.zeros(depth.shape, np.float32)
@@ -265,7 +268,11 @@ def _weigh(
 ) -> None:
     """Turn densities in ``weight`` (n, H, W) into blending weights that sum to 1, in place.
 
-    ``out_winner`` gets the index of the source that counts most, and is left alone where none is.
+    ``out_winner`` gets the index of the source of the largest weight, and keeps its value where no
+    source shows anything. For the sources k on the nearest surface, with density d, age a:
+
+        share_k = d_k AGE_FADE^-a_k (OBSERVED_BONUS if observed)
+        weight_k = share_k^DOMINANCE / sum_j share_j^DOMINANCE
     """
     n, h, w = depth.shape
     for i in range(h):
@@ -289,7 +296,7 @@ def _weigh(
             total = 0.0
             for k in range(n):
                 share = (weight[k, i, j] / best) ** DOMINANCE
-                # What hardly counts is not worth sampling.
+                # Sources below 2 % of the best are not sampled at all.
                 share = share if share > 0.02 else 0.0
                 weight[k, i, j] = share
                 total += share

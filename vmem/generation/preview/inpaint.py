@@ -1,4 +1,4 @@
-"""Closing holes: push-pull, and the variant that continues the background.
+"""Filling holes in images: push-pull, and a variant that continues the background.
 
 Source: Gortler, Grzeszczuk, Szeliski & Cohen, "The Lumigraph" (SIGGRAPH 1996), section 3.5:
 average what is known into a pyramid, then let coarser levels fill what finer ones lack.
@@ -10,6 +10,7 @@ import math
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float32
 from numpy.typing import NDArray
 
 from vmem.arrays import F32
@@ -19,24 +20,31 @@ Mask = NDArray[np.bool_]
 RIM_WIDTH = 0.015
 """Width of the rim that a hole is filled from, as a share of the image height."""
 FAR_POWER = 12.0
-"""How decisively the far side of a rim wins over the near side."""
+"""Power of (depth / farthest depth nearby) that weighs the pixels of a rim: far ones dominate."""
 
 
-def push_pull(values: F32, known: Mask, weight: F32 | None = None) -> F32:
-    """``values`` (H, W, C) f32 with unknown pixels filled smoothly from the known ones.
+def push_pull(
+    values: Float32[np.ndarray, "h w c"],
+    known: Bool[np.ndarray, "h w"],
+    weight: Float32[np.ndarray, "h w"] | None = None,
+) -> Float32[np.ndarray, "h w c"]:
+    """``values`` with unknown pixels filled smoothly from the known ones, which stay unchanged.
 
-    ``known`` (H, W) bool; known pixels return unchanged. ``weight`` (H, W) f32 in (0, 1]: how much
-    each known pixel speaks for the holes, 1 by default. All zeros if nothing is known.
+    ``weight`` in (0, 1]: how much each known pixel counts in the holes, 1 by default. All zeros if
+    nothing is known.
     """
     if known.all():
         return values
     if weight is None:
         weight = np.ones(known.shape, np.float32)
+    # Pull: level by level, sums of weighted values and of weights, halved until one pixel is left.
     weights = [np.where(known, weight, np.float32(0))]
     sums = [np.where(known[..., None], values, np.float32(0)) * weights[0][..., None]]
     while max(sums[-1].shape[:2]) > 1:
         sums.append(_pyramid_down(sums[-1]))
         weights.append(_pyramid_down(weights[-1])[..., 0])
+    # Push: back to the finest level, each pixel its own mean as far as it has support, the rest
+    # from the coarser level.
     filled = _mean(sums[-1], weights[-1])
     for total, w in zip(sums[-2::-1], weights[-2::-1], strict=True):
         size = (total.shape[1], total.shape[0])
@@ -47,17 +55,21 @@ def push_pull(values: F32, known: Mask, weight: F32 | None = None) -> F32:
     return np.where(known[..., None], values, filled)
 
 
-def fill_from_background(rgb: F32, depth: F32, known: Mask) -> tuple[F32, F32]:
-    """Colour (H, W, 3) and z-depth (H, W) with holes continued from their far side.
+def fill_from_background(
+    rgb: Float32[np.ndarray, "h w 3"],
+    depth: Float32[np.ndarray, "h w"],
+    known: Bool[np.ndarray, "h w"],
+) -> tuple[Float32[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"]]:
+    """Colour and z-depth with holes continued from their far side.
 
-    What a hole uncovers lies behind its near rim: the far rim knows better how it looks. Depths are
-    averaged as inverse depths, so planes stay planes. If nothing is known: black at depth 1.
+    What a hole uncovers lies behind its near rim, so its colour is like that of the far rim. Depths
+    are averaged as inverse depths, so planes stay planes. If nothing is known: black at depth 1.
     """
     if known.all():
         return rgb, depth
     if not known.any():
         return np.zeros_like(rgb), np.ones_like(depth)
-    # Only rims speak, and each has to look across the widest hole to know if it is the far side.
+    # Only rims count, and the far side is the farthest depth within reach of the widest hole.
     width = max(2, round(RIM_WIDTH * depth.shape[0]))
     half_hole = float(cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 3).max())
     reach = min(math.ceil(2 * half_hole) + width, max(depth.shape) // 4 + 1)

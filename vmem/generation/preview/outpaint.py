@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float32
 
 from vmem.arrays import F32, F64
 from vmem.cameras import Camera, pixel_rays, rotation_x, rotation_y, unproject
@@ -28,15 +29,8 @@ from vmem.generation.preview.fold import (
     photo_index,
     tile_floor,
 )
-from vmem.generation.preview.inpaint import Mask
-from vmem.generation.preview.warp import (
-    Texture,
-    accumulate,
-    make_texture,
-    smooth_pixels,
-    tear_ratio,
-    warp_depth,
-)
+from vmem.generation.preview.texture import Texture, accumulate, make_texture, smooth_pixels
+from vmem.generation.preview.warp import tear_ratio, warp_depth
 from vmem.types import View
 
 FACE_SIZE = 384
@@ -51,27 +45,30 @@ _TOP_BAND = 0.85
 
 @dataclass(frozen=True, eq=False)
 class Extension:
-    """An anchor's continuation.
-
-    fold and texture: of the photo · confidence (H, W) f32: of the photo's depth · position (3,): of
-    the anchor · floor: world y of the floor plane · faces: six cameras, each with its z-depth
-    (N, N) f32, finite and positive.
-    """
+    """An anchor's continuation in all directions."""
 
     fold: Fold
+    """How directions fold into the photo."""
     texture: Texture
+    """The photo."""
     confidence: F32
+    """(H, W) f32: confidence in the photo's depth."""
     position: F64
+    """(3,) f64: of the anchor camera, world."""
     floor: float
+    """World y of the floor plane."""
     faces: tuple[tuple[Camera, F32], ...]
+    """Six cameras, each with its z-depth (N, N) f32, finite and positive."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Relief:
-    """The photo's geometry for look-ups: inverse depth (H, W) f32; smooth (H, W) f32, 1 or 0."""
+    """The photo's geometry for look-ups."""
 
     inverse_depth: F32
+    """(H, W) f32."""
     smooth: F32
+    """(H, W) f32: 1 where the neighbouring pixels lie on one surface, 0 elsewhere."""
 
 
 def extend(anchor: View, seed: int) -> Extension:
@@ -86,14 +83,14 @@ def extend(anchor: View, seed: int) -> Extension:
         (face, _face_depth(face, fold, relief, camera_height, slope))
         for face in _cube_cameras(fold, anchor.camera.position, size)
     )
-    # Where two tiles meet, the photo's own discontinuities are gone: sample it as one surface.
+    # Depth discontinuities of the photo do not matter in its mirrored tiles: one surface.
     texture = make_texture(anchor.rgb, np.ones(anchor.depth.shape, np.float32), 2.0)
     confidence = np.ascontiguousarray(anchor.confidence, np.float32)
     return Extension(fold, texture, confidence, anchor.camera.position, floor, faces)
 
 
-def render_depth(extension: Extension, camera: Camera) -> F32:
-    """z-depth (H, W) f32 of the continuation as ``camera`` sees it; 0 where it sees none."""
+def render_depth(extension: Extension, camera: Camera) -> Float32[np.ndarray, "h w"]:
+    """z-depth of the continuation in ``camera``; 0 where it shows none."""
     depth = np.zeros(camera.hw, np.float32)
     for face, face_depth in extension.faces:
         warped = warp_depth(face_depth, face, camera).depth
@@ -102,8 +99,13 @@ def render_depth(extension: Extension, camera: Camera) -> F32:
     return depth
 
 
-def render_color(extension: Extension, camera: Camera, depth: F32, wanted: Mask) -> F32:
-    """Colour (H, W, 3) f32 in [0, 255] of the continuation at ``depth`` where ``wanted`` (H, W)."""
+def render_color(
+    extension: Extension,
+    camera: Camera,
+    depth: Float32[np.ndarray, "h w"],
+    wanted: Bool[np.ndarray, "h w"],
+) -> Float32[np.ndarray, "h w 3"]:
+    """Colour in [0, 255] of the continuation at ``depth`` where ``wanted``, else 0."""
     directions = unproject(depth, camera)[wanted] - extension.position
     folded = fold_directions(extension.fold, directions)
     tile_azimuth, tile_drop, tile_share = tile_floor(extension.fold, directions, folded)
@@ -120,10 +122,15 @@ def render_color(extension: Extension, camera: Camera, depth: F32, wanted: Mask)
     return np.clip(rgb, 0, 255)
 
 
-def render_confidence(extension: Extension, camera: Camera, depth: F32, wanted: Mask) -> F32:
-    """Confidence (H, W) f32 of the continuation at ``depth`` where ``wanted`` (H, W), else 0.
+def render_confidence(
+    extension: Extension,
+    camera: Camera,
+    depth: Float32[np.ndarray, "h w"],
+    wanted: Bool[np.ndarray, "h w"],
+) -> Float32[np.ndarray, "h w"]:
+    """Confidence of the continuation at ``depth`` where ``wanted``, else 0.
 
-    That of the photo in the folded direction: beyond the photo its sky goes on as sky.
+    It is the photo's confidence in the folded direction, so that sky continues as sky.
     """
     confidence = np.zeros(camera.hw, np.float32)
     if not wanted.any():
@@ -136,9 +143,9 @@ def render_confidence(extension: Extension, camera: Camera, depth: F32, wanted: 
 
 
 def floor_height(anchor: View) -> float:
-    """World y of the floor: what nearly all of the anchor's points lie above.
+    """World y of the floor: nearly all of the anchor's points lie above it.
 
-    Always below the camera, if only a little: a photo that looks up shows no floor.
+    At least a tenth of the median depth below the camera: a photo that looks up shows no floor.
     """
     valid = np.isfinite(anchor.depth) & (anchor.depth > 0)
     confident = valid & (anchor.confidence > 0)
@@ -194,10 +201,10 @@ def _look_up(image: F32, uv: F32, interpolation: int) -> F64:
 
 
 def _ceiling_slope(fold: Fold, relief: _Relief, camera: Camera) -> float:
-    """Exponent of range over drop above the photo: 0 continues a wall, -1 a level ceiling.
+    """Exponent e of range ~ drop^e above the photo: 0 continues a wall, -1 a level ceiling.
 
-    Measured on the photo's uppermost band; one number, the median of its columns, because columns
-    going their own ways would tear the continuation apart.
+    Measured on the photo's uppermost band: the median of its columns, because different exponents
+    in neighbouring columns would tear the continuation.
     """
     azimuth = np.linspace(-0.45, 0.45, 31) * camera.fov[1]
     border = np.array([border_drop(fold.borders[2], a) for a in azimuth])

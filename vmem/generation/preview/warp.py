@@ -1,16 +1,17 @@
 """Forward warping: a view's depth map as a triangle mesh, z-buffered into another camera.
 
 Every source pixel is a vertex; the four pixels of a cell span two triangles. A cell across a depth
-discontinuity is torn: each of its pixels keeps its own quarter, at its own depth, so that surfaces
-end halfway between two pixels instead of being joined by a rubber sheet. Triangles seen from
-behind are dropped. The rasterizer writes only *where to look* (source coordinates, depth, sampling
-density); colours are fetched afterwards with a Lanczos kernel that does not reach across tears, so
-that repeated warping keeps detail.
+discontinuity is torn: each of its pixels keeps its own quarter of the cell, at its own depth, so
+that surfaces end halfway between two pixels and are not joined by a stretched triangle. Triangles
+seen from behind are dropped. The rasterizer writes source coordinates, depth and sampling density;
+colours are sampled afterwards (`texture`).
 
-Sources: depth-image-based rendering by meshes (Mark, McMillan & Bishop, "Post-rendering 3D
-warping", I3D 1997); Lanczos resampling (Duchon, J. Appl. Meteorology 18, 1979).
+Source: depth-image-based rendering by meshes (Mark, McMillan & Bishop, "Post-rendering 3D
+warping", I3D 1997).
 
-Coordinates ``uv`` are pixel *indices* (column, row): integers fall on pixel centres.
+Notation: ``uv`` are pixel *indices* (column, row), integers at pixel centres. A source pixel
+(u, v) of depth z lies in the target at the homogeneous index q = z M (u, v, 1) + m, see
+`index_homography`; its target index is q[:2] / q[2] and its target depth q[2].
 """
 
 from __future__ import annotations
@@ -18,51 +19,47 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
+from jaxtyping import Float32, Float64
 from numba import njit
-from numpy.typing import NDArray
 
 from vmem.arrays import F32, F64
 from vmem.cameras import Camera
 
 NEAR = 0.02
-"""Scene units in front of the target camera below which geometry is not drawn."""
+"""Distance from the target camera, in scene units, below which geometry is not drawn."""
 GRAZING_SLOPE = 25.0
 """Tangent of the incidence angle beyond which neighbouring pixels are not one surface."""
 MAX_TEAR = 1.25
 """Depth ratio of neighbouring pixels that is a discontinuity at any resolution."""
 BILLBOARD_DENSITY = 0.25
-"""Factor on the density of torn quarters, whose orientation is a guess."""
-LANCZOS_RADIUS = 3
-_PHASES = 64
+"""Factor on the density of torn quarters, which are drawn facing the source camera."""
 
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """Where every target pixel (H, W) looks into the source.
-
-    depth (H, W) f32: z-depth in the target camera, 0 where nothing lands · uv (H, W, 2) f32: source
-    pixel indices · density (H, W) f32 in [0, 1]: source samples per target pixel, 1 where the
-    source is at least as fine as the target, smaller where it is magnified.
-    """
+    """For every target pixel: which source pixel shows the same surface."""
 
     depth: F32
+    """(H, W) f32: z-depth in the target camera, 0 where no surface of the source lands."""
     uv: F32
+    """(H, W, 2) f32: source pixel indices."""
     density: F32
+    """(H, W) f32 in [0, 1]: source samples per target pixel, 1 where the source is at least as fine
+    as the target, smaller where it is magnified."""
 
 
 def tear_ratio(camera: Camera) -> float:
     """Ratio of neighbouring depths above which a cell of this camera's depth map is torn.
 
-    A plane met at incidence angle a changes its depth by tan(a) / f per pixel, relatively: finer
-    images tear at smaller ratios.
+    Along a plane at incidence angle a, neighbouring depths differ by the ratio exp(tan(a) / f),
+    f the focal length in pixels: finer images tear at smaller ratios.
     """
     return min(MAX_TEAR, math.exp(GRAZING_SLOPE / float(camera.K[0, 0])))
 
 
-def warp_depth(depth: F32, source: Camera, target: Camera) -> Warp:
-    """Rasterize the mesh of ``depth`` (H', W') f32 of ``source`` into ``target`` of any size.
+def warp_depth(depth: Float32[np.ndarray, "h w"], source: Camera, target: Camera) -> Warp:
+    """Rasterize the mesh of ``depth``, at the size of ``source``, into ``target`` of any size.
 
     Pixels whose depth is not finite or not positive are absent. Deterministic.
     """
@@ -83,12 +80,17 @@ def warp_depth(depth: F32, source: Camera, target: Camera) -> Warp:
     return Warp(out_depth, out_uv, out_density)
 
 
-def index_homography(source: Camera, target: Camera) -> tuple[F64, F64]:
-    """(3, 3) ``M`` and (3,) ``m`` with ``q = z * M @ (u, v, 1) + m``.
+def index_homography(
+    source: Camera, target: Camera
+) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, " 3"]]:
+    """``M`` (3, 3) and ``m`` (3,) with ``q = z * M @ (u, v, 1) + m``.
 
-    (u, v) is a source pixel index with depth z; ``q[:2] / q[2]`` the target index, ``q[2]`` its
-    depth.
+    (u, v) is a source pixel index with depth z, ``q[:2] / q[2]`` the target index, ``q[2]`` the
+    target depth.
     """
+    # Source index -> ray -> target frame -> target index:
+    #   q = K' (R z K^-1 (u, v, 1) + t), so M = K' R K^-1 and m = K' t,
+    # with K and K' shifted by half a pixel, from pixel coordinates to indices.
     relative = target.w2c @ source.c2w
     to_index = np.array([[1.0, 0, -0.5], [0, 1.0, -0.5], [0, 0, 1.0]])
     K_source = to_index @ source.K
@@ -99,7 +101,7 @@ def index_homography(source: Camera, target: Camera) -> tuple[F64, F64]:
 
 @njit(cache=True, nogil=True)
 def _project(u: float, v: float, z: float, linear: F64, offset: F64) -> tuple[float, float, float]:
-    """Target index and depth of a source point; depth -1 in front of the near plane."""
+    """Target index and depth of a source point; depth -1 if it is nearer than NEAR or behind."""
     depth = z * (linear[2, 0] * u + linear[2, 1] * v + linear[2, 2]) + offset[2]
     if depth < NEAR:
         return 0.0, 0.0, -1.0
@@ -125,6 +127,7 @@ def _draw_triangle(
     x2, y2, z2, u2, v2 = corners[c]
     if z0 < 0 or z1 < 0 or z2 < 0:
         return
+    # Twice the signed area in target pixels. y points down: seen from behind it is negative.
     area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
     if area <= 1e-9:
         return
@@ -137,15 +140,19 @@ def _draw_triangle(
     if left > right or top > bottom:
         return
     inv_area = 1.0 / area
+    # A triangle is half a source cell, its doubled area the target pixels a cell covers.
     i0, i1, i2 = 1.0 / z0, 1.0 / z1, 1.0 / z2
     density = min(1.0, inv_area) * density_scale
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
+            # Barycentric weights on the screen, w0 + w1 + w2 = 1; all positive inside.
             w1 = ((x - x0) * (y2 - y0) - (x2 - x0) * (y - y0)) * inv_area
             w2 = ((x1 - x0) * (y - y0) - (x - x0) * (y1 - y0)) * inv_area
             w0 = 1.0 - w1 - w2
             if w0 < -slack or w1 < -slack or w2 < -slack:
                 continue
+            # Perspective-correct: 1/z, u/z and v/z are affine on the screen, z, u, v are not.
+            #   1/z = sum w_k / z_k,   u = z sum w_k u_k / z_k
             p0, p1, p2 = w0 * i0, w1 * i1, w2 * i2
             depth = 1.0 / (p0 + p1 + p2)
             before = out_depth[y, x]
@@ -166,8 +173,10 @@ def _rasterize(
     out_uv: F32,
     out_density: F32,
 ) -> None:
+    """Z-buffer the mesh of ``depth`` (h, w) into the three maps (H, W), which start at 0."""
     h, w = depth.shape
     target_h, target_w = out_depth.shape
+    # Project every pixel once: target index and depth, depth -1 where there is nothing to draw.
     screen = np.empty((h, w, 3))
     for i in range(h):
         for j in range(w):
@@ -178,8 +187,9 @@ def _rasterize(
             screen[i, j, 0] = x
             screen[i, j, 1] = y
             screen[i, j, 2] = q
-    corners = np.empty((4, 5))
+    # Cell (i, j) has its corners at pixels (i, j), (i, j+1), (i+1, j), (i+1, j+1), numbered so.
     # Cells start one pixel outside, so that border pixels are drawn to their outer edge.
+    corners = np.empty((4, 5))
     for i in range(-1, h):
         for j in range(-1, w):
             whole = 0 <= i < h - 1 and 0 <= j < w - 1
@@ -187,6 +197,7 @@ def _rasterize(
                 z0, z1, z2, z3 = depth[i, j], depth[i, j + 1], depth[i + 1, j], depth[i + 1, j + 1]
                 whole = max(z0, z1, z2, z3) <= min(z0, z1, z2, z3) * tear
             if whole:
+                # Cells entirely beside the target image are skipped, on either axis.
                 for axis in range(2):
                     a, b = screen[i, j, axis], screen[i, j + 1, axis]
                     c, d = screen[i + 1, j, axis], screen[i + 1, j + 1, axis]
@@ -248,138 +259,10 @@ def _draw_quarter(
         corners[k, 0] = x
         corners[k, 1] = y
         corners[k, 2] = q
-        # Colours stay with the pixel itself: beyond it begins another surface.
+        # All of the quarter has the colour of its pixel: beyond it another surface begins.
         corners[k, 3] = col
         corners[k, 4] = row
-    # A quarter holds a quarter of a sample.
+    # A quarter of a cell holds a quarter of a sample.
     scale = BILLBOARD_DENSITY / 4
     _draw_triangle(corners, 0, 1, 2, scale, out_depth, out_uv, out_density)
     _draw_triangle(corners, 3, 2, 1, scale, out_depth, out_uv, out_density)
-
-
-def _lanczos_table() -> F32:
-    """(phases + 1, 2 * radius) normalized weights for a sample at phase / phases past a pixel."""
-    phase = np.arange(_PHASES + 1)[:, None] / _PHASES
-    tap = np.arange(2 * LANCZOS_RADIUS)[None] - (LANCZOS_RADIUS - 1)
-    x = tap - phase
-    table = np.sinc(x) * np.sinc(x / LANCZOS_RADIUS) * (np.abs(x) < LANCZOS_RADIUS)
-    return (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-_LANCZOS = _lanczos_table()
-
-
-@dataclass(frozen=True, eq=False)
-class Texture:
-    """An image to sample without reaching across depth discontinuities.
-
-    rgb (H, W, 3) u8 · depth (H, W) f32 · smooth (H, W) bool: the whole kernel around the pixel lies
-    on one surface · max_ratio: depth ratio up to which two taps are on one surface.
-    """
-
-    rgb: NDArray[np.uint8]
-    depth: F32
-    smooth: NDArray[np.bool_]
-    max_ratio: float
-
-
-def make_texture(rgb: NDArray[np.uint8], depth: F32, tear: float) -> Texture:
-    """Texture of an image (H, W, 3) u8 with z-depth (H, W) whose cells tear at ratio ``tear``."""
-    # Across the kernel's reach a slanted surface may change as often by the tearing ratio.
-    max_ratio = tear**LANCZOS_RADIUS
-    smooth = smooth_pixels(depth, LANCZOS_RADIUS, max_ratio)
-    return Texture(np.ascontiguousarray(rgb), np.ascontiguousarray(depth), smooth, max_ratio)
-
-
-def smooth_pixels(depth: F32, radius: int, max_ratio: float) -> NDArray[np.bool_]:
-    """(H, W) bool: depths in the window of ``radius`` pixels differ by at most ``max_ratio``."""
-    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
-    return cv2.dilate(depth, kernel) <= cv2.erode(depth, kernel) * max_ratio
-
-
-def accumulate(total: F32, weight: F32, texture: Texture, uv: F32) -> None:
-    """Add ``weight`` (H, W) times ``texture`` sampled at ``uv`` (H, W, 2) to ``total`` in place.
-
-    ``total`` is (H, W, 3) f32. Kernel taps on another surface than the pixel nearest to ``uv`` do
-    not count; beyond the image the samples are mirrored.
-    """
-    _accumulate(
-        total,
-        weight,
-        texture.rgb,
-        texture.depth,
-        texture.smooth,
-        uv,
-        texture.max_ratio,
-        _LANCZOS,
-    )
-
-
-@njit(cache=True, nogil=True)
-def _mirrored(index: int, size: int) -> int:
-    if index < 0:
-        index = -index
-    if index >= size:
-        index = 2 * (size - 1) - index
-    return min(max(index, 0), size - 1)
-
-
-@njit(cache=True, nogil=True)
-def _accumulate(
-    total: F32,
-    weight: F32,
-    rgb: NDArray[np.uint8],
-    depth: F32,
-    smooth: NDArray[np.bool_],
-    uv: F32,
-    max_ratio: float,
-    table: NDArray[np.float32],
-) -> None:
-    h, w = depth.shape
-    taps = table.shape[1]
-    before = taps // 2 - 1
-    for i in range(total.shape[0]):
-        for j in range(total.shape[1]):
-            share = weight[i, j]
-            if share <= 0:
-                continue
-            u, v = uv[i, j, 0], uv[i, j, 1]
-            col, row = math.floor(u), math.floor(v)
-            weights_u = table[int((u - col) * _PHASES + 0.5)]
-            weights_v = table[int((v - row) * _PHASES + 0.5)]
-            nearest_row = _mirrored(math.floor(v + 0.5), h)
-            nearest_col = _mirrored(math.floor(u + 0.5), w)
-            red, green, blue = np.float32(0), np.float32(0), np.float32(0)
-            norm = np.float32(1)
-            inside = before <= row < h - before - 1 and before <= col < w - before - 1
-            if inside and smooth[nearest_row, nearest_col]:
-                for a in range(taps):
-                    y = row + a - before
-                    for b in range(taps):
-                        x = col + b - before
-                        tap = weights_v[a] * weights_u[b]
-                        red += tap * rgb[y, x, 0]
-                        green += tap * rgb[y, x, 1]
-                        blue += tap * rgb[y, x, 2]
-            else:
-                norm = np.float32(0)
-                centre = depth[nearest_row, nearest_col]
-                low, high = centre / max_ratio, centre * max_ratio
-                for a in range(taps):
-                    y = _mirrored(row + a - before, h)
-                    for b in range(taps):
-                        x = _mirrored(col + b - before, w)
-                        if low <= depth[y, x] <= high:
-                            tap = weights_v[a] * weights_u[b]
-                            red += tap * rgb[y, x, 0]
-                            green += tap * rgb[y, x, 1]
-                            blue += tap * rgb[y, x, 2]
-                            norm += tap
-            if norm > 0.5:
-                total[i, j, 0] += share * red / norm
-                total[i, j, 1] += share * green / norm
-                total[i, j, 2] += share * blue / norm
-            else:
-                # Too little of the kernel is left on this surface to be trusted.
-                for k in range(3):
-                    total[i, j, k] += share * rgb[nearest_row, nearest_col, k]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TypeVar, cast
 
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -31,7 +32,8 @@ def _attend(
     """Heads (n, heads, length, head channels) -> tokens (n, length, channels)."""
     q = q if turn_q is None else turn_q(q)
     k = k if turn_k is None else turn_k(k)
-    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    x = functional.scaled_dot_product_attention(q, k, v)
+    return rearrange(x, "n heads length c -> n length (heads c)")
 
 
 class SelfAttention(nn.Module):
@@ -45,7 +47,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, turn: Rotation | None) -> Tensor:
         """(n, length, channels) -> the same."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        split = "n length (qkv heads c) -> qkv n heads length c"
+        q, k, v = rearrange(self.qkv(x), split, qkv=3, heads=self.heads)
         return self.proj(_attend(q, k, v, turn, turn))
 
 
@@ -61,7 +64,7 @@ class CrossAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return rearrange(x, "n length (heads c) -> n heads length c", heads=self.heads)
 
     def forward(
         self, x: Tensor, y: Tensor, turn_x: Rotation | None, turn_y: Rotation | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -107,4 +108,4 @@ class DptHead(nn.Module):
             resize(level.transpose(1, 2).unflatten(2, grid))
             for resize, level in zip(self.act_postprocess, tokens, strict=True)
         ]
-        return self.head(self.scratch(levels)).movedim(1, -1)
+        return rearrange(self.head(self.scratch(levels)), "n c h w -> n h w c")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from vmem.geometry.cut3r.blocks import EncoderBlock, LayerNorm
@@ -23,7 +24,7 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in_channels, H, W) -> (n, H/16 * W/16, channels), row by row."""
-        return self.proj(x).flatten(2).transpose(1, 2)
+        return rearrange(self.proj(x), "n c h w -> n (h w) c")
 
 
 def encoder_blocks(config: Cut3rConfig, depth: int) -> nn.ModuleList:
@@ -39,10 +40,12 @@ def encoder_norm(config: Cut3rConfig) -> nn.LayerNorm:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the encoder saw in N views: tokens (N, H/16 * W/16, channels), and hw = (H, W)."""
+    """Encoded views."""
 
     tokens: Tensor
+    """(N, H/16 * W/16, channels) of N views, row by row."""
     hw: tuple[int, int]
+    """(H, W) of the views in pixels."""
 
     def __len__(self) -> int:
         return len(self.tokens)

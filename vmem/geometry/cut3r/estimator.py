@@ -1,8 +1,8 @@
-"""CUT3R as a geometry estimator: new frames through the network, their points tied to memory.
+"""CUT3R as a geometry estimator: new frames pass through the network and are aligned with memory.
 
-What the network remembers is kept with the last view of each step (`View.geometry_state`), so that
-undo, redo and branches need nothing of it: whatever memory is handed in, its newest view knows how
-to go on. Where that is missing, the stored views pass through the network once more.
+The network's state is kept with the last view of each step (`View.geometry_state`), so undo, redo
+and branches need no care: whatever memory is handed in, its newest view has the state to continue
+from. Where that is missing, the stored views pass through the network once more.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 
-from vmem.arrays import F64, U8
-from vmem.cameras import Camera, Cameras
+from vmem.arrays import F64
+from vmem.cameras import Cameras
 from vmem.devices.devices import free_unused, is_out_of_memory
 from vmem.devices.memory_presets import NotEnoughMemoryError
-from vmem.devices.settings import DiffusionSettings
+from vmem.devices.settings import NetworkSettings
 from vmem.geometry.aligned_or_layout import align_or_lay_out
 from vmem.geometry.alignment.predicted import Predicted
 from vmem.geometry.cut3r.config import NotFiniteStateError
 from vmem.geometry.cut3r.heads import Prediction
+from vmem.geometry.cut3r.kept_state import KeptState
 from vmem.geometry.cut3r.loading import Network, borrowed
 from vmem.geometry.cut3r.network import State
 from vmem.geometry.cut3r.preprocess import SIZE, Crop, crop_maps, prepare
-from vmem.geometry.layout.estimator import LayoutEstimator
+from vmem.geometry.layout.first_camera import first_camera
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.types import Frames, PointMaps, View
@@ -36,42 +36,25 @@ from vmem.types import Frames, PointMaps, View
 Borrow = Callable[[OnProgress, CancelToken], AbstractContextManager[Network]]
 
 
-@dataclass(frozen=True, eq=False)
-class KeptState:
-    """What goes with the last view of a step.
-
-    state: on the CPU · seen: how many views of memory it has been shown, those included that it
-    could not take · origin (4, 4): c2w of the first view it took, whose axes are its world's, None
-    before that · stamp: of the network, and the size it was shown views at.
-    """
-
-    state: State
-    seen: int
-    origin: F64 | None
-    stamp: tuple[Any, ...]
-
-
 class Cut3rEstimator:
-    """A GeometryEstimator (vmem.geometry.base).
-
-    ``settings``: device and memory preset, shared with the generator · ``size``: longer side at
-    which the network is shown frames · ``borrow``: lends the network; the released one by default.
-    """
+    """The GeometryEstimator that runs CUT3R and keeps its state with the views."""
 
     def __init__(
         self,
-        settings: DiffusionSettings | None = None,
+        settings: NetworkSettings | None = None,
         *,
         size: int = SIZE,
         borrow: Borrow | None = None,
     ) -> None:
-        self.size = size
-        self._layout = LayoutEstimator()
-        self._borrow = borrow or partial(borrowed, settings or DiffusionSettings())
+        """``settings``: device and memory preset, those of the generator by default.
 
-    def place(self, photo: U8) -> Camera:
-        """See GeometryEstimator: as the layout estimator does."""
-        return self._layout.place(photo)
+        ``size``: longer side, in pixels, at which the network is shown frames. ``borrow``: gives
+        the network for the time of one call; by default the released one, loaded when first needed.
+        """
+        self.size = size
+        self._borrow = borrow or partial(borrowed, settings or NetworkSettings())
+
+    place = staticmethod(first_camera)
 
     def estimate(
         self,
@@ -82,7 +65,8 @@ class Cut3rEstimator:
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
     ) -> PointMaps:
-        """See GeometryEstimator. Depth that frames carry only serves where the network's cannot.
+        """Point maps of T new frames; depth that they carry is used only for views that cannot be
+        placed.
 
         The note says how each view was placed. Raises CheckpointError, Cut3rError for frames too
         narrow for the network, NotEnoughMemoryError, Cancelled.
@@ -91,7 +75,8 @@ class Cut3rEstimator:
         predicted, kept, remarks = self.predict(frames, cameras, memory, on_progress, cancel)
         cancel.check()
         aligned = align_or_lay_out(predicted, frames, cameras, memory)
-        return replace(aligned.maps, state=kept, note="; ".join([str(aligned.report), *remarks]))
+        note = "; ".join([str(aligned.report), *remarks])
+        return replace(aligned.maps, state=kept.to_arrays(), note=note)
 
     def predict(
         self,
@@ -101,9 +86,10 @@ class Cut3rEstimator:
         on_progress: OnProgress,
         cancel: CancelToken,
     ) -> tuple[Predicted, KeptState, list[str]]:
-        """What the network says of T new frames, what it remembers then, and remarks for the log.
+        """The network's prediction for T new frames, its state after them, and remarks for the log.
 
-        One view at a time, so that a state does not depend on how views were grouped into steps.
+        Views pass one at a time, so that a state does not depend on how they were grouped into
+        steps.
         """
         images, crop = prepare(frames.rgb, self.size, whole_square=True)
         with self._borrow(on_progress, cancel) as network:
@@ -144,27 +130,32 @@ class Cut3rEstimator:
 
 @dataclass(eq=False)
 class _Run:
-    """A state on the device, as it is shown one view after the other."""
+    """A run of the network over views in their order, with its state on the device."""
 
     network: Network
-    stamp: tuple[Any, ...]
+    stamp: str
+    """As in KeptState."""
     state: State
     seen: int
+    """Number of views shown so far, those included that were left out."""
     origin: F64 | None
+    """(4, 4) c2w of the first view that the network took."""
 
     @staticmethod
     def going_on(network: Network, size: int, memory: MemorySnapshot) -> _Run:
-        """From the newest stored view that has a state of this network, else from the start."""
-        stamp = (*network.stamp, size)
+        """Continue from the newest stored view with a state of this network, else begin."""
+        stamp = repr((*network.stamp, size))
         for n in range(len(memory.views), 0, -1):
-            kept = memory.views[n - 1].geometry_state
-            if isinstance(kept, KeptState) and (kept.seen, kept.stamp) == (n, stamp):
+            arrays = memory.views[n - 1].geometry_state
+            kept = None if arrays is None else KeptState.from_arrays(arrays)
+            if kept is not None and (kept.seen, kept.stamp) == (n, stamp):
                 state = kept.state.to(network.device)
                 return _Run(network, stamp, state, n, kept.origin)
         return _Run(network, stamp, network.net.start(), 0, None)
 
     def show(self, image: torch.Tensor, c2w: F64, wanted: tuple[str, ...]) -> Prediction | None:
-        """What is said of a view (3, H, W); None, and the state as it was, if that would be NaN."""
+        """The prediction for a view (3, H, W); None, with the state unchanged, if the view would
+        make the state NaN."""
         self.seen += 1
         net = self.network.net
         features = net.encode(image[None].to(self.network.device))
@@ -177,12 +168,12 @@ class _Run:
         return prediction
 
     def kept(self) -> KeptState:
-        """All of it at rest."""
+        """The state on the CPU, with what it belongs to."""
         return KeptState(self.state.to("cpu"), self.seen, self.origin, self.stamp)
 
 
 def _as_predicted(said: list[Prediction | None], crop: Crop, origin: F64 | None) -> Predicted:
-    """Views of which nothing was said are NaN."""
+    """Predictions as arrays; views without one are NaN."""
     maps = np.full((len(said), *crop.hw, 3), np.nan, np.float32)
     own, world, confidence = maps, maps.copy(), maps[..., 0].copy()
     for i, prediction in enumerate(said):

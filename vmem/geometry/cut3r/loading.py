@@ -1,4 +1,4 @@
-"""The released network, loaded once in a process and lent to one job at a time."""
+"""The released CUT3R, loaded once in a process and used by one job at a time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vmem.devices.devices import (
     placed,
 )
 from vmem.devices.memory_presets import NotEnoughMemoryError
-from vmem.devices.settings import DiffusionSettings
-from vmem.devices.shared import Lending, stamp
+from vmem.devices.settings import NetworkSettings
+from vmem.devices.shared import SharedModel, stamp
 from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.weights.public import (
+from vmem.weights import (
     PARTS,
     CheckpointError,
     as_safetensors,
@@ -37,25 +37,27 @@ from vmem.weights.public import (
 log = logging.getLogger(__name__)
 
 CONFIG = "args.model"
-"""Where the released file states its sizes; kept by the conversion to safetensors."""
+"""Key of the text in the released file that states the network's sizes; the conversion to
+safetensors keeps it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """net, to be used on ``device``: within `borrowed` it is there. stamp: what differs between
-    networks whose states do not go together."""
+    """A loaded network."""
 
     net: Cut3r
     device: torch.device
+    """Where it is to be used; within `borrowed` it is there."""
     stamp: tuple[Any, ...] = ()
+    """Differs between networks that cannot continue from one another's states."""
 
 
-_lending = Lending["Network"](lambda network: network.device, free_unused)
+_shared = SharedModel["Network"](lambda network: network.device, free_unused)
 
 
 @contextmanager
 def borrowed(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Iterator[Network]:
     """The network on its device for the block alone, loaded first where it is not.
 
@@ -70,19 +72,14 @@ def borrowed(
         return load_network(settings, on_progress, cancel)
 
     with (
-        _lending.lent(key, load, on_progress, cancel) as network,
+        _shared.use(key, load, on_progress, cancel) as network,
         placed(network.net, network.device),
     ):
         yield network
 
 
-def forget_network() -> None:
-    """Let the loaded network go, once no job uses it."""
-    _lending.forget()
-
-
 def load_network(
-    settings: DiffusionSettings, on_progress: OnProgress, cancel: CancelToken
+    settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Network:
     """Find or fetch the released file and load it, with progress in stage "weights".
 
@@ -120,9 +117,9 @@ def load_network(
     return Network(net, device, (*stamp(files), str(dtype)))
 
 
-def _stays(settings: DiffusionSettings, device: torch.device) -> bool:
-    """Whether there is room beside the generator. A GPU too small for that may still do for this
-    network alone."""
+def _stays(settings: NetworkSettings, device: torch.device) -> bool:
+    """Whether the device has room for it beside the generator. A GPU too small for the generator
+    may still do for this network alone."""
     try:
         memory = memory_preset(settings, device)
     except NotEnoughMemoryError:

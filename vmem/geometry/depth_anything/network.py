@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -25,9 +26,9 @@ from vmem.devices.devices import (
     pick_device,
 )
 from vmem.devices.memory_presets import NotEnoughMemoryError
-from vmem.devices.shared import Lending, stamp
+from vmem.devices.shared import SharedModel, stamp
 from vmem.progress import CancelToken, OnProgress, Progress
-from vmem.weights.public import (
+from vmem.weights import (
     PARTS,
     CheckpointError,
     Files,
@@ -40,22 +41,25 @@ from vmem.weights.public import (
 log = logging.getLogger(__name__)
 
 SIDE = 518
-"""Side that the frame is brought nearest to: 37 patches, as in training."""
+"""Pixels of the side to which frames are resized: 37 patches, as in training."""
 PATCH = 14
+"""Pixels along a side of a patch."""
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+"""Of the training images, red, green, blue in 0..1."""
 
 
 @dataclass(frozen=True, eq=False)
 class DepthNetwork:
-    """net on ``device``, in float32: it is small, and far things have small inverse depth."""
+    """A loaded network, in float32: it is small, and far things have small inverse depth."""
 
     net: Any
+    """transformers' module."""
     device: torch.device
 
     def __call__(self, rgb: U8) -> F32:
-        """Inverse depth (h, w) f32 of a frame (H, W, 3) u8, up to a scale and a shift; what the
-        network says, at its own size, possibly not finite. Raises NotEnoughMemoryError."""
+        """Inverse depth (h, w) f32 of a frame (H, W, 3) u8, up to a scale and a shift, at the
+        network's own size and as it comes, possibly not finite. Raises NotEnoughMemoryError."""
         try:
             with torch.inference_mode():
                 said = self.net(pixel_values=prepare(rgb).to(self.device)).predicted_depth[0]
@@ -81,14 +85,14 @@ def input_size(hw: tuple[int, int]) -> tuple[int, int]:
 
 def prepare(rgb: U8) -> Tensor:
     """The network's input (1, 3, h, w) f32 for a frame (H, W, 3) u8."""
-    image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float()
+    image = rearrange(torch.from_numpy(np.ascontiguousarray(rgb)), "h w c -> 1 c h w").float()
     size = input_size((rgb.shape[0], rgb.shape[1]))
     image = interpolate(image, size, mode="bicubic", align_corners=False, antialias=True)
     image = image.clamp(0, 255) / 255
     return (image - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
-_lending = Lending["DepthNetwork"]()
+_shared = SharedModel["DepthNetwork"]()
 
 
 def shared_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:
@@ -104,13 +108,8 @@ def shared_network(device: str, on_progress: OnProgress, cancel: CancelToken) ->
     def load() -> DepthNetwork:
         return load_network(device, on_progress, cancel)
 
-    with _lending.lent(key, load, on_progress, cancel) as network:
+    with _shared.use(key, load, on_progress, cancel) as network:
         return network
-
-
-def forget_network() -> None:
-    """Let the loaded network go; who uses it keeps it until done."""
-    _lending.forget()
 
 
 def load_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:

@@ -1,15 +1,14 @@
-"""The embedded geometry: a walkable scene from one photo, with no learned weights.
+"""The built-in geometry: the layout of one photo as a scene to walk in, without learned weights.
 
 A photo becomes a floor with vertical walls on it, and often a ceiling, found from its lines,
-colours and edges. Two hypotheses compete: a *box room* (vmem.geometry.layout.box_room) and a
-*curtain* (vmem.geometry.layout.curtain); where neither explains the photo, a gentle *flat* scene
-stands in, so that any photo at all can be walked into. In the spirit of "Tour into the picture"
-(Horry et al., 1997) and "Automatic photo pop-up" (Hoiem et al., 2005).
+colours and edges. Two hypotheses are scored: a *box room* (vmem.geometry.layout.box_room) and a
+*curtain* (vmem.geometry.layout.curtain). Where neither explains the photo, a *flat* scene is used,
+so that every photo gives a scene. After "Tour into the picture" (Horry et al., 1997) and "Automatic
+photo pop-up" (Hoiem et al., 2005).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Literal
@@ -18,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmem.arrays import F32, F64, U8
-from vmem.cameras import Camera, Cameras, default_K, rotation_x, unproject
+from vmem.cameras import Camera, Cameras, unproject
+from vmem.geometry.alignment.rescale import rescaled
 from vmem.geometry.layout.box_room import search_box_room
 from vmem.geometry.layout.curtain import search_curtain
+from vmem.geometry.layout.first_camera import first_camera
 from vmem.geometry.layout.level_grid import LevelGrid, LevelRays, level_rotation
-from vmem.geometry.layout.lines import detect_segments, find_gravity, wall_yaws
+from vmem.geometry.layout.lines import detect_segments, wall_yaws
 from vmem.geometry.layout.photo_cues import gather_evidence, line_maps
 from vmem.geometry.layout.score import Scorer
 from vmem.geometry.layout.shape import NEAREST, Limits, Shape, close_tears
@@ -32,10 +33,6 @@ from vmem.types import Frames, PointMaps
 
 LayoutKind = Literal["box", "curtain", "flat"]
 
-MAX_PITCH = math.radians(30)
-MAX_ROLL = math.radians(8)
-MIN_GRAVITY_CONFIDENCE = 0.15
-"""Below it a photo is taken to be level."""
 MIN_SCORE = 0.1
 """Score that a hypothesis must reach to be preferred to a flat scene."""
 MAX_SKY_IN_ROOM = 0.12
@@ -45,7 +42,7 @@ NEAREST_TO_MEDIAN = 0.25
 SKY_DISTANCE = 1.5
 """Depth of the sky, in depths of the farthest thing before it."""
 FLAT_FOOT = 0.5
-"""Where the wall of a flat scene stands: 0 at the horizon, 1 at the photo's lower edge."""
+"""Foot of the wall of a flat scene: 0 at the horizon, 1 at the photo's lower edge."""
 FLAT_WALL = 0.3
 """Inverse distance of that wall, in camera heights, where nothing below the horizon is seen."""
 
@@ -61,41 +58,25 @@ class Region(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The scene recovered from one photo.
-
-    depth (H, W) f32 z-depth, median 1, finite and positive everywhere, the sky at a finite
-    distance; neighbouring pixels differ by a factor of 1.08 at most
-    (vmem.geometry.layout.shape.MAX_STEP), at the sky's border too · label (H, W) u8 of Region ·
-    kind: the hypothesis that won · score: how well it fits, from about 0 to 1 (flat: the least
-    that the others must reach) · floor_y: world y of the floor, in the depth's unit.
-    """
+    """The scene recovered from one photo."""
 
     depth: F32
+    """(H, W) f32 z-depth, median 1, finite and positive everywhere, also in the sky; neighbouring
+    pixels differ by a factor of shape.MAX_STEP at most, also at the sky's border."""
     label: U8
+    """(H, W) u8 of Region."""
     kind: LayoutKind
+    """The hypothesis of the best score."""
     score: float
+    """How well it fits, from about 0 to 1; of a flat scene MIN_SCORE."""
     floor_y: float
+    """World y of the floor, in the unit of depth."""
 
 
 class LayoutEstimator:
-    """Geometry of the preview backend: a layout for the photo, known depth for all else.
+    """The GeometryEstimator that lays out photos and takes the depth of frames that have any."""
 
-    A GeometryEstimator (vmem.geometry.base); it keeps no state.
-    """
-
-    def place(self, photo: U8) -> Camera:
-        """See GeometryEstimator. Pitch is kept within 30 degrees, roll within 8."""
-        height, width = photo.shape[:2]
-        K = default_K((height, width))
-        down, confidence = find_gravity(detect_segments(photo), K)
-        c2w = np.eye(4)
-        if confidence >= MIN_GRAVITY_CONFIDENCE:
-            pitch = math.asin(float(np.clip(-down[2], -1, 1)))
-            roll = math.atan2(down[0], down[1])
-            pitch = float(np.clip(pitch, -MAX_PITCH, MAX_PITCH))
-            roll = float(np.clip(roll, -MAX_ROLL, MAX_ROLL))
-            c2w[:3, :3] = rotation_x(pitch) @ _rotation_z(roll)
-        return Camera(c2w, K, (height, width))
+    place = staticmethod(first_camera)
 
     def estimate(
         self,
@@ -106,9 +87,11 @@ class LayoutEstimator:
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
     ) -> PointMaps:
-        """See GeometryEstimator. Depth that frames carry is taken as it is, with the confidence
-        that they carry, or 1, where it is finite and positive; frames without depth are laid out
-        one by one, confidence 0 in the sky. Pixels of confidence 0 still have finite points.
+        """Point maps of T new frames.
+
+        Depth that frames carry is used unchanged where it is finite and positive, with the
+        confidence that they carry, or 1. Frames without depth are laid out one by one and brought
+        to memory's unit, with confidence 0 in the sky. Pixels of confidence 0 have finite points.
         """
         if frames.depth is not None:
             usable = np.isfinite(frames.depth) & (frames.depth > 0)
@@ -119,15 +102,12 @@ class LayoutEstimator:
             pairs = zip(frames.rgb, cameras, strict=True)
             layouts = [estimate_layout(rgb, camera) for rgb, camera in pairs]
             depth = np.stack([layout.depth for layout in layouts])
-            labels = np.stack([layout.label for layout in layouts])
-            confidence = (labels != Region.SKY).astype(np.float32)
+            solid = np.stack([layout.label != Region.SKY for layout in layouts])
+            views = zip(depth, solid, cameras, strict=True)
+            depth = np.stack([rescaled(*view, memory) for view in views])
+            confidence = (solid & (depth > 0)).astype(np.float32)
         points = [unproject(one, camera) for one, camera in zip(depth, cameras, strict=True)]
         return PointMaps(np.stack(points), depth, confidence)
-
-
-def _rotation_z(angle: float) -> F64:
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
 def estimate_layout(rgb: U8, camera: Camera) -> Layout:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from vmem.errors import VMemError
+from vmem.extras import install_command
 
 BACKENDS = ("Vulkan", "Metal", "DX12")
 """OpenGL stays out: it adds nothing where all of these are missing but software."""
@@ -26,7 +27,7 @@ def request_adapter() -> Any:
         wgpu = _wgpu()
     except (ImportError, OSError) as error:
         raise GpuUnavailable(
-            f'wgpu does not load ({first_line(error)}); `pip install -e ".[gpu]"` installs it'
+            f"wgpu does not load ({first_line(error)}); `{install_command()}` installs it"
         ) from error
     try:
         with _quiet_wayland():

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from vmem.arrays import F64
 from vmem.retrieval.evidence import (
-    PINNED,
     Evidence,
     Selection,
-    SelectionConfig,
+    by_votes,
     fallback,
-    with_wishes,
+    with_pins_and_bans,
 )
 from vmem.retrieval.strategies.spread import Chosen
+from vmem.types import Reason, ReasonKind
 
 SURFACE_SAMPLES = 2048
 """Visible surfels that ``coverage`` looks at, about so many: enough to tell views apart."""
@@ -32,36 +32,40 @@ SURFACE_SAMPLES = 2048
 # --- by surface ------------------------------------------------------------------------------
 
 
-def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
+def coverage(evidence: Evidence, k: int) -> Selection:
     """Greedy maximum coverage of the targets' visible surface, with diminishing returns.
 
     A view's gain is the surface that it saw, each piece at ``second_look`` to the power of the
     chosen views that saw it too. Among views that gain nearly the most, those apart in pose from
     the chosen ones come first; and the oldest near-duplicate stands for the one that is found.
     """
-    if not (evidence.votes > 0)[evidence.free].any():
+    config = evidence.config
+    if not evidence.has_votes:
         return fallback(evidence, k)
     surface, area = _surface(evidence)
     start, views = evidence.seen_by.start, evidence.seen_by.views
     new, worth = area.copy(), area.copy()
     chosen = Chosen(evidence.poses)
-    chosen.open &= (evidence.votes > 0) & evidence.free
-    reasons = ["no visible surfel"] * len(evidence)
+    chosen.open &= (evidence.votes > 0) & evidence.allowed
+    reasons = [Reason(ReasonKind.NO_VISIBLE_SURFEL)] * len(evidence)
     gains = np.empty(len(evidence))
     covered = np.empty(len(surface), bool)
     pinned = list(evidence.pinned[:k])
     while len(chosen.order) < k and (pinned or chosen.open.any()):
         if pinned:
-            view, why = pinned.pop(0), PINNED
+            view, adds_much, repeats = (
+                pinned.pop(0),
+                ReasonKind.PINNED_ADDS,
+                ReasonKind.PINNED_AGAIN,
+            )
         else:
             _sum_by_view(surface, start, views, worth, gains)
-            view, why = _best_gain(evidence, gains, chosen, config), "chosen"
+            view = _best_gain(evidence, gains, chosen)
+            adds_much, repeats = ReasonKind.CHOSEN_ADDS, ReasonKind.CHOSEN_AGAIN
         _seen_by_view(surface, start, views, view, covered)
         adds = min(1.0, float(new[covered].sum()))  # a sample's estimate
         reasons[view] = (
-            f"{why}: adds {100 * adds:.0f} % of the visible surface"
-            if adds >= config.min_gain
-            else f"{why}: a second look at surface already covered"
+            Reason(adds_much, share=adds) if adds >= config.min_gain else Reason(repeats)
         )
         chosen.add(view)
         new[covered] = 0
@@ -69,20 +73,20 @@ def coverage(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
     _sum_by_view(surface, start, views, new, gains)
     for view in np.flatnonzero(chosen.open).tolist():
         adds_more = gains[view] >= config.min_gain
-        reasons[view] = "beyond K" if adds_more else "adds nothing that chosen views lack"
-    by_votes = np.argsort(-evidence.votes, kind="stable").tolist()
+        reasons[view] = Reason(ReasonKind.BEYOND_K if adds_more else ReasonKind.ADDS_NOTHING)
     taken = set(chosen.order)
-    ranking = chosen.order + [view for view in by_votes if view not in taken]
+    ranking = chosen.order + [view for view in by_votes(evidence) if view not in taken]
     order = tuple(chosen.order)
-    return Selection(order, tuple(ranking), with_wishes(evidence, reasons, order))
+    return Selection(order, tuple(ranking), with_pins_and_bans(evidence, reasons, order))
 
 
-def _best_gain(evidence: Evidence, gains: F64, chosen: Chosen, config: SelectionConfig) -> int:
+def _best_gain(evidence: Evidence, gains: F64, chosen: Chosen) -> int:
     """The open view to choose next, given what each would gain.
 
     Old views have no links to surfels that were made after them, so a near-duplicate falls short a
     little even where it saw the same: it may lack ``near_tie`` of all that the best view saw.
     """
+    config = evidence.config
     gains = np.where(chosen.open, gains, -1)
     apart = chosen.gap >= config.suppression
     ties = gains >= (1 - config.near_tie) * gains.max()

@@ -23,34 +23,34 @@ from vmem.published.context import (
 )
 from vmem.published.poses import geodesic_distance
 from vmem.published.render_fast import render_polygons
-from vmem.published.surfels import Disks, ReferenceConfig
+from vmem.published.surfels import Disks, PublishedConfig
 from vmem.published.votes import gather_votes
 from vmem.retrieval.evidence import (
     NOTHING_VISIBLE,
     Evidence,
     Selection,
-    SelectionConfig,
     top,
-    with_wishes,
+    with_pins_and_bans,
 )
+from vmem.types import Reason, ReasonKind
 
 
-def reference_selection(
-    memory: MemorySnapshot, targets: Cameras, k: int = 4, config: ReferenceConfig | None = None
+def published_selection(
+    memory: MemorySnapshot, targets: Cameras, k: int = 4, config: PublishedConfig | None = None
 ) -> Selection:
     """Choose at most ``k`` views of ``memory`` for ``targets``, the last of which decides.
 
     Where the published code fails (nothing visible), the nearest poses are chosen and the note says
     so. ``memory`` must hold a view, ``k`` be at least 1.
     """
-    config = config or ReferenceConfig(context_num_frames=k)
+    config = config or PublishedConfig(context_num_frames=k)
     weight = config.translation_distance_weight
     c2w = np.stack([to_opengl(view.camera.c2w) for view in memory.views]).astype(np.float32)
     last = to_opengl(targets.c2w[-1])
     distance = geodesic_distance(last, c2w, weight)
     nearest = np.argsort(distance, kind="stable").tolist()
     if len(c2w) == 1:
-        return Selection((0,), (0,), ("chosen: the only view",))
+        return Selection((0,), (0,), (Reason(ReasonKind.CHOSEN_ONLY),))
 
     query = query_camera(to_opengl(targets.c2w), _focals(memory, config), config)
     surfels = memory.surfels
@@ -68,20 +68,22 @@ def reference_selection(
         order = spread(ranked, c2w, min(k, len(candidates)), threshold, True, weight)
         note = ""
 
-    reasons = ["no visible surfel"] * len(c2w)
+    reasons = [Reason(ReasonKind.NO_VISIBLE_SURFEL)] * len(c2w)
     for view in votes.timestep:
-        reasons[view] = "saw too little of it to be a candidate"
+        reasons[view] = Reason(ReasonKind.SAW_TOO_LITTLE)
     for view in candidates:
-        reasons[view] = f"a candidate, but {distance[view]:.2f} rad away"
+        reasons[view] = Reason(ReasonKind.CANDIDATE, distance=float(distance[view]))
     for view in order:
         reasons[view] = (
-            f"chosen: {distance[view]:.2f} rad away" if candidates else ("chosen: nearest pose")
+            Reason(ReasonKind.CHOSEN_AWAY, distance=float(distance[view]))
+            if candidates
+            else Reason(ReasonKind.CHOSEN_NEAREST)
         )
     rest = [view for view in nearest if view not in order]
     return Selection(order, (*order, *rest), tuple(reasons), note)
 
 
-def _focals(memory: MemorySnapshot, config: ReferenceConfig) -> NDArray[np.float64]:
+def _focals(memory: MemorySnapshot, config: PublishedConfig) -> NDArray[np.float64]:
     """Focal lengths at the query's width, those of early views once for every step since."""
     focal = np.array([v.camera.K[0, 0] * config.width / v.camera.hw[1] for v in memory.views])
     return np.concatenate([focal[: end.n_views] for end in memory.steps])
@@ -99,8 +101,8 @@ def _views_of(surfels: NDArray[np.int32], memory: MemorySnapshot) -> dict[int, l
     return views
 
 
-def reference(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
-    """What the published code effectively does; see vmem.retrieval.strategies.published."""
+def reference(evidence: Evidence, k: int) -> Selection:
+    """Choose what the published code effectively chooses; pins and bans are obeyed on top."""
     if evidence.memory is None:
         raise ValueError("the reference strategy draws the memory itself: evidence.memory is None")
     memory = evidence.memory
@@ -109,12 +111,12 @@ def reference(evidence: Evidence, k: int, config: SelectionConfig) -> Selection:
         memory = replace(
             memory, link_surfel=memory.link_surfel[kept], link_view=memory.link_view[kept]
         )
-    found = reference_selection(memory, evidence.targets, k)
+    found = published_selection(memory, evidence.targets, k)
     if not (evidence.pinned or evidence.banned):
         return found
-    order = top(evidence, found.ranking, k, "").order
+    order = top(evidence, found.ranking, k, Reason(ReasonKind.CHOSEN)).order
     if not found.note:
         # Where it takes fewer than K, it leaves the rest out for a reason.
         order = tuple(v for v in order if v in evidence.pinned or v in found.order)
     ranking = (*order, *(view for view in found.ranking if view not in order))
-    return Selection(order, ranking, with_wishes(evidence, found.reasons, order), found.note)
+    return Selection(order, ranking, with_pins_and_bans(evidence, found.reasons, order), found.note)

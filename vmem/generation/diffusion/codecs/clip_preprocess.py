@@ -1,7 +1,7 @@
-"""Images as the CLIP tower was shown them while the released model was trained.
+"""Preprocessing of images for the CLIP tower, as in the training of the released model.
 
-As VMem's released code does it, and SEVA's, from which it starts. CLIP's own preprocessing would
-resize with pixel centres at +0.5.
+As in VMem's released code, and in SEVA's that it is based on. CLIP's own preprocessing would resize
+with pixel centres at +0.5.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ def clip_pixels(images: Tensor, size: int = 224) -> Tensor:
 def gaussian_kernel(factor: float) -> Tensor:
     """(k,) f32 window, k odd and at least 3, for an axis that shrinks ``factor`` times.
 
-    Sigma is half of what the factor exceeds 1 by, at least 0.001: an axis that does not shrink
-    keeps its pixels.
+    Sigma is (factor - 1) / 2, at least 0.001: an axis that does not shrink keeps its pixels.
     """
     sigma = max((factor - 1) / 2, 0.001)
     size = int(max(4 * sigma, 3)) | 1

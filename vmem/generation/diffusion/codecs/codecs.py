@@ -1,23 +1,24 @@
-"""Images to latents and back (VAE), and images to embeddings (CLIP): what surrounds the network.
+"""Images to latents and back (VAE), and images to embeddings (CLIP image tower).
 
 VMem, section 3 (the autoencoder and the CLIP embedding are SEVA's). Images are (N, 3, H, W) in
-[-1, 1], RGB; frames at the package's border are (N, H, W, 3) u8.
+[-1, 1], RGB; frames outside of this package are (N, H, W, 3) u8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from einops import rearrange
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from vmem.arrays import U8
 from vmem.errors import VMemError
-from vmem.generation.diffusion.checks import BadTensorError, require_maps
+from vmem.generation.diffusion.checks import BadTensorError, check_finite, require_maps
 from vmem.generation.diffusion.codecs.clip_preprocess import clip_pixels
 from vmem.generation.diffusion.codecs.weights import (
     CLIP_CONFIG,
@@ -31,12 +32,6 @@ from vmem.generation.diffusion.codecs.weights import (
     settle,
     vae_state,
 )
-from vmem.generation.diffusion.finite import check_finite
-
-VALUES_PER_PIXEL = 1100
-"""Numbers that decoding holds at its peak for every pixel of the image, with Stable Diffusion's
-channels: 962 by torch's allocator on a CPU at 576 px, and room for the convolutions' workspace.
-Encoding holds 644 at 192 px."""
 
 
 def images_from_frames(frames: U8) -> Tensor:
@@ -49,28 +44,38 @@ def images_from_frames(frames: U8) -> Tensor:
             f"frames: got {frames.shape} {frames.dtype}, expected (N, H, W, 3) uint8. "
             "Add the frame axis or drop alpha."
         )
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2) / 127.5 - 1
+    levels = torch.from_numpy(np.ascontiguousarray(frames))
+    return rearrange(levels, "n h w c -> n c h w") / 127.5 - 1
 
 
 def frames_from_images(images: Tensor) -> U8:
     """(N, H, W, 3) u8 frames from images (N, 3, H, W), whatever their device and type.
 
-    The range is always [-1, 1]; beyond it is clipped, within it rounded to the nearest level, so
-    that frames survive the way to images and back. Raises BadTensorError, NotFiniteError.
+    The range is always [-1, 1]: values beyond it are clipped, others rounded to the nearest level,
+    so that frames -> images -> frames changes nothing. Raises BadTensorError, NotFiniteError.
     """
     require_maps(images, "images to show", 3)
     check_finite(images, "images to show")
     levels = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return rearrange(levels, "n c h w -> n h w c").contiguous().cpu().numpy()
 
 
-def frames_at_once(hw: tuple[int, int], budget: int, dtype: torch.dtype) -> int:
-    """How many frames of (H, W) pixels the VAE can decode in ``budget`` bytes, at least one.
+def _in_chunks(
+    compute: Callable[[Tensor], Tensor],
+    rows: Tensor,
+    chunk: int,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    stages: tuple[str, str],
+) -> Tensor:
+    """``compute`` of ``chunk`` rows at a time, collected on ``device`` in ``dtype``.
 
-    Goes by ``VALUES_PER_PIXEL``: 1.46 GB for a frame of 576 x 576 in float32.
+    stages: what the rows and what the results are called in a NotFiniteError.
     """
-    frame = hw[0] * hw[1] * VALUES_PER_PIXEL * dtype.itemsize
-    return max(budget // frame, 1)
+    check_finite(rows, stages[0])
+    made = torch.cat([compute(part).to(device, dtype) for part in rows.split(chunk)])
+    check_finite(made, stages[1])
+    return made
 
 
 class ImageCodec:
@@ -88,7 +93,8 @@ class ImageCodec:
         chunk: int = 1,
         tile: int | None = None,
     ) -> None:
-        """``chunk`` frames go through at once (``frames_at_once`` proposes a number).
+        """``chunk``: frames that go through at once. At its peak decoding holds 962 values for each
+        of their pixels (576 px), encoding 644 (192 px): torch's allocator on a CPU, no workspace.
 
         ``tile``: side in pixels of overlapping, blended tiles for images larger than that, which
         bounds memory and changes the result a little; None: no tiles. Raises VMemError for a chunk
@@ -100,7 +106,7 @@ class ImageCodec:
         self.dtype = dtype
         self.chunk = chunk
         self.factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
-        """Pixels a latent, along each side."""
+        """Pixels along each side of a latent."""
         self.channels: int = vae.config["latent_channels"]
         if chunk < 1:
             raise VMemError(f"VAE: got chunks of {chunk} frames, expected 1 or more.")
@@ -139,14 +145,13 @@ class ImageCodec:
         and NotFiniteError, for the images or, named so, for the latents.
         """
         require_maps(images, "images to encode", 3, self.factor)
-        check_finite(images, "images to encode")
-        parts = [
-            self.vae.encode(part.to(self.device, self.dtype)).latent_dist.mean * LATENT_SCALE
-            for part in images.split(self.chunk)
-        ]
-        latents = torch.cat([part.to(device, dtype) for part in parts])
-        check_finite(latents, "latents of images")
-        return latents
+
+        def mean_latents(part: Tensor) -> Tensor:
+            known = self.vae.encode(part.to(self.device, self.dtype))
+            return known.latent_dist.mean * LATENT_SCALE
+
+        stages = "images to encode", "latents of images"
+        return _in_chunks(mean_latents, images, self.chunk, device, dtype, stages)
 
     @torch.inference_mode()
     def decode(
@@ -162,14 +167,12 @@ class ImageCodec:
         latents or, named so, for the images.
         """
         require_maps(latents, "latents to decode", self.channels)
-        check_finite(latents, "latents to decode")
-        parts = [
-            self.vae.decode(part.to(self.device, self.dtype) / LATENT_SCALE).sample
-            for part in latents.split(self.chunk)
-        ]
-        images = torch.cat([part.to(device, dtype) for part in parts])
-        check_finite(images, "images decoded from latents")
-        return images
+
+        def pictures(part: Tensor) -> Tensor:
+            return self.vae.decode(part.to(self.device, self.dtype) / LATENT_SCALE).sample
+
+        stages = "latents to decode", "images decoded from latents"
+        return _in_chunks(pictures, latents, self.chunk, device, dtype, stages)
 
 
 class ImageEmbedder:
@@ -193,9 +196,9 @@ class ImageEmbedder:
         self.chunk = max(chunk, 1)
         config = tower.config.to_dict()
         self.size: int = config["image_size"]
-        """Side of the square the tower looks at, in pixels."""
+        """Side in pixels of the square images that the tower takes."""
         self.dim: int = config["projection_dim"]
-        """Length of an embedding."""
+        """D: length of an embedding."""
 
     @classmethod
     def from_state(
@@ -222,14 +225,12 @@ class ImageEmbedder:
         Raises BadTensorError and NotFiniteError, for the images or, named so, for the embeddings.
         """
         require_maps(images, "images for CLIP", 3)
-        check_finite(images, "images for CLIP")
-        parts = [
-            self.embed_pixels(clip_pixels(part.to(self.device), self.size)).to(device, dtype)
-            for part in images.split(self.chunk)
-        ]
-        embeddings = torch.cat(parts)
-        check_finite(embeddings, "embeddings of images")
-        return embeddings
+
+        def vectors(part: Tensor) -> Tensor:
+            return self.embed_pixels(clip_pixels(part.to(self.device), self.size))
+
+        stages = "images for CLIP", "embeddings of images"
+        return _in_chunks(vectors, images, self.chunk, device, dtype, stages)
 
     @torch.inference_mode()
     def embed_pixels(self, pixels: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Latents shown while they are made: quick, approximate pictures.
+"""Pictures of latents while they are sampled: quick and approximate.
 
-``LinearPreview`` needs nothing: a latent's colour is nearly an affine function of its 4 channels,
-and which one is learned from the autoencoder itself. ``TinyPreview`` decodes with the tiny
-autoencoder (TAESD), sharper, where its weights are there.
+``LinearPreview`` needs no weights: a latent's colour is nearly an affine function of its 4
+channels, fitted to what the autoencoder makes of known images. ``TinyPreview`` decodes with the
+tiny autoencoder (TAESD), sharper, where its weights are on this machine.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,12 +26,12 @@ from vmem.generation.diffusion.codecs.weights import State, empty_tiny_vae, load
 
 
 class LatentPreview(Protocol):
-    """Shows latents."""
+    """Makes pictures of latents."""
 
     def __call__(self, latents: Tensor, hw: tuple[int, int]) -> U8:
         """(N, H, W, 3) u8 pictures of ``hw`` from latents (N, 4, h, w) in the network's scale.
 
-        What is not finite shows as some colour: a preview never stops a step. Raises
+        Values that are not finite get some colour, because a preview must not stop a step. Raises
         BadTensorError for other shapes.
         """
         ...
@@ -38,31 +39,31 @@ class LatentPreview(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LinearPreview:
-    """Colour as an affine function of a latent: colour = (z, 1) @ matrix.
-
-    matrix: (5, 3) f32 on the CPU; colour RGB in [-1, 1].
-    """
+    """Colour as an affine function of a latent: colour = (z, 1) @ matrix."""
 
     matrix: Tensor
+    """(5, 3) f32 on the CPU, to RGB in [-1, 1]."""
 
     @classmethod
     def fit(cls, latents: Tensor, images: Tensor) -> LinearPreview:
         """The best map, by least squares, from latents (N, 4, h, w) to images (N, 3, 8h, 8w).
 
-        A latent's colour is the mean of the pixels it stands for. Raises BadTensorError.
+        A latent's colour is the mean of the 8 x 8 pixels it covers. Raises BadTensorError.
         """
         require_maps(latents, "latents to fit a preview to", 4)
         require_maps(images, "images to fit a preview to", 3)
         colours = functional.adaptive_avg_pool2d(
             images.float().cpu(), (latents.shape[2], latents.shape[3])
         )
-        known, wanted = _rows(_with_one(latents.float().cpu())), _rows(colours)
+        rows = "n c h w -> (n h w) c"
+        known = rearrange(_with_one(latents.float().cpu()), rows)
+        wanted = rearrange(colours, rows)
         solved = np.linalg.lstsq(known.double().numpy(), wanted.double().numpy(), rcond=None)[0]
         return cls(torch.from_numpy(solved).float())
 
     @torch.inference_mode()
     def __call__(self, latents: Tensor, hw: tuple[int, int]) -> U8:
-        """See LatentPreview."""
+        """(N, H, W, 3) u8 pictures of latents (N, 4, h, w), enlarged to ``hw``."""
         require_maps(latents, "latents to show", 4)
         z = _with_one(latents.float())
         colours = torch.einsum("nchw,ck->nkhw", z, self.matrix.to(z.device))
@@ -112,7 +113,7 @@ class TinyPreview:
 
     @torch.inference_mode()
     def __call__(self, latents: Tensor, hw: tuple[int, int]) -> U8:
-        """See LatentPreview."""
+        """(N, H, W, 3) u8 pictures of latents (N, 4, h, w), decoded and resized to ``hw``."""
         require_maps(latents, "latents to show", 4)
         # This autoencoder is trained on latents in the network's own scale.
         images = self.vae.decode(latents.to(self.device, self.dtype)).sample
@@ -122,11 +123,6 @@ class TinyPreview:
 def _with_one(latents: Tensor) -> Tensor:
     """(N, 5, h, w): latents and a channel of ones."""
     return torch.cat([latents, torch.ones_like(latents[:, :1])], dim=1)
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """(N h w, C) from (N, C, h, w)."""
-    return maps.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def _picture(images: Tensor, hw: tuple[int, int]) -> U8:

@@ -1,4 +1,4 @@
-"""VAE and CLIP tower from state dicts: configurations, and the names that files give their tensors.
+"""VAE and CLIP tower from state dicts: configurations, and names of tensors in released files.
 
 VAE: the autoencoder of Stable Diffusion 2.1-base in diffusers' names. CLIP: the image tower of
 ViT-H-14 (LAION-2B), from a Hugging Face file or an open_clip file. The functions on states move
@@ -52,7 +52,7 @@ Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 class WrongWeightsError(VMemError):
-    """A state dict or configuration that is not the model's; says what was looked for."""
+    """A state dict or configuration that is not the model's; says what was expected."""
 
 
 def empty_vae(config: Mapping[str, Any] = VAE_CONFIG) -> AutoencoderKL:
@@ -75,8 +75,8 @@ def empty_vae(config: Mapping[str, Any] = VAE_CONFIG) -> AutoencoderKL:
 def vae_state(state: State) -> dict[str, Tensor]:
     """The autoencoder's tensors in today's names, from any file that holds them.
 
-    Whatever stands before the names (``module.``, ``first_stage_model.``) is taken off, tensors
-    without it are left out. Raises WrongWeightsError.
+    A prefix of the names (``module.``, ``first_stage_model.``) is removed, tensors without it are
+    left out. Raises WrongWeightsError.
     """
     prefix = _prefix(state, "encoder.down_blocks.0.resnets.0.conv1.weight")
     if prefix is None:
@@ -109,14 +109,14 @@ def empty_clip(config: Mapping[str, Any] = CLIP_CONFIG) -> CLIPVisionModelWithPr
     """The image tower without weights, on the meta device.
 
     ``config`` is what a released folder's config.json holds: the tower's own, or that of a whole
-    CLIP, whose projection stands outside ``vision_config``.
+    CLIP, whose projection is outside of ``vision_config``.
     """
     known = dict(config.get("vision_config", config))
     if "projection_dim" in config:
         known["projection_dim"] = config["projection_dim"]
     with torch.device("meta"):
         tower = CLIPVisionModelWithProjection(CLIPVisionConfig(**known))
-    # Not in any file, so nothing would ever give it values.
+    # No file has this buffer: loading would leave it on the meta device.
     embeddings = tower.vision_model.embeddings
     numbers = torch.arange(embeddings.num_positions)[None]
     embeddings.register_buffer("position_ids", numbers, persistent=False)
@@ -126,12 +126,12 @@ def empty_clip(config: Mapping[str, Any] = CLIP_CONFIG) -> CLIPVisionModelWithPr
 def clip_state(state: State) -> dict[str, Tensor]:
     """The image tower's tensors in Hugging Face's names, from their file or from open_clip's.
 
-    The text tower is left out, and so is whatever stands before the names (``visual.``). Raises
+    The text tower is left out, and a prefix of the names (``visual.``) is removed. Raises
     WrongWeightsError.
     """
     prefix = _prefix(state, "vision_model.embeddings.class_embedding")
     if prefix is not None:
-        # Older files hold the positions' numbers, which are no weights.
+        # Older files hold position_ids, which are no weights.
         return {
             name: tensor
             for name, tensor in _below(state, prefix)
@@ -193,21 +193,21 @@ def load_module(
 
     Raises CheckpointError for tensors that are missing, too many, mis-shaped or not finite.
     """
-    from vmem.weights.public import load_strict
+    from vmem.weights import load_strict
 
     place = {name: options[name] for name in ("device", "dtype") if name in options}
     load_strict(module, state, what=what, **place)
 
 
 def settle(module: Module, device: torch.device | str, dtype: torch.dtype) -> Module:
-    """The module itself, moved to where it will only ever be asked."""
-    # Past diffusers' own `to`, which warns of modules to keep in float32 even when there are none.
+    """The module itself, moved to a device and type and set up for inference only."""
+    # Not diffusers' own `to`, which warns of modules to keep in float32 even when there are none.
     torch.nn.Module.to(module, device=device, dtype=dtype)
     return module.eval().requires_grad_(False)
 
 
 def _prefix(state: State, anchor: str) -> str | None:
-    """What stands before ``anchor`` in a state's names; None if the state has no such name."""
+    """The prefix of ``anchor`` in a state's names; None if the state has no such name."""
     found = (name for name in state if name == anchor or name.endswith(f".{anchor}"))
     return min((name.removesuffix(anchor) for name in found), key=len, default=None)
 

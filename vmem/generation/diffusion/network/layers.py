@@ -1,21 +1,25 @@
-"""The parts of the multi-view UNet that know nothing of views (VMem, section 3; SEVA).
+"""Layers of the multi-view UNet: residual blocks, attention, feed-forward (VMem, section 3; SEVA).
 
 Feature maps are (n, channels, h, w), tokens (n, length, channels), both in the dtype of the
 weights. Names of submodules are those of the released checkpoint.
+
+Axes in patterns: n rows of a batch · s sequences · f frames of a sequence · m rows that share a
+context · l tokens of a row · heads, and c channels of one head.
 """
 
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-# What attention over an unchanging context leaves to do at every denoising step: a vector to add
-# (n, 1, channels), or keys and values, each (n, heads, length, head channels).
 Cross = Tensor | tuple[Tensor, Tensor]
+"""Attention over a context, as far as it is the same at every denoising step: a vector to add
+(n, 1, channels), or keys and values, each (n, heads, length, head channels)."""
 
-# CUDA kernels put the heads on a grid axis that ends here.
 MAX_HEADS = 65535
+"""CUDA kernels put the heads on a grid axis of at most this length."""
 
 
 class GroupNorm32(nn.GroupNorm):
@@ -62,8 +66,8 @@ class ResBlock(nn.Module):
         """
         norm, silu, conv = self.in_layers
         scale, shift = self.dense_emb_layers(dense).chunk(2, 1)
-        h = silu(norm(x)).unflatten(0, (-1, dense.shape[0]))
-        h = conv((h * (1 + scale) + shift).flatten(0, 1))
+        h = rearrange(silu(norm(x)), "(s m) c h w -> s m c h w", m=len(dense))
+        h = conv(rearrange(h * (1 + scale) + shift, "s m c h w -> (s m) c h w"))
         h = self.out_layers(h + self.emb_layers(emb)[..., None, None])
         return self.skip_connection(x) + h
 
@@ -105,12 +109,13 @@ class Attention(nn.Module):
 
     def heads(self, x: Tensor) -> Tensor:
         """(n, length, channels) -> (n, heads, length, head_channels), a view."""
-        return x.unflatten(-1, (-1, self.head_channels)).transpose(1, 2)
+        return rearrange(x, "n l (heads c) -> n heads l c", c=self.head_channels)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Heads (n, heads, length, head_channels) -> tokens (n, length, channels)."""
-    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    attended = functional.scaled_dot_product_attention(q, k, v)
+    return rearrange(attended, "n heads l c -> n l (heads c)")
 
 
 class SelfAttention(Attention):
@@ -120,22 +125,28 @@ class SelfAttention(Attention):
         super().__init__(channels, channels, head_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Every token with all of its row: (n, length, channels) -> the same."""
+        """Every token with all tokens of its row: (n, length, channels), in and out."""
         q, k, v = (self.heads(to(x)) for to in (self.to_q, self.to_k, self.to_v))
         return self.to_out(_attend(q, k, v))
 
     def over_frames(self, x: Tensor, num_frames: int) -> Tensor:
-        """Every token with its own place in the other frames of its sequence.
+        """Every token with the tokens at its place in the other frames of its sequence.
 
-        (sequences * num_frames, length, channels) -> the same. Places count as heads, so that no
+        (sequences * num_frames, length, channels), in and out. Places count as heads, so that no
         token moves in memory.
         """
+        apart, together = (
+            "(s f) l (heads c) -> s (l heads) f c",
+            "s (l heads) f c -> (s f) l (heads c)",
+        )
+        sizes = {"f": num_frames, "c": self.head_channels}
         per_call = max(1, MAX_HEADS * self.head_channels // x.shape[-1])
         q, k, v = (to(x).split(per_call, 1) for to in (self.to_q, self.to_k, self.to_v))
         parts = []
         for part in zip(q, k, v, strict=True):
-            rows = (self.heads(p.unflatten(0, (-1, num_frames)).flatten(2)) for p in part)
-            parts.append(_attend(*rows).reshape(part[0].shape))
+            places = (rearrange(p, apart, **sizes) for p in part)
+            attended = functional.scaled_dot_product_attention(*places)
+            parts.append(rearrange(attended, together, l=part[0].shape[1]))
         return self.to_out(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
 
 
@@ -145,7 +156,7 @@ class CrossAttention(Attention):
     def prepare(self, context: Tensor) -> Cross:
         """What ``forward`` needs of a context (n, length, context_channels).
 
-        Softmax over one token is 1, so that a context of length 1 gives every query the same.
+        Softmax over one token is 1: a context of length 1 adds the same vector for every query.
         """
         values = self.to_v(context)
         if context.shape[1] == 1:
@@ -188,5 +199,5 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., channels) -> the same."""
+        """(..., channels), in and out."""
         return self.net(x)

@@ -1,4 +1,4 @@
-"""How much arithmetic the network asks for, counted without computing anything."""
+"""Multiplications and additions of the network, counted without computing them."""
 
 from __future__ import annotations
 
@@ -20,28 +20,31 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Operations:
-    """Multiplications and additions of one forward pass, by where they occur.
+    """Multiplications and additions of one forward pass, by kind of layer.
 
-    Norms, activations and resizing are not counted: they move data rather than multiply it.
+    Norms, activations and resizing are not counted: their time goes into moving data.
     """
 
     convolution: int
+    """Of convolutions."""
     linear: int
+    """Of linear layers, those of attention included."""
     attention: int
+    """Of the two products of attention, queries with keys and weights with values."""
 
     @property
     def total(self) -> int:
-        """Of all kinds."""
+        """All of them."""
         return self.convolution + self.linear + self.attention
 
 
 def count_operations(
     config: UNetConfig, *, sequences: int, num_frames: int, hw: tuple[int, int]
 ) -> Operations:
-    """What one denoising step of ``MultiviewUNet`` costs, after ``prepare``.
+    """Operations of one denoising step of ``MultiviewUNet``, after ``prepare``.
 
-    sequences: 2 under guidance, whose ray maps are shared · hw: of the latents. Nothing is computed
-    and no weights are held (meta device). Raises NetworkError where hw does not fit.
+    sequences: 2 under guidance, whose ray maps are shared. hw: size of the latents. Nothing is
+    computed and no weights are held (meta device). Raises NetworkError where hw does not fit.
     """
     batch = sequences * num_frames
     with torch.device("meta"):

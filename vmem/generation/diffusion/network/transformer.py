@@ -1,13 +1,15 @@
 """Attention within frames, across frames, and over time at each place (VMem, section 3; SEVA).
 
 Tokens are (sequences * num_frames, h * w, channels) throughout, frames of one sequence together:
-everything but attention acts on single tokens, so that no rearrangement is needed.
+everything but attention acts on single tokens, so that no rearrangement is needed. Axes in
+patterns: s sequences · f frames of a sequence · n = s f · l = h w tokens of a frame · c channels.
 """
 
 from __future__ import annotations
 
 from typing import cast
 
+from einops import rearrange
 from torch import Tensor, nn
 
 from vmem.generation.diffusion.network.layers import (
@@ -18,8 +20,8 @@ from vmem.generation.diffusion.network.layers import (
     SelfAttention,
 )
 
-# For each depth: what the spatial and what the time-mixing block need of a context.
 TransformerCross = tuple[tuple[Cross, Cross], ...]
+"""For each depth: what the spatial and what the time-mixing block need of a context."""
 
 
 class SpatialBlock(nn.Module):
@@ -35,14 +37,14 @@ class SpatialBlock(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
 
     def forward(self, z: Tensor, cross: Cross) -> Tensor:
-        """Tokens (n, length, channels) -> the same."""
+        """Tokens (n, length, channels), in and out."""
         z = z + self.attn1(self.norm1(z))
         z = z + self.attn2(self.norm2(z), cross)
         return z + self.ff(self.norm3(z))
 
 
 class TimeMixBlock(SpatialBlock):
-    """The same over the frames at each place, behind another feed-forward.
+    """Attention over the frames at each place, cross attention and feed-forward, after another one.
 
     The last feed-forward has no residual of its own: the caller adds the whole to its tokens.
     """
@@ -100,17 +102,17 @@ class MultiviewTransformer(nn.Module):
         )
 
     def forward(self, x: Tensor, cross: TransformerCross, num_frames: int) -> Tensor:
-        """x (sequences * num_frames, channels, h, w) -> the same."""
-        h, w = x.shape[-2:]
-        # Contiguous, as channels-last maps are: one product, where strides would make one a frame.
-        z = self.proj_in(self.norm(x).flatten(2).transpose(1, 2).contiguous())
+        """x (sequences * num_frames, channels, h, w), in and out."""
+        # Contiguous, as channels-last maps are: one matrix product instead of one a frame.
+        z = self.proj_in(rearrange(self.norm(x), "n c h w -> n (h w) c").contiguous())
         for (spatial, mixing), (spatial_cross, mixing_cross) in zip(
             self._blocks(), cross, strict=True
         ):
             if self.joint:
-                joined = spatial(z.unflatten(0, (-1, num_frames)).flatten(1, 2), spatial_cross)
-                z = joined.reshape(z.shape)
+                joined = rearrange(z, "(s f) l c -> s (f l) c", f=num_frames)
+                joined = spatial(joined, spatial_cross)
+                z = rearrange(joined, "s (f l) c -> (s f) l c", f=num_frames)
             else:
                 z = spatial(z, spatial_cross)
             z = z + mixing.mix(z, mixing_cross, num_frames)
-        return x + self.proj_out(z).transpose(1, 2).unflatten(2, (h, w))
+        return x + rearrange(self.proj_out(z), "n (h w) c -> n c h w", h=x.shape[2])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,28 +28,34 @@ class NetworkError(VMemError, ValueError):
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Sizes of the network; the defaults are the released model's.
-
-    in_channels: latent 4, mask 1, Pluecker 6 · channel_mult, transformer_depth: one entry a level ·
-    attention_resolutions: the downsampling factors that have transformers · num_head_channels:
-    channels of one attention head · context_dim: width of the image embedding · dense_in_channels:
-    Pluecker channels that modulate every ResBlock · unflatten_names: the transformers whose spatial
-    blocks see all frames at once · dropout: of training, unused here.
-    """
+    """Sizes of the network; the defaults are the released model's."""
 
     in_channels: int = 11
+    """Latent 4, mask 1, Pluecker map 6."""
     model_channels: int = 320
+    """Channels of the first level; other levels have a multiple of them."""
     out_channels: int = 4
+    """Channels of a latent."""
     num_frames: int = 8
+    """Frames of a sequence: context and targets together."""
     num_res_blocks: int = 2
+    """Residual blocks a level on the way down; one more on the way up."""
     attention_resolutions: tuple[int, ...] = (4, 2, 1)
+    """Downsampling factors of the levels that have transformers."""
     channel_mult: tuple[int, ...] = (1, 2, 4, 4)
+    """For each level: its channels as a multiple of ``model_channels``."""
     num_head_channels: int = 64
+    """Channels of one attention head."""
     transformer_depth: tuple[int, ...] = (1, 1, 1, 1)
+    """For each level: pairs of a spatial and a time-mixing block in its transformers."""
     context_dim: int = 1024
+    """Length of an image embedding."""
     dense_in_channels: int = 6
+    """Channels of the Pluecker maps that modulate every residual block."""
     dropout: float = 0.0
+    """Of training, without effect here."""
     unflatten_names: tuple[str, ...] = ("middle_ds8", "output_ds4", "output_ds2")
+    """The transformers whose spatial blocks attend over all frames of a sequence at once."""
 
     def __post_init__(self) -> None:
         levels = len(self.channel_mult)
@@ -79,23 +86,24 @@ class UNetConfig:
 
     @property
     def stride(self) -> int:
-        """What height and width of the latents must be multiples of."""
+        """Height and width of the latents must be multiples of it."""
         return 2 ** (len(self.channel_mult) - 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What stays the same over all denoising steps; made by ``MultiviewUNet.prepare``.
-
-    batch: sequences * num_frames · hw: of the latents · dense: ray maps (m, 6, h, w) by size, m
-    divides batch · cross: for each transformer, in order of execution.
-    """
+    """What stays the same over all denoising steps; made by ``MultiviewUNet.prepare``."""
 
     batch: int
+    """Sequences times ``num_frames``."""
     num_frames: int
+    """Frames of a sequence."""
     hw: tuple[int, int]
+    """Size of the latents."""
     dense: dict[tuple[int, int], Tensor]
+    """By size (h, w): ray maps (m, 6, h, w), where m divides ``batch``."""
     cross: tuple[TransformerCross, ...]
+    """For each transformer, in order of execution."""
 
 
 def time_embedding(t: Tensor, channels: int) -> Tensor:
@@ -166,6 +174,12 @@ class MultiviewUNet(nn.Module):
         )
         self.eval().requires_grad_(False)
 
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile calls in place by torch.compile, with its arguments."""
+        # einops parses its patterns in Python, and tracing that takes longer than the network.
+        torch.compiler.allow_in_graph(rearrange)
+        super().compile(*args, **options)
+
     def prepare(
         self,
         crossattn: Tensor,
@@ -173,13 +187,13 @@ class MultiviewUNet(nn.Module):
         hw: tuple[int, int],
         num_frames: int | None = None,
     ) -> Prepared:
-        """What does not change between denoising steps, computed once.
+        """Compute what is the same at all denoising steps.
 
         crossattn (sequences * num_frames, tokens, context_dim): image embedding of each frame.
         dense: ray maps (sequences * num_frames, 6, H, W) of any size, or (num_frames, 6, H, W)
-        where all sequences share them; what is equal in all is found and kept once. hw: size of the
-        latents. num_frames: by default the configuration's. Raises NetworkError where sizes do not
-        fit.
+        where all sequences share them; maps that are equal in all are detected and kept once.
+        hw: size of the latents. num_frames: by default the configuration's. Raises NetworkError
+        where sizes do not fit.
         """
         c, n = self.config, num_frames or self.config.num_frames
         batch, (h, w) = crossattn.shape[0], hw
@@ -224,7 +238,7 @@ class MultiviewUNet(nn.Module):
         num_frames: int | None = None,
         prepared: Prepared | None = None,
     ) -> Tensor:
-        """The network's estimate for noisy frames; what it means is the denoiser's business.
+        """The network's estimate for noisy frames; the denoiser gives it its meaning.
 
         x (sequences * num_frames, in_channels, h, w), any float dtype; t (sequences * num_frames,)
         int64: sigma index of each frame, 0..999; either ``prepared`` or crossattn, dense and
@@ -267,7 +281,7 @@ class MultiviewUNet(nn.Module):
 
     @property
     def _weight(self) -> Tensor:
-        """A weight, for device and dtype of them all."""
+        """One of the weights: all have its device and dtype."""
         return cast(nn.Linear, self.time_embed[0]).weight
 
     def _check_size(self, hw: tuple[int, int]) -> None:
@@ -289,14 +303,14 @@ def _block(*layers: nn.Module) -> nn.ModuleList:
 
 
 def _shared(maps: Tensor, num_frames: int) -> Tensor:
-    """The maps of one sequence where all sequences have the same, otherwise all."""
-    sequences = maps.unflatten(0, (-1, num_frames))
+    """The maps of one sequence if they are equal in all sequences, otherwise all maps."""
+    sequences = rearrange(maps, "(s f) c h w -> s f c h w", f=num_frames)
     same = len(sequences) == 1 or bool((sequences == sequences[:1]).all())
     return sequences[0] if same else maps
 
 
 def _resized(maps: Tensor, hw: tuple[int, int]) -> Tensor:
-    """Bilinear, corners on corners."""
+    """Bilinear, with the corners aligned."""
     return functional.interpolate(maps, hw, mode="bilinear", align_corners=True)
 
 

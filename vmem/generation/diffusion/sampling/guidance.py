@@ -1,6 +1,13 @@
-"""From a network to a guided denoiser: what the clean latents are thought to be.
+"""Classifier-free guidance: from the network to an estimate of the clean latents.
 
-Source: SEVA, its discrete denoiser and multi-view guidance (VMem specification, section 2).
+With sigma the noise level and F the network, which was trained to predict the noise:
+
+    seen = x where unknown, the clean latent where known
+    D(x, sigma) = seen - sigma F(seen / sqrt(sigma^2 + 1), level of sigma)
+
+and guidance of strength g moves from the estimate without the context's content through the one
+with it: D = D_without + g (D_with - D_without). Source: SEVA, its discrete denoiser and multi-view
+guidance (VMem specification, section 2).
 """
 
 from __future__ import annotations
@@ -9,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from einops import repeat
 from torch import Tensor
 
 from vmem.arrays import F64
@@ -17,26 +25,29 @@ from vmem.generation.diffusion.conditioning import Conditioned, Conditioning
 from vmem.generation.diffusion.sampling.schedule import quantise, sigma_table
 
 Guider = Literal["vanilla", "multiview", "multiview_temporal"]
-"""vanilla: one strength for all · multiview: weak where the context already looks the same way ·
-multiview_temporal: growing with the distance in the sequence from the context, and weak as before.
-"""
+"""vanilla: one strength for all. multiview: weaker for cameras close to a context camera.
+multiview_temporal: besides, growing with the distance from the context in the sequence."""
 
 CFG = 2.0
 """Strength of guidance for frames that the context does not show."""
 CFG_MIN = 1.2
-"""Strength for frames that stand where the context does."""
+"""Strength for frames whose camera is close to a context camera."""
 _CLOSE_ANGLE = np.deg2rad(10.0)
+"""Largest rotation between close cameras, radians."""
 _CLOSE_DISTANCE = 1e-5
+"""Largest distance of close cameras, in the network's scaled world."""
 
 
 class Network(Protocol):
-    """The multi-view UNet, as far as sampling knows it."""
+    """As much of the multi-view UNet as sampling uses."""
 
     def prepare(
         self, crossattn: Tensor, dense: Tensor, hw: tuple[int, int], num_frames: int
     ) -> Any:
-        """What stays the same over all steps, for B sequences of N = ``num_frames`` frames:
-        crossattn (B*N, 1, D), dense (B*N, 6, h, w), latents of size ``hw``."""
+        """What is the same at all denoising steps, for B sequences of N = ``num_frames`` frames.
+
+        crossattn: (B*N, 1, D). dense: (B*N, 6, h, w). hw: size of the latents.
+        """
         ...
 
     def __call__(self, x: Tensor, t: Tensor, *, prepared: Any) -> Tensor:
@@ -52,9 +63,9 @@ def guidance_scale(
 ) -> Tensor:
     """(N,) f32 strength of guidance per frame, on the conditioning's device.
 
-    A frame is close to the context if some context camera is turned by less than 10 degrees from
-    it, some stands within 1e-5 (in the network's world), and some has the same intrinsics: three
-    conditions, met by the same camera or not, as published.
+    A frame is close to the context if some context camera is rotated by less than 10 degrees from
+    it, some is within a distance of 1e-5 (in the network's world), and some has the same
+    intrinsics: three conditions, met by one camera or by several, as published.
     """
     n = len(conditioned.c2ws)
     if guider == "vanilla":
@@ -63,6 +74,7 @@ def guidance_scale(
         known = conditioned.is_context.cpu().numpy()
         g = np.full(n, cfg)
         if guider == "multiview_temporal":
+            # Distance in the sequence to the nearest context frame, from 0 to 1: cfg_min to cfg.
             steps = np.abs(np.subtract.outer(np.arange(n), np.flatnonzero(known))).min(axis=1)
             g = steps / max(1, steps.max()) * (cfg - cfg_min) + cfg_min
         c2w = conditioned.c2ws.cpu().numpy().astype(np.float64)
@@ -71,6 +83,7 @@ def guidance_scale(
 
 
 def _close(c2w: F64, K: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(N,) bool: which of the cameras are close to the context, see `guidance_scale`."""
     R, t = c2w[:, :3, :3], c2w[:, :3, 3]
     angle = rotation_angle(R[:, None], R[None, known])
     distance = np.linalg.norm(t[:, None] - t[None, known], axis=-1)
@@ -85,9 +98,9 @@ def _close(c2w: F64, K: np.ndarray, known: np.ndarray) -> np.ndarray:
 class GuidedDenoiser:
     """Estimates the clean latents of one sequence: ``denoise(x, sigma) -> D``, both (N, 4, h, w).
 
-    network · conditioned: both sides of guidance · scale (N,): its strength per frame · batched:
-    both sides in one pass of the network, or one after the other in half the memory. Everything
-    outside the network is f32.
+    conditioned: both sides of guidance. scale: (N,) strength per frame. batched: both sides in one
+    pass of the network, or one after the other in half the memory. Everything outside the network
+    is f32.
     """
 
     def __init__(
@@ -114,18 +127,21 @@ class GuidedDenoiser:
     def both(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Estimates (N, 4, h, w) f32 without and with the content of the context.
 
-        x (N, 4, h, w) f32 noisy latents · sigma () f32 on the CPU. The network is told the nearest
-        level that it knows; known latents replace noisy ones in what it sees.
+        x: (N, 4, h, w) f32 noisy latents. sigma: () f32 on the CPU, moved to the nearest level
+        that the network was trained at. Known latents replace noisy ones in its input.
         """
         level = quantise(sigma, self._table)
         s = self._table[level]
+        # Noisy latents x = z + s e with z and e of unit variance: x / sqrt(s^2 + 1) has it too.
         c_in = 1 / torch.sqrt(s**2 + 1)
         estimates = []
         for part, prepared in self._passes:
             clean, known = part.replace[:, :4], part.replace[:, 4:]
-            seen = x.repeat(len(clean) // len(x), 1, 1, 1) * (1 - known) + clean * known
+            noisy = repeat(x, "n c h w -> (sides n) c h w", sides=len(clean) // len(x))
+            seen = noisy * (1 - known) + clean * known
             t = torch.full((len(seen),), int(level), device=x.device)
             given = torch.cat([seen * c_in, part.concat], dim=1)
+            # The network predicts the noise e, so that z = x - s e.
             estimates.append(self._network(given, t, prepared=prepared) * -s + seen)
         without, with_context = torch.cat(estimates).chunk(2)
         return without, with_context

@@ -1,4 +1,4 @@
-"""How many times the network is asked, and by which solver: presets by name.
+"""Samplers by name: number of evaluations of the network, and the solver.
 
 Their error against the published 50 steps is in docs/diffusion.md.
 """
@@ -22,13 +22,15 @@ class PresetError(VMemError, ValueError):
 
 @dataclass(frozen=True)
 class SamplerPreset:
-    """name · steps: evaluations of the network · solver: ``euler`` is the published sampler ·
-    label: one line for people."""
+    """A sampler that a person can choose."""
 
     name: str
     steps: int
+    """Evaluations of the network."""
     solver: Literal["euler"] | Solver
+    """``euler`` is the published sampler."""
     label: str
+    """One line for people."""
 
     def sigmas(self) -> Tensor:
         """(steps + 1,) f32 noise levels, the last 0: the published ones for ``euler``."""

@@ -1,7 +1,7 @@
-"""The published sampler: Euler steps down the noise levels. And what all samplers share.
+"""The published sampler, Euler steps down the noise levels, and what all samplers share.
 
-A sampler starts from pure noise and asks a denoiser, at one noise level after the other, what the
-clean latents are. Source: Karras et al. 2022, algorithm 2 without churn, as SEVA runs it.
+A sampler starts from pure noise and evaluates a denoiser, which estimates the clean latents, at one
+noise level after the other. Source: Karras et al. 2022, algorithm 2 without churn, as SEVA runs it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vmem.generation.diffusion.finite import check_finite
+from vmem.generation.diffusion.checks import check_finite
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(x (N, 4, h, w) f32, sigma () f32 on the CPU) -> estimate of the clean latents (N, 4, h, w)."""
@@ -27,7 +27,7 @@ the sampling and reaches the caller.
 """
 
 _SIGMA_LIFT = 1e-6
-"""Added to each noise level before a step, with noise to match (the published sampler)."""
+"""Added to each noise level before a step, with the matching noise (the published sampler)."""
 
 
 def ignore(step: int, total: int, estimate: Tensor) -> None:
@@ -37,7 +37,7 @@ def ignore(step: int, total: int, estimate: Tensor) -> None:
 def noise_stream(
     seed: int, shape: tuple[int, ...], device: torch.device | str | None = None
 ) -> Draw:
-    """Standard normals from one generator on the CPU, so that a seed means the same everywhere."""
+    """Standard normals from a generator on the CPU, so that a seed means the same on any device."""
     generator = torch.Generator().manual_seed(seed)
     return lambda: torch.randn(shape, generator=generator, dtype=torch.float32).to(device)
 
@@ -50,7 +50,7 @@ def start(draw: Draw, sigmas: Tensor) -> Tensor:
 def evaluated(
     denoise: Denoise, x: Tensor, sigma: Tensor, step: int, total: int, hook: StepHook
 ) -> Tensor:
-    """One evaluation: estimate, checked for NaN, shown to the hook. ``step`` counts from 1."""
+    """One evaluation: the estimate, checked for NaN and given to the hook. ``step`` is from 1."""
     estimate = denoise(x, sigma)
     check_finite(estimate, f"denoising, step {step} of {total}")
     hook(step, total, estimate)
@@ -72,9 +72,10 @@ def euler(
     for i in range(total):
         now = sigmas[i]
         if noise:
-            # In f32, as published: where 1e-6 vanishes beside sigma, so does the noise.
+            # In f32, as published: where adding 1e-6 to sigma changes nothing, the noise is 0.
             now = sigmas[i] + _SIGMA_LIFT
             x = x + draw() * torch.sqrt(now**2 - sigmas[i] ** 2)
         estimate = evaluated(denoise, x, now, i + 1, total, hook)
+        # dx/dsigma = (x - D) / sigma, times the change of sigma.
         x = x + (sigmas[i + 1] - now) * ((x - estimate) / now)
     return x

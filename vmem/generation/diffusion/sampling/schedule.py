@@ -1,4 +1,4 @@
-"""The noise levels: 1000 of them that the network knows, and the few that a sampler visits.
+"""Noise levels: the 1000 that the network was trained at, and the few that a sampler visits.
 
 A noise level is the standard deviation ``sigma`` of the noise added to latents of unit scale
 (variance exploding: x = latent + sigma * noise). Source: SEVA, the discretization that VMem's
@@ -18,7 +18,9 @@ from torch import Tensor
 from vmem.errors import VMemError
 
 LEVELS = 1000
+"""Noise levels of the network."""
 _BETA_RANGE = (5e-6, 0.012)
+"""Variance that the first and the last level add."""
 _LOG_SNR_SHIFT = 2.4
 """Multiplies every sigma by exp(2.4): many frames need more noise to hide what they share."""
 
@@ -29,7 +31,7 @@ class ScheduleError(VMemError, ValueError):
 
 @cache
 def alphas_cumprod() -> NDArray[np.floating]:
-    """(1000,) f64 share of the signal's variance left after each level of noise."""
+    """(1000,) f64 share of the signal's variance that is left after each level of noise."""
     low, high = _BETA_RANGE
     roots = np.linspace(math.sqrt(low), math.sqrt(high), LEVELS)
     return np.cumprod(1 - roots**2)
@@ -37,20 +39,21 @@ def alphas_cumprod() -> NDArray[np.floating]:
 
 @cache
 def _table() -> NDArray[np.floating]:
+    """(1000,) f64 ascending sigmas."""
+    # With a share a of the signal left, noise over signal is sqrt((1 - a) / a).
     kept = alphas_cumprod()
     return np.sqrt((1 - kept) / kept) * math.exp(_LOG_SNR_SHIFT)
 
 
 def sigma_table() -> Tensor:
-    """(1000,) f32 ascending: the noise level that each index 0 to 999 stands for."""
+    """(1000,) f32 ascending: the noise level of each index 0 to 999."""
     return torch.tensor(_table(), dtype=torch.float32)
 
 
 def sigmas(n: int) -> Tensor:
     """(n + 1,) f32 descending noise levels for ``n`` steps; the last is 0.
 
-    They stand at equal distances in the index, from 999 down. Raises ScheduleError unless
-    1 <= n <= 1000.
+    Their indices are equally spaced, from 999 down. Raises ScheduleError unless 1 <= n <= 1000.
     """
     _check(n)
     indices = np.linspace(LEVELS - 1, 0, n, endpoint=False).astype(int)
@@ -60,8 +63,8 @@ def sigmas(n: int) -> Tensor:
 def spread_sigmas(n: int, *, lowest: float = 0.1, rho: float = 7.0) -> Tensor:
     """(n + 1,) f32 descending noise levels for few steps, from the highest to ``lowest``, then 0.
 
-    They stand at equal distances in sigma^(1/rho), each moved to the nearest level that the network
-    knows, so that its quantisation costs nothing. Source: Karras et al. 2022, "Elucidating the
+    They are equally spaced in sigma^(1/rho), each moved to the nearest level of the network, so
+    that `quantise` changes none of them. Source: Karras et al. 2022, "Elucidating the
     design space of diffusion-based generative models", equation 5. Raises ScheduleError where
     levels would coincide.
     """

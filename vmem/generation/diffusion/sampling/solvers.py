@@ -1,7 +1,7 @@
-"""Solvers that reach the same latents in fewer evaluations of the network.
+"""Solvers of higher order, which need fewer evaluations of the network than Euler's method.
 
-They integrate the sampler's differential equation dx/dsigma = (x - D(x, sigma)) / sigma to higher
-order, remembering earlier estimates. The formulas are diffusers'; noise levels are ours. Sources:
+They integrate the sampler's differential equation dx/dsigma = (x - D(x, sigma)) / sigma with the
+help of earlier estimates D. The formulas are diffusers'; noise levels are ours. Sources:
 Lu et al. 2022, "DPM-Solver++"; Zhao et al. 2023, "UniPC".
 """
 
@@ -40,7 +40,7 @@ def multistep(
     the step, and whatever the hook raises.
     """
     scheduler = _scheduler(solver, sigmas, order)
-    # diffusers solves for x / sqrt(1 + sigma^2), of constant variance.
+    # diffusers solves for x / sqrt(1 + sigma^2), which has the same variance at all levels.
     shrink = 1 / torch.sqrt(1 + sigmas**2)
     x = start(draw, sigmas) * shrink[0]
     total = len(sigmas) - 1
@@ -63,8 +63,8 @@ def _scheduler(solver: Solver, sigmas: Tensor, order: int) -> Any:
     )
     total = len(sigmas) - 1
     scheduler.set_timesteps(total)
-    # Neither takes noise levels from outside. It looks them up by its own position, so that the
-    # timesteps are mere names of the steps.
+    # Neither scheduler takes noise levels as an argument. They are looked up by position, so the
+    # timesteps are only names of the steps.
     scheduler.sigmas = sigmas.clone()
     scheduler.timesteps = torch.arange(total)
     scheduler.set_begin_index(0)

@@ -1,0 +1,110 @@
+"""``vmem walk``: walk into a photo without a viewer, and write the walk to a folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Walk into a photo without a viewer and write the walk to a folder."""
+
+    photo: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[PHOTO]")] = None
+    """The photo to walk into; none for --backend world."""
+    moves: str = "w*4"
+    """Words in order, each with an optional *count: w s forward/back, a d turn left/right,
+    q e strafe left/right, r f up/down, t g pitch up/down."""
+    backend: str = "auto"
+    """auto, preview, world or vmem."""
+    geometry: Literal["auto", "layout", "depth-anything", "cut3r"] | None = None
+    """Where depth comes from: room layout, the Depth Anything network on the photo (with vmem on
+    all frames), or CUT3R on all frames; VMEM_GEOMETRY, else auto: the best whose weights are here.
+    """
+    seed: int = 0
+    """Fixes everything that is invented."""
+    size: int | None = None
+    """Side of the square frames, in pixels: 288, or 576 with vmem, if not given."""
+    preset: Literal["reference", "balanced", "fast"] | None = None
+    """vmem: the sampler; 50, 20 or 10 evaluations of the network a step."""
+    memory: Literal["auto", "24gb", "16gb", "12gb"] | None = None
+    """vmem: what stays on the GPU."""
+    device: str | None = None
+    """vmem: auto, cuda, cuda:N, mps, or cpu (minutes a frame)."""
+    out: Path = Path("out")
+    """Folder for frames/, transforms.json, retrieval.json, surfels.ply and walk.mp4."""
+    force: bool = False
+    """Write into a folder that has files of these names; they are renamed to NAME.old."""
+    json: bool = False
+    """Print one JSON object with counts and seconds a stage."""
+
+    def run(self) -> None:
+        """Walk, export, report."""
+        from vmem.backends import create_backend, resolve
+        from vmem.backends.registry import geometry_of
+        from vmem.cameras import parse_moves
+        from vmem.devices.settings import NetworkSettings
+        from vmem.formats.photos import check_size, load_photo
+        from vmem.formats.walk import check_writable, export_walk
+        from vmem.session import Session, SessionConfig
+
+        begin = time.perf_counter()
+        words = parse_moves(self.moves)
+        config = SessionConfig(seed=self.seed)
+        size = 288 if self.size is None else self.size
+        check_size(size)
+        asked = {name: getattr(self, name) for name in ("preset", "memory", "device")}
+        diffusion = NetworkSettings.from_environment()
+        diffusion = replace(diffusion, **{k: v for k, v in asked.items() if v is not None})
+        name, why = resolve(self.backend, diffusion)
+        geometry, _ = geometry_of(name, self.geometry, diffusion)
+        if name == "vmem" and self.size is not None:
+            diffusion = replace(diffusion, size=self.size)
+        photo_size = diffusion.size if name == "vmem" else size
+        photo = None if self.photo is None else load_photo(self.photo, photo_size)
+        check_writable(self.out, force=self.force)
+        backend = create_backend(
+            name, seed=self.seed, size=size, networks=diffusion, geometry=self.geometry
+        )
+        rgb = None if photo is None else photo.rgb
+        session = Session.open(rgb, backend=backend, seed=self.seed, config=config)
+        records = [session.history.head.record]
+        for word in tqdm(words, desc=f"walking ({name})", unit="step", disable=None):
+            records.append(session.move(word).record)
+        memory = session.snapshot()
+        export_begin = time.perf_counter()
+        export_walk(memory, self.out, force=self.force)
+        now = time.perf_counter()
+        seconds = session.seconds | {"export": now - export_begin, "total": now - begin}
+        report = {
+            "views": len(memory.views),
+            "surfels": len(memory.surfels),
+            "links": len(memory.link_surfel),
+            "steps": len(words),
+            "seconds": {stage: round(spent, 4) for stage, spent in seconds.items()},
+            "backend": name,
+            "label": backend.described(),
+            "geometry": geometry,
+            "geometry_notes": [record.note for record in records],
+            "seed": self.seed,
+            "out": str(self.out),
+            "notes": [] if photo is None else list(photo.notes),
+        }
+        if self.json:
+            print(json.dumps(report))
+            return
+        for note in report["notes"]:
+            print(f"note: {note}")
+        print(f"backend {backend.described()} ({why})")
+        for step, note in enumerate(report["geometry_notes"]):
+            if note:
+                print(f"step {step}: {note}")
+        print(f"{report['views']} views, {report['surfels']} surfels, {report['links']} links")
+        print("seconds: " + "  ".join(f"{k} {v:.2f}" for k, v in seconds.items()))
+        print(f"written to {self.out}")

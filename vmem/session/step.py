@@ -1,0 +1,70 @@
+"""One committed step, and the checks that what a backend returned must pass to enter memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vmem.cameras import Cameras
+from vmem.errors import VMemError
+from vmem.session.history import Node
+from vmem.types import Frames, PointMaps, Retrieval, StepRecord
+
+
+class StepError(VMemError, RuntimeError):
+    """A part of the step returned something that may not enter memory."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Step:
+    """One committed step of a walk."""
+
+    index: int
+    """Its number on the way from the photo (0) to it."""
+    node: Node
+    """Its node in the history."""
+    record: StepRecord
+    """What it added to memory."""
+    retrieval: Retrieval
+    """Which views it was made from, and why."""
+    seconds: dict[str, float]
+    """Time spent, by stage."""
+
+    @property
+    def frames(self) -> UInt8[np.ndarray, "T H W 3"]:
+        """The new frames."""
+        return np.stack([view.rgb for view in self.record.views])
+
+    def __repr__(self) -> str:
+        views, total = len(self.record.views), sum(self.seconds.values())
+        return f"<Step {self.index} {self.node.label!r}: {views} frames in {total:.2f} s>"
+
+
+def check_frames(frames: Frames, targets: Cameras) -> None:
+    """StepError unless there is one frame u8 of the targets' size for each of them."""
+    expected = (len(targets), *targets.hw, 3)
+    if frames.rgb.shape != expected or frames.rgb.dtype != np.uint8:
+        raise StepError(
+            f"the generator returned frames {frames.rgb.dtype} {frames.rgb.shape}, "
+            f"expected uint8 {expected}: nothing was stored"
+        )
+
+
+def check_maps(maps: PointMaps, targets: Cameras, min_confidence: float) -> None:
+    """StepError unless maps fit the targets and are possible wherever they are confident."""
+    map_shape = (len(targets), *targets.hw)
+    expected = ((*map_shape, 3), map_shape, map_shape)
+    got = (maps.points.shape, maps.depth.shape, maps.confidence.shape)
+    if got != expected:
+        raise StepError(
+            f"the geometry returned points, depth and confidence of shapes {got}, "
+            f"expected {expected}: nothing was stored"
+        )
+    trusted = maps.confidence >= min_confidence
+    if not (np.isfinite(maps.points[trusted]).all() and (maps.depth[trusted] > 0).all()):
+        raise StepError(
+            "the geometry is confident of points that are not finite or not in front of the "
+            "camera: nothing was stored"
+        )
