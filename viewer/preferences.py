@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
-from viewer.commands import KEYMAPS
-from viewer.paint.surfel_colors import MODES
-from viewer.paint.target_layers import LAYERS
-from viewer.settings import RENDERERS, ROWS, VIEWS_FROM, WALK_MODES, Settings
+from viewer.settings import RENDERERS, ROWS, VIEWS_FROM, WALK_MODES, Heat, Keymap, Layer, Settings
 from vmem.retrieval import STRATEGIES
 from vmem.types import WEIGHTINGS
 
@@ -48,15 +45,15 @@ SETTINGS: Mapping[str, Callable[[Any], bool]] = {
     "density": _within(0.01, 1),
     "use_next": _is_bool,
     "rows": _one_of(ROWS),
-    "keymap": _one_of(KEYMAPS),
+    "keymap": _one_of(get_args(Keymap)),
     "mode": _one_of(WALK_MODES),
     "view_from": _one_of(VIEWS_FROM),
     "step_size": _within(0.02, 0.5),
     "turn_degrees": _within(1, 30),
 }
 SCENE: Mapping[str, Callable[[Any], bool]] = {
-    "heat": _one_of(MODES),
-    "layer": _one_of(LAYERS),
+    "heat": _one_of(get_args(Heat)),
+    "layer": _one_of(get_args(Layer)),
     "wipe": _within(0, 1),
     "frustums": _is_bool,
     "billboards": _is_bool,

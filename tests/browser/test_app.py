@@ -36,7 +36,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def app(photo: Path) -> Iterator[App]:
-    running = App(ViewerConfig(photo=photo, size=128, open=False, keep=30.0))
+    running = App(ViewerConfig(photo=photo, size=128, open=False, keep=15.0))
     yield running
     running.close()
 
@@ -203,7 +203,7 @@ def test_two_browsers_walk_apart_and_a_closed_one_is_freed(
     apart = next(walk for walk in app.walks.values() if walk is not opened)
     assert steps(apart) == 0
     other.close()
-    until(page, lambda: list(app.walks.values()) == [opened], seconds=20)
+    until(page, lambda: list(app.walks.values()) == [opened], seconds=45)
 
 
 def test_leaving_in_the_middle_of_a_step(app: App, opened: Workspace, page: Page) -> None:

@@ -33,6 +33,7 @@ from viewer.paint.surfel_colors import MODES, paint_surfels
 from viewer.paint.target_layers import LAYERS, paint_layer
 from viewer.panels.memory_surfel import spans
 from viewer.scene.scene import BEAD
+from viewer.settings import Layer
 from vmem.formats.walk import export
 
 pytestmark = pytest.mark.browser
@@ -181,7 +182,7 @@ def test_the_targets_eye_shows_layers_and_wipes_panel_and_scene(desk: Desk) -> N
     last = len(retrieval.targets) - 1
     left, right = f"/billboards/{2 * last}", f"/billboards/{2 * last + 1}"
 
-    def layer(name: str) -> np.ndarray:
+    def layer(name: Layer) -> np.ndarray:
         color = desk.memory.surfels.color
         return paint_layer(name, desk.memory, retrieval, last, color).image.astype(np.int16)
 

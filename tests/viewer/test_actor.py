@@ -139,7 +139,7 @@ def test_close_ends_the_thread_and_drops_what_is_posted_later(notebook: Notebook
     notebook.start()
     notebook.flush()
     notebook.close()
-    assert not notebook._thread.is_alive()
+    assert not notebook.alive
     before = notebook.state
     notebook.post(notebook.add, 1)
     assert notebook.state == before
@@ -160,8 +160,7 @@ def test_a_failure_while_closing_is_nobodys_business(
     assert entered.wait(PATIENCE)
     notebook.close(timeout=0.0)
     leave.set()
-    notebook._thread.join(PATIENCE)
-    assert not notebook._thread.is_alive()
+    until(lambda: not notebook.alive)
     assert notebook.errors == []
     assert caplog.records == []
 

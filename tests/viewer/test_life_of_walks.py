@@ -277,7 +277,7 @@ def test_a_walk_is_freed_once_its_browser_stays_away(
     assert list(app.walks.values()) == [workspace], "it waits"
     timer.goes_off()
     assert app.walks == {}
-    assert not workspace.worker._thread.is_alive()
+    assert not workspace.worker.alive
     browsers.comes(memory)
     assert memory[program.STORAGE_KEY] not in app.walks
 
@@ -323,4 +323,4 @@ def test_closing_stops_every_walk_and_forgets_every_browser(
     assert app.clients == ()
     assert [timer.cancelled for timer in timers] == [True]
     for workspace in workspaces:
-        until(lambda workspace=workspace: not workspace.worker._thread.is_alive())
+        until(lambda workspace=workspace: not workspace.worker.alive)

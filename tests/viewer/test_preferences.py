@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import open_box
+from viewer.commands import KEYMAPS
+from viewer.paint.surfel_colors import MODES
+from viewer.paint.target_layers import LAYERS
 from viewer.preferences import LONGEST, SCENE, SETTINGS, apply, remembered
-from viewer.settings import SceneOptions, Settings
+from viewer.settings import (
+    PHOTO_BACKENDS,
+    BackendName,
+    Heat,
+    Keymap,
+    Layer,
+    PresetName,
+    SceneOptions,
+    Settings,
+)
 from viewer.walk.pins import Pins
+from vmem.devices.settings import SAMPLERS
 
 chosen = Settings(
     strategy="votes",
@@ -44,6 +58,14 @@ def test_what_was_chosen_comes_back() -> None:
     for name in SETTINGS:
         assert getattr(settings, name) == getattr(chosen, name)
         assert getattr(settings, name) != getattr(Settings(), name), f"{name} is not tested"
+
+
+def test_the_choices_are_those_of_the_tables() -> None:
+    assert get_args(Heat) == tuple(MODES)
+    assert get_args(Layer) == tuple(LAYERS)
+    assert get_args(Keymap) == tuple(KEYMAPS)
+    assert get_args(BackendName) == PHOTO_BACKENDS
+    assert get_args(PresetName) == SAMPLERS
 
 
 def test_all_that_is_remembered_exists_and_stays_short() -> None:

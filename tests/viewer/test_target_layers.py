@@ -79,11 +79,12 @@ def test_index_shows_owners(early: MemorySnapshot, retrieval: Retrieval) -> None
 def test_depth_cosine_and_vote_grow_brighter(early: MemorySnapshot, retrieval: Retrieval) -> None:
     seen = retrieval.buffers[1]
     drawn = seen.index >= 0
-    for name, value in {
+    values: dict[Layer, np.ndarray] = {
         "depth": -seen.depth,
         "cosine": seen.cosine,
         "weight": seen.cosine / (1 + seen.depth),
-    }.items():
+    }
+    for name, value in values.items():
         brightness = layer(name, early, retrieval)[drawn].astype(int) @ [299, 587, 114]
         ordered = brightness[np.argsort(value[drawn], kind="stable")]
         # A map rises by single levels of channels, so it may fall back by one.

@@ -220,7 +220,7 @@ def test_close_ends_the_thread_and_what_runs_on_it(diary: Diary) -> None:
     assert gate.entered.wait(PATIENCE)
     worker.submit("waiting", lambda on_progress, cancel: ran.set())
     worker.close()
-    assert not worker._thread.is_alive()
+    assert not worker.alive
     assert diary.story == [("started", "running"), ("cancelled", "running")]
     worker.cancel()
     worker.submit("too late", lambda on_progress, cancel: ran.set())
@@ -231,7 +231,7 @@ def test_close_ends_the_thread_and_what_runs_on_it(diary: Diary) -> None:
 def test_an_idle_worker_closes_too(diary: Diary) -> None:
     worker = Worker(diary)
     worker.close()
-    assert not worker._thread.is_alive()
+    assert not worker.alive
     assert diary.events == []
 
 

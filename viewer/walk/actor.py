@@ -33,6 +33,11 @@ class Actor:
         """Have ``call(*arguments)`` run on the actor's thread, soon. Never blocks."""
         self._inbox.put(lambda: call(*arguments))
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def close(self, timeout: float = 2.0) -> None:
         """Take no further calls, let the one that runs finish, and end the thread."""
         self._closed = True

@@ -60,6 +60,11 @@ class Worker:
         self._thread.start()
 
     @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
     def busy(self) -> bool:
         """True while a job runs or waits."""
         with self._changed:
