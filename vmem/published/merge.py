@@ -1,4 +1,8 @@
-"""Merging by radius, as published: surfel by surfel, through an octree built anew each time."""
+"""Merging by radius, as published: surfel by surfel, through an octree built anew each time.
+
+Differs from ours (vmem.memory.association): one radius for all disks, however far they are, and
+similar normals make two disks one; a single NaN radius switches merging off. Undo renumbers disks.
+"""
 
 from __future__ import annotations
 
