@@ -1,8 +1,8 @@
-"""What the diffusion generator costs: arithmetic, seconds a step and a frame, memory.
+"""Cost of the diffusion generator: operations, seconds a step and a frame, memory.
 
 ``tiny``: a network and an autoencoder of the released model's layout with about a tenth of its
 channels, at 128 px in float32, on the CPU. ``full``: the released sizes at 576 px in bfloat16,
-where CUDA is at hand. Weights are random. What ``ratio_`` compares alternates within one run.
+where there is CUDA. Weights are random. The two sides of a ``ratio_`` alternate within one run.
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Mode:
-    """How memory is spent: both sides of guidance in one pass (or two), frames decoded at once."""
+    """A trade of memory for time."""
 
     batched: bool
+    """Both sides of guidance in one pass of the network, or in two."""
     decode: int
+    """Frames that the autoencoder decodes at once."""
 
 
 MODES = {"one_pass": Mode(True, CONTEXT), "two_passes": Mode(False, 1)}
@@ -321,7 +323,7 @@ class Unprepared:
         return crossattn, dense, num_frames
 
     def __call__(self, x: Tensor, t: Tensor, *, prepared: tuple[Tensor, Tensor, int]) -> Tensor:
-        """As ``guidance.Network``."""
+        """The network's estimate (B*N, 4, h, w) for x (B*N, 11, h, w) at levels t (B*N,)."""
         return self._net(x, t, *prepared)
 
 
@@ -356,5 +358,5 @@ class GeneralCross:
         return replace(self._net.prepare(crossattn, dense, hw, num_frames), cross=tuple(crosses))
 
     def __call__(self, x: Tensor, t: Tensor, *, prepared: Prepared) -> Tensor:
-        """As ``guidance.Network``."""
+        """The network's estimate (B*N, 4, h, w) for x (B*N, 11, h, w) at levels t (B*N,)."""
         return self._net(x, t, prepared=prepared)

@@ -1,4 +1,4 @@
-"""How far presets and solvers end from the published 50 steps, and from the exact solution.
+"""Distance of samplers' results from the published 50 steps, and from the exact solution.
 
 Subjects: data spread normally, whose exact denoiser and solution are known; and the tiny networks
 of the golden packs in the folder ``VMEM_GOLDEN``. The latter have random weights: they denoise
@@ -35,14 +35,16 @@ FINE = 200
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """name · denoise · z0 (N, 4, h, w) the start · exact solution, same shape · target (N,) bool:
-    the frames that count."""
+    """A denoiser whose equation the samplers solve from one start."""
 
     name: str
     denoise: Denoise
     z0: Tensor
+    """(N, 4, h, w): the start."""
     exact: Tensor
+    """(N, 4, h, w): the exact solution."""
     target: Tensor
+    """(N,) bool: the frames that count."""
 
     def distance(self, a: Tensor, b: Tensor) -> float:
         """Root mean square over target frames, by the exact solution's standard deviation."""
@@ -67,7 +69,7 @@ def rows(subject: Subject, name: str, z: Tensor, published: Tensor) -> Iterator[
 
 
 def runs() -> dict[str, Callable[[Subject], Tensor]]:
-    """The presets, then what else might have been one."""
+    """The presets, then other combinations of solver and noise levels."""
     found: dict[str, Callable[[Subject], Tensor]] = {}
     for name, preset in PRESETS.items():
         found[name] = lambda s, p=preset: p.sample(s.denoise, same_start(s))

@@ -1,4 +1,4 @@
-"""How fast the embedded generator is, how well it closes loops, how little it blurs.
+"""Speed of the preview generator, and how well a walk in a loop reproduces its first view.
 
 The scene is synthetic (a textured floor before a wall, exact depth): the same on every machine.
 """

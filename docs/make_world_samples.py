@@ -34,7 +34,7 @@ def main() -> None:
     world, folder = make_world(SEED), ASSETS
     room = picture(world, "living room", (0.88, 0.08), -26, 66)
     room.save(folder / "world_room.jpg", quality=88, optimize=True)
-    courtyard = picture(world, "courtyard", (0.93, 0.45), -105, 66)
+    courtyard = picture(world, "courtyard", (0.1, 0.27), 56, 66)
     courtyard.save(folder / "world_courtyard.jpg", quality=88, optimize=True)
 
 

@@ -63,7 +63,7 @@ SCENE: Mapping[str, Callable[[Any], bool]] = {
     "provenance": _is_bool,
     "drawn_by": _one_of(RENDERERS),
 }
-"""What is remembered of Settings and of its scene, each with the test that a value must pass."""
+"""What is remembered of Settings and of its scene, each with a check of its values."""
 
 
 def remembered(settings: Settings) -> str:

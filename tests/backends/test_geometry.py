@@ -231,7 +231,7 @@ def test_without_weights_vmem_takes_the_layout_and_says_why(no_weights):
     made = create_backend("vmem")
     assert isinstance(made.geometry, LayoutEstimator)
     assert not made.aligned_depth
-    assert "not CUT3R (its weights are not here, run `python -m vmem weights" in made.label
+    assert "not CUT3R (CUT3R: its weights are not here, run `python -m vmem weights" in made.label
     with pytest.raises(BackendError, match=r"CUT3R cannot run here.*--geometry layout"):
         create_backend("vmem", geometry="cut3r")
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
-from vmem.weights.public import CheckpointError
 
 from tests.support import tiny
 from tests.support.released import STEPS, frames_of, generator, opened, stages, state_of
@@ -27,6 +26,7 @@ from vmem.generation.diffusion.network.unet import MultiviewUNet
 from vmem.generation.diffusion.networks import SHARED, use_networks
 from vmem.generation.diffusion.sampling.presets import PRESETS
 from vmem.progress import Cancelled, CancelToken, Progress, silent
+from vmem.weights import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("one_thread", "released")
 
@@ -63,11 +63,10 @@ def test_noise_differs_by_step_and_by_seed():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_the_sampler_can_change_between_steps(session, monkeypatch):
-    made = generator(session)
-    monkeypatch.setattr(made, "settings", replace(made.settings, preset="balanced"))
+def test_the_sampler_can_change_between_steps(session):
     reports: list[Progress] = []
-    session.move("w", on_progress=reports.append)
+    targets = session.targets_to(session.camera.c2w)
+    session.step(targets, sampler="balanced", on_progress=reports.append)
     assert "weights" not in stages(reports)
     assert max(p.total for p in reports if p.stage == "denoise") == PRESETS["balanced"].steps
 

@@ -36,7 +36,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def app(photo: Path) -> Iterator[App]:
-    running = App(ViewerConfig(photo=photo, size=128, open=False, keep=3.0))
+    running = App(ViewerConfig(photo=photo, size=128, open=False, keep=30.0))
     yield running
     running.close()
 

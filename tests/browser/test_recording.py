@@ -34,12 +34,12 @@ def recording(walk: MemorySnapshot) -> Recording:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody wants to read it."""
+        """Print no access log."""
 
 
 @pytest.fixture
 def site(tmp_path: Path, recording: Recording) -> Iterator[str]:
-    """The address of viser's client beside the recording, on a web server that knows nothing."""
+    """The address of viser's client beside the recording, on a web server for static files."""
     (tmp_path / "index.html").write_bytes((CLIENT / "index.html").read_bytes())
     (tmp_path / "scene.viser").write_bytes(recording.viser)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))

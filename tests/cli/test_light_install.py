@@ -103,7 +103,7 @@ def test_the_vmem_backend_names_the_command(
     assert main() == 1
     said = capsys.readouterr().err
     assert said.startswith("error: the vmem backend cannot run on this machine")
-    assert "missing: torch, diffusers, transformers, safetensors\n" in said
+    assert "missing: torch, diffusers, transformers, safetensors, einops\n" in said
     assert f"1. install the packages: {FROM_HERE}\n" in said
     assert said.count("pip install") == 1
 

@@ -33,7 +33,7 @@ RULES = ["reference", "repaired"]
 def random_cameras(seed: int, n: int = 8, reach: float = 2.0) -> Cameras:
     rng = np.random.default_rng(seed)
     c2w = np.tile(np.eye(4), (n, 1, 1))
-    c2w[:, :3, :3] = Rotation.random(n, random_state=seed).as_matrix()
+    c2w[:, :3, :3] = Rotation.from_quat(rng.normal(size=(n, 4))).as_matrix()
     c2w[:, :3, 3] = rng.uniform(-reach, reach, (n, 3))
     K = np.tile(default_K(IMAGE), (n, 1, 1))
     K[:, 0, 0] *= rng.uniform(0.7, 1.4, n)
@@ -207,13 +207,6 @@ def test_context_of_another_size_is_seen_at_the_targets_size():
     cameras, _ = fill_slots(context, random_cameras(2, 3), 8)
     assert cameras.hw == IMAGE
     np.testing.assert_allclose(cameras.K[:2], random_cameras(1, 2).K)
-
-
-@pytest.mark.parametrize(("n_context", "n_targets"), [(0, 4), (4, 0)])
-def test_slots_need_context_and_targets(n_context, n_targets):
-    some = random_cameras(1)
-    with pytest.raises(ConditioningError, match="needs context and targets"):
-        fill_slots(some[:n_context], some[:n_targets], 8)
 
 
 # --- bad input -------------------------------------------------------------------------------

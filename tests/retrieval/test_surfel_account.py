@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.fakes import box_depth
 from vmem.memory import MemorySnapshot
-from vmem.retrieval.explain.to_json import NoSurfelError, account
+from vmem.retrieval.explain import NoSurfelError, account
 
 
 def one_surfel(walk: MemorySnapshot, position: tuple[float, float, float]) -> MemorySnapshot:

@@ -11,7 +11,7 @@ from tests.support.fakes import HW
 from vmem.cameras import MOVES, Camera, Cameras, apply_move, default_K
 from vmem.memory import LinkError, MemorySnapshot
 from vmem.retrieval import retrieve
-from vmem.retrieval.explain.to_json import warnings
+from vmem.retrieval.explain import warnings
 from vmem.types import Retrieval
 
 

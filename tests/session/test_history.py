@@ -85,7 +85,6 @@ def test_common_depth():
     assert common_depth(paths[3], paths[2]) == 3
     assert common_depth(paths[4], paths[4]) == 3
     assert common_depth(paths[0], paths[3]) == 1
-    assert common_depth(paths[3], History(step(), "other").head.path()) == 0
 
 
 def test_long_walks_have_a_path():

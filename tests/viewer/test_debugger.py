@@ -17,6 +17,7 @@ from numpy.testing import assert_array_equal
 
 from tests.support.browsers import Browser
 from tests.support.standins import labelled, nodes, shown, until, use
+from viewer.browser.throttle import Throttle
 from viewer.debugger.debugger import Debugger
 from viewer.debugger.explained import listed
 from viewer.page.pointing import PointerEvent
@@ -52,6 +53,12 @@ def debugger_of(browser: Browser) -> Debugger:
 def do(browser: Browser, call, *arguments: object) -> None:
     """Carry out a call on the client's thread, and all that follows from it."""
     browser.client.post(call, *arguments)
+    browser.rests()
+
+
+def updated(browser: Browser, throttle: Throttle) -> None:
+    """Wait until an update that was requested has been shown."""
+    until(lambda: not throttle.due)
     browser.rests()
 
 
@@ -120,7 +127,7 @@ def test_pointing_lights_frustum_line_and_surfels(walked: Browser) -> None:
     view = explained(walked).order[0]
     color = display.scene.frustums[view].color
     do(walked, walked.client.actions.point, event("enter", f"row:{view}"))
-    until(lambda: not display.heat.due)
+    updated(walked, display.heat)
     assert debugger.pointed == view
     assert tuple(display.scene.frustums[view].color) == SKY
     assert_array_equal(
@@ -131,7 +138,7 @@ def test_pointing_lights_frustum_line_and_surfels(walked: Browser) -> None:
     assert_array_equal(shown(_server(walked))[1], painted.color)
     assert display.memory.colors.legend == painted.legend
     do(walked, walked.client.actions.point, event("leave", f"row:{view}"))
-    until(lambda: not display.heat.due)
+    updated(walked, display.heat)
     assert debugger.pointed is None
     assert tuple(display.scene.frustums[view].color) == tuple(color) == AMBER
     assert len(lines(walked, "/pointed")) == 0
@@ -368,11 +375,11 @@ def test_layers_and_wipe_change_the_target_and_the_billboards(walked: Browser) -
     display = walked.client.display
     walked.presses("Comma")
     walked.rests()
-    until(lambda: not display.target.due)
+    updated(walked, display.target)
     panel = display.memory.target
 
     def look() -> tuple[bytes, list[bytes]]:
-        until(lambda: not display.target.due)
+        updated(walked, display.target)
         boards = [
             board.image.tobytes() for _, board in nodes(_server(walked), "/billboards/").items()
         ]

@@ -24,7 +24,7 @@ from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, Progress
 from vmem.retrieval import ask, retrieve
-from vmem.retrieval.explain.to_json import explanation_json
+from vmem.retrieval.explain import explanation_json
 from vmem.types import Query, Retrieval
 
 STEP = 4

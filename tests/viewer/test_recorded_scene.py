@@ -14,7 +14,7 @@ import zstandard
 
 from viewer.paint.palette import AMBER
 from viewer.paint.surfel_colors import paint_surfels
-from viewer.share.first_camera import FOV, WINDOW, first_look
+from viewer.share.first_camera import FOV, WINDOW, first_camera
 from viewer.share.recording import (
     Recording,
     RecordingOptions,
@@ -156,10 +156,10 @@ def wall(z: float, side: float) -> Surfels:
     return Surfels(position, normal, np.full(n, 0.1, np.float32), np.zeros((n, 3), np.uint8))
 
 
-def test_the_first_look_shows_the_chosen_views_that_can_be_shown() -> None:
+def test_the_first_camera_shows_the_chosen_views_that_can_be_shown() -> None:
     target = Camera(np.eye(4), default_K((64, 64)), (64, 64))
     behind = np.array([[0.0, 0.0, -0.9], [0.2, 0.0, -0.8]])
-    eye, ahead = first_look(Surfels.empty(), target, behind)
+    eye, ahead = first_camera(Surfels.empty(), target, behind)
     way = (ahead - eye) / np.linalg.norm(ahead - eye)
     offset = behind - eye
     depth = offset @ way
@@ -169,7 +169,7 @@ def test_the_first_look_shows_the_chosen_views_that_can_be_shown() -> None:
     assert (np.abs(offset @ up) < np.tan(FOV / 2) * depth).all()
 
 
-def test_the_first_look_stays_on_the_near_side_of_a_wall_behind() -> None:
+def test_the_first_camera_stays_on_the_near_side_of_a_wall_behind() -> None:
     target = Camera(np.eye(4), default_K((64, 64)), (64, 64))
-    eye, _ = first_look(wall(-0.7, 2.0), target, np.array([[0.0, 0.0, -1.5]]))
+    eye, _ = first_camera(wall(-0.7, 2.0), target, np.array([[0.0, 0.0, -1.5]]))
     assert eye[2] > -0.7

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vmem.cameras import Camera, Cameras, default_K, pixel_rays, rotation_x, rotation_y
 from vmem.errors import BackendError
@@ -15,7 +17,9 @@ from vmem.generation import Context, Generator
 from vmem.geometry import GeometryEstimator
 from vmem.progress import Cancelled, CancelToken, Progress, silent
 from vmem.types import Frames, Provenance
+from vmem.worlds import rendering
 from vmem.worlds.backend import (
+    PLANS,
     SKY_DEPTH,
     World,
     WorldGenerator,
@@ -25,9 +29,8 @@ from vmem.worlds.backend import (
     render,
     start_camera,
 )
-from vmem.worlds.house import render as render_module
-from vmem.worlds.house.records import Shape
-from vmem.worlds.house.tree import build_tree
+from vmem.worlds.build import build_tree, cut
+from vmem.worlds.materials import FIXED
 
 HW = (48, 48)
 NO_CONTEXT = cast(Context, None)
@@ -35,8 +38,19 @@ NO_MEMORY = cast(Any, None)
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    return make_world(0)
+def worlds() -> dict[str, World]:
+    return {plan: make_world(0, plan) for plan in PLANS}
+
+
+@pytest.fixture(scope="module")
+def world(worlds: dict[str, World]) -> World:
+    return worlds["house"]
+
+
+@pytest.fixture(params=PLANS)
+def any_world(worlds: dict[str, World], request: pytest.FixtureRequest) -> World:
+    """The world of every plan."""
+    return worlds[request.param]
 
 
 def camera_at(position: np.ndarray, yaw: float, pitch: float = 0.0, hw=HW) -> Camera:
@@ -75,66 +89,35 @@ def random_cameras(world: World, per_place: int = 2, hw=HW) -> list[Camera]:
 # --- a slow oracle ---------------------------------------------------------------------------
 
 
-def slow_depth(world: World, origin: np.ndarray, direction: np.ndarray) -> tuple[float, int]:
-    """(t, solid) of the first solid that a ray enters, asking every one; (inf, -1) for none."""
-    best = (math.inf, -1)
-    for i, solid in enumerate(world.solids):
-        to_local = rotation_y(math.atan2(solid["sine"], solid["cosine"])).T
-        o, d = to_local @ (origin - solid["center"]), to_local @ direction
-        half = solid["half"]
-        if solid["shape"] == Shape.ELLIPSOID:
-            roots = sphere_roots(o / half, d / half)
-        else:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                slabs = np.sort([(-half - o) / d, (half - o) / d], axis=0)
-            if solid["shape"] == Shape.CYLINDER:
-                round_roots = sphere_roots(o[[0, 2]] / half[0], d[[0, 2]] / half[0])
-                if round_roots is None:
-                    continue
-                slabs = np.array([[slabs[0][1], round_roots[0]], [slabs[1][1], round_roots[1]]])
-            roots = (slabs[0].max(), slabs[1].min())
-        if roots is not None and 1e-4 < roots[0] <= roots[1] and roots[0] < best[0]:
-            best = (float(roots[0]), i)
-    return best
+def slow_depth(world: World, origin: np.ndarray, direction: np.ndarray) -> tuple[float, int, int]:
+    """(t, box, face) of the first box that a ray enters, asking every one; box is -1 for none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = (world.boxes["low"] - origin) / direction
+        high = (world.boxes["high"] - origin) / direction
+    enter, leave = np.fmin(low, high).max(axis=1), np.fmax(low, high).min(axis=1)
+    t = np.where((enter <= leave) & (enter > 1e-4), enter, np.inf)
+    box = int(np.argmin(t))
+    axis = int(np.argmax(np.fmin(low, high)[box]))
+    face = 2 * axis + int(direction[axis] < 0)
+    return float(t[box]), box if np.isfinite(t[box]) else -1, face
 
 
-def slow_normal(world: World, origin: np.ndarray, direction: np.ndarray) -> np.ndarray | None:
-    """Normal from three neighbouring rays; None where they do not meet one smooth surface."""
-    points, solids = [], set()
-    for nudge in ((0, 0, 0), (2e-5, 0, 1e-5), (1e-5, 2e-5, 0)):
-        ray = direction + np.array(nudge)
-        t, solid = slow_depth(world, origin, ray)
-        points.append(origin + t * ray)
-        solids.add(solid)
-    if len(solids) > 1:
-        return None
-    cross = np.cross(points[1] - points[0], points[2] - points[0])
-    return cross / np.linalg.norm(cross) * -np.sign(cross @ direction)
-
-
-def sphere_roots(o: np.ndarray, d: np.ndarray) -> tuple[float, float] | None:
-    roots = np.roots([d @ d, 2 * o @ d, o @ o - 1])
-    return None if np.iscomplex(roots).any() else (min(roots.real), max(roots.real))
-
-
-def test_depth_and_normal_agree_with_the_slow_oracle(world):
+def test_depth_and_normal_agree_with_the_slow_oracle(any_world):
     rng = np.random.default_rng(1)
-    solids_seen, normals_checked = set(), 0
-    for camera in random_cameras(world):
-        seen = render(world, camera, shadows=False)
+    faces_seen = set()
+    for camera in random_cameras(any_world):
+        seen = render(any_world, camera, shadows=False)
         rays = pixel_rays(camera) @ camera.c2w[:3, :3].T
-        for y, x in rng.integers(0, HW[0], (4, 2)):
-            t, solid = slow_depth(world, camera.position, rays[y, x])
-            assert seen.hit[y, x] == (solid >= 0)
-            if solid >= 0:
-                assert seen.depth[y, x] == pytest.approx(t, rel=1e-5)
-                solids_seen.add(int(world.solids["shape"][solid]))
-                normal = slow_normal(world, camera.position, rays[y, x])
-                if normal is not None:
-                    assert seen.normal[y, x] @ normal > 0.999
-                    normals_checked += 1
-    assert normals_checked > 25
-    assert solids_seen == set(Shape)
+        for y, x in rng.integers(0, HW[0], (40, 2)):
+            t, box, face = slow_depth(any_world, camera.position, rays[y, x])
+            assert seen.hit[y, x] == (box >= 0)
+            if box >= 0:
+                assert seen.depth[y, x] == pytest.approx(t, rel=1e-6)
+                normal = np.zeros(3)
+                normal[face // 2] = 1 if face % 2 else -1
+                np.testing.assert_array_equal(seen.normal[y, x], normal)
+                faces_seen.add(face)
+    assert faces_seen == set(range(6))
 
 
 def test_tree_holds_every_box_once_within_its_ancestors():
@@ -142,22 +125,22 @@ def test_tree_holds_every_box_once_within_its_ancestors():
     low = rng.uniform(-5, 5, (77, 3))
     high = low + rng.uniform(0, 2, (77, 3))
     tree = build_tree(low, high)
-    assert sorted(tree["item"][tree["item"] >= 0]) == list(range(77))
+    assert sorted(tree["box"][tree["box"] >= 0]) == list(range(77))
     for at, node in enumerate(tree):
         inside = tree[at : node["skip"]]
         assert (inside["low"] >= node["low"]).all()
         assert (inside["high"] <= node["high"]).all()
-        if node["item"] >= 0:
-            np.testing.assert_array_equal(node["low"], low[node["item"]])
+        if node["box"] >= 0:
+            np.testing.assert_array_equal(node["low"], low[node["box"]])
             assert node["skip"] == at + 1
 
 
 # --- what a render is ------------------------------------------------------------------------
 
 
-def test_normals_are_unit_and_face_the_camera(world):
-    for camera in random_cameras(world):
-        seen = render(world, camera, shadows=False)
+def test_normals_are_unit_and_face_the_camera(any_world):
+    for camera in random_cameras(any_world):
+        seen = render(any_world, camera, shadows=False)
         rays = pixel_rays(camera) @ camera.c2w[:3, :3].T
         np.testing.assert_allclose(np.linalg.norm(seen.normal, axis=-1), 1, atol=1e-5)
         assert ((seen.normal * rays).sum(axis=-1) < 1e-6).all()
@@ -175,25 +158,26 @@ def test_sky_is_far_and_everything_else_is_nearer(world):
         assert (seen.depth > 0).all()
 
 
-def test_no_view_sees_past_the_walls_of_a_closed_room(world):
+def test_no_view_sees_past_the_walls_of_a_closed_room(any_world):
     """Looking up in a room, one sees its ceiling: walls and ceilings leave no gap."""
-    metre = float(world.setting["metre"])
-    for name in ("living room", "second room", "hall", "third room"):
-        region = world.region_names.index(name)
-        for position in free_positions(world, region, 2):
-            seen = render(world, camera_at(position, 0.0, math.pi / 2 - 1e-3), shadows=False)
+    for region in places(any_world):
+        if any_world.regions["open_sky"][region]:
+            continue
+        ceiling = any_world.regions["low"][region][1]
+        for position in free_positions(any_world, region, 2):
+            seen = render(any_world, camera_at(position, 0.0, math.pi / 2 - 1e-3), shadows=False)
             assert seen.hit.all()
-            assert seen.depth.max() < 2.8 * metre
+            assert seen.depth.max() < 1.05 * (position[1] - ceiling)
 
 
-def test_a_seen_point_is_seen_from_elsewhere_or_hidden_by_something_nearer(world):
+def test_a_seen_point_is_seen_from_elsewhere_or_hidden_by_something_nearer(any_world):
     rng = np.random.default_rng(2)
     visible = 0
-    for camera in random_cameras(world, per_place=1):
-        seen = render(world, camera, shadows=False)
+    for camera in random_cameras(any_world, per_place=1):
+        seen = render(any_world, camera, shadows=False)
         rays = pixel_rays(camera) @ camera.c2w[:3, :3].T
         aside = camera.position + rng.normal(0, 0.02, 3)
-        if not is_free(world, aside):
+        if not is_free(any_world, aside):
             continue
         for y, x in rng.integers(0, HW[0], (12, 2)):
             if not seen.hit[y, x]:
@@ -203,7 +187,7 @@ def test_a_seen_point_is_seen_from_elsewhere_or_hidden_by_something_nearer(world
             distance = float(np.linalg.norm(towards))
             yaw = math.atan2(towards[0], towards[2])
             pitch = math.asin(-towards[1] / distance)
-            again = render(world, camera_at(aside, yaw, pitch, (1, 1)), shadows=False)
+            again = render(any_world, camera_at(aside, yaw, pitch, (1, 1)), shadows=False)
             assert again.depth[0, 0] <= distance * (1 + 1e-4)
             if again.depth[0, 0] >= distance * (1 - 1e-4):
                 visible += 1
@@ -211,11 +195,11 @@ def test_a_seen_point_is_seen_from_elsewhere_or_hidden_by_something_nearer(world
     assert visible > 20
 
 
-def test_a_tiny_motion_changes_little(world):
-    for camera in random_cameras(world, per_place=1):
+def test_a_tiny_motion_changes_little(any_world):
+    for camera in random_cameras(any_world, per_place=1):
         moved = camera.moved_to(camera.c2w + 0)
         moved.c2w[:3, 3] += 1e-5
-        one, two = render(world, camera), render(world, moved)
+        one, two = render(any_world, camera), render(any_world, moved)
         calm = np.abs(one.depth - two.depth) < 1e-3
         assert calm.mean() > 0.98
         assert np.median(np.abs(one.rgb.astype(int) - two.rgb)) <= 1
@@ -236,10 +220,14 @@ def test_resolution_does_not_move_things(world):
 
 
 def test_shadows_darken_and_never_move_anything(world):
-    camera = start_camera(world, HW)
-    dark, bright = render(world, camera), render(world, camera, shadows=False)
-    np.testing.assert_array_equal(dark.depth, bright.depth)
-    assert dark.rgb.mean() < bright.rgb.mean()
+    """Under the open sky; without shadows the sun does not shine into rooms at all."""
+    courtyard = world.region_names.index("courtyard")
+    position = free_positions(world, courtyard, 1)[0]
+    for camera in (start_camera(world, HW), *(camera_at(position, yaw) for yaw in (0.0, 2.0, 4.0))):
+        dark, bright = render(world, camera), render(world, camera, shadows=False)
+        np.testing.assert_array_equal(dark.depth, bright.depth)
+        if camera.position.any():
+            assert dark.rgb.mean() < bright.rgb.mean()
 
 
 # --- the place -------------------------------------------------------------------------------
@@ -251,15 +239,19 @@ def test_a_seed_makes_one_world_and_one_picture(world, monkeypatch):
         np.testing.assert_array_equal(getattr(world, field.name), getattr(again, field.name))
     camera = start_camera(world, HW)
     first = render(world, camera)
-    monkeypatch.setattr(render_module, "thread_count", lambda: 1)
+    monkeypatch.setattr(rendering, "thread_count", lambda: 1)
     second = render(again, camera)
     np.testing.assert_array_equal(first.rgb, second.rgb)
     np.testing.assert_array_equal(first.depth, second.depth)
 
 
-@pytest.mark.parametrize("seed", range(1, 7))
-def test_every_seed_makes_a_sound_place_of_its_own(world, seed):
-    other = make_world(seed)
+@pytest.mark.parametrize(
+    ("plan", "seed"), [("house", seed) for seed in range(1, 7)] + [(plan, 1) for plan in PLANS]
+)
+def test_every_seed_makes_a_sound_place_of_its_own(worlds, plan, seed):
+    world = worlds[plan]
+    other = make_world(seed, plan)
+    assert (other.plan, other.seed) == (plan, seed)
     assert is_free(other, (0, 0, 0))
     camera = start_camera(other, (64, 64))
     np.testing.assert_array_equal(camera.c2w, np.eye(4))
@@ -274,12 +266,116 @@ def test_every_seed_makes_a_sound_place_of_its_own(world, seed):
             assert is_free(other, middle), "a doorway must be open"
         else:
             assert len(free_positions(other, i, 3)) == 3
-    assert other.solids["half"].min() > 0
+    assert (other.boxes["high"] > other.boxes["low"]).all()
 
 
-def test_negative_seed_is_refused():
+def test_bad_seeds_and_plans_are_refused():
     with pytest.raises(ValueError, match="negative"):
         make_world(-1)
+    with pytest.raises(ValueError, match="use one of house, loop_corridor, two_rooms"):
+        make_world(0, "castle")
+
+
+def along(path: np.ndarray, spacing: float) -> np.ndarray:
+    """(N, 3) points of a path, about ``spacing`` apart."""
+    lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    stops = np.linspace(0, lengths[-1], int(lengths[-1] / spacing) + 2)
+    return np.stack([np.interp(stops, lengths, path[:, axis]) for axis in range(3)], axis=1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("plan", PLANS)
+def test_the_loop_leads_through_free_space_and_home(plan, seed):
+    world = make_world(seed, plan)
+    np.testing.assert_array_equal(world.loop[[0, -1]], np.zeros((2, 3)))
+    for point in along(world.loop, 0.03):
+        assert is_free(world, point, 0.05), point / world.setting["metre"]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_the_loop_visits_rooms_that_do_not_see_each_other(worlds, plan):
+    """Somewhere on the way nothing of the start can be seen."""
+    world = worlds[plan]
+    points = along(world.loop, 0.2)
+    visited = set()
+    hidden = 0
+    for point in points:
+        inside = (world.regions["low"] <= point) & (point <= world.regions["high"])
+        visited |= {world.region_names[i] for i in np.flatnonzero(inside.all(axis=1))}
+        reach = float(np.linalg.norm(point))
+        if reach > 0.1:
+            t, _, _ = slow_depth(world, np.zeros(3), point + 1e-12)
+            hidden += t < 1
+    assert len(visited - {"doorway"}) >= 2
+    assert hidden > len(points) / 4
+
+
+def test_the_stair_climbs_a_storey_by_steps(worlds):
+    world = worlds["spiral_stair"]
+    metre = float(world.setting["metre"])
+    height = -world.loop[:, 1] / metre
+    assert height.max() == pytest.approx(2.88)
+    assert np.diff(height).max() == pytest.approx(0.24)
+    for corner in world.loop:
+        # Under every corner of the walk lies a floor, as far down as an eye is high.
+        t, _, face = slow_depth(world, corner + 1e-4 * metre, np.array([1e-12, metre, 1e-12]))
+        assert t == pytest.approx(1.5, abs=0.05)
+        assert face == 2
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_doors_are_open_and_the_wall_beside_them_is_closed(worlds, plan):
+    world = worlds[plan]
+    metre = float(world.setting["metre"])
+    doors = [i for i, name in enumerate(world.region_names) if name == "doorway"]
+    assert doors
+    for i in doors:
+        low, high = world.regions["low"][i], world.regions["high"][i]
+        axis = 0 if high[0] - low[0] < high[2] - low[2] else 2
+        middle, through = (low + high) / 2, np.full(3, 1e-12)
+        start, through[axis] = middle.copy(), 1.0
+        start[axis] = low[axis] - 0.1 * metre
+        assert slow_depth(world, start, through)[0] > 0.4 * metre
+        # Above the door is wall, as thick as the doorway is deep.
+        start[1] = low[1] - 0.1 * metre
+        inside = middle.copy()
+        inside[1] = start[1]
+        assert not is_free(world, inside, 0.0)
+        assert slow_depth(world, start, through)[0] < 0.2 * metre
+
+
+def test_no_two_surfaces_of_one_material_look_the_same(world):
+    """Parallel walls of a room, seen straight on from the same distance, differ in their noise."""
+    i = world.region_names.index("living room")
+    low, high = world.regions["low"][i], world.regions["high"][i]
+    same = world.boxes["material"]
+    sides = [
+        same[slow_depth(world, np.array([0, -0.2, 0]), np.array([x, 1e-9, 1e-9]))[1]]
+        for x in (-1.0, 1.0)
+    ]
+    assert sides[0][1] == sides[1][0], "both walls show the paper of the room"
+    views = []
+    for side, yaw in ((low[0], -math.pi / 2), (high[0], math.pi / 2)):
+        position = np.array([side - math.copysign(0.25, side), -0.2, 0.0])
+        views.append(render(world, camera_at(position, yaw), shadows=False).rgb.astype(int))
+    assert np.abs(views[0] - views[1]).mean() > 0.5
+    assert np.abs(views[0] - views[1][:, ::-1]).mean() > 0.5
+
+
+@given(st.integers(0, 10**6))
+def test_cutting_keeps_everything_outside_the_hole(seed):
+    """Against points: pieces do not overlap, and hold what the box holds and the hole does not."""
+    rng = np.random.default_rng(seed)
+    box = np.sort(rng.uniform(0, 1, (2, 3)), axis=0)
+    hole = np.sort(rng.uniform(-0.2, 1.2, (2, 3)), axis=0)
+    pieces = list(cut((tuple(box[0]), tuple(box[1]), 6 * (FIXED["white"],)), *map(tuple, hole)))
+    points = rng.uniform(0, 1, (200, 3))
+
+    def within(low, high) -> np.ndarray:
+        return ((points > low) & (points < high)).all(axis=1)
+
+    held = np.sum([within(low, high) for low, high, _ in pieces], axis=0)
+    np.testing.assert_array_equal(held, within(*box) & ~within(*hole))
 
 
 def test_every_place_looks_different(world):
@@ -297,16 +393,16 @@ def test_every_place_looks_different(world):
             assert np.abs(a - b).max() > 8
 
 
-def test_is_free_knows_walls_furniture_and_the_outside(world):
-    assert not is_free(world, (0, 50, 0))
-    assert not is_free(world, (500, 0, 0))
-    center = world.solids["center"]
-    low, high = world.regions["low"], world.regions["high"]
-    for solid in np.flatnonzero(world.solids["half"].min(axis=1) > 0.01)[:200:7]:
-        assert not is_free(world, center[solid])
-    for position in free_positions(world, 0, 5):
+def test_is_free_knows_walls_furniture_and_the_outside(any_world):
+    assert not is_free(any_world, (0, 50, 0))
+    assert not is_free(any_world, (500, 0, 0))
+    boxes = any_world.boxes
+    low, high = any_world.regions["low"], any_world.regions["high"]
+    for box in boxes[::7]:
+        assert not is_free(any_world, (box["low"] + box["high"]) / 2)
+    for position in free_positions(any_world, 0, 5):
         assert ((low <= position) & (position <= high)).all(axis=1).any()
-        seen = render(world, camera_at(position, 0.0), shadows=False)
+        seen = render(any_world, camera_at(position, 0.0), shadows=False)
         assert seen.depth.min() > 0.02
 
 

@@ -119,7 +119,7 @@ class Client(Actor):
                 self.display.memory.strategies.show_both(result)
 
     def failed(self, error: Exception) -> None:
-        """Tell the user of a defect in our own code."""
+        """Show the user a defect in our own code."""
         self.notifications.notify("Something went wrong", f"{type(error).__name__}: {error}", "red")
 
     # --- showing ---------------------------------------------------------------------------

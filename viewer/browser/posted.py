@@ -9,7 +9,7 @@ from viewer.actions import Actions
 
 
 class _Posted:
-    """Stands in for actions: a call returns at once and is carried out on the browser's thread."""
+    """In place of actions: a call returns at once and is carried out on the browser's thread."""
 
     def __init__(self, post: Callable[..., None], actions: Callable[[], Actions]) -> None:
         self._post = post

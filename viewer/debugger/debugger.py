@@ -64,7 +64,7 @@ class QueryFor(Protocol):
 
 
 class Notify(Protocol):
-    """Tells the user something."""
+    """Shows the user a message."""
 
     def __call__(self, title: str, body: str, color: Any = None) -> None: ...
 

@@ -33,7 +33,7 @@ class Explained:
 
 
 def listed(retrieval: Retrieval, rows: RowCount) -> tuple[int, ...]:
-    """Views that a table of so many rows lists: the selected ones in order, the best one left out,
+    """Views that a table of ``rows`` lists: the selected ones in order, the best one left out,
     then by rank. Never fewer than the selected ones.
     """
     chosen = retrieval.chosen

@@ -69,7 +69,7 @@ class Backlog:
         run_script(self._gui, ANSWER, config)
 
     def wait(self, outstanding: int, timeout: float) -> None:
-        """Until at most so many marks are outstanding, or ``timeout`` seconds have passed."""
+        """Wait until at most ``outstanding`` marks are, or ``timeout`` seconds have passed."""
         with self._changed:
             self._changed.wait_for(lambda: self._count(time.monotonic()) <= outstanding, timeout)
 

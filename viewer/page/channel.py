@@ -1,4 +1,4 @@
-"""A script in one client's page that talks to Python, in order."""
+"""A script in one client's page that sends messages to Python, in order."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 class Channel(Generic[T]):
-    """Runs ``shaders/SCRIPT`` and hears it through a hidden text element of the client's GUI.
+    """Runs ``shaders/page/SCRIPT`` and takes its messages from a hidden text element of the GUI.
 
-    The script is called with ``channel`` (the element's id), ``listen`` and what `tell` is given;
+    The script is called with ``channel`` (the element's id), ``listen`` and what `call` is given;
     with ``listen`` false it is to stop. ``parse`` reads a message, None for what the script would
     not send; ``on_event`` gets the rest on viser's event loop, in order: keep it short.
     """
@@ -50,7 +50,7 @@ class Channel(Generic[T]):
         """What the script knows the element by."""
         return self._element._impl.uuid
 
-    def tell(self, **config: Any) -> None:
+    def call(self, **config: Any) -> None:
         """Call the script. RuntimeError once the channel has been disposed of."""
         if self._disposed:
             raise RuntimeError("this channel has been disposed of")
@@ -80,8 +80,8 @@ class Channel(Generic[T]):
 
 
 def fields_of(message: str, count: int, longest: int) -> list[Any] | None:
-    """The JSON list of so many fields that a message of at most ``longest`` characters is, or
-    None."""
+    """The fields of a message that is a JSON list of ``count``, of at most ``longest`` characters;
+    else None."""
     if len(message) > longest:
         return None
     try:

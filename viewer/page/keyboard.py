@@ -1,8 +1,8 @@
 """Held keys of one browser, in Python: key down, key up, and the set that is down.
 
 viser itself offers hotkeys without release or held state, and flies its camera with WASD, QE and
-the arrows whether we like it or not. The script in ``shaders/keyboard.js`` listens before anyone
-else does, keeps the keys that we take from the rest of the page, and talks to Python through a
+the arrows in any case. The script in ``shaders/page/keyboard.js`` listens before anything else
+does, keeps the keys that we take from the rest of the page, and talks to Python through a
 hidden text element of the client's GUI. (`gui.reset()` removes it: make a new Keyboard then.)
 """
 
@@ -28,23 +28,24 @@ _LARGEST_NUMBER = 2**53
 
 @dataclass(frozen=True)
 class KeyEvent:
-    """What happened on the keyboard.
-
-    kind: "down" and "up" of a key · "clear": nothing is held any more, because the page lost the
-    focus, was hidden, or a text field took over · "ready": the browser has begun to listen.
-    code: ``KeyboardEvent.code``, the place on the keyboard ("KeyW", "Space"); "" for the last two.
-    shift: whether shift was down · held: all codes that are down after this event.
-    sequence: 1, 2, 3… in each browser · time_ms: the browser's clock, epoch milliseconds ·
-    pointer: (x, y) in [0, 1] of the 3-D canvas from its upper left, None while it is elsewhere.
-    """
+    """What happened on the keyboard."""
 
     kind: KeyEventKind
+    """"down" and "up" of a key; "clear": nothing is held any more, because the page lost the focus,
+    was hidden, or a text field took over; "ready": the browser has begun to listen."""
     code: str
+    """``KeyboardEvent.code``, the place on the keyboard ("KeyW", "Space"); "" for "clear" and
+    "ready"."""
     shift: bool
+    """Whether shift was down."""
     held: frozenset[str]
+    """All codes that are down after this event."""
     sequence: int
+    """1, 2, 3… in each browser."""
     time_ms: float
+    """The browser's clock, epoch milliseconds."""
     pointer: tuple[float, float] | None = None
+    """(x, y) in [0, 1] of the 3-D canvas from its upper left; None while it is elsewhere."""
 
 
 class Keyboard:
@@ -52,9 +53,9 @@ class Keyboard:
 
     ``on_event`` runs on viser's event loop, in order: keep it short. Keys pressed in a text field,
     in a dialog, or together with ctrl, alt or meta are not reported; nor is auto-repeat. Codes in
-    ``swallow`` reach nobody else on the page: neither viser's own flying nor hotkeys of
+    ``swallow`` reach nothing else on the page: neither viser's own flying nor hotkeys of
     `gui.add_command`. A reload or reconnect is a new client: make a new Keyboard for it. Of several
-    Keyboards of one client, only the youngest hears anything.
+    Keyboards of one client, only the youngest gets events.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Keyboard:
 
     def set_swallow(self, codes: Collection[str]) -> None:
         """Take these codes, and no others, from the rest of the page."""
-        self._channel.tell(swallow=sorted(set(codes)))
+        self._channel.call(swallow=sorted(set(codes)))
 
     def dispose(self) -> None:
         """Stop listening. Harmless when repeated, and after the client has gone."""

@@ -1,8 +1,8 @@
-"""A viser scene that nobody serves: filled like any other, then written as a recording.
+"""A viser scene without a server: filled like any other, then written as a recording.
 
 viser only records what a server's scene holds, and a server listens on a port from the moment it
 is made. A recording needs neither port nor thread, so `OfflineScene` is a server that was never
-started: its messages stay in the buffer from which a browser that connects late would be told.
+started: its messages stay in the buffer from which a browser that connects late would get them.
 Leans on viser 1.1.1: ViserServer._websock_server, _scene_lifecycle_lock, _initial_camera and
 WebsockServer._broadcast_buffer.
 """
@@ -26,7 +26,7 @@ class OfflineScene(viser.ViserServer):
     """``scene`` and ``initial_camera`` of a server that does not exist; ``page`` for scripts."""
 
     def __init__(self) -> None:  # the base's would listen on a port
-        # Nobody is ever woken by this loop: closed, it takes no callbacks and keeps no files open.
+        # This loop never runs anything: closed, it takes no callbacks and keeps no files open.
         loop = asyncio.new_event_loop()
         loop.close()
         sockets = infra.WebsockServer("127.0.0.1", 0, message_class=viser_messages.Message)
@@ -42,7 +42,7 @@ class OfflineScene(viser.ViserServer):
         """The scene as the bytes of a ``.viser`` file, and as one HTML page of that title."""
         serializer = self.get_scene_serializer()
         recording = serializer.serialize()
-        # as_html would serialize anew: a serializer does so only once, and compressing takes time.
+        # as_html would serialize again: a serializer does so only once, and compressing takes time.
         vars(serializer)["serialize"] = lambda: recording
         page = serializer.as_html(dark_mode=True)
         return recording, page.replace(

@@ -1,6 +1,6 @@
 """What the pointer does over our own panels, in Python: over which row, and which was clicked.
 
-viser's HTML elements say nothing of the pointer. Ours are marked ``data-vmem="row:12"`` (see
+viser's HTML elements do not report the pointer. Ours are marked ``data-vmem="row:12"`` (see
 `mark`); the script in ``shaders/pointing.js`` listens and talks to Python through a hidden text
 element of the client's GUI, as the keyboard does.
 """
@@ -28,19 +28,19 @@ _LARGEST_NUMBER = 2**53
 class PointerEvent:
     """What the pointer, or the keyboard's focus, did over a marked element.
 
-    kind: "enter": it came over another mark · "leave": it is over none any more, or the mark is
-    gone · "move": within a mark that tracks, at most once per frame of the browser · "click": also
-    Enter in the keyboard's focus.
-    target: the mark ("row:12"); of "leave", the mark that was left; from one mark straight to
-    another there is only an "enter".
-    at: (x, y) in [0, 1] of the marked element from its upper left, its middle where no pointer was.
-    sequence: 1, 2, 3… in each page and Pointing.
+    From one mark straight to another there is only an "enter".
     """
 
     kind: PointerEventKind
+    """"enter": it came over another mark; "leave": it is over none any more, or the mark is gone;
+    "move": within a mark that tracks, at most once per frame of the browser; "click": also Enter in
+    the keyboard's focus."""
     target: str
+    """The mark ("row:12"); of "leave", the mark that was left."""
     at: tuple[float, float]
+    """(x, y) in [0, 1] of the marked element from its upper left; its middle without a pointer."""
     sequence: int
+    """1, 2, 3… in each page and Pointing."""
 
     @property
     def name(self) -> str:
@@ -54,10 +54,10 @@ class PointerEvent:
 
 
 def mark(target: str, *, focusable: bool = True, tracks: bool = False) -> str:
-    """HTML attributes that make an element speak: ``f"<tr {mark('row:12')}>"``.
+    """HTML attributes that make an element report the pointer: ``f"<tr {mark('row:12')}>"``.
 
-    target: a name in small letters and, behind a colon, an argument of letters, digits and _.,:+-
-    · focusable: the keyboard can reach and press it · tracks: report moves within it as well.
+    target: a name in small letters and, behind a colon, an argument of letters, digits and _.,:+-;
+    focusable: the keyboard can reach and press it; tracks: report moves within it as well.
     ValueError for another target.
     """
     if _TARGET.fullmatch(target) is None:
@@ -71,17 +71,17 @@ def mark(target: str, *, focusable: bool = True, tracks: bool = False) -> str:
 class Pointing:
     """The pointer of one client over marked elements, as a stream of PointerEvents.
 
-    ``on_event`` runs on viser's event loop, in order: keep it short. A panel that is rendered anew
-    under a resting pointer says nothing as long as the same mark lies there. A reload or reconnect
+    ``on_event`` runs on viser's event loop, in order: keep it short. A panel that is rendered again
+    under a resting pointer reports nothing as long as the same mark is there. A reload or reconnect
     is a new client: make a new Pointing for it. Of several Pointings of one client, only the
-    youngest hears anything.
+    youngest gets events.
     """
 
     def __init__(
         self, client: viser.ClientHandle, on_event: Callable[[PointerEvent], object]
     ) -> None:
         self._channel = Channel(client, "pointing.js", parse_pointer_event, on_event)
-        self._channel.tell()
+        self._channel.call()
 
     def dispose(self) -> None:
         """Stop listening. Harmless when repeated, and after the client has gone."""

@@ -1,6 +1,6 @@
 """Small pictures of the views, sent to a browser once and shown anywhere in its panels.
 
-A table that is rendered anew several times a second must not carry its pictures with it. So each
+A table that is rendered several times a second must not carry its pictures with it. So each
 view's picture is a CSS variable of the page, ``--vmem-view-12``, and a table only names it.
 """
 

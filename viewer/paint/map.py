@@ -1,7 +1,7 @@
-"""The walk from above: where the target, the chosen views and the others stand.
+"""The walk from above: where the target, the selected views and the others are.
 
 Drawn on matplotlib axes: x of the world to the right, z upwards, seen along gravity. Behind the
-cameras stands what memory holds, darker where there is more of it one above the other.
+cameras is what memory holds, darker where more surfels lie above each other.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _window(axes: Axes, points: F64) -> tuple[F64, F64]:
 
 
 def _draw_surfels(axes: Axes, memory: MemorySnapshot, n: int, low: F64, high: F64) -> None:
-    """What stands upright in memory, as a picture in light greys."""
+    """The upright surfels of memory, as a picture in light greys."""
     every = slice(0, n, max(1, n // MOST_SURFELS))
     # Floors and ceilings would hide the walls.
     upright = np.abs(memory.surfels.normal[every, 1]) < 0.7
@@ -155,7 +155,7 @@ def _labels(points: F64, obstacles: F64, span: float) -> F64:
         return points
     gap = LABEL_GAP * span
     angle = 2.4 * np.arange(n)
-    # The same place for the same scene, and never two labels exactly on each other.
+    # Always one place for one scene, and never two labels exactly on each other.
     labels = points + gap * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     for _ in range(120):
         others = np.concatenate([labels, obstacles])

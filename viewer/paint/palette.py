@@ -1,5 +1,4 @@
-"""All colours of the viewer, and its colour maps; chosen so that colour-blind people can tell them
-apart.
+"""All colours of the viewer, and its colour maps: distinct for colour-blind people, too.
 
 Scales are inferno, viridis and cividis. Colours that name things are those of Okabe and Ito
 ("Color Universal Design", 2008).

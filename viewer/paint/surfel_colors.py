@@ -1,7 +1,7 @@
 """Colours for surfels: image, vote weight, support, what is uncovered, owner, age, normal, depth;
 and what the view under the pointer explains. Each with a legend.
 
-A retrieval may be of a memory that was shorter: surfels that it did not know stay dark. Nothing
+A retrieval may be of a memory that was shorter: surfels that it did not know are dark. Nothing
 here looks at more of the links than those of visible surfels, so that colours can follow a pointer.
 """
 
@@ -35,6 +35,7 @@ from vmem.raster import SurfelBuffers
 from vmem.raster.visibility import visible_votes
 from vmem.retrieval.attribution import looks, looks_beside, owners, picture_shares, visible_surfels
 from vmem.types import PUBLISHED, WEIGHTINGS, Provenance, Retrieval
+from vmem.types.wording import percent
 
 UNSEEN = 0.28
 """Brightness left to surfels that play no part, so that the room stays readable."""
@@ -49,17 +50,19 @@ PIXELS_A_THREAD = 65_536
 """Below this a second thread costs more than it saves."""
 
 FAR_SAMPLES = 32_768
-"""Surfels that are looked at to find out how far they are, about so many."""
+"""About how many surfels are sampled to find out how far they are."""
 
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """color (S, 3) u8 for every surfel · legend: what the colours mean, with units · bar
-    (1, 256, 3) u8 from low to high, or None where the colours are no scale."""
+    """Colours of all surfels, and what they mean."""
 
     color: U8
+    """(S, 3) for every surfel."""
     legend: str
+    """What the colours mean, with units."""
     bar: U8 | None = None
+    """(1, 256, 3) from low to high; None where the colours are no scale."""
 
 
 def _image(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
@@ -67,12 +70,12 @@ def _image(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
 
 
 def _dimmed(memory: MemorySnapshot) -> U8:
-    """All surfels in dark grey, so that the room stays readable behind what is lit."""
+    """All surfels in dark grey, so that the room stays readable behind what is highlighted."""
     return grey(memory.surfels.color, UNSEEN)
 
 
 def _known(memory: MemorySnapshot, retrieval: Retrieval | None) -> Retrieval | None:
-    """The retrieval, unless it is of another, longer memory: nothing is lit by that."""
+    """The retrieval, unless it is of another, longer memory: that colours nothing."""
     if retrieval is None or len(retrieval.surfel_weight) > len(memory.surfels):
         return None
     return retrieval if len(retrieval.votes) <= len(memory.views) else None
@@ -159,11 +162,11 @@ def _normal(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
 
 
 def _depth(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
-    eye = np.zeros(3) if retrieval is None else retrieval.targets[-1].position
+    origin = np.zeros(3) if retrieval is None else retrieval.targets[-1].position
     position = memory.surfels.position
     square = np.zeros(len(position), np.float32)
     for axis in range(3):
-        away = position[:, axis] - np.float32(eye[axis])
+        away = position[:, axis] - np.float32(origin[axis])
         square += away * away
     known = _known(memory, retrieval)
     # The scale ends where the target's room does: memory may hold many more.
@@ -200,10 +203,10 @@ def paint_surfels(mode: Heat, memory: MemorySnapshot, retrieval: Retrieval | Non
 
 
 def paint_pointed(memory: MemorySnapshot, retrieval: Retrieval, view: int) -> Painted:
-    """Light what ``view`` explains of the targets: bright where no other chosen view saw it, faint
-    where one did. The legend gives numbers of surfels and shares of the picture.
+    """Colour what ``view`` explains of the targets: bright where no other selected view saw it,
+    faint where one did. The legend gives numbers of surfels and shares of the picture.
 
-    Nothing is lit by a retrieval of a longer memory, or for a view that is not there.
+    A retrieval of a longer memory colours nothing, nor does a view that does not exist.
     """
     color, known = _dimmed(memory), _known(memory, retrieval)
     if known is None or not 0 <= view < len(memory.views):
@@ -230,11 +233,6 @@ def _amount(retrieval: Retrieval, surfels: NDArray[np.int32]) -> str:
     total = max(1, sum(buffers.index.size for buffers in retrieval.buffers))
     n, share = int(np.count_nonzero(pixels)), float(pixels.sum(dtype=np.float64)) / total
     return f"{n} surfel{'s' * (n != 1)}, {percent(share)} of the picture,"
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] in words: what is little does not read as nothing."""
-    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def paint_view(

@@ -30,22 +30,26 @@ from vmem.types import WEIGHTINGS, Retrieval
 
 @dataclass(frozen=True, eq=False)
 class LayerPicture:
-    """image (h, w, 3) u8 at query size · legend: what the colours mean, with units · bar
-    (1, 256, 3) u8 from the legend's first figure to its second, None where they are no scale."""
+    """A layer of what a target sees."""
 
     image: U8
+    """(h, w, 3) at query size."""
     legend: str
+    """What the colours mean, with units."""
     bar: U8 | None = None
+    """(1, 256, 3) from the legend's first figure to its second; None where they are no scale."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What the painters are given: drawn surfels ``buffers.index``, colours (S, 3) u8."""
+    """What the painters of layers are given."""
 
     memory: MemorySnapshot
     retrieval: Retrieval
     buffers: SurfelBuffers
+    """What the target sees."""
     scene_color: U8
+    """(S, 3) colours of the surfels in the scene."""
 
 
 def _scene(seen: _Seen) -> LayerPicture:

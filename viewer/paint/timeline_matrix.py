@@ -1,4 +1,4 @@
-"""The matrix of a walk: which step drew on which view. Loop closures stand off its diagonal."""
+"""The matrix of a walk: which step drew on which view. Loop closures lie off its diagonal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vmem.types import Retrieval
 WIDEST, TALLEST = 14, 14
 """Pixels of a cell at most."""
 STEEPEST = 4
-"""Times that a cell may be as high as it is wide: a step makes about so many views, so that the
+"""How many times as high as wide a cell may be: about as many views as a step makes, so that the
 diagonal is one."""
 ROOMY = 5
 """Pixels that a cell needs, across and down, to show a mark and its share as well."""

@@ -25,29 +25,29 @@ def pick_surfel(surfels: Surfels, origin: F64, direction: F64) -> int | None:
     return int(hit[np.argmin(t[hit])]) if len(hit) else None
 
 
-def pointer_ray(eye: viser.CameraHandle, pointer: tuple[float, float]) -> tuple[F64, F64]:
+def pointer_ray(camera: viser.CameraHandle, pointer: tuple[float, float]) -> tuple[F64, F64]:
     """Origin (3,) and unit direction (3,), in the world, of the ray through ``pointer`` (x, y in
     [0, 1] of the window)."""
-    half = np.tan(eye.fov / 2)
-    x, y = (np.array(pointer) - 0.5) * 2 * half * [eye.aspect, 1.0]
-    direction = vtf.SO3(eye.wxyz).as_matrix() @ [x, y, 1.0]
-    return np.array(eye.position), direction / np.linalg.norm(direction)
+    half = np.tan(camera.fov / 2)
+    x, y = (np.array(pointer) - 0.5) * 2 * half * [camera.aspect, 1.0]
+    direction = vtf.SO3(camera.wxyz).as_matrix() @ [x, y, 1.0]
+    return np.array(camera.position), direction / np.linalg.norm(direction)
 
 
 def nearest_view(
-    memory: MemorySnapshot, eye: viser.CameraHandle, pointer: tuple[float, float]
+    memory: MemorySnapshot, camera: viser.CameraHandle, pointer: tuple[float, float]
 ) -> int | None:
     """The view whose camera is drawn nearest to ``pointer`` (x, y in [0, 1] of the window).
 
-    None if no view's camera is in front of the eye and within REACH of the pointer.
+    None if no view's camera is in front of the browser's and within REACH of the pointer.
     """
-    rotation = vtf.SO3(eye.wxyz).as_matrix()
+    rotation = vtf.SO3(camera.wxyz).as_matrix()
     stops = np.array([view.camera.position for view in memory.views])
-    seen = (stops - eye.position) @ rotation
+    seen = (stops - camera.position) @ rotation
     front = seen[:, 2] > 1e-3
     with np.errstate(divide="ignore", invalid="ignore"):
-        xy = seen[:, :2] / seen[:, 2:] / (2 * np.tan(eye.fov / 2))
-    at = (np.array(pointer) - 0.5) * [eye.aspect, 1.0]
+        xy = seen[:, :2] / seen[:, 2:] / (2 * np.tan(camera.fov / 2))
+    at = (np.array(pointer) - 0.5) * [camera.aspect, 1.0]
     distance = np.where(front, np.linalg.norm(xy - at, axis=1), np.inf)
     best = int(np.argmin(distance))
     return best if distance[best] < REACH else None

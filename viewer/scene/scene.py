@@ -1,4 +1,4 @@
-"""What stands in the 3-D scene: surfels, frustums, the way walked, the ghost, billboards.
+"""The 3-D scene: surfels, frustums, the path walked, the ghost, billboards.
 
 Everything is a difference against what the browser already has: surfels and frustums are added and
 cut at the end, colours are sent where they changed, and nodes keep their names.
@@ -35,7 +35,7 @@ GHOST_SCALE = 0.045
 BEAD = 0.7
 """Radius of the bead on the surfel that is asked, in radii of the surfel."""
 SCREEN_DISTANCE = 0.1
-"""Scene units from a camera to the screen that shows its frame to an eye at its place."""
+"""Scene units from a view's camera to the picture of its frame, for looking through the view."""
 
 
 class SceneView:
@@ -142,7 +142,7 @@ class SceneView:
     def show_retrieval(
         self, target: Camera, retrieval: Retrieval, pointed: int | None = None
     ) -> None:
-        """Light the chosen views and draw lines from the target to them.
+        """Highlight the selected views and draw lines from the target to them.
 
         ``retrieval`` must be of the memory that is shown, or of a shorter one.
         """
@@ -153,7 +153,7 @@ class SceneView:
         self._pointed = self._show_lines("/pointed", self._pointed, target.position, ends, SKY, 4.0)
 
     def show_asked(self, surfel: SurfelAccount | None) -> None:
-        """A bead on a surfel, and lines to the views that saw it; None: neither."""
+        """Show a bead on a surfel, and lines to the views that saw it; None: neither."""
         sightings = () if surfel is None else surfel.sightings
         start = np.zeros(3) if surfel is None else np.array(surfel.position)
         ends = [self._shown.views[seen.view].camera.position for seen in sightings]
@@ -180,13 +180,13 @@ class SceneView:
         color: tuple[int, int, int],
         thickness: float,
     ) -> viser.LineSegmentsHandle | None:
-        """Lines from one point to others; none are taken out of the scene's sight."""
+        """Draw lines from one point to others, thickness in pixels; without ends, remove them."""
         if not ends:
             if handle is not None:
                 handle.points = np.zeros((0, 2, 3), np.float32)
             return handle
         points = np.array([(start, end) for end in ends], np.float32)
-        # A camera that stands on the target has no line to be seen: keep a hair of length.
+        # A camera at the target would have a line of no length, which upsets the client.
         points[:, 1] += np.float32(1e-4)
         if handle is None:
             return self._scene.add_line_segments(
@@ -201,7 +201,7 @@ class SceneView:
         return handle
 
     def show_ghost(self, camera: Camera) -> None:
-        """Put the ghost camera where it is."""
+        """Show the ghost camera at its place."""
         fov, aspect = camera.fov[0], camera.hw[1] / camera.hw[0]
         if self._ghost is None:
             self._ghost = self._scene.add_camera_frustum(
@@ -223,7 +223,7 @@ class SceneView:
         self._show_aids()
 
     def immerse(self, immersed: bool) -> None:
-        """Put away what would stand before an eye at a camera's place, or bring it back."""
+        """Hide what would block the view from a camera's place, or show it again."""
         if immersed != self._immersed:
             self._immersed = immersed
             self._show_aids()
@@ -231,7 +231,7 @@ class SceneView:
             self._screen.visible = False
 
     def show_screen(self, view: View) -> None:
-        """Fill a view's frustum with its frame, for an eye that stands at its camera."""
+        """Show a view's frame in its frustum, for looking through its camera."""
         camera = view.camera
         (h, w), fx, fy = camera.hw, camera.K[0, 0], camera.K[1, 1]
         size = (SCREEN_DISTANCE * w / fx, SCREEN_DISTANCE * h / fy)
@@ -260,7 +260,7 @@ class SceneView:
         self.show_billboards()
 
     def show_forming(self, camera: Camera, frames: U8) -> None:
-        """Show the frames of a step that is being made, (T, H', W', 3), where they will stand.
+        """Show the frames of a step that is being made, (T, H', W', 3), where they will be.
 
         camera: the step's last. They take the place of the newest step's until ``end_forming``.
         """

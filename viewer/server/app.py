@@ -238,10 +238,10 @@ def run(config: ViewerConfig) -> None:
     _choose_port(config.host, config.port)  # before the kernels, which may take a minute
     warm_up(resolve(config.backend)[0])
     app = App(config, source)
-    print(app.line, flush=True)
-    if config.open:
-        threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
     try:
+        print(app.line, flush=True)
+        if config.open:
+            threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:

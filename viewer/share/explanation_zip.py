@@ -1,7 +1,4 @@
-"""All that is known of one retrieval in one zip: picture, numbers, and the scene to walk around in.
-
-Every part opens without this program.
-"""
+"""One zip that explains a retrieval: figure, numbers and 3D scene, all to open without Python."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Any
 
 import viser
 
-from viewer.share.recording import Recording, RecordingOptions, heading, record_scene
+from viewer.share.recording import RecordingOptions, heading, record_scene
 from vmem.arrays import U8
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
@@ -22,7 +19,7 @@ from vmem.types import Retrieval
 
 STAGE = "explanation"
 WHEN = (1980, 1, 1, 0, 0, 0)
-"""The earliest date that a zip knows: the same explanation makes the same file."""
+"""The earliest date of the format, so that equal explanations make equal files."""
 
 README = """\
 {heading}, written by VMem Viewer.
@@ -46,32 +43,29 @@ def pack_explanation(
     on_progress: OnProgress = silent,
     cancel: CancelToken | None = None,
 ) -> bytes:
-    """A zip with panel.png, explanation.json, scene.viser, scene.html and README.txt.
+    """Make a zip with panel.png, explanation.json, scene.viser, scene.html and README.txt.
 
-    options: of the recording · all else as of explanation_figure, record_scene and
-    explanation_json, whose errors are raised; Cancelled if that was asked for between two parts.
+    options: of record_scene. frame: of explanation_figure. extra: of explanation_json. Their errors
+    are raised, and Cancelled if ``cancel`` was set between two parts.
     """
-    # matplotlib takes a third of the time in which the viewer starts: whoever packs waits for it.
+    # Importing matplotlib takes a third of the viewer's start, so only who needs it waits for it.
     from viewer.share.figure import explanation_figure
 
-    cancel = cancel or CancelToken()
-
-    def panel() -> dict[str, bytes | str]:
-        return {"panel.png": explanation_figure(memory, retrieval, step, frame)}
-
-    def numbers() -> dict[str, bytes | str]:
+    def numbers() -> str:
         content = explanation_json(memory, retrieval, step, extra)
-        return {"explanation.json": json.dumps(content, indent=1, allow_nan=False) + "\n"}
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     def scene() -> dict[str, bytes | str]:
-        recording: Recording = record_scene(memory, retrieval, step, options)
+        recording = record_scene(memory, retrieval, step, options)
         return {"scene.viser": recording.viser, "scene.html": recording.html}
 
-    def readme() -> dict[str, bytes | str]:
-        words = README.format(heading=heading(step), version=viser.__version__)
-        return {"README.txt": words}
-
-    parts: list[Callable[[], dict[str, bytes | str]]] = [panel, numbers, scene, readme]
+    parts: list[Callable[[], dict[str, bytes | str]]] = [
+        lambda: {"panel.png": explanation_figure(memory, retrieval, step, frame)},
+        lambda: {"explanation.json": numbers()},
+        scene,
+        lambda: {"README.txt": README.format(heading=heading(step), version=viser.__version__)},
+    ]
+    cancel = cancel or CancelToken()
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for done, part in enumerate(parts):
@@ -79,9 +73,8 @@ def pack_explanation(
             on_progress(Progress(STAGE, done, len(parts)))
             for name, content in part().items():
                 entry = zipfile.ZipInfo(name, WHEN)
-                # Pictures and recordings are compressed already.
-                small = name.endswith((".png", ".viser"))
-                entry.compress_type = zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
+                packed = name.endswith((".png", ".viser"))
+                entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
                 archive.writestr(entry, content)
     cancel.check()
     on_progress(Progress(STAGE, len(parts), len(parts)))

@@ -1,4 +1,4 @@
-"""Where an eye stands that has never moved: behind the target, with what matters in the window."""
+"""The camera with which a recorded scene opens: behind the target, the chosen views in sight."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from vmem.cameras import Camera
 from vmem.types import Surfels
 
 FOV = 1.05
-"""Vertical field of view of the recording's first look, in radians."""
+"""Vertical field of view, in radians."""
 WINDOW = 1.5
-"""Width over height of the window that the first look is made for."""
+"""Width over height of the window that the camera is placed for."""
 STEPS_BACK = (1.0, 1.4, 2.0, 2.8, 4.0)
-"""How far behind the target the first look may stand, in the distances of the live view."""
+"""Distances behind the target that are tried, as multiples of the live view's."""
 
 
-def first_look(surfels: Surfels, target: Camera, lit: F64) -> tuple[F64, F64]:
-    """Eye and look-at points, (3,) each, from which the target and most of ``lit`` (N, 3) show.
+def first_camera(surfels: Surfels, target: Camera, chosen: F64) -> tuple[F64, F64]:
+    """Position and look-at point, (3,) each, that show the target and most of ``chosen`` (N, 3).
 
-    Behind the target as in the live view, further back where that shows more.
+    Starts where the live view stands and goes further back if that shows more chosen positions.
     """
     ahead = _from(target, AHEAD)
     best, most = _from(target, BEHIND), -1
     for factor in STEPS_BACK:
-        eye = _from(target, BEHIND * factor)
-        if not _clear(surfels, eye, target.position[None])[0]:
-            # What lies behind a wall would be looked at through its back.
-            break
-        shown = _framed(eye, ahead, lit) & _clear(surfels, eye, lit)
+        position = _from(target, BEHIND * factor)
+        if not _clear(surfels, position, target.position[None])[0]:
+            break  # behind a wall, whose back would hide the target
+        shown = _framed(position, ahead, chosen) & _clear(surfels, position, chosen)
         if shown.sum() > most:
-            best, most = eye, int(shown.sum())
+            best, most = position, int(shown.sum())
     return best, ahead
 
 
 def _from(camera: Camera, point: F64) -> F64:
+    """The world position of ``point`` (3,) in the camera's frame."""
     return camera.c2w[:3, :3] @ point + camera.position
 
 
-def _framed(eye: F64, ahead: F64, points: F64) -> np.ndarray:
-    """(N,) bool: points (N, 3) well inside the window of an eye that looks level."""
-    z = (ahead - eye) / np.linalg.norm(ahead - eye)
+def _framed(position: F64, ahead: F64, points: F64) -> np.ndarray:
+    """(N,) bool: points (N, 3) well inside the window of a camera without roll."""
+    z = (ahead - position) / np.linalg.norm(ahead - position)
     x = np.cross([0.0, 1.0, 0.0], z)
     x /= max(np.linalg.norm(x), 1e-9)
-    offset = points - eye
+    offset = points - position
     depth = offset @ z
     half = 0.9 * np.tan(FOV / 2) * depth
     return (
@@ -54,16 +54,18 @@ def _framed(eye: F64, ahead: F64, points: F64) -> np.ndarray:
     )
 
 
-def _clear(surfels: Surfels, eye: F64, points: F64) -> np.ndarray:
-    """(N,) bool: no disk, from whichever side, stands between the eye and points (N, 3)."""
-    offset = surfels.position - eye.astype(np.float32)
+def _clear(surfels: Surfels, position: F64, points: F64) -> np.ndarray:
+    """(N,) bool: no surfel, seen from either side, lies between ``position`` and points (N, 3)."""
+    offset = surfels.position - position.astype(np.float32)
+    # The line position + t (point - position) meets a surfel's plane where
+    # t = (offset . normal) / ((point - position) . normal).
     plane = (offset * surfels.normal).sum(axis=1)
     free = np.empty(len(points), bool)
     for i, point in enumerate(points):
-        way = (point - eye).astype(np.float32)
+        way = (point - position).astype(np.float32)
         slope = surfels.normal @ way
-        along = plane / np.where(slope == 0, np.inf, slope)
-        near = np.flatnonzero((along > 0.02) & (along < 0.98))
-        miss = np.linalg.norm(along[near, None] * way - offset[near], axis=1)
+        t = plane / np.where(slope == 0, np.inf, slope)
+        near = np.flatnonzero((t > 0.02) & (t < 0.98))
+        miss = np.linalg.norm(t[near, None] * way - offset[near], axis=1)
         free[i] = not (miss < surfels.radius[near]).any()
     return free

@@ -1,8 +1,8 @@
-"""The scene of one explanation as files that open without Python.
+"""The 3D scene of one explanation as files that open without Python.
 
-Surfels in the colours of a heat map, the views with the chosen ones lit and lines to them, the
-target, and its frame beside what memory knew of it. The scene is what the retrieval knew: surfels
-and views of later steps are left out, but for the frames that this step made.
+It shows the surfels in the colours of a heat map, all views, the chosen ones highlighted and with
+lines to the target, and the target's frames beside what memory held of them. Surfels and views of
+later steps are left out, except the frames that this step made.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from viewer.scene.billboards import Billboards
 from viewer.scene.frustums import Frustums, pose_wxyz
 from viewer.scene.surfel_cloud import SurfelCloud, inject_patch
 from viewer.settings import Heat
-from viewer.share.first_camera import FOV, first_look
+from viewer.share.first_camera import FOV, first_camera
 from vmem.arrays import F64
 from vmem.memory import MemorySnapshot
 from vmem.types import Retrieval, View
@@ -28,29 +28,35 @@ from vmem.types import Retrieval, View
 SKY = (86, 180, 233)
 WHITE = (240, 240, 240)
 TARGET_SCALE, CHOSEN_SCALE = 0.045, 0.037
+"""Sizes of frustums, in scene units."""
 LABEL_ROOM = 0.012
-"""Scene units between labels that can still be told apart."""
+"""Scene units; labels closer than this are merged."""
 BAR_STOPS = 12
+"""Colours that stand for a colour map in the page."""
 
 
 @dataclass(frozen=True)
 class RecordingOptions:
-    """heat: a mode of viewer.paint.surfel_colors.MODES · billboards: frames beside their heat maps
-    · labels: rank and number at the chosen views · shade: see SurfelCloud."""
+    """How a scene is recorded."""
 
     heat: Heat = "weight"
+    """Colouring of the surfels, one of viewer.paint.surfel_colors.MODES."""
     billboards: bool = True
+    """Whether frames and what memory held of them are shown as pictures."""
     labels: bool = True
+    """Whether the chosen views have labels with rank and number."""
     shade: float = 0.0
+    """Shading of slanted surfels, as of SurfelCloud."""
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """viser: the bytes of a ``.viser`` file, for viser's own client · html: one page with client
-    and scene, which needs no server."""
+    """A scene in two formats."""
 
     viser: bytes
+    """Content of a ``.viser`` file, which viser's own client plays."""
     html: str
+    """A page with client and scene, which needs no server."""
 
 
 def record_scene(
@@ -59,11 +65,10 @@ def record_scene(
     step: int | None,
     options: RecordingOptions | None = None,
 ) -> Recording:
-    """The explanation of ``retrieval`` as a scene.
+    """Record the scene that explains ``retrieval``, without opening a port.
 
-    memory: the retrieval's own or a longer one · step: whose retrieval it is, None for the ghost's,
-    which has no frames. Nothing listens on a port for this. ValueError for a mode of heat that does
-    not exist, or a step that ``memory`` does not have.
+    memory: the retrieval's own or a longer one. step: whose retrieval it is, None for that of the
+    ghost, which has no frames. Raises ValueError for a step that ``memory`` does not have.
     """
     options = options or RecordingOptions()
     made = frames_of(memory, step)
@@ -85,7 +90,7 @@ def record_scene(
         frustums.add(view, visible=True)
     frustums.highlight(set(retrieval.order), retrieval.share)
     for view in retrieval.order:
-        # Views that turned on the spot would hide them.
+        # Larger, so that views in the same place do not hide them.
         frustums.handles[view].scale = CHOSEN_SCALE
         frustums.handles[view].thickness = 2.5
     _add_targets(offline, retrieval)
@@ -101,10 +106,10 @@ def record_scene(
         )
         Billboards(scene).show(target, pairs)
 
-    lit = [memory.views[view].camera.position for view in retrieval.order]
-    eye, ahead = first_look(surfels, target, np.array(lit).reshape(-1, 3))
-    offline.initial_camera.position, offline.initial_camera.look_at = eye, ahead
-    offline.initial_camera.fov = FOV
+    chosen = [memory.views[view].camera.position for view in retrieval.order]
+    camera = offline.initial_camera
+    camera.position, camera.look_at = first_camera(surfels, target, np.array(chosen).reshape(-1, 3))
+    camera.fov = FOV
     title = heading(step)
     words = retrieval.summary(step)
     run_script(offline.page, load("caption.js"), _caption(title, words, painted, bool(made)))
@@ -112,12 +117,12 @@ def record_scene(
 
 
 def heading(step: int | None) -> str:
-    """What an explanation is called."""
+    """Title of an explanation; step None means the ghost's target."""
     return "Why these views: " + ("the ghost's target" if step is None else f"step {step}")
 
 
 def frames_of(memory: MemorySnapshot, step: int | None) -> tuple[View, ...]:
-    """The views that ``step`` made, none for None. ValueError for no such step."""
+    """The views that ``step`` made, none for None. Raises ValueError if there is no such step."""
     if step is None:
         return ()
     if not 0 < step < len(memory.steps):
@@ -126,7 +131,7 @@ def frames_of(memory: MemorySnapshot, step: int | None) -> tuple[View, ...]:
 
 
 def _add_targets(offline: OfflineScene, retrieval: Retrieval) -> None:
-    """The targets as the live ghost is drawn, the last one's lines the thickest."""
+    """Frustums of the targets; the last one is larger, thicker and amber."""
     last = len(retrieval.targets) - 1
     for i, target in enumerate(retrieval.targets):
         offline.scene.add_camera_frustum(
@@ -143,7 +148,7 @@ def _add_targets(offline: OfflineScene, retrieval: Retrieval) -> None:
 
 
 def _add_lines(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retrieval) -> None:
-    """The way walked, and a line from the target to every chosen view."""
+    """The path of the walk, and a line from the target to every chosen view."""
     stops = np.array([view.camera.position for view in memory.views[: len(retrieval.votes)]])
     here = retrieval.targets[-1].position
     ends = np.array([memory.views[view].camera.position for view in retrieval.order])
@@ -152,7 +157,7 @@ def _add_lines(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retriev
         ("/retrieval", AMBER, np.broadcast_to(here, ends.shape), ends),
     ):
         if len(start):
-            # A line of no length upsets the client: keep a hair.
+            # The client draws nonsense for lines of length zero.
             points = np.stack([start, end + 1e-4], axis=1).astype(np.float32)
             offline.scene.add_line_segments(
                 name, points, color, thickness=2.0, thickness_units="screen"
@@ -160,7 +165,7 @@ def _add_lines(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retriev
 
 
 def _add_labels(offline: OfflineScene, memory: MemorySnapshot, retrieval: Retrieval) -> None:
-    """Rank and number of every chosen view where it looks; one label for those that are close."""
+    """Rank and number of every chosen view in front of it; close labels are merged into one."""
     labels: list[tuple[F64, list[str]]] = []
     for rank, view in enumerate(retrieval.order):
         place = (memory.views[view].camera.c2w @ [0, 0, CHOSEN_SCALE, 1])[:3]

@@ -45,7 +45,7 @@ class Actor:
         return None
 
     def failed(self, error: Exception) -> None:
-        """A call or settle raised; override to tell the user. The traceback is already logged."""
+        """A call or settle raised; override to notify the user. The traceback is already logged."""
 
     def _run(self) -> None:
         wait: float | None = None

@@ -7,7 +7,7 @@ import time
 from vmem.progress import Progress
 
 ONCE = frozenset({"weights"})
-"""Stages that a process goes through once: what they took says nothing about the next job."""
+"""Stages that a process goes through once: the next job will not have them."""
 GUESSES = (
     {"retrieve": 1.0, "generate": 10.0, "geometry": 5.0, "memory": 2.0},
     {
@@ -20,11 +20,11 @@ GUESSES = (
         "memory": 2.0,
     },
 )
-"""Jobs whose stages are known before the first has run: rough shares of the bar, no times."""
+"""Stages of jobs known before the first has run, with rough shares of the bar, no times."""
 
 
 class Meter:
-    """Stage reports in, one fraction and an estimate out, by how long stages took last time."""
+    """Turns reports of stages into a fraction and an estimate, by how long they took last time."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, int]] = {}  # stage -> seconds, units
@@ -51,8 +51,8 @@ class Meter:
     def update(self, progress: Progress) -> tuple[float, float | None]:
         """(fraction done, seconds left or None if unknown) after a report.
 
-        The first job has no times to go by: its fraction is by GUESSES, or that of the stage where
-        its stages are not among them. The fraction never falls.
+        The first job has no times to go by: its fraction is by GUESSES, or that of its stage if its
+        stages are not among them. The fraction never falls.
         """
         now = time.perf_counter()
         if progress.stage != self._stage:
@@ -112,7 +112,7 @@ class Meter:
         return plan
 
     def _later(self, plan: dict[str, float]) -> list[str]:
-        """Stages of the plan that come after all that were begun; those passed over will not."""
+        """Stages of the plan after all that were begun; skipped ones do not come any more."""
         order = list(plan)
         begun = [order.index(s) for s in (*self._spent, self._stage) if s in plan]
         return order[max(begun, default=-1) + 1 :]

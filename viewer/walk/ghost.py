@@ -1,4 +1,4 @@
-"""The ghost camera: where the next frames will go, and the way it flew there."""
+"""The ghost camera: where the next frames will go, and the path it flew there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_FLIGHT_STEPS = 40
 
 
 class Ghost:
-    """A camera that moves freely; ``trail`` remembers the way since the last view."""
+    """A camera that moves freely and remembers its path since the last view."""
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
@@ -25,12 +25,12 @@ class Ghost:
         self._trail: list[F64] = [camera.c2w]
 
     def reset(self, camera: Camera) -> None:
-        """Stand at ``camera``, with no way behind."""
+        """Go to ``camera`` and begin a new trail there."""
         self.camera = camera
         self._trail = [camera.c2w]
 
     def place(self, c2w: F64) -> None:
-        """Go to a pose (4, 4); the way there counts as flown."""
+        """Go to a pose (4, 4); the path there counts as flown."""
         self.camera = self.camera.moved_to(c2w)
         self._trail.append(self.camera.c2w)
 
@@ -53,7 +53,7 @@ class Ghost:
 
     @property
     def away(self) -> bool:
-        """True if the ghost stands elsewhere than where its trail began."""
+        """True if the ghost is elsewhere than where its trail began."""
         return float(pose_distance(self._trail[0], self.camera.c2w)) > 1e-4
 
     def waypoints(self) -> list[F64]:
@@ -80,6 +80,6 @@ class Ghost:
         if since_last > 0.25 * stride:
             points.append(self.camera.c2w)
         else:
-            # Too little for a step of its own: the last one goes that bit further.
+            # Too little for a step of its own: the last step goes further instead.
             points[-1] = self.camera.c2w
         return points

@@ -1,4 +1,4 @@
-"""Questions to memory that take long enough to be jobs, and what they answer."""
+"""Long jobs that ask memory or pack files, and their results."""
 
 from __future__ import annotations
 
@@ -30,25 +30,29 @@ class Download:
 
 @dataclass(frozen=True, eq=False)
 class StrategyAnswer:
-    """What one strategy chose · covered: share of the visible votes that its views saw · truly:
-    share of the target's true surface that they saw, None where the truth is not known."""
+    """What one strategy selected, and what that is worth."""
 
     retrieval: Retrieval
+    """Its answer."""
     covered: float
+    """Share of the visible votes that the selected views saw."""
     truly: float | None
+    """Share of the target's true surface that they saw; None where the truth is not known."""
 
 
 @dataclass(frozen=True, eq=False)
 class StrategyAnswers:
-    """All strategies' answers for the same targets, asked of the same memory."""
+    """The answers of all strategies for one set of targets."""
 
     memory: MemorySnapshot
+    """The memory that all were asked of."""
     answers: tuple[StrategyAnswer, ...]
+    """In the order of vmem.retrieval.STRATEGIES."""
 
 
 @dataclass(frozen=True, eq=False)
 class BothMade:
-    """The same step made with two queries: two branches."""
+    """One step made with two queries: two branches."""
 
     first: Step
     second: Step
@@ -57,7 +61,8 @@ class BothMade:
 def asking_strategies(
     memory: MemorySnapshot, targets: Cameras, query: Query, truth: TrueOverlap | None
 ) -> Job:
-    """Ask every strategy ``query``, of all else the same; answers StrategyAnswers."""
+    """A job that asks every strategy; only the strategy of ``query`` differs. Its result is
+    StrategyAnswers."""
 
     def job(on_progress: OnProgress, cancel: CancelToken) -> StrategyAnswers:
         answers = []
@@ -73,7 +78,7 @@ def asking_strategies(
 
 
 def packing(memory: MemorySnapshot, retrieval: Retrieval, step: int | None, heat: Heat) -> Job:
-    """An explanation as files, in one zip; answers Download."""
+    """A job that packs an explanation as files into one zip. Its result is a Download."""
     name = "ghost" if step is None else f"step_{step:03d}"
 
     def job(on_progress: OnProgress, cancel: CancelToken) -> Download:

@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from viewer.walk.eta import Meter
 from vmem.cameras import Camera
@@ -16,33 +17,37 @@ from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 log = logging.getLogger(__name__)
 
 Job = Callable[[OnProgress, CancelToken], object]
+EventKind = Literal["started", "progress", "finished", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a job.
+    """Something that happened to a job."""
 
-    kind: "started", "progress", "finished", "failed" or "cancelled" · label of the job · progress
-    and fraction (0..1, never falling) and eta (seconds, all waiting jobs included; None until a job
-    of its kind has finished) while it runs · stage_left: seconds left of the stage by its own pace,
-    None before that shows · result when finished · message when failed · waiting: jobs still queued
-    behind it · target: the camera that the job walks to, if it does.
-    """
-
-    kind: str
+    kind: EventKind
+    """What happened."""
     label: str
+    """Of the job."""
     waiting: int
+    """How many jobs are queued behind it."""
     progress: Progress | None = None
+    """Its report, while it runs."""
     fraction: float = 0.0
+    """How much of it is done, in [0, 1]; never falls."""
     eta: float | None = None
+    """Seconds left, all waiting jobs included; None until a job of its kind has finished."""
     result: object = None
+    """What it returned, when it has finished."""
     message: str = ""
+    """Why, when it has failed."""
     stage_left: float | None = None
+    """Seconds left of the stage, by its own pace; None before that is known."""
     target: Camera | None = None
+    """The camera that the job walks to, if it does."""
 
 
 class Worker:
-    """Runs jobs in order on a thread of its own; tells ``listener`` from that thread."""
+    """Runs jobs in order on a thread of its own, and calls ``listener`` from that thread."""
 
     def __init__(self, listener: Callable[[Event], None]) -> None:
         self.listener = listener
@@ -66,9 +71,9 @@ class Worker:
         return len(self._jobs)
 
     def submit(self, label: str, job: Job, target: Camera | None = None) -> None:
-        """Queue a job. The label's first word is its kind: jobs of a kind take alike long.
+        """Queue a job. The label's first word is its kind: jobs of a kind take about as long.
 
-        target: the camera that it walks to, for those who listen.
+        target: the camera that it walks to, for the listener.
         """
         with self._changed:
             self._jobs.append((label, job, target))
@@ -104,10 +109,10 @@ class Worker:
             event = self._do(label, job, target, token)
             with self._changed:
                 self._token = None
-            self._tell(replace(event, target=target))
+            self._report(replace(event, target=target))
 
     def _do(self, label: str, job: Job, target: Camera | None, token: CancelToken) -> Event:
-        self._tell(Event("started", label, self.waiting, target=target))
+        self._report(Event("started", label, self.waiting, target=target))
         meter = self._meter_of(label)
         meter.start()
 
@@ -115,7 +120,7 @@ class Worker:
             fraction, left = meter.update(progress)
             eta = None if left is None else left + self._time_of_waiting()
             event = Event("progress", label, self.waiting, progress, fraction, eta)
-            self._tell(replace(event, stage_left=meter.stage_left(), target=target))
+            self._report(replace(event, stage_left=meter.stage_left(), target=target))
 
         try:
             result = job(on_progress, token)
@@ -124,7 +129,7 @@ class Worker:
         except VMemError as error:
             return Event("failed", label, self.waiting, message=str(error))
         except Exception as error:
-            # A defect, not the user's doing: the log gets the traceback, the user a plain word.
+            # A defect in our code: the log gets the traceback, the user its last line.
             log.exception("job %r failed", label)
             return Event("failed", label, self.waiting, message=f"{type(error).__name__}: {error}")
         meter.finish()
@@ -139,7 +144,7 @@ class Worker:
             labels = [label for label, _, _ in self._jobs]
         return sum(self._meter_of(label).typical or 0.0 for label in labels)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         try:
             self.listener(event)
         except Exception:

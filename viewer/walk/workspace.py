@@ -27,8 +27,8 @@ from vmem.session.compare import step_both
 from vmem.types import Query
 
 MAX_WAITING = 12
-"""Steps that may wait behind the running one; further key presses are refused, not piled up. A
-flight (see viewer.walk.ghost) is let in whole."""
+"""Steps that may wait behind the running one; further key presses are refused, not queued. A whole
+flight (viewer.walk.ghost) is queued in any case."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Workspace:
         self.source: Source | None = None
         self.remarks: tuple[str, ...] = ()
         """What was done to the photo, for its owner."""
-        self._listener = _nobody
+        self._listener = _ignored
         self.worker = Worker(lambda event: self._listener(event))
 
     def listen(self, listener) -> None:
-        """Send events of jobs to ``listener(event)``, on the worker's thread; None for nobody."""
-        self._listener = listener or _nobody
+        """Send events of jobs to ``listener(event)``, on the worker's thread; None: to no one."""
+        self._listener = listener or _ignored
 
     def close(self) -> None:
         """Cancel what runs and end the worker."""
@@ -106,7 +106,7 @@ class Workspace:
     def query(
         self, memory: MemorySnapshot, *, tried: bool = True, targets: int | None = None
     ) -> Query:
-        """What memory is asked, as chosen: with what is being tried out, or without.
+        """The query as chosen: with the what-ifs, or without.
 
         targets: how many there will be, by default a step's; the generator may take fewer views
         beside them than were chosen.
@@ -129,7 +129,7 @@ class Workspace:
 
     @property
     def is_full(self) -> bool:
-        """True while so many steps wait that no more are taken."""
+        """True while MAX_WAITING steps wait: no more are taken."""
         return self.worker.waiting >= MAX_WAITING
 
     def walk_along(self, way: Sequence[F64], label: str) -> bool:
@@ -158,7 +158,7 @@ class Workspace:
         return job
 
     def walk_both(self, start: int, targets: Cameras, queries: tuple[Query, Query]) -> None:
-        """Queue the same step from step ``start`` of the history with each of two queries."""
+        """Queue one step from step ``start`` of the history, made with each of two queries."""
         session = self.session
         if session is None:
             return
@@ -242,5 +242,5 @@ class Workspace:
         )
 
 
-def _nobody(event: Event) -> None:
+def _ignored(event: Event) -> None:
     """Events while no browser is attached: the next one rebuilds from the session itself."""

@@ -77,13 +77,13 @@ GEOMETRIES: dict[str, Geometry] = {
         "Depth Anything",
         "depth: Depth Anything V2 Small",
         _depth_anything,
-        ("torch", "transformers", "safetensors"),
+        ("torch", "transformers", "safetensors", "einops"),
     ),
     "cut3r": Geometry(
         "CUT3R",
         "geometry by CUT3R, aligned with the memory",
         _cut3r,
-        ("torch", "safetensors"),
+        ("torch", "safetensors", "einops"),
         needs_gpu=True,
     ),
 }

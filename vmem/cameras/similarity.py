@@ -1,4 +1,7 @@
-"""Scale, rotation and translation between two sets of points (Umeyama, 1991)."""
+"""Scale, rotation and translation between two sets of points (Umeyama, 1991).
+
+trimesh's procrustes would do, but imports more than this whole package does.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,16 @@ from vmem.arrays import F32, F64
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """``x -> scale R x + T``: scale, R (3, 3) f64, T (3,) f64."""
+    """The map ``x -> scale R x + T``."""
 
     scale: float
     R: F64
+    """(3, 3) rotation."""
     T: F64
+    """(3,) translation."""
 
     def applied(self, points: NDArray[np.floating]) -> F32:
-        """Points (..., 3) moved, f32."""
+        """Points (..., 3) mapped, as f32."""
         linear = (self.scale * self.R).astype(np.float32)
         return points.astype(np.float32) @ linear.T + self.T.astype(np.float32)
 
@@ -33,7 +38,9 @@ def nearest_rotation(matrix: F64) -> F64:
 def similarity(
     x: NDArray[np.floating], y: NDArray[np.floating], weight: NDArray[np.floating] | None = None
 ) -> Similarity:
-    """The similarity that brings x (..., 3) nearest to y (..., 3), both finite, in float64.
+    """The similarity of least ``sum w |scale R x + T - y|^2``, in float64.
+
+    x, y (..., 3), both finite; ``weight`` w (...), by default 1.
 
     Where all x coincide its scale is inf or nan.
     """
@@ -42,6 +49,8 @@ def similarity(
     w = w / w.sum()
     x_mean, y_mean = w @ x, w @ y
     x, y = x - x_mean, y - y_mean
+    # R is the rotation nearest to the covariance K = sum w y x^T of the centred points, and
+    # scale = tr(R^T K) / sum w |x|^2.
     K = (y * w[:, None]).T @ x
     R = nearest_rotation(K)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -18,7 +18,7 @@ PACKAGES = (
     "numba",
     "opencv-python-headless",
     "viser",
-    "trimesh",
+    "plyfile",
     "matplotlib",
     "huggingface_hub",
 )

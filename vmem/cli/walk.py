@@ -39,6 +39,8 @@ class Walk:
     """vmem: auto, cuda, cuda:N, mps, or cpu (minutes a frame)."""
     out: Path = Path("out")
     """Folder for frames/, transforms.json, retrieval.json, surfels.ply and walk.mp4."""
+    force: bool = False
+    """Write into a folder that has files of these names; they are renamed to NAME.old."""
     json: bool = False
     """Print one JSON object with counts and seconds a stage."""
 
@@ -66,7 +68,7 @@ class Walk:
             diffusion = replace(diffusion, size=self.size)
         photo_size = diffusion.size if name == "vmem" else size
         photo = None if self.photo is None else load_photo(self.photo, photo_size)
-        check_writable(self.out)
+        check_writable(self.out, force=self.force)
         backend = create_backend(
             name, seed=self.seed, size=size, networks=diffusion, geometry=self.geometry
         )
@@ -77,7 +79,7 @@ class Walk:
             records.append(session.move(word).record)
         memory = session.snapshot()
         export_begin = time.perf_counter()
-        export_walk(memory, self.out)
+        export_walk(memory, self.out, force=self.force)
         now = time.perf_counter()
         seconds = session.seconds | {"export": now - export_begin, "total": now - begin}
         report = {

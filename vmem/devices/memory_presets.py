@@ -22,7 +22,7 @@ class MemoryPreset:
     """What stays on the GPU between uses, and how much work it does at once."""
 
     name: str
-    """As in VMEM_MEMORY."""
+    """A value of the setting ``memory``."""
     least: int
     """Bytes of free GPU memory from which ``auto`` chooses it."""
     network_stays: bool

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from vmem.arrays import F64
 from vmem.cameras import MOVES, Camera, Cameras, apply_move, path_targets, rotation_y
-from vmem.worlds.backend import World, is_free, start_camera
+from vmem.worlds.backend import World, are_free, is_free, start_camera
 
 MARGIN = 0.08
 """Scene units that a walker keeps from everything solid."""
@@ -72,6 +72,11 @@ def out_home_out(world: World, hw: tuple[int, int], seed: int, length: float = 1
     return _along("revisit", start_camera(world, hw), _joined(out, out[::-1], out))
 
 
+def around(world: World, hw: tuple[int, int]) -> Walk:
+    """The closed walk of the world's plan."""
+    return _along("loop", start_camera(world, hw), world.loop)
+
+
 def jumps(
     walk: Walk, world: World, seed: int, n: int, turn: float = 0.6, shift: float = 0.15
 ) -> list[Camera]:
@@ -125,7 +130,7 @@ class _PathNet:
 
 def _is_line_free(world: World, a: F64, b: F64) -> bool:
     n = max(2, int(np.linalg.norm(b - a) / (MARGIN / 2)))
-    return all(is_free(world, a + u * (b - a), MARGIN) for u in np.linspace(0, 1, n))
+    return bool(are_free(world, a + np.linspace(0, 1, n)[:, None] * (b - a), MARGIN).all())
 
 
 def _joined(*paths: NDArray[np.float64]) -> NDArray[np.float64]:

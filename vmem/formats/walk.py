@@ -150,7 +150,7 @@ def _refuse(foreign: list[Path]) -> None:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise ExportError(
             f"cannot write a walk over {foreign[0]}{more}, which no walk wrote: choose another "
-            "output directory"
+            "output directory, or --force"
         )
 
 

@@ -1,4 +1,4 @@
-"""Geometry estimators say where things are."""
+"""Geometry estimators: depth and world points of frames whose cameras are known."""
 
 from vmem.geometry.base import GeometryEstimator
 

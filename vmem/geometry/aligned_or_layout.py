@@ -1,4 +1,4 @@
-"""Alignment with the room layout behind it: what a view keeps that nothing else can place."""
+"""Alignment with the room layout as fallback for views that nothing else can place."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def align_or_lay_out(
     memory: MemorySnapshot,
     config: AlignmentConfig | None = None,
 ) -> Aligned:
-    """`align`, with the layout's depth as fallback for views that nothing places; of all views, if
-    memory is empty and the photo's shift hangs on it.
+    """Align predictions with memory; views that cannot be placed have the depth of their layout.
 
-    A layout is brought to memory's unit; depth that frames carry stands in for it as it is. What
-    neither knows (the sky) has confidence 0 in such a view.
+    If memory is empty and a shift is wanted, every view is laid out, because the shift of the photo
+    is fitted to its layout. Layouts are in memory's unit; depth that frames carry is used in their
+    place, unchanged. Pixels without depth in either (the sky) have confidence 0 in such a view.
     """
     config = config or AlignmentConfig()
     everything = np.arange(len(cameras))
@@ -57,7 +57,7 @@ def _unplaced(aligned: Aligned) -> NDArray[np.intp]:
 def _laid_out(
     some: NDArray[np.intp], frames: Frames, cameras: Cameras, memory: MemorySnapshot
 ) -> PointMaps:
-    """Maps of some views; only depth and confidence count."""
+    """Layouts of the views with indices ``some``; only their depth and confidence are used."""
     given = Frames(
         frames.rgb[some],
         None if frames.depth is None else frames.depth[some],

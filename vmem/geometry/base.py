@@ -1,4 +1,16 @@
-"""The contract of every geometry estimator: frames and cameras in, world points out."""
+"""The contract of every geometry estimator: frames and cameras in, world points out.
+
+Of the memory that ``estimate`` is handed, estimators use this and nothing else:
+
+- ``views``: the FITTED_VIEWS nearest in pose to each new camera (camera, depth, confidence); the
+  newest with a ``geometry_state``; rgb and cameras of those stored after it.
+- ``poses``: (N, 4, 4) of all views, to find the nearest.
+- ``surfels`` and ``blocks``: whether there are any, and depth drawn from the new cameras, at their
+  size and on the coarse grid.
+
+Links, steps and the surfels' colours are never read. So an estimator on another machine needs the
+views above and drawn depth, not the surfels.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +24,12 @@ from vmem.types import Frames, PointMaps
 
 
 class GeometryEstimator(Protocol):
-    """Says where things are. Only new frames are estimated."""
+    """Estimates depth and world points of new frames, never of stored ones."""
 
     def place(self, photo: U8) -> Camera:
-        """The first camera for a photo (H, W, 3) u8: intrinsics, and a level world's pose.
+        """The first camera for a photo (H, W, 3) u8: its intrinsics, and its pose in a level world.
 
-        Position is the origin; yaw is zero; pitch and roll are the photo's own.
+        The position is the origin, yaw is zero, pitch and roll are those of the photo.
         """
         ...
 
@@ -32,6 +44,7 @@ class GeometryEstimator(Protocol):
     ) -> PointMaps:
         """Point maps of T new frames with known cameras, consistent with ``memory``.
 
-        Slow ones report views in stage "geometry" and poll ``cancel`` a view; raises Cancelled.
+        Slow estimators report progress in stage "geometry" and check ``cancel`` once a view. Raises
+        Cancelled.
         """
         ...

@@ -66,13 +66,13 @@ def _disks(maps: PointMaps, i: int, camera: Camera, points_per_frame: int) -> Di
     points, depth, confidence = (
         downsample(one[i], shrink) for one in (maps.points, maps.depth, maps.confidence)
     )
-    eye = camera.position.astype(np.float32)
+    position = camera.position.astype(np.float32)
     config = PublishedConfig(shrink_factor=shrink)
-    return disks_from_pointmap(points, depth, confidence, eye, camera.K[0, 0], config)
+    return disks_from_pointmap(points, depth, confidence, position, camera.K[0, 0], config)
 
 
 def as_surfels(disks: Disks) -> Surfels:
-    """The same disks as our rasterizer draws them, numbered alike; black.
+    """Published disks as surfels that our rasterizer draws, in the same order, black.
 
     Published normals point away from the camera that made the disk, ours towards it; each side
     skips what is seen from behind, so the same disks show. Zero normals (the last row and column of

@@ -58,7 +58,7 @@ class HashGridMerge:
         return Disks(rows[:, :3].copy(), rows[:, 4:7].copy(), self._radius[: self._n].copy())
 
     def merge(self, new: Disks) -> Merge:
-        """Find what stands for each new disk among those kept before, then keep the others.
+        """Find the disk among those kept before for each new one to merge into; keep the others.
 
         Raises SurfelError for a position that is not finite.
         """

@@ -97,8 +97,9 @@ def _first_disks(cells, index, heads, x, y, z, ends, n):
 def _meet(links, ends, ends_of, n_ends, met, n_met):
     """Walk the lists of all cells at once, so that waiting for one row overlaps with the others.
 
-    ``ends`` (n_ends,) are first disks, ``ends_of`` for whom. Returns ``met`` (BATCH, C), a larger
-    one if they did not fit; n_met (BATCH,) is how many."""
+    ``ends`` (n_ends,) are first disks, ``ends_of`` (n_ends,) the new disks whose searches they
+    belong to. Returns ``met`` (BATCH, C), a larger one if they did not fit; n_met (BATCH,) is how
+    many. ``ends`` and ``ends_of`` are overwritten."""
     while n_ends:
         left = 0
         for e in range(n_ends):
@@ -199,8 +200,8 @@ def _first_in_order(at, radius, boxes, depth, match, held, met, cells, grid):
     """The match that the octree's traversal meets first below a node, -1 if rounding hides all; and
     whether the node is known to be no leaf.
 
-    match (M,): the disks that match · held (M,): the depth to which each lies on the path ·
-    met: all disks in the ``cells`` about the query.
+    ``match`` (M,) are the disks that match the query ``at``, ``held`` (M,) the depth to which each
+    lies on the path. ``met`` are all disks in the ``cells`` (3, 2) about the query.
 
     Counting the disks of a large node is slow, and what the count decides, whether the node is a
     leaf, seldom matters: most often the lowest match of the node is also the first one below it.
@@ -257,7 +258,8 @@ def _first_in_order(at, radius, boxes, depth, match, held, met, cells, grid):
 def search(position, normal, radius, normal_threshold, root, grid, found):
     """Fill ``found`` (M,) i32 with the first match of every new disk, -1 where there is none.
 
-    grid: (rows, links, index, heads, side of a cell, number of disks) · root: the octree's box.
+    ``grid`` is (rows, links, index, heads, side of a cell, number of disks), ``root`` the box of
+    the octree's root.
     """
     rows, links, index, heads, cell, _ = grid
     boxes = np.zeros((MAX_DEPTH + 2, 4), np.float32)

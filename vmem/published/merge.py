@@ -1,4 +1,4 @@
-"""Merging by radius, as published: surfel by surfel, through an octree built anew each time.
+"""Merging by radius, as published: disk by disk, through an octree built for every frame.
 
 Differs from ours (vmem.memory.association): one radius for all disks, however far they are, and
 similar normals make two disks one; a single NaN radius switches merging off. Undo renumbers disks.
@@ -20,20 +20,21 @@ from vmem.types import SurfelError
 
 @dataclass(frozen=True, eq=False)
 class Merge:
-    """What became of M new disks: credited (M,) i32 the existing disk that stands for each, -1 for
-    those kept · threshold: the radius within which one was sought."""
+    """What became of M new disks: merged into existing ones, or kept."""
 
     credited: NDArray[np.int32]
+    """(M,) the existing disk into which each was merged, -1 for those kept."""
     threshold: np.float32
+    """The radius of the search, in scene units."""
 
     @property
     def kept(self) -> NDArray[np.intp]:
-        """Indices of the new disks that nothing stands for, ascending."""
+        """Indices of the new disks that merged with none, ascending."""
         return np.flatnonzero(self.credited < 0)
 
 
 def merge_threshold(existing: F32, new: F32) -> np.float32:
-    """Mean plus half the standard deviation of all radii, in f32; NaN if one is; 0 of none."""
+    """Mean plus half the standard deviation of all radii, in f32; NaN if one is NaN, 0 of none."""
     radius = np.concatenate([existing, new])
     if not len(radius):
         return np.float32(0)
@@ -42,7 +43,7 @@ def merge_threshold(existing: F32, new: F32) -> np.float32:
 
 
 def merge_reference(existing: Disks, new: Disks, normal_threshold: float = 0.6) -> Merge:
-    """Seek, for each new disk, the first existing one in octree order that is near enough and whose
+    """Find, for each new disk, the first existing one in octree order that is near enough and whose
     normal agrees. New disks do not merge with each other; nothing is averaged.
 
     ``existing`` may be empty: then all are kept. The benchmarks' baseline for merging. Raises

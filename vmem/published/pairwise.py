@@ -1,8 +1,8 @@
 """numpy's mean and standard deviation of a large f32 array, bit for bit, without its temporaries.
 
-The published merge radius is made of both over *all* radii, anew for every frame. Its bits hang on
-the order of summation, so it cannot be kept up to date term by term. numpy sums halves, cut at
-multiples of eight; so a sum can be had in pieces that stay in the cache.
+The published merge radius is made of both over *all* radii, for every frame again. Its bits depend
+on the order of summation, so it cannot be kept up to date term by term. numpy sums halves, cut at
+multiples of eight, so a sum can be taken in pieces that stay in the processor's cache.
 """
 
 from __future__ import annotations

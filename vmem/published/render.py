@@ -32,15 +32,22 @@ COSINES, SINES = np.cos(_ANGLES), np.sin(_ANGLES)
 
 @dataclass(frozen=True, eq=False)
 class QueryCamera:
-    """c2w (4, 4) with OpenCV axes, f32 or f64; focals and principal point in pixels; image size."""
+    """The camera from which memory is drawn."""
 
     c2w: NDArray[np.floating]
+    """(4, 4) with OpenCV axes, f32 or f64."""
     fx: float
+    """Focal length along x, in pixels."""
     fy: float
+    """Focal length along y, in pixels."""
     cx: float
+    """Principal point along x, in pixels."""
     cy: float
+    """Principal point along y, in pixels."""
     width: int
+    """Pixels of the image."""
     height: int
+    """Pixels of the image."""
 
     def world_to_camera(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Rotation (3, 3) and translation (3,), inverted in the pose's own dtype."""

@@ -1,4 +1,4 @@
-"""The same drawing with the loops compiled: equal bit for bit to ``render.render_reference``."""
+"""Drawing disks as published, with compiled loops: ``render.render_reference`` bit for bit."""
 
 from __future__ import annotations
 

@@ -26,28 +26,36 @@ class PublishedConfig:
     width: int = 512
     """Pixels of the image in which a query is drawn."""
     height: int = 288
+    """Its other side."""
     shrink_factor: float = 0.05
     """Size of the maps that become surfels, relative to the reconstructed ones."""
     radius_scale: float = 0.5
+    """Radius of a frontal disk over the spacing of its samples."""
     conf_thresh: float = 1.0
     """Confidence below which a pixel makes no surfel."""
     merge_normal_threshold: float = 0.6
     """Cosine between normals above which two surfels may be one."""
     context_num_frames: int = 4
+    """Stored frames that condition a step."""
     target_num_frames: int = 4
+    """Frames that every step but the first makes."""
     translation_distance_weight: float = 0.1
+    """Radians that a scene unit of distance counts for, between poses."""
     focal_scale: float = 0.65
     """Queries are drawn with this share of the mean focal length."""
 
 
 @dataclass(frozen=True, eq=False)
 class Disks:
-    """S disks: position (S, 3), normal (S, 3) away from the camera that made it (zero or NaN where
-    the map had none), radius (S,); all f32."""
+    """S disks of the published memory."""
 
     position: F32
+    """(S, 3) centres, world frame, scene units."""
     normal: F32
+    """(S, 3) unit normals away from the camera that made the disk; zero or NaN where the map had
+    none."""
     radius: F32
+    """(S,) scene units."""
 
     def __len__(self) -> int:
         return len(self.position)
@@ -121,18 +129,19 @@ def disks_from_pointmap(
     points: F32,
     depth: F32,
     confidence: F32,
-    eye: F32,
+    camera_position: F32,
     focal: F32 | float,
     config: PublishedConfig,
 ) -> Disks:
     """Disks of the valid pixels, row-major.
 
-    points (H, W, 3) f32 world, depth and confidence (H, W) f32, all downsampled; eye (3,) f32;
-    focal: one or two, in pixels of the map before downsampling. NaN normals give NaN radii.
+    points (H, W, 3) f32 world, depth and confidence (H, W) f32, all downsampled; camera_position
+    (3,) f32; focal: one or two, in pixels of the map before downsampling. NaN normals give NaN
+    radii.
     """
     valid = valid_pixels(depth, confidence, config)
     position, normal = points[valid], normal_map(points)[valid]
-    view = position - np.asarray(eye, np.float32)
+    view = position - np.asarray(camera_position, np.float32)
     view = view / np.maximum(fused_length(view), np.float32(1e-12))[:, None]
     products = view * normal
     cosine = products[:, 0] + products[:, 1] + products[:, 2]

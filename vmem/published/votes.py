@@ -18,12 +18,14 @@ from vmem.types import SurfelBuffers
 
 @dataclass(frozen=True, eq=False)
 class Votes:
-    """timestep (k,) i64 ascending · weight (k,) f32, of sum 1 · count (k,) i64 frames that each may
-    give: 0 or 1, since no more are asked for than there are."""
+    """What the visible surfels say of the k views that saw some of them."""
 
     timestep: NDArray[np.int64]
+    """(k,) the views, ascending."""
     weight: F32
+    """(k,) share of all votes; the sum is 1."""
     count: NDArray[np.int64]
+    """(k,) frames that each may give: 0 or 1, since no more are asked for than there are."""
 
     @property
     def candidates(self) -> list[int]:

@@ -13,11 +13,12 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class CheckpointError(VMemError):
-    """Weights that cannot be had or read.
+    """Weights that cannot be had or read. The message is the reason and what to do about it."""
 
-    kind: "gated", "login", "missing", "network", "disk", "damaged", "refused" or "wrong" ·
-    reason: the cause alone, a clause to list beside others; the message adds what to do.
-    """
+    reason: str
+    """The cause alone: a clause to list beside others."""
+    kind: str
+    """"gated", "login", "missing", "network", "disk", "damaged", "refused" or "wrong"."""
 
     def __init__(self, reason: str, remedy: str = "", *, kind: str = "wrong") -> None:
         super().__init__(f"{reason}: {remedy}" if remedy else reason)

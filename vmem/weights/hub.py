@@ -1,9 +1,10 @@
 """Files from the Hugging Face hub: from its cache, or by a download that can stop and go on.
 
-The library's own download (2.4) removes what has arrived when it fails or is stopped. So the bytes
-are fetched here, by the library's HTTP session (proxies, token, offline switch and endpoint are
-its), into the cache's own folder under a name that stays; a complete and checked file is then
-handed to the library, which links it as if it had downloaded it.
+The library's own download (``hf_hub_download`` of 2.4) writes to a file with a name of its own and
+removes it when it fails or is stopped, and it cannot be cancelled. So the bytes are fetched here,
+by the library's HTTP session (proxies, token, offline switch and endpoint are the library's), into
+the cache's own folder under a name that stays; the library then links a complete and checked file
+as if it had downloaded it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
 
 CHUNK = 1 << 20
+"""Bytes between two looks at the cancel token."""
 RETRIES = 4
+"""Attempts in a row that bring nothing before a download fails."""
 PART = ".vmem-part"
+"""Suffix of a partial file's name."""
 
 
 def find(source: Source) -> Path | None:
@@ -42,10 +46,8 @@ def find(source: Source) -> Path | None:
 
 
 def arrived(source: Source) -> int:
-    """How many bytes of unfinished downloads wait in the cache folder of a file's repository."""
-    folder = _blobs(source)
-    parts = folder.glob(f"*{PART}") if folder.is_dir() else ()
-    return sum(part.stat().st_size for part in parts)
+    """Bytes of unfinished downloads in the cache folder of a file's repository."""
+    return sum(part.stat().st_size for part in _blobs(source).glob(f"*{PART}"))
 
 
 def fetch(
@@ -53,8 +55,8 @@ def fetch(
 ) -> Path:
     """The file's path, downloaded into the hub's cache (HF_HOME) unless it is there already.
 
-    Progress is in bytes. Cancel is heard between chunks of a MiB, or when a silent connection times
-    out (10 s); it raises Cancelled and keeps what has arrived. Raises CheckpointError.
+    Progress is in bytes. A cancel is noticed between chunks of a MiB, or when a silent connection
+    times out (10 s); it raises Cancelled and keeps what has arrived. Raises CheckpointError.
     """
     from huggingface_hub import constants
 
@@ -151,34 +153,34 @@ def _receive(
     from huggingface_hub.errors import HfHubHTTPError
 
     idle = 0
-    while True:
+    while (begin := _size(part)) != size or not part.exists():
         cancel.check()
-        begin = part.stat().st_size if part.exists() else 0
-        if begin == size and part.exists():
-            return
         if size is not None and shutil.disk_usage(part.parent).free < size - begin:
             raise no_room(part.parent, size - begin, "HF_HOME")
         lost: Exception | None = None
         try:
             _append(url, part, begin, size, f"downloading {source.filename}", on_progress, cancel)
+            if size is None:
+                return
         except HfHubHTTPError as error:
-            if error.response.status_code != 416:
+            if error.response.status_code != 416:  # nothing is left to send from there on
                 raise
             part.unlink()
         except _transport_error() as error:
             lost = error
-        else:
-            if size is None:
-                return
-        end = part.stat().st_size if part.exists() else 0
-        if size is not None and end > size:
+        if size is not None and _size(part) > size:
             part.unlink()
-            end = 0
-        idle = 0 if end > begin else idle + 1
+        idle = 0 if _size(part) > begin else idle + 1
         if idle > RETRIES:
             raise lost or ConnectionError("the connection closes before the file is complete")
-        if lost is not None:
-            _sleep(0.25 * 2**idle, cancel)
+        end = time.monotonic() + (0.25 * 2**idle if lost else 0)
+        while time.monotonic() < end:
+            cancel.check()
+            time.sleep(0.05)
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _append(
@@ -190,6 +192,7 @@ def _append(
     on_progress: OnProgress,
     cancel: CancelToken,
 ) -> None:
+    """Read one answer of the server, from byte ``begin`` on where it knows how, into the file."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
@@ -211,13 +214,6 @@ def _append(
                 file.write(chunk)
                 done += len(chunk)
                 on_progress(Progress(stage, done, size or done))
-
-
-def _sleep(seconds: float, cancel: CancelToken) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        cancel.check()
-        time.sleep(0.05)
 
 
 def _check(

@@ -113,8 +113,9 @@ def as_safetensors(
 ) -> Path:
     """A safetensors file of the same tensors in our own cache, converted on first use.
 
-    It remembers its source (size, time of change, revision in the hub's cache, key map) and is made
-    anew when that differs. Written aside and renamed: failure, cancel, a full disk leave nothing.
+    It names its source (size, time of change, revision in the hub's cache, key map) and is made
+    again when that differs. It is written to another name and renamed: a failure, a cancel or a
+    full disk leaves nothing.
     A safetensors file without a key map is returned as it is. Raises CheckpointError, Cancelled.
     """
     path = Path(path)
@@ -226,10 +227,11 @@ def load_strict(
 
     Build the module under ``torch.device("meta")`` and give a `MappedState`: then tensors are cast
     to ``dtype`` (None: the module's own) and moved to ``device`` (None: the CPU) one at a time, and
-    what has been copied is let go. Without a cast on the CPU the weights stay mapped. Names that
-    are one parameter in the module stay one, and one of them in the file is enough. ``what`` names
-    the network in messages. The module changes only if all is well. Raises CheckpointError,
-    Cancelled; ValueError for a module whose buffers are in no checkpoint and were left on meta.
+    the memory of what has been copied is freed. Without a cast on the CPU the weights stay mapped.
+    Names that are one parameter in the module stay one, and one of them in the file is enough.
+    ``what`` names the network in messages. The module changes only if all is well. Raises
+    CheckpointError, Cancelled; ValueError for a module whose buffers are in no checkpoint and were
+    left on meta.
     """
     import torch
 

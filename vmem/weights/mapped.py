@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ALIASES = "vmem.aliases"
 """Key of the metadata under which a file of ours says {other name: name of the stored tensor}."""
 COPIED = 16 << 20
-"""Bytes of copied tensors whose pages may stay in memory before they are let go of."""
+"""Bytes of copied tensors whose pages may stay in memory before the file is mapped afresh."""
 
 
 class MappedState(Mapping[str, "Tensor"]):

@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NESTS = ("model", "state_dict")
+"""Keys under which a file may hold its weights."""
 OLD_FORMAT_PICKLES = 4
-INERT_ROOTS = {"argparse", "omegaconf", "pathlib", "typing", "numpy"}
-INERT_NAMES = {"collections.defaultdict"} | {
-    f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "str", "tuple")
-}
+"""Pickles in front of the numbers in torch's format from before zip files."""
+INERT = re.compile(
+    r"(argparse|omegaconf|pathlib|typing|numpy)(\..*)?|collections\.defaultdict"
+    r"|builtins\.(bool|dict|float|int|list|str|tuple)"
+)
+"""Names that are let through, each as an `Inert`."""
 
 
 class Inert:
-    """Stands for an object of a class we do not load; ``state`` is what the file gave it."""
+    """In place of an object of a class that is not loaded; ``state`` is what the file gave it."""
 
     def __new__(cls, *given: object, **named: object) -> Inert:
         made = object.__new__(cls)
@@ -50,6 +53,8 @@ def read_pickle(path: Path, again: str) -> tuple[dict[str, Tensor], dict[str, st
     The state may be the file itself or lie under "model" or "state_dict". Zip files are mapped, not
     read. Raises CheckpointError: damaged, refused (it asks to run something), or not weights.
     """
+    import torch
+
     whole = _load(path, again)
     if not isinstance(whole, dict):
         raise CheckpointError(
@@ -57,7 +62,7 @@ def read_pickle(path: Path, again: str) -> tuple[dict[str, Tensor], dict[str, st
             f"it is another file than it is called; {again}",
         )
     state = next((whole[nest] for nest in NESTS if isinstance(whole.get(nest), dict)), whole)
-    tensors = {name: value for name, value in state.items() if _is_tensor(value)}
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         held = ", ".join(map(str, list(state)[:5])) or "nothing"
         raise CheckpointError(
@@ -67,26 +72,22 @@ def read_pickle(path: Path, again: str) -> tuple[dict[str, Tensor], dict[str, st
     return tensors, _meta(whole)
 
 
-def _is_tensor(value: object) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor)
-
-
 def _load(path: Path, again: str) -> Any:
     import torch
+    from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
     zipped = zipfile.is_zipfile(path)
-    if not zipped and _starts(path, b"PK"):
-        raise damaged(path, "its end is missing", again)
+    with path.open("rb") as file:
+        if not zipped and file.read(2) == b"PK":
+            raise damaged(path, "its end is missing", again)
     try:
-        stand_ins: list[Any] = [
-            (Inert, name) for name in _asked_for(path, zipped) if _harmless(name)
-        ]
-        with torch.serialization.safe_globals(stand_ins):
+        # Names beyond torch's own that the file refers to; none of them is looked up.
+        named = get_unsafe_globals_in_checkpoint(str(path)) if zipped else []
+        inert: list[Any] = [(Inert, name) for name in named if INERT.fullmatch(name)]
+        with safe_globals(inert):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        raise _refuse(path, error, again) from error
+        raise _refuse(path, error, zipped, again) from error
     except OSError:
         raise
     except Exception as error:  # a reader on broken input fails in any way at all
@@ -94,30 +95,13 @@ def _load(path: Path, again: str) -> Any:
         raise damaged(path, first[0][:160] if first else type(error).__name__, again) from error
 
 
-def _starts(path: Path, magic: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(magic)) == magic
-
-
-def _asked_for(path: Path, zipped: bool) -> list[str]:
-    """Names beyond torch's own that the file refers to; none is looked up."""
-    import torch
-
-    return torch.serialization.get_unsafe_globals_in_checkpoint(str(path)) if zipped else []
-
-
-def _harmless(name: str) -> bool:
-    return name.split(".")[0] in INERT_ROOTS or name in INERT_NAMES
-
-
-def _refuse(path: Path, error: pickle.UnpicklingError, again: str) -> CheckpointError:
-    text = str(error)
-    if not zipfile.is_zipfile(path) and _ends_within_a_pickle(path):
+def _refuse(path: Path, error: pickle.UnpicklingError, zipped: bool, again: str) -> CheckpointError:
+    if not zipped and _ends_within_a_pickle(path):
         return damaged(path, "it ends too early", again)
-    named = re.search(r"GLOBAL (\S+)", text)
-    if named is None and not re.search("reduce|Can only|allowed", text):
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    if named is None and not re.search("reduce|Can only|allowed", str(error)):
         return damaged(path, "it is no proper pickle", again)
-    what = named.group(1) if named else "objects of its own"
+    what = named[1] if named else "objects of its own"
     return CheckpointError(
         f"{path} is more than weights: it wants {what}, and to give it that could run any code; "
         "the file was refused and nothing in it was run",
@@ -133,7 +117,7 @@ def _ends_within_a_pickle(path: Path) -> bool:
             for _ in range(OLD_FORMAT_PICKLES):
                 if file.peek(1):
                     collections.deque(pickletools.genops(file), maxlen=0)
-        except Exception:  # as above
+        except Exception:  # broken input again: any failure means that it is cut off
             return True
     return False
 
@@ -146,7 +130,7 @@ def _meta(whole: dict) -> dict[str, str]:
 
 
 def _plain(value: object) -> object:
-    """The dictionary or value inside a stand-in: argparse's attributes, OmegaConf's content."""
+    """The dictionary or value inside an `Inert`: argparse's attributes, OmegaConf's content."""
     if not isinstance(value, Inert):
         return value
     state = value.state

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from vmem.arrays import U8
 from vmem.cameras import Camera, Cameras, default_K, unproject
@@ -18,17 +18,20 @@ from vmem.generation import Context
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.types import Frames, PointMaps, Provenance
-from vmem.worlds.house.distance import clearance
-from vmem.worlds.house.place import SUN, build_scene
-from vmem.worlds.house.render import SKY_DEPTH, WorldRender, render
-from vmem.worlds.house.scene import World
+from vmem.worlds.build import build
+from vmem.worlds.plans import PLANS
+from vmem.worlds.raycast import clearance
+from vmem.worlds.rendering import render
+from vmem.worlds.world import SKY_DEPTH, World, WorldRender
 
 __all__ = [
+    "PLANS",
     "SKY_DEPTH",
     "World",
     "WorldGenerator",
     "WorldGeometry",
     "WorldRender",
+    "are_free",
     "is_free",
     "make_world",
     "render",
@@ -36,33 +39,41 @@ __all__ = [
 ]
 
 
-def make_world(seed: int) -> World:
-    """The place of a seed: three rooms, a hall and a courtyard around the origin.
+def make_world(seed: int, plan: str = "house") -> World:
+    """The world of a seed and a plan, around the origin.
 
     Deterministic. Scaled so that the median depth of the start view is 1 scene unit, as in the
-    preview backend. Raises ValueError for a negative seed.
+    preview backend. Raises ValueError for a negative seed or an unknown plan.
     """
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
-    scene, sky = build_scene(seed)
-    in_metres = scene.build(seed, 1.0, sky, SUN)
+    if plan not in PLANS:
+        raise ValueError(f"unknown plan {plan!r}: use one of {', '.join(PLANS)}")
+    scene = PLANS[plan](np.random.default_rng(seed))
+    in_metres = build(scene, plan, seed, 1.0)
     depth = render(in_metres, start_camera(in_metres, (64, 64)), shadows=False).depth
-    return scene.build(seed, 1.0 / float(np.median(depth)), sky, SUN)
+    return build(scene, plan, seed, 1.0 / float(np.median(depth)))
 
 
 def start_camera(world: World, hw: tuple[int, int]) -> Camera:
-    """At the origin, level, looking along +z into the living room."""
+    """At the origin, level, looking along +z."""
     return Camera(np.eye(4), default_K(hw), hw)
 
 
+def are_free(world: World, points: ArrayLike, margin: float = 0.03) -> NDArray[np.bool_]:
+    """(N,) whether a camera may be at each of ``points`` (N, 3): inside a room or a doorway, and at
+    least ``margin`` scene units from everything solid."""
+    points = np.ascontiguousarray(points, np.float64)
+    distance = np.empty(len(points))
+    clearance(world.boxes, points, distance)
+    low, high = world.regions["low"][:, None], world.regions["high"][:, None]
+    inside = ((low <= points) & (points <= high)).all(axis=2).any(axis=0)
+    return inside & (distance >= margin)
+
+
 def is_free(world: World, position: ArrayLike, margin: float = 0.03) -> bool:
-    """Whether a camera may be at ``position`` (3,): inside a room, a doorway or the courtyard, and
-    at least ``margin`` scene units from everything solid."""
-    x, y, z = np.asarray(position, np.float64)
-    above, below = world.regions["low"] <= (x, y, z), world.regions["high"] >= (x, y, z)
-    if not (above & below).all(axis=1).any():
-        return False
-    return bool(clearance(world.solids, x, y, z) >= margin)
+    """Whether a camera may be at ``position`` (3,), by ``are_free``."""
+    return bool(are_free(world, np.reshape(position, (1, 3)), margin)[0])
 
 
 class WorldGenerator:

@@ -33,33 +33,36 @@ CLEANING = 0.001
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """What the network says of N >= 2 views, in view 0's frame.
-
-    points (N, H, W, 3) f32: of view 0 its own point map, of the others those in view 0's frame ·
-    confidence (N, H, W) f32, at least 1.
-    """
+    """What the network says of N >= 2 views, in view 0's frame."""
 
     points: F32
+    """(N, H, W, 3): of view 0 its own point map, of the others those in view 0's frame."""
     confidence: F32
+    """(N, H, W), at least 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """Cameras estimated from the records: c2w (N, 4, 4), focal (N,) f64, nan where PnP failed."""
+    """Cameras estimated from the records."""
 
     c2w: NDArray[np.floating]
+    """(N, 4, 4)."""
     focal: F64
+    """(N,) pixels, NaN where PnP failed."""
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """c2w (N, 4, 4) f32, the known ones · depth (N, H, W) f32 · focal (N,) f32 · pairs (N - 1, 8)
-    f32, the coded similarity of each edge (0, j)."""
+    """What the optimisation works on."""
 
     c2w: F32
+    """(N, 4, 4) the known poses."""
     depth: F32
+    """(N, H, W) scene units."""
     focal: F32
+    """(N,) pixels."""
     pairs: F32
+    """(N - 1, 8) the coded similarity of each edge (0, j)."""
 
     def points(self) -> F32:
         """(N, H, W, 3) f32 world points."""
@@ -76,13 +79,16 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class PublishedAlignment:
-    """The outputs: ``state``, world ``points`` (N, H, W, 3) f32, raw ``confidence`` (N, H, W) f32
-    with 0 where cleaned, and the ``loss`` (niter,) f64 before each step."""
+    """The outputs."""
 
     state: State
+    """The state after the optimisation."""
     points: F32
+    """(N, H, W, 3) world points."""
     confidence: F32
+    """(N, H, W) raw confidence, 0 where it was cleaned."""
     loss: F64
+    """(niter,) the loss before each step."""
 
 
 def align_as_published(
@@ -102,7 +108,7 @@ def align_as_published(
 def spanning_tree(records: Records) -> Tree:
     """Cameras of all views in view 0's frame: of view 0 the identity, of the others by PnP (8.5).
 
-    The graph is a star about view 0, so its points stand as they are: their registration to
+    The graph is a star about view 0, so its points stay as they are: their registration to
     themselves is the identity up to rounding.
     """
     n = len(records.points)
@@ -238,7 +244,7 @@ def _rotation(q):
 
 
 def cleaned(state: State, confidence: F32) -> F32:
-    """Confidence (N, H, W) with 0 in points that stand in front of what a surer view saw (8.8).
+    """Confidence (N, H, W), 0 in points in front of what a more confident view saw (8.8).
 
     View after view against all others, each against what the ones before left.
     """

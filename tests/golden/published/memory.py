@@ -47,12 +47,22 @@ class ContextChoice:
 
 
 class PublishedMemory:
-    """Frames as poses, surfels with the frames that saw them, and what persists between calls.
+    """Frames as poses, surfels with the frames that saw them, and what persists between calls."""
 
-    c2w (n, 4, 4) f32 OpenGL · disks (S) · timesteps: S lists of frames · depths: one map a frame ·
-    focals: all focals ever reconstructed, again and again · threshold: of suppression, or None ·
-    global_step.
-    """
+    c2w: F32
+    """(n, 4, 4) OpenGL poses of all frames."""
+    disks: Disks
+    """S surfels."""
+    timesteps: list[list[int]]
+    """The frames that saw each of the S surfels."""
+    depths: list[F32]
+    """A map for each frame."""
+    focals: list[float]
+    """All focal lengths ever reconstructed: every step adds those of all frames again."""
+    threshold: float | None
+    """The threshold of suppression, None as long as there is none."""
+    global_step: int
+    """Steps taken, less the frames undone."""
 
     def __init__(
         self,
@@ -62,12 +72,12 @@ class PublishedMemory:
     ) -> None:
         self._merge = merge
         self.config = config or PublishedConfig()
-        self.c2w: F32 = np.asarray(first_c2w, np.float32)[None]
+        self.c2w = np.asarray(first_c2w, np.float32)[None]
         self.disks = Disks.empty()
-        self.timesteps: list[list[int]] = []
-        self.depths: list[F32] = []
-        self.focals: list[float] = []
-        self.threshold: float | None = None
+        self.timesteps = []
+        self.depths = []
+        self.focals = []
+        self.threshold = None
         self.global_step = 0
 
     def __len__(self) -> int:

@@ -56,7 +56,7 @@ def weiszfeld_focal(points: F32) -> float:
 
 def pnp(points: F32, confidence: F32) -> tuple[float, F64] | None:
     """(focal, c2w (4, 4)) of the camera that sees point map (H, W, 3) in its own pixels; None where
-    fewer than four are sure, or no tentative focal length finds a camera (8.5.5)."""
+    fewer than four are confident, or no tentative focal length finds a camera (8.5.5)."""
     h, w = confidence.shape
     rows, columns = np.nonzero(confidence > MIN_CONFIDENCE)
     if len(rows) < 4:

@@ -13,13 +13,16 @@ TARGETS = 4
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """n_frames_before: frames in memory · n_context of them given to the network · targets: numbers
-    of the poses to generate, the last one repeated to fill up · stored: those that memory keeps."""
+    """One step of generation."""
 
     n_frames_before: int
+    """Frames in memory before the step."""
     n_context: int
+    """How many of them the network is given."""
     targets: tuple[int, ...]
+    """Numbers of the poses to generate, the last one repeated to fill up."""
     stored: tuple[int, ...]
+    """Numbers of the poses that memory keeps."""
 
 
 def plan_steps(n_frames: int, length: int) -> Iterator[PlannedStep]:

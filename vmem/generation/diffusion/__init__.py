@@ -1,5 +1,5 @@
-"""VMem's multi-view diffusion: network, schedule, conditioning, sampling, codecs.
+"""The diffusion generator: VMem's network, its conditioning, sampling and codecs.
 
-With ``vmem.geometry.cut3r`` the only package of the engine that imports torch at module level;
-nothing outside imports it before a generator of this kind is asked for.
+Imports torch at module level, except ``availability`` and ``codecs.view_code``: the rest of the
+engine imports it only when a generator of this kind is made.
 """

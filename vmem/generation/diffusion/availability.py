@@ -18,7 +18,7 @@ from vmem.weights.parts import Files, WeightStatus, find_part, status
 
 REQUIRED = ("vmem", "vae", "clip")
 """The parts that make frames. CUT3R is not among them: other geometries can take its place."""
-PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
+PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "einops")
 NUM_FRAMES = 8
 """Slots of the released network: context and targets together."""
 _HOST_GIGABYTES = 8

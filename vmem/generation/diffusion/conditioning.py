@@ -108,14 +108,9 @@ def fill_slots(
 
     Context first, then the targets, the last of them repeated until the slots are full. Results
     for the repeats are dropped: ``result[~is_context][: len(targets)]``. Raises ConditioningError
-    without context or targets, and where they need more slots than there are.
+    where context and targets need more slots than there are.
     """
     n_context, n_targets = len(context), len(targets)
-    if n_context == 0 or n_targets == 0:
-        raise ConditioningError(
-            f"a generation needs context and targets, got {n_context} context views and "
-            f"{n_targets} targets"
-        )
     spare = num_frames - n_context - n_targets
     if spare < 0:
         raise ConditioningError(

@@ -49,8 +49,7 @@ class DiffusionGenerator:
     """Generator (see `vmem.generation.base`) by the released multi-view diffusion.
 
     Loads its networks in its first step and shares them with all others of the process. Stateless
-    except for a cache of encoded photos. ``settings`` may be replaced between steps: another
-    guidance costs nothing, another device or memory preset loads the networks again.
+    except for a cache of encoded photos.
     """
 
     samplers: tuple[str, ...] = SAMPLERS

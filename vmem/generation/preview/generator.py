@@ -33,14 +33,8 @@ from vmem.generation.preview.outpaint import (
     render_confidence,
     render_depth,
 )
-from vmem.generation.preview.warp import (
-    Texture,
-    Warp,
-    accumulate,
-    make_texture,
-    tear_ratio,
-    warp_depth,
-)
+from vmem.generation.preview.texture import Texture, accumulate, make_texture
+from vmem.generation.preview.warp import Warp, tear_ratio, warp_depth
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.types import Frames, Provenance, View
 
@@ -126,8 +120,7 @@ class PreviewGenerator:
         """Frames with depth, provenance and age for every target, in the order of ``targets``.
 
         The last target is made first and is one more source of the others, so that all agree on
-        what it invented. ``sampler`` is ignored. Raises Cancelled, CameraError (bad targets),
-        ValueError (no views).
+        what it invented. ``sampler`` is ignored. Raises Cancelled, ValueError (no views).
         """
         cancel = cancel or CancelToken()
         if not context.views:

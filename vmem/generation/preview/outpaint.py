@@ -29,14 +29,8 @@ from vmem.generation.preview.fold import (
     photo_index,
     tile_floor,
 )
-from vmem.generation.preview.warp import (
-    Texture,
-    accumulate,
-    make_texture,
-    smooth_pixels,
-    tear_ratio,
-    warp_depth,
-)
+from vmem.generation.preview.texture import Texture, accumulate, make_texture, smooth_pixels
+from vmem.generation.preview.warp import tear_ratio, warp_depth
 from vmem.types import View
 
 FACE_SIZE = 384

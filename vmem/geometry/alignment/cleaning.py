@@ -1,4 +1,4 @@
-"""Points that stand where a surer view looks through, found in a few neighbours' images."""
+"""Points in space that a more confident view sees through lose their confidence."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from vmem.cameras import Camera, pose_distance
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 
 TOLERANCE = (0.05, 0.1)
-"""Share by which a point may stand in front of what a neighbour saw without harm, and from which on
-nothing is left of its confidence."""
+"""Relative distance in front of a neighbour's depth up to which a point keeps its confidence, and
+from which on it has none; linear in between."""
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbour:
-    """A view with depth (H, W) f32 z-depth and confidence (H, W) f32, 0 where it knows nothing."""
+    """A view that points are compared with."""
 
     camera: Camera
     depth: F32
+    """(H, W) f32 z-depth, 0 where it is unknown."""
     confidence: F32
+    """(H, W) f32 in 0..1."""
 
 
 def nearest(c2w: F64, others: F64, count: int) -> NDArray[np.intp]:
@@ -36,9 +38,12 @@ def nearest(c2w: F64, others: F64, count: int) -> NDArray[np.intp]:
 
 
 def cleaned(points: F32, confidence: F32, neighbours: list[Neighbour]) -> F32:
-    """Confidence (H, W) of world points (H, W, 3), less where they stand in front of what a
-    neighbour saw, and saw more surely. Source: the published cleaning, against all views there
-    (tests/golden/published/alignment.py); here it falls gently."""
+    """Confidence (H, W) of world points (H, W, 3), lowered where they lie in front of the depth of
+    a neighbour that is more confident at that pixel.
+
+    The published cleaning compares with all views and sets it to 0 at once
+    (tests/golden/published/alignment.py).
+    """
     out = confidence.astype(np.float32)
     least, most = (np.float32(bound) for bound in TOLERANCE)
     for view in neighbours:
@@ -55,17 +60,20 @@ def cleaned(points: F32, confidence: F32, neighbours: list[Neighbour]) -> F32:
 
 @njit(cache=True, nogil=True)
 def _look_through(points, depth, sure, w2c, K, least, most, out):
+    # points (rows, W, 3) world; depth, sure (h, w) of the neighbour; out (rows, W) is changed.
     h, w = depth.shape
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
             if not out[row, column] > 0:
                 continue
+            # The point in the neighbour's frame, p = w2c x; only what is before its camera counts.
             x, y, z = points[row, column]
             ahead = w2c[2, 0] * x + w2c[2, 1] * y + w2c[2, 2] * z + w2c[2, 3]
             if not ahead > 0:
                 continue
             across = w2c[0, 0] * x + w2c[0, 1] * y + w2c[0, 2] * z + w2c[0, 3]
             down = w2c[1, 0] * x + w2c[1, 1] * y + w2c[1, 2] * z + w2c[1, 3]
+            # Its pixel (u, v) there.
             u = K[0, 0] * across / ahead + K[0, 2]
             v = K[1, 1] * down / ahead + K[1, 2]
             if not (u >= 0 and u < w and v >= 0 and v < h):
@@ -74,5 +82,7 @@ def _look_through(points, depth, sure, w2c, K, least, most, out):
             there = depth[i, j]
             if not (there > 0 and there < np.inf and sure[i, j] > out[row, column]):
                 continue
+            # Relative gap g = 1 - z / depth; the factor falls from 1 at g = least to 0 at most.
+            # Points behind the depth (g < 0) are hidden, not contradicted: clipped to 1.
             left = (most - (np.float32(1) - ahead / there)) / (most - least)
             out[row, column] *= min(max(left, np.float32(0)), np.float32(1))

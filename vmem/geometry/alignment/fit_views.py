@@ -1,18 +1,23 @@
-"""Predicted depth brought to known cameras and to the memory, new frames only.
+"""Predicted depth of new frames, fitted to known cameras and to the memory.
 
-A network knows depth up to a scale (and, of one image, a shift). Each new view is fitted to the
-first of these that can tell: depth of the stored views nearest in pose; the surfels of memory as
-drawn; the views of the same step that were fitted before; the known camera motion. In an empty
-memory one view begins, by motion or else by the convention that its median depth is 1. Nothing is
-optimised over all views, and intrinsics are the known ones: depth comes from the network, the
-direction from the camera's ray. A view that nothing can place keeps the depth that the caller has,
-with low confidence, and the report says why.
+A network knows depth z up to a scale s (and a network of one image, up to a shift t): the true
+depth is ``s z + t``. For each new view s and t are sought from these sources, in this order, and
+the first that determines them is used:
+
+1. depth of the stored views nearest in pose, projected into the new view;
+2. the surfels of memory, drawn from the new view;
+3. views of the same step that have been fitted already, projected;
+4. the known camera motion against the network's own (pose_scale.py), which determines s alone.
+
+In an empty memory the first view takes its scale from motion, else by the convention that its
+median depth is 1. There is no optimisation over all views. Intrinsics and poses are the known ones:
+the network gives the depth, the camera's ray the direction. A view that no source can place keeps
+the caller's depth with low confidence, and the report says why.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,16 +35,18 @@ from vmem.cameras import (
 from vmem.geometry.alignment.cleaning import Neighbour, cleaned, nearest
 from vmem.geometry.alignment.pose_scale import PoseScale, scale_from_poses
 from vmem.geometry.alignment.predicted import FramedDepth, Predicted, framed
-from vmem.geometry.alignment.robust_fit import REACH, DepthLine, Shift, robust_fit, weighted_median
+from vmem.geometry.alignment.report import (
+    Aligned,
+    AlignmentConfig,
+    AlignmentReport,
+    Source,
+    ViewAlignment,
+)
+from vmem.geometry.alignment.robust_fit import REACH, DepthLine, robust_fit, weighted_median
 from vmem.memory import MemorySnapshot, grid_size
 from vmem.memory.spawn import cell_centres
 from vmem.raster import rasterize
 from vmem.types import MIN_CONFIDENCE, POINTS_PER_FRAME, PointMapError, PointMaps
-
-Source = Literal["views", "surfels", "step", "poses", "layout", "median", "fallback"]
-"""What placed a view: stored views near it, drawn surfels, other views of its step, camera motion,
-the caller's own depth (in an empty memory, if a shift is wanted), the convention that median depth
-is 1; or nothing did."""
 
 WHERE: dict[Source, str] = {
     "views": "the stored views near it",
@@ -47,6 +54,7 @@ WHERE: dict[Source, str] = {
     "step": "the step's other views",
     "layout": "the layout",
 }
+"""Sources with depth, as reasons name them."""
 FITTED_VIEWS = 4
 """Stored views, the nearest in pose, to which a new one is fitted."""
 FITTED_SAMPLES = 8192
@@ -54,65 +62,16 @@ FITTED_SAMPLES = 8192
 MIN_OVERLAP = 0.05
 """Share of the image that must show known depth for a fit to it."""
 MIN_USABLE = 0.05
-"""Share of the image on which the network must be sure of anything at all."""
+"""Share of the image on which the network must be confident, for a view to be placed at all."""
 MIN_AGREEING = 0.4
 """Share of the overlap that a fit must bring within a tenth of what is known."""
 MAX_RESIDUAL = 0.15
 """Median relative difference above which a fit is none."""
 LOW = 0.2
-"""Confidence of memory's depth where the network did not look, and of fallback depth that agrees
-with memory, or begins it. No later view is fitted to such depth."""
+"""Confidence of memory's depth outside of the network's crop, and of fallback depth that agrees
+with memory or is the first in it. No later view is fitted to such depth."""
 UNTRUSTED = 0.5 * MIN_CONFIDENCE
-"""Confidence of fallback depth elsewhere: too little to link or spawn."""
-
-
-@dataclass(frozen=True)
-class AlignmentConfig:
-    """How predictions are fitted."""
-
-    shift: Shift = "none"
-    """What the network leaves open beside scale: "depth" or "inverse" for one-image networks."""
-    neighbours: int = 2
-    """Stored views, and as many of the same step, that each new view is compared with."""
-
-
-@dataclass(frozen=True)
-class ViewAlignment:
-    """What was done to one view: ``line`` on its depth · residual: median relative difference that
-    is left to what it was fitted to, 0 if that says nothing · overlap: share of the image that it
-    was fitted on · reason: why nothing better placed it, or ""."""
-
-    source: Source
-    line: DepthLine
-    residual: float
-    overlap: float
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class AlignmentReport:
-    """One ViewAlignment a new frame."""
-
-    views: tuple[ViewAlignment, ...]
-
-    def __str__(self) -> str:
-        """One line for a log."""
-        parts = []
-        for i, view in enumerate(self.views):
-            part = f"view {i} by {view.source}"
-            if view.source != "fallback":
-                shift = f"{view.line.shift:+.3g}" if view.line.shift else ""
-                part += f" (scale {view.line.scale:.4g}{shift}, residual {view.residual:.1%})"
-            parts.append(part + (f": {view.reason}" if view.reason else ""))
-        return "alignment: " + "; ".join(parts)
-
-
-@dataclass(frozen=True, eq=False)
-class Aligned:
-    """Point maps of the new frames, and how they came about."""
-
-    maps: PointMaps
-    report: AlignmentReport
+"""Confidence of other fallback depth: too little to link to surfels or to spawn them."""
 
 
 def align(
@@ -125,13 +84,15 @@ def align(
 ) -> Aligned:
     """Align T predicted frames with their known ``cameras`` and ``memory``.
 
-    ``fallback`` (T, H, W) f32 z-depth is what a view keeps that cannot be placed; without it, what
-    memory shows there, or else its median. Where the network did not look, depth is memory's with
-    confidence LOW, else the fallback's with 0. Fallback depth of a view that cannot be placed
-    has confidence LOW where memory agrees with it, and in the first view of an empty memory,
-    UNTRUSTED elsewhere. The cost does not depend on the number of stored
-    views, but for one vectorised pose distance. Bad predictions and impossible cameras end in a
-    fallback, never in an exception; PointMapError for arrays of the wrong shape.
+    ``fallback`` (T, H, W) f32 z-depth is what a view keeps that cannot be placed; without it, the
+    depth drawn from memory, and its median where nothing is drawn. Such a view has confidence LOW
+    where memory agrees with it, and all over if it is the first of an empty memory, else UNTRUSTED.
+    In a view that is placed, pixels outside of the network's crop have memory's depth with
+    confidence LOW, else the fallback's with confidence 0.
+
+    The cost does not grow with the number of stored views, but for one vectorised pose distance.
+    Bad predictions and impossible cameras end in a fallback, never in an exception. Raises
+    PointMapError for arrays of the wrong shape.
     """
     config = config or AlignmentConfig()
     n, hw = len(cameras), cameras.hw
@@ -161,20 +122,25 @@ def _unplaced(job: _Job, i: int) -> ViewAlignment:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """All that placing needs: depth on the frames, and the same on a coarse grid, on which memory
-    is drawn and everything is fitted. ``reasons`` collects, for every view, what did not place it.
-    """
+    """All that placing needs. Fits are made on a coarse grid, on which memory is drawn too."""
 
     given: FramedDepth
+    """The prediction on the frames' pixels."""
     cameras: Cameras
     memory: MemorySnapshot
     fallback: F32 | None
+    """(T, H, W) depth of views that cannot be placed, if the caller has any."""
     config: AlignmentConfig
     grid: tuple[int, int]
+    """Height and width (gh, gw) of the coarse grid."""
     depth: F32
+    """(T, gh, gw) predicted depth on the grid, 0 where there is none."""
     confidence: F32
+    """(T, gh, gw) its confidence."""
     sound: NDArray[np.bool_]
+    """(T,) whether a view's camera is possible."""
     reasons: list[str]
+    """For each view, why the sources tried so far did not place it."""
 
     @staticmethod
     def of(
@@ -206,6 +172,8 @@ class _Job:
         n = len(self.cameras)
         out: list[ViewAlignment | None] = [None] * n
         usable = self.sound & ((self.confidence >= MIN_CONFIDENCE).mean(axis=(1, 2)) >= MIN_USABLE)
+        # Sources 1 and 2 look at each view by itself: memory's depth d_k at the pixels that it
+        # shares with the prediction z_k gives min over (s, t) of sum rho((s z_k + t) / d_k - 1).
         for i in range(n):
             if not usable[i]:
                 self.reasons[i] = self.reasons[i] or "the network is sure of hardly anything"
@@ -220,12 +188,13 @@ class _Job:
             return out
         poses = scale_from_poses(predicted, self.cameras.c2w, usable)
         if len(self.memory.surfels) == 0:
-            # Someone has to begin; the rest of the step follows.
+            # The first view fixes the unit; the others are fitted to it as far as they see it.
             first = waiting.pop(0)
             out[first] = self.by_poses(first, poses) or self.by_convention(first, poses.reason)
+        # Source 3, greedily: next is the view that shares most pixels with the views placed so
+        # far, so that a chain of overlaps has its best links. Source 4 where they share too few.
         while waiting:
             seen = {i: self.from_step(i, out) for i in waiting}
-            # Who sees most of what is known comes next.
             i = max(waiting, key=lambda i: int((seen[i] > 0).any(axis=0).sum()))
             waiting.remove(i)
             out[i] = self.fitted(i, seen[i], "step") or self.by_poses(i, poses)
@@ -234,29 +203,32 @@ class _Job:
         return out
 
     def stored(self, i: int) -> F32:
-        """Depth (J, gh, gw) from view i of what stored views near it saw, 0 where nothing.
+        """Depth (J, gh, gw) in view i of what J stored views near it saw, 0 where nothing.
 
-        Before the surfels: those are the nearest of all layers that noisy depth has left, and every
-        step fitted to them comes nearer. Single views have no such bias.
+        These come before the surfels because of a bias: where noisy depth has left several layers
+        of surfels, the nearest is drawn, so every step fitted to the drawing comes out nearer.
+        Single views have no such bias.
         """
         camera, out = self.cameras[i].resized(self.grid), []
         for k in nearest(camera.c2w, self.memory.poses, FITTED_VIEWS):
             view = self.memory.views[k]
             grid = grid_size(view.camera.hw, POINTS_PER_FRAME)
             cell = np.ix_(*cell_centres(view.camera.hw, grid))
-            # Depth of LOW confidence is no network's.
+            # Depth of LOW confidence was not predicted by a network.
             depth = np.where(view.confidence[cell] > LOW, view.depth[cell], 0)
             out.append(_splatted(depth, view.camera.resized(grid), camera))
         return np.array(out, np.float32).reshape(-1, *self.grid)
 
     def drawn(self, i: int) -> F32:
-        """Surfels' depth (1, gh, gw) from view i, 0 where there are none."""
+        """Depth (1, gh, gw) of the surfels drawn from view i, 0 where there are none."""
         camera = self.cameras[i].resized(self.grid)
         return rasterize(self.memory.surfels, camera, blocks=self.memory.blocks).depth[None]
 
     def from_step(self, i: int, placed: list[ViewAlignment | None]) -> F32:
-        """Depth (J, gh, gw) from view i of what each of J views placed so far shows, 0 where it
-        shows nothing. Not the nearest of them: of several noisy depths that is too near."""
+        """Depth (J, gh, gw) in view i of each of J views placed so far, 0 where it shows nothing.
+
+        One layer a view: the nearest of several noisy depths would be too near.
+        """
         camera, out = self.cameras[i].resized(self.grid), []
         for j, view in enumerate(placed):
             if view is not None:
@@ -266,7 +238,8 @@ class _Job:
         return np.array(out, np.float32).reshape(-1, *self.grid)
 
     def fitted(self, i: int, known: F32, source: Source) -> ViewAlignment | None:
-        """View i fitted to depths (J, gh, gw) known there; None, with a reason, if it cannot be."""
+        """View i fitted to J layers of depth (J, gh, gw) known there; None if it cannot be, with
+        the reason added to ``reasons``."""
         where = WHERE[source]
         both = (known > 0) & (self.depth[i] > 0) & (self.confidence[i] >= MIN_CONFIDENCE)
         overlap = float(both.any(axis=0).mean()) if len(both) else 0.0
@@ -276,6 +249,7 @@ class _Job:
         else:
             at = np.flatnonzero(both)
             at = at[np.linspace(0, len(at) - 1, min(len(at), FITTED_SAMPLES)).astype(int)]
+            # Every layer covers the grid: index (j, pixel) of a sample -> its pixel.
             pixel = at % self.depth[i].size
             mine, sure = (a[i].ravel()[pixel] for a in (self.depth, self.confidence))
             fit = robust_fit(mine, known.ravel()[at], sure, self.config.shift)
@@ -289,15 +263,15 @@ class _Job:
         return None
 
     def by_poses(self, i: int, poses: PoseScale) -> ViewAlignment | None:
-        """View i by the scale that camera motion tells, if it does and scale is all it lacks."""
+        """View i by the scale from camera motion, if there is one and no shift is needed."""
         if self.config.shift != "none" or not np.isfinite(poses.scale[i]):
             return None
         line = DepthLine(float(poses.scale[i]))
         return ViewAlignment("poses", line, 0.0, 0.0, self.reasons[i])
 
     def by_convention(self, i: int, reason: str) -> ViewAlignment:
-        """View i, the photo of an empty memory, with a median depth of 1; if it lacks a shift too,
-        as near to the caller's depth as it comes, if that is there and alike."""
+        """View i, the first of an empty memory, with a median depth of 1; if a shift is needed too,
+        fitted to the caller's depth, where there is any and it has the same shape."""
         if self.config.shift != "none":
             if self.fallback is not None:
                 cell = np.ix_(*cell_centres(self.cameras.hw, self.grid))
@@ -317,7 +291,7 @@ class _Job:
         """Depth and confidence (H, W) of view i, not cleaned yet."""
         camera, inside = self.cameras[i], self.given.inside
         fallback = None if self.fallback is None else self.fallback[i]
-        # The photo must give memory something to stand on; what follows must agree with it.
+        # The first view starts the memory; later fallbacks must agree with it to be believed.
         begins = len(self.memory.surfels) == 0 and i == 0 and fallback is not None
         shown = np.zeros(camera.hw, np.float32)
         if self.sound[i] and (view.source == "fallback" or not inside.all()):
@@ -349,7 +323,8 @@ def _camera_error(camera: Camera) -> str:
 
 
 def _splatted(depth: F32, camera: Camera, onto: Camera) -> F32:
-    """Depth (H, W) of ``onto``'s image where pixels of another view fall, 0 elsewhere."""
+    """Depth (h, w) in ``onto`` of the pixels (H, W) of another view: the nearest that falls on
+    each pixel, 0 where none does."""
     seen = depth > 0
     w2c = invert_pose(onto.c2w).astype(np.float32)
     local = unproject(depth, camera)[seen] @ w2c[:3, :3].T + w2c[:3, 3]
@@ -372,7 +347,8 @@ def _cleaned(
     memory: MemorySnapshot,
     count: int,
 ) -> F32:
-    """Confidence (T, H, W), each view compared with those nearest in pose, old and new."""
+    """Confidence (T, H, W) after each placed view was compared with the ``count`` stored views and
+    the ``count`` new ones nearest in pose."""
     fresh = [i for i, keep in enumerate(kept) if keep]
     out = confidence.copy()
     for i in fresh:

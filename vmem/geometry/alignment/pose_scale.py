@@ -1,8 +1,10 @@
 """Scale from motion: how far the network says the cameras moved, against how far they did.
 
-Each view's camera in the network's frame is where its own points and their copies in that frame
-meet, over thousands of points and by confidence; no camera is searched for. Distances between
-camera centres then have one common ratio to the true ones.
+Notation, for view i: ``x`` its points in its own camera frame, ``y`` the same points in the common
+frame of the network, ``y = m_i R_i x + T_i``. So ``T_i`` is the camera's centre in the common
+frame and ``m_i`` the ratio of the two units. ``C_i`` is the centre that is known. If the network is
+right there is one scale S and one rotation Q with ``C_i - C_j = S Q (T_i - T_j)`` for all pairs,
+and a view's own depth becomes the world's by ``S m_i``.
 """
 
 from __future__ import annotations
@@ -20,29 +22,31 @@ from vmem.geometry.alignment.robust_fit import weighted_median
 MIN_BASELINE = 0.02
 """Largest distance between cameras, in median depths, below which motion does not tell scale."""
 MIN_DIRECTION = 0.9
-"""Mean cosine between predicted and true motions, below which the prediction is not believed."""
+"""Mean cosine between predicted and known motions below which the prediction is rejected."""
 MAX_SPREAD = 0.2
-"""Median deviation of the log ratios of distances above which they are not."""
+"""Median deviation of the log ratios of distances above which it is rejected."""
 MAX_MISFIT = 0.1
-"""Distance, in median depths, between a view's points and their moved copies that is a misfit."""
+"""Median distance, in median depths, between ``y`` and the moved ``x`` above which they do not fit
+together."""
 _SAMPLES = 2048
 _ROUNDS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class PoseScale:
-    """scale (T,) f64 by which each view's own depth becomes the world's, nan where unknown ·
-    reason: why there is none at all, or ""."""
+    """What camera motion says of the scale."""
 
     scale: F64
+    """(T,) f64 factor from each view's own depth to world units, nan where unknown."""
     reason: str = ""
+    """Why there is none at all, or ""."""
 
 
 def scale_from_poses(predicted: Predicted, known: F64, usable: NDArray[np.bool_]) -> PoseScale:
-    """Scales from known c2w (T, 4, 4), of the views that are ``usable`` (T,); never raises.
+    """Scales of the views that are ``usable`` (T,), from their known c2w (T, 4, 4).
 
-    Two views at one place, however turned, tell nothing; nor do motions that contradict the known
-    ones. Then there is a reason instead of scales.
+    Never raises. Cameras at one place, however turned, do not determine the scale, nor do motions
+    that contradict the known ones: then there is a reason in place of scales.
     """
     scales = np.full(len(known), np.nan)
     if predicted.points_world is None and predicted.poses is None:
@@ -60,8 +64,10 @@ def scale_from_poses(predicted: Predicted, known: F64, usable: NDArray[np.bool_]
         poses.append(predicted.origin)
     if not at or len(motions) < 2:
         return PoseScale(scales, "fewer than two cameras are known to the network")
+    # Q: the mean over views of (known rotation) R_i^T, which all agree if the network is right.
     turns = [p[:3, :3] @ m.R.T for p, m in zip(poses, motions, strict=True)]
     turn = nearest_rotation(np.sum(turns, axis=0))
+    # Q (T_i - T_j) and C_i - C_j for all pairs i < j.
     first, second = np.triu_indices(len(motions), 1)
     there = np.array([m.T for m in motions]) @ turn.T
     true = np.array([p[:3, 3] for p in poses])
@@ -71,9 +77,12 @@ def scale_from_poses(predicted: Predicted, known: F64, usable: NDArray[np.bool_]
     if not apart.any():
         return PoseScale(scales, "the cameras stand too close together to tell scale")
     there, true, moved, distance = (a[apart] for a in (there, true, moved, distance))
+    # Directions, each weighted by its known length: long baselines say more.
     cosine = np.sum(there * true, axis=1) / (moved * distance)
     if distance @ cosine < MIN_DIRECTION * distance.sum():
         return PoseScale(scales, "the network's motions go another way than the cameras'")
+    # log S is the median of log(|C_i - C_j| / |T_i - T_j|); the error of a ratio falls with its
+    # baseline, hence the squared weight.
     ratio = np.log(distance / moved)
     log_scale = weighted_median(ratio, distance**2)
     if weighted_median(np.abs(ratio - log_scale), distance**2) > MAX_SPREAD:
@@ -86,8 +95,8 @@ def scale_from_poses(predicted: Predicted, known: F64, usable: NDArray[np.bool_]
 
 
 def motion_of(predicted: Predicted, i: int) -> Similarity | None:
-    """View i's camera to the network's frame: its scale is that between own and common points.
-    None where they do not fit together, or are not there."""
+    """(m_i, R_i, T_i) of view i: its own points to the common frame. None where there are too few
+    confident points, or they do not fit together."""
     sure = _trusted(predicted, i)
     if sure is None:
         return None
@@ -112,7 +121,7 @@ def motion_of(predicted: Predicted, i: int) -> Similarity | None:
             return None
         off = np.linalg.norm(found.scale * own @ found.R.T + found.T - common, axis=1)
         middle = weighted_median(off, weight)
-        # Weights of Cauchy's: an outlier's say falls with the square of its distance.
+        # Cauchy weights, 1 / (1 + (r / 2 median r)^2): outliers lose their influence.
         keep = weight / (1 + np.square(off / max(2 * middle, 1e-6 * found.scale * depth)))
     return found if middle <= MAX_MISFIT * found.scale * depth else None
 
@@ -124,7 +133,8 @@ def _median_depth(predicted: Predicted, i: int) -> float:
 
 
 def _trusted(predicted: Predicted, i: int) -> tuple[NDArray[np.intp], NDArray[np.intp], F64] | None:
-    """(rows, columns, weight) of at most _SAMPLES pixels with something in them; None if few."""
+    """(rows, columns, weight) of at most _SAMPLES pixels with finite points before the camera; None
+    if there are fewer than 16."""
     points = predicted.points_self[i]
     weight = mapped_confidence(predicted.confidence[i])
     z = points[..., 2]

@@ -1,4 +1,4 @@
-"""What a depth or point-map network says of new frames, brought onto the frames' pixels."""
+"""What a depth or point-map network predicts for new frames, and its depth on their pixels."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ EDGE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """Point maps of T frames at the network's own size (h, w).
-
-    points_self (T, h, w, 3) f32 in each camera's own frame, up to scale; of a depth network z alone
-    matters · confidence (T, h, w) f32, 1 + exp(c) >= 1 as CUT3R's · window (left, top, right,
-    bottom): the part of the frame that the network saw, as shares of its sides · points_world (T,
-    h, w, 3) f32 the same points in one frame of the network's, if it has one · poses (T, 4, 4)
-    c2w in that frame · origin (4, 4): known c2w of the camera that this frame is, if it is one
-    (CUT3R: the first view of the run).
-    """
+    """Point maps of T frames at the network's own size (h, w)."""
 
     points_self: F32
+    """(T, h, w, 3) f32 in each camera's own frame, up to scale; a depth network gives z alone."""
     confidence: F32
+    """(T, h, w) f32, 1 + exp(c) >= 1 with the network's logit c, as CUT3R gives it."""
     window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    """Left, top, right, bottom of the part of the frame that the network was shown, as shares of
+    the frame's sides."""
     points_world: F32 | None = None
+    """(T, h, w, 3) f32 the same points in one frame common to all views, if the network has one."""
     poses: NDArray[np.floating] | None = None
+    """(T, 4, 4) c2w in the common frame, if the network gives poses."""
     origin: F64 | None = None
+    """(4, 4) known c2w of the camera whose frame the common one is (CUT3R: the first view of the
+    run), if it is a camera's."""
 
     def validated(self, n: int) -> Predicted:
         """Self, or PointMapError if shapes do not belong together or to ``n`` frames."""
@@ -65,7 +65,7 @@ class Predicted:
 def mapped_confidence(raw: F32) -> F32:
     """Confidence 0..1 of a network's 1 + exp(c): ``exp(c) / (exp(c) + DOUBT)``; 0 where not finite.
 
-    Monotone, and the same for every frame: one of which nothing is sure stays so.
+    Monotone, and not normalised by frame: a frame of low confidence keeps it.
     """
     finite = np.isfinite(raw)
     odds = np.where(finite, np.maximum(raw, 1), 1) - 1
@@ -74,17 +74,19 @@ def mapped_confidence(raw: F32) -> F32:
 
 @dataclass(frozen=True, eq=False)
 class FramedDepth:
-    """depth (T, H, W) f32 at the frames' size, 0 where there is none · confidence (T, H, W) f32, 0
-    there · inside (H, W) whether the network saw a pixel."""
+    """Predicted depth on the pixels of the frames."""
 
     depth: F32
+    """(T, H, W) f32 z-depth up to scale, 0 where there is none."""
     confidence: F32
+    """(T, H, W) f32 in 0..1, 0 where there is no depth."""
     inside: NDArray[np.bool_]
+    """(H, W) whether a pixel was shown to the network."""
 
 
 def framed(predicted: Predicted, hw: tuple[int, int]) -> FramedDepth:
     """The predicted z-depth on the pixels of frames of ``hw``: interpolated on surfaces, the
-    nearest pixel's across edges. Known rays give the direction (vmem/geometry/alignment.py)."""
+    nearest pixel's at edges."""
     z = predicted.points_self[..., 2]
     fine = np.isfinite(predicted.points_self).all(axis=-1) & (z > 1 / LARGEST) & (z < LARGEST)
     fine &= np.isfinite(predicted.confidence)

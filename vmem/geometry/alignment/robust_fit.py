@@ -1,7 +1,8 @@
-"""One line through many depths, most of them right: scale, and shift if wanted.
+"""Scale, and shift if wanted, between depths of which some are wrong.
 
-A weighted median of log ratios, or the best of lines through pairs of samples, starts a few rounds
-of reweighted least squares (Tukey's biweight), so that samples far off have no say at all.
+Started by the weighted median of log ratios, or by the best of many lines through two samples, then
+refined by a few rounds of reweighted least squares with Tukey's biweight, which gives outliers no
+weight at all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ Shift = Literal["none", "depth", "inverse"]
 """What a network leaves open beside scale: nothing, a shift of depth, or one of inverse depth."""
 
 REACH = (1e-4, 1e6)
-"""Scene units within which depth is believed; disks of points beyond would not be disks."""
+"""Least and largest depth, in scene units, that is accepted: beyond it a surfel's radius would be 0
+or infinite."""
 NEAR = 0.1
 """Relative difference up to which a sample agrees with the fit."""
 MIN_SPREAD = 1.2
@@ -40,12 +42,14 @@ _LEAST_SPREAD = 2e-3
 
 @dataclass(frozen=True)
 class DepthLine:
-    """``scale * depth + shift``, or with ``inverse`` the depth whose inverse is ``scale / depth +
-    shift``."""
+    """A change of depth z: ``scale z + shift``, or ``1 / (scale / z + shift)`` with ``inverse``."""
 
     scale: float = 1.0
+    """Factor, without unit."""
     shift: float = 0.0
+    """In scene units; with ``inverse``, in their inverse."""
     inverse: bool = False
+    """Whether scale and shift apply to inverse depth."""
 
     def applied(self, depth: F32) -> F32:
         """Depth (...) f32 fitted; 0 where that is out of REACH, or nothing was given."""
@@ -61,23 +65,26 @@ class DepthLine:
 
 @dataclass(frozen=True)
 class RobustFit:
-    """``line`` · residual: weighted median relative difference that it leaves, over all samples ·
-    agreeing: share of their weight within NEAR of it · explained: whether the depths given follow
-    the known ones, or those do not vary: a constant fits anything by its scale alone."""
+    """A fit and how good it is, over all samples."""
 
     line: DepthLine
+    """From measured to known depth."""
     residual: float
+    """Weighted median relative difference that it leaves."""
     agreeing: float
+    """Share of the weight within NEAR of the line."""
     explained: bool
+    """Whether measured depth varies as known depth does, or that does not vary. Without this a
+    constant would pass: its scale alone brings it near to anything."""
 
 
 def robust_fit(measured: F32, known: F32, weight: F32, shift: Shift = "none") -> RobustFit:
-    """Fit ``measured`` (N,) to ``known`` (N,), both positive and finite, N > 0, by ``weight`` (N,)
-    > 0. Deterministic."""
+    """Fit ``measured`` depth (N,) to ``known`` (N,), both positive and finite, N > 0, with
+    ``weight`` (N,) > 0. Deterministic."""
     x, y, w = (a.astype(np.float64) for a in (measured, known, weight))
     ratio = np.log(y) - np.log(x)
-    start = weighted_median(ratio, w)
-    log_scale = start
+    # Scale alone: the location of r = log y - log x, whose error log s - r is relative.
+    log_scale = weighted_median(ratio, w)
     for _ in range(_ROUNDS):
         keep = w * _biweight(ratio - log_scale, w)
         log_scale = float(keep @ ratio / keep.sum())
@@ -102,23 +109,28 @@ def robust_fit(measured: F32, known: F32, weight: F32, shift: Shift = "none") ->
 
 
 def weighted_median(values: F64, weight: F64) -> float:
-    """The value (of N > 0) at which half of the weight is reached."""
+    """The least of ``values`` (N,), N > 0, up to which they have half of the ``weight`` (N,)."""
     order = np.argsort(values)
     total = np.cumsum(weight[order])
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def _variation(values: F64, weight: F64) -> float:
+    """Weighted median absolute deviation."""
     return weighted_median(np.abs(values - weighted_median(values, weight)), weight)
 
 
 def _biweight(error: F64, weight: F64) -> F64:
+    """Tukey's weights (1 - (e / c s)^2)^2, 0 beyond c s; s the standard deviation, estimated by the
+    median of |e|."""
     spread = max(1.4826 * weighted_median(np.abs(error), weight), _LEAST_SPREAD)
     return np.square(np.clip(1 - np.square(error / (_TUKEY * spread)), 0, None))
 
 
 def _line_fit(x: F64, y: F64, w: F64) -> tuple[float, float, F64]:
     """(scale, shift, relative errors (N,)) of ``y = scale x + shift``."""
+    # Start: of the lines through one of the near and one of the far third, the one of least median
+    # relative error. Half of the samples may be wrong.
     some = np.linspace(0, len(x) - 1, min(len(x), _SAMPLES)).astype(int)
     order = some[np.argsort(x[some])]
     third = max(1, len(order) // 3)
@@ -131,6 +143,7 @@ def _line_fit(x: F64, y: F64, w: F64) -> tuple[float, float, F64]:
     errors = np.abs(slopes[:, None] * x[some] + offsets[:, None] - y[some]) / y[some]
     best = int(np.argmin(np.median(errors, axis=1)))
     line = np.array([slopes[best], offsets[best]])
+    # Refinement: (scale x + shift) / y - 1 = 0 in least squares, so errors are relative.
     columns = np.stack([x, np.ones_like(x)], axis=1) / y[:, None]
     for _ in range(_ROUNDS):
         keep = np.sqrt(w * _biweight(columns @ line - 1, w))

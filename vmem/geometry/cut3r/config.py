@@ -28,36 +28,46 @@ class NotFiniteStateError(Cut3rError):
 
 @dataclass(frozen=True)
 class Cut3rConfig:
-    """Sizes of the network; the defaults are the released model's.
-
-    enc_*, dec_*: width, depth and heads of image encoder and decoder · state_dec_num_heads: of the
-    decoder of the state · state_size: tokens of the state · state_pe: their places, "1d", "2d" or
-    "none" · local_mem_size: slots of the pose memory · ray_enc_depth: blocks of the ray encoder,
-    which is loaded but not used · mlp_ratio: hidden width over width · rope_base: of the rotary
-    angles · conf_min, conf_max: confidence is conf_min + min(exp(c), conf_max - conf_min) ·
-    rgb_head: whether colours are predicted · dpt_layer_dims, dpt_feature_dim, dpt_last_dim:
-    channels within the dense heads.
-    """
+    """Sizes of the network; the defaults are the released model's."""
 
     enc_embed_dim: int = 1024
+    """Channels of the image encoder's tokens."""
     enc_depth: int = 24
+    """Blocks of the image encoder."""
     enc_num_heads: int = 16
+    """Attention heads of the image encoder."""
     dec_embed_dim: int = 768
+    """Channels of both decoders' tokens."""
     dec_depth: int = 12
+    """Blocks of each decoder."""
     dec_num_heads: int = 12
+    """Attention heads of the views' decoder."""
     state_dec_num_heads: int = 16
+    """Attention heads of the state's decoder."""
     state_size: int = 768
+    """Tokens of the state."""
     state_pe: str = "2d"
+    """Places of the state's tokens: "1d", "2d" or "none"."""
     local_mem_size: int = 256
+    """Slots of the pose memory."""
     ray_enc_depth: int = 2
+    """Blocks of the ray encoder, which is loaded but not used."""
     mlp_ratio: float = 4
+    """Hidden width over width of a feed-forward layer."""
     rope_base: float = 100.0
+    """Base of the rotary angles."""
     conf_min: float = 1.0
+    """Confidence is conf_min + min(exp(c), conf_max - conf_min)."""
     conf_max: float = math.inf
+    """Largest confidence."""
     rgb_head: bool = True
+    """Whether colours are predicted."""
     dpt_layer_dims: tuple[int, ...] = (96, 192, 384, 768)
+    """Channels of the four levels of a dense head."""
     dpt_feature_dim: int = 256
+    """Channels in which a dense head fuses its levels."""
     dpt_last_dim: int = 128
+    """Channels before the last convolution of a dense head."""
 
     def __post_init__(self) -> None:
         for what, width, heads in (

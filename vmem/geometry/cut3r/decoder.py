@@ -1,4 +1,4 @@
-"""Two decoders that look at each other: one carries the state, one the tokens of the new view."""
+"""Two decoders that attend to each other: one carries the state, one the tokens of a new view."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ def head_levels(depth: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, eq=False)
 class Turns:
-    """Rotations by the places of a view's tokens, the pose token first, and of the state's.
-
-    Once for each decoder, whose heads differ in width; None where the state has no places.
-    """
+    """Rotary embeddings for one of the decoders, whose heads differ in width."""
 
     view: Rotation
+    """Of a view's tokens, the pose token first."""
     state: Rotation | None
+    """Of the state's tokens; None where they have no places."""
 
 
 def decoder_turns(

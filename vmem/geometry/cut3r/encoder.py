@@ -40,10 +40,12 @@ def encoder_norm(config: Cut3rConfig) -> nn.LayerNorm:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the encoder saw in N views: tokens (N, H/16 * W/16, channels), and hw = (H, W)."""
+    """Encoded views."""
 
     tokens: Tensor
+    """(N, H/16 * W/16, channels) of N views, row by row."""
     hw: tuple[int, int]
+    """(H, W) of the views in pixels."""
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -1,8 +1,8 @@
-"""CUT3R as a geometry estimator: new frames through the network, their points tied to memory.
+"""CUT3R as a geometry estimator: new frames pass through the network and are aligned with memory.
 
-What the network remembers is kept with the last view of each step (`View.geometry_state`), so that
-undo, redo and branches need nothing of it: whatever memory is handed in, its newest view knows how
-to go on. Where that is missing, the stored views pass through the network once more.
+The network's state is kept with the last view of each step (`View.geometry_state`), so undo, redo
+and branches need no care: whatever memory is handed in, its newest view has the state to continue
+from. Where that is missing, the stored views pass through the network once more.
 """
 
 from __future__ import annotations
@@ -37,11 +37,7 @@ Borrow = Callable[[OnProgress, CancelToken], AbstractContextManager[Network]]
 
 
 class Cut3rEstimator:
-    """A GeometryEstimator (vmem.geometry.base).
-
-    ``settings``: device and memory preset, shared with the generator · ``size``: longer side at
-    which the network is shown frames · ``borrow``: lends the network; the released one by default.
-    """
+    """The GeometryEstimator that runs CUT3R and keeps its state with the views."""
 
     def __init__(
         self,
@@ -50,6 +46,11 @@ class Cut3rEstimator:
         size: int = SIZE,
         borrow: Borrow | None = None,
     ) -> None:
+        """``settings``: device and memory preset, those of the generator by default.
+
+        ``size``: longer side, in pixels, at which the network is shown frames. ``borrow``: gives
+        the network for the time of one call; by default the released one, loaded when first needed.
+        """
         self.size = size
         self._borrow = borrow or partial(borrowed, settings or NetworkSettings())
 
@@ -64,7 +65,8 @@ class Cut3rEstimator:
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
     ) -> PointMaps:
-        """See GeometryEstimator. Depth that frames carry only serves where the network's cannot.
+        """Point maps of T new frames; depth that they carry is used only for views that cannot be
+        placed.
 
         The note says how each view was placed. Raises CheckpointError, Cut3rError for frames too
         narrow for the network, NotEnoughMemoryError, Cancelled.
@@ -84,9 +86,10 @@ class Cut3rEstimator:
         on_progress: OnProgress,
         cancel: CancelToken,
     ) -> tuple[Predicted, KeptState, list[str]]:
-        """What the network says of T new frames, what it remembers then, and remarks for the log.
+        """The network's prediction for T new frames, its state after them, and remarks for the log.
 
-        One view at a time, so that a state does not depend on how views were grouped into steps.
+        Views pass one at a time, so that a state does not depend on how they were grouped into
+        steps.
         """
         images, crop = prepare(frames.rgb, self.size, whole_square=True)
         with self._borrow(on_progress, cancel) as network:
@@ -127,17 +130,20 @@ class Cut3rEstimator:
 
 @dataclass(eq=False)
 class _Run:
-    """A state on the device, as it is shown one view after the other."""
+    """A run of the network over views in their order, with its state on the device."""
 
     network: Network
     stamp: str
+    """As in KeptState."""
     state: State
     seen: int
+    """Number of views shown so far, those included that were left out."""
     origin: F64 | None
+    """(4, 4) c2w of the first view that the network took."""
 
     @staticmethod
     def going_on(network: Network, size: int, memory: MemorySnapshot) -> _Run:
-        """From the newest stored view that has a state of this network, else from the start."""
+        """Continue from the newest stored view with a state of this network, else begin."""
         stamp = repr((*network.stamp, size))
         for n in range(len(memory.views), 0, -1):
             arrays = memory.views[n - 1].geometry_state
@@ -148,7 +154,8 @@ class _Run:
         return _Run(network, stamp, network.net.start(), 0, None)
 
     def show(self, image: torch.Tensor, c2w: F64, wanted: tuple[str, ...]) -> Prediction | None:
-        """What is said of a view (3, H, W); None, and the state as it was, if that would be NaN."""
+        """The prediction for a view (3, H, W); None, with the state unchanged, if the view would
+        make the state NaN."""
         self.seen += 1
         net = self.network.net
         features = net.encode(image[None].to(self.network.device))
@@ -161,12 +168,12 @@ class _Run:
         return prediction
 
     def kept(self) -> KeptState:
-        """All of it at rest."""
+        """The state on the CPU, with what it belongs to."""
         return KeptState(self.state.to("cpu"), self.seen, self.origin, self.stamp)
 
 
 def _as_predicted(said: list[Prediction | None], crop: Crop, origin: F64 | None) -> Predicted:
-    """Views of which nothing was said are NaN."""
+    """Predictions as arrays; views without one are NaN."""
     maps = np.full((len(said), *crop.hw, 3), np.nan, np.float32)
     own, world, confidence = maps, maps.copy(), maps[..., 0].copy()
     for i, prediction in enumerate(said):

@@ -1,4 +1,4 @@
-"""What is read off the decoded tokens of a view: points, confidence, pose, colours."""
+"""The heads: decoded tokens of a view to points, confidence, pose and colours."""
 
 from __future__ import annotations
 
@@ -21,33 +21,36 @@ RGB_MARGIN = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """Tokens of one view for the heads.
-
-    levels: encoder (B, T, encoder channels), then three decoder levels (B, T, channels) without the
-    pose token · pose_token: (B, 1, channels), decoded · grid: rows and columns of the T tokens.
-    """
+    """Tokens of one view for the heads."""
 
     levels: tuple[Tensor, Tensor, Tensor, Tensor]
+    """Of the encoder (B, T, encoder channels), then of three decoder levels (B, T, channels), all
+    without the pose token."""
     pose_token: Tensor
+    """(B, 1, channels), decoded."""
     grid: tuple[int, int]
+    """Rows and columns of the T tokens."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the network says of B views, all float32; None for what was not asked for.
+    """What the network predicts for B views, all float32; None for what was not asked for.
 
-    own_points (B, H, W, 3): OpenCV axes of the view's own camera · world_points (B, H, W, 3): in
-    the frame of the first view · own_confidence, world_confidence (B, H, W) · pose (B, 7): camera
-    to world, translation then wxyz with w >= 0 · rgb (B, H, W, 3) in (-1, 1). Lengths are in a
-    unit of the network's own, the same for all views of a run.
+    Lengths are in a unit of the network's own, the same for all views of a run.
     """
 
     own_points: Tensor | None = None
+    """(B, H, W, 3) in the OpenCV axes of each view's own camera."""
     own_confidence: Tensor | None = None
+    """(B, H, W) 1 + exp(logit)."""
     world_points: Tensor | None = None
+    """(B, H, W, 3) in the frame of the first view of the run."""
     world_confidence: Tensor | None = None
+    """(B, H, W) 1 + exp(logit)."""
     pose: Tensor | None = None
+    """(B, 7) camera to world: translation, then quaternion wxyz with w >= 0."""
     rgb: Tensor | None = None
+    """(B, H, W, 3) in (-1, 1)."""
 
 
 class PoseHead(nn.Module):

@@ -1,4 +1,4 @@
-"""The released network, loaded once in a process and lent to one job at a time."""
+"""The released CUT3R, loaded once in a process and used by one job at a time."""
 
 from __future__ import annotations
 
@@ -37,17 +37,19 @@ from vmem.weights import (
 log = logging.getLogger(__name__)
 
 CONFIG = "args.model"
-"""Where the released file states its sizes; kept by the conversion to safetensors."""
+"""Key of the text in the released file that states the network's sizes; the conversion to
+safetensors keeps it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """net, to be used on ``device``: within `borrowed` it is there. stamp: what differs between
-    networks whose states do not go together."""
+    """A loaded network."""
 
     net: Cut3r
     device: torch.device
+    """Where it is to be used; within `borrowed` it is there."""
     stamp: tuple[Any, ...] = ()
+    """Differs between networks that cannot continue from one another's states."""
 
 
 _shared = SharedModel["Network"](lambda network: network.device, free_unused)
@@ -116,8 +118,8 @@ def load_network(
 
 
 def _stays(settings: NetworkSettings, device: torch.device) -> bool:
-    """Whether there is room beside the generator. A GPU too small for that may still do for this
-    network alone."""
+    """Whether the device has room for it beside the generator. A GPU too small for the generator
+    may still do for this network alone."""
     try:
         memory = memory_preset(settings, device)
     except NotEnoughMemoryError:

@@ -30,23 +30,22 @@ from vmem.geometry.cut3r.rope import image_places, rotation
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """All that the network remembers of B runs of ``views`` views; nothing changes its tensors.
-
-    tokens: (B, state_size, decoder width) · memory: (B, local_mem_size, 2 decoder width), of poses.
-    Both have the dtype of the decoders. Everything else follows from the weights.
-    """
+    """All that the network remembers of B runs; its tensors are never changed."""
 
     tokens: Tensor
+    """(B, state_size, decoder width), in the dtype of the decoders."""
     memory: Tensor
+    """(B, local_mem_size, 2 decoder width), the memory of poses, in the same dtype."""
     views: int = 0
+    """Number of views that each run has taken in."""
 
     def to(self, device: torch.device | str) -> State:
-        """The same on another device: states at rest need no room on the GPU."""
+        """A copy on another device: stored states need no room on the GPU."""
         return State(self.tokens.to(device), self.memory.to(device), self.views)
 
     @property
     def nbytes(self) -> int:
-        """What keeping it costs."""
+        """Bytes of its tensors."""
         return self.tokens.nbytes + self.memory.nbytes
 
 
@@ -114,8 +113,8 @@ class Cut3r(nn.Module):
     ) -> tuple[State, Prediction]:
         """The state after one more view in each of B runs, and what the network says of that view.
 
-        features: B views of one size, on the network's device · wanted: the outputs to compute,
-        of `heads.OUTPUTS`; None for all there are; the new state does not depend on it. Raises
+        ``features``: B views of one size, on the network's device. ``wanted``: the outputs to
+        compute, of `heads.OUTPUTS`, None for all; the new state does not depend on it. Raises
         Cut3rError for a state or features of another network, and NotFiniteStateError for those
         that would give a state of NaN.
         """

@@ -24,15 +24,14 @@ SIZE = 512
 
 @dataclass(frozen=True)
 class Crop:
-    """Which part of a frame the network sees.
-
-    frame_hw: of the frame · resized_hw: of the whole frame after resizing · box: left, top, right,
-    bottom in pixels of that.
-    """
+    """Which part of a frame the network sees."""
 
     frame_hw: tuple[int, int]
+    """Height and width of the frame."""
     resized_hw: tuple[int, int]
+    """Height and width of the whole frame after resizing."""
     box: tuple[int, int, int, int]
+    """Left, top, right, bottom in pixels of the resized frame."""
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -110,10 +109,12 @@ def _cropped(frame: U8, crop: Crop) -> U8:
 
 @dataclass(frozen=True, eq=False)
 class CropMaps:
-    """Points (B, H, W, 3) f32 and confidence (B, H, W) f32 in the pixels of a crop."""
+    """A prediction in the pixels of a crop."""
 
     points: F32
+    """(B, H, W, 3) f32."""
     confidence: F32
+    """(B, H, W) f32, 1 + exp(logit)."""
     crop: Crop
 
 

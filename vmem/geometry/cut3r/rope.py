@@ -15,15 +15,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """Turns queries or keys at given places.
-
-    cos, sin: (n, 2, Q) f32, row angles then column angles · rounded: whether values are rounded to
-    float16 before and after, as the published encoder does.
-    """
+    """Turns queries or keys at n places."""
 
     cos: Tensor
+    """(n, 2, Q) f32: of the row angles, then of the column angles."""
     sin: Tensor
+    """(n, 2, Q) f32."""
     rounded: bool = False
+    """Whether values are rounded to float16 before and after, as the published encoder does."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """(..., n, 4 Q) -> the same shape and dtype, computed in float32."""

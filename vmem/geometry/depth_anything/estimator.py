@@ -1,8 +1,8 @@
-"""Depth of single images by Depth Anything V2, tied to memory: the light geometry.
+"""Depth of single images by Depth Anything V2, aligned with memory: a small network, no state.
 
-The network says inverse depth up to a scale and a shift, anew for every frame; alignment
+The network gives inverse depth up to a scale and a shift that differ in every frame. Alignment
 (vmem.geometry.alignment.fit_views) finds both: from memory, and for the photo from its layout,
-whose unit is the walk's.
+whose unit is that of the walk.
 """
 
 from __future__ import annotations
@@ -28,30 +28,26 @@ from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.types import MIN_CONFIDENCE, Frames, PointMaps
 
 Look = Callable[[U8], F32]
-"""A frame (H, W, 3) u8 to relative inverse depth (h, w) f32, of one size for frames of one size."""
+"""A frame (H, W, 3) u8 to relative inverse depth (h, w) f32, whose size depends on (H, W) alone."""
 
 SKY = 0.01
 """Inverse depth, as a share of the nearest things', up to which a pixel is sky."""
 NOISE = 0.02
-"""Inverse depth, as such a share, at which confidence is one half: an error in inverse depth that
-is alike everywhere is one in depth that grows with it."""
+"""Inverse depth, as such a share, at which confidence is one half: if inverse depth is off by the
+same everywhere, the relative error of depth grows with depth."""
 NEAREST = 0.95
-"""The quantile of inverse depth that stands for the nearest things."""
+"""The quantile of inverse depth that is taken for the nearest things'."""
 LEAST_SPREAD = 1e-3
-"""A frame whose inverse depth varies by a smaller share says nothing."""
+"""A frame whose inverse depth varies by a smaller share is not used."""
 BEND = 2.0
-"""Factor by which a layout may change the range of a photo's depth, in logarithms: a layout that
-sees little but one wall would flatten whatever stands before it."""
+"""Factor by which a fit to the layout may change the range of a photo's log depth: a layout that is
+little but one wall would flatten all objects before it."""
 FARTHEST = 30.0
 """Depth, in median depths of the view, from which on nothing is remembered."""
 
 
 class DepthAnythingEstimator:
-    """A GeometryEstimator (vmem.geometry.base); it keeps no state but the shared network.
-
-    ``settings``: whose device it runs on ("auto" may be the CPU) · ``lend``: what looks at frames;
-    the released network by default, which is fetched and loaded when first needed.
-    """
+    """The GeometryEstimator that runs Depth Anything V2; it keeps no state."""
 
     def __init__(
         self,
@@ -59,6 +55,11 @@ class DepthAnythingEstimator:
         *,
         lend: Callable[[OnProgress, CancelToken], Look] | None = None,
     ) -> None:
+        """``settings``: whose device the network runs on ("auto" may be the CPU).
+
+        ``lend``: gives the network; by default the released one, fetched and loaded when first
+        needed.
+        """
         self._device = (settings or NetworkSettings()).device
         self._lend = lend or self._network
         self._layout = LayoutEstimator()
@@ -74,11 +75,11 @@ class DepthAnythingEstimator:
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
     ) -> PointMaps:
-        """See GeometryEstimator. Depth that frames carry is taken as it is: who warped them from
-        memory knows better than one look at the result.
+        """Point maps of T new frames. Depth that frames carry is used unchanged: it was warped from
+        memory, and is better than an estimate from the result.
 
-        The sky, and what is farther than FARTHEST, has confidence 0 and stands behind all else. The
-        note says how each view was placed. Raises CheckpointError, DeviceError,
+        The sky, and what is farther than FARTHEST, has confidence 0 and a depth beyond all else.
+        The note says how each view was placed. Raises CheckpointError, DeviceError,
         NotEnoughMemoryError, Cancelled.
         """
         if frames.depth is not None:
@@ -111,10 +112,10 @@ class DepthAnythingEstimator:
 
 
 def as_predicted(inverse: F32) -> tuple[Predicted, NDArray[np.bool_], list[str]]:
-    """Inverse depth (T, h, w) f32, up to scale and shift, as depth and confidence; where it is sky
-    (T, h, w); and a remark for every frame of which nothing could be used.
+    """Inverse depth (T, h, w) f32, up to scale and shift, as depth and confidence; a mask of the
+    sky (T, h, w); and a remark for every frame that cannot be used.
 
-    Depth is 1 at the nearest things. Sky and numbers that are not finite have none.
+    Depth is 1 at the nearest things, and missing in the sky and where a number is not finite.
     """
     depth = np.zeros_like(inverse, np.float32)
     confidence = np.ones_like(depth)
@@ -151,8 +152,8 @@ def _bent(line: DepthLine, depth: F32) -> bool:
 
 
 def _with_far(aligned: Aligned, given: F32, sky: NDArray[np.bool_], cameras: Cameras) -> PointMaps:
-    """Maps in which sky (T, h, w), and what alignment has sent to infinity or beyond FARTHEST, is
-    far away; ``given`` (T, H, W): depth before alignment, 0 where there is none."""
+    """Maps in which the sky (T, h, w), and pixels that alignment has brought beyond infinity or
+    FARTHEST, are far away; ``given`` (T, H, W): depth before alignment, 0 where there is none."""
     maps = aligned.maps
     points, depth, confidence = maps.points.copy(), maps.depth.copy(), maps.confidence.copy()
     h, w = cameras.hw

@@ -41,22 +41,25 @@ from vmem.weights import (
 log = logging.getLogger(__name__)
 
 SIDE = 518
-"""Side that the frame is brought nearest to: 37 patches, as in training."""
+"""Pixels of the side to which frames are resized: 37 patches, as in training."""
 PATCH = 14
+"""Pixels along a side of a patch."""
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+"""Of the training images, red, green, blue in 0..1."""
 
 
 @dataclass(frozen=True, eq=False)
 class DepthNetwork:
-    """net on ``device``, in float32: it is small, and far things have small inverse depth."""
+    """A loaded network, in float32: it is small, and far things have small inverse depth."""
 
     net: Any
+    """transformers' module."""
     device: torch.device
 
     def __call__(self, rgb: U8) -> F32:
-        """Inverse depth (h, w) f32 of a frame (H, W, 3) u8, up to a scale and a shift; what the
-        network says, at its own size, possibly not finite. Raises NotEnoughMemoryError."""
+        """Inverse depth (h, w) f32 of a frame (H, W, 3) u8, up to a scale and a shift, at the
+        network's own size and as it comes, possibly not finite. Raises NotEnoughMemoryError."""
         try:
             with torch.inference_mode():
                 said = self.net(pixel_values=prepare(rgb).to(self.device)).predicted_depth[0]

@@ -33,14 +33,20 @@ REFINEMENT = (1.12, 1.06, 1.03)
 
 @dataclass(frozen=True)
 class BoxRoom:
-    """Distances ``left``, ``right``, ``back`` and height ``ceiling``, in camera heights; yaw."""
+    """A rectangular room around the camera; lengths in camera heights above the floor."""
 
     left: float
+    """Distance of the left wall."""
     right: float
+    """Distance of the right wall."""
     back: float
+    """Distance of the back wall."""
     ceiling: float
+    """Height of the ceiling above the camera."""
     yaw: float
+    """Radians from the camera's heading to the room's depth axis, to the right."""
     score: float
+    """How well it fits, see vmem.geometry.layout.score."""
 
     def shape(self, grid: LevelGrid) -> Shape:
         """The room's walls as knots at its visible corners."""

@@ -37,10 +37,12 @@ CEILING_DISTINCTION = 0.025
 
 @dataclass(frozen=True, eq=False)
 class Curtain:
-    """The foot of the walls as a shape, and how well it fits."""
+    """Walls along a polygon."""
 
     shape: Shape
+    """The walls, whose foot the polygon is, and perhaps a ceiling."""
     score: float
+    """How well it fits, less CORNER_COST a corner."""
 
 
 def search_curtain(scorer: Scorer, limits: Limits, *, ceilings: bool) -> Curtain | None:

@@ -1,10 +1,10 @@
-"""The embedded geometry: a walkable scene from one photo, with no learned weights.
+"""The built-in geometry: the layout of one photo as a scene to walk in, without learned weights.
 
 A photo becomes a floor with vertical walls on it, and often a ceiling, found from its lines,
-colours and edges. Two hypotheses compete: a *box room* (vmem.geometry.layout.box_room) and a
-*curtain* (vmem.geometry.layout.curtain); where neither explains the photo, a gentle *flat* scene
-stands in, so that any photo at all can be walked into. In the spirit of "Tour into the picture"
-(Horry et al., 1997) and "Automatic photo pop-up" (Hoiem et al., 2005).
+colours and edges. Two hypotheses are scored: a *box room* (vmem.geometry.layout.box_room) and a
+*curtain* (vmem.geometry.layout.curtain). Where neither explains the photo, a *flat* scene is used,
+so that every photo gives a scene. After "Tour into the picture" (Horry et al., 1997) and "Automatic
+photo pop-up" (Hoiem et al., 2005).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ NEAREST_TO_MEDIAN = 0.25
 SKY_DISTANCE = 1.5
 """Depth of the sky, in depths of the farthest thing before it."""
 FLAT_FOOT = 0.5
-"""Where the wall of a flat scene stands: 0 at the horizon, 1 at the photo's lower edge."""
+"""Foot of the wall of a flat scene: 0 at the horizon, 1 at the photo's lower edge."""
 FLAT_WALL = 0.3
 """Inverse distance of that wall, in camera heights, where nothing below the horizon is seen."""
 
@@ -58,27 +58,23 @@ class Region(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The scene recovered from one photo.
-
-    depth (H, W) f32 z-depth, median 1, finite and positive everywhere, the sky at a finite
-    distance; neighbouring pixels differ by a factor of 1.08 at most
-    (vmem.geometry.layout.shape.MAX_STEP), at the sky's border too · label (H, W) u8 of Region ·
-    kind: the hypothesis that won · score: how well it fits, from about 0 to 1 (flat: the least
-    that the others must reach) · floor_y: world y of the floor, in the depth's unit.
-    """
+    """The scene recovered from one photo."""
 
     depth: F32
+    """(H, W) f32 z-depth, median 1, finite and positive everywhere, also in the sky; neighbouring
+    pixels differ by a factor of shape.MAX_STEP at most, also at the sky's border."""
     label: U8
+    """(H, W) u8 of Region."""
     kind: LayoutKind
+    """The hypothesis of the best score."""
     score: float
+    """How well it fits, from about 0 to 1; of a flat scene MIN_SCORE."""
     floor_y: float
+    """World y of the floor, in the unit of depth."""
 
 
 class LayoutEstimator:
-    """Geometry of the preview backend: a layout for the photo, known depth for all else.
-
-    A GeometryEstimator (vmem.geometry.base); it keeps no state.
-    """
+    """The GeometryEstimator that lays out photos and takes the depth of frames that have any."""
 
     place = staticmethod(first_camera)
 
@@ -91,10 +87,11 @@ class LayoutEstimator:
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
     ) -> PointMaps:
-        """See GeometryEstimator. Depth that frames carry is taken as it is, with the confidence
-        that they carry, or 1, where it is finite and positive; frames without depth are laid out
-        one by one and brought to memory's unit, confidence 0 in the sky. Pixels of confidence 0
-        still have finite points.
+        """Point maps of T new frames.
+
+        Depth that frames carry is used unchanged where it is finite and positive, with the
+        confidence that they carry, or 1. Frames without depth are laid out one by one and brought
+        to memory's unit, with confidence 0 in the sky. Pixels of confidence 0 have finite points.
         """
         if frames.depth is not None:
             usable = np.isfinite(frames.depth) & (frames.depth > 0)

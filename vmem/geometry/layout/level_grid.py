@@ -39,11 +39,14 @@ def level_rotation(camera: Camera) -> F64:
 
 @dataclass(frozen=True, eq=False)
 class LevelRays:
-    """Level coordinates of every pixel: u, v and the ray's forward part (z-depth is F/forward)."""
+    """Level coordinates of every pixel."""
 
     u: F64
+    """(H, W) X / F of the pixel's ray."""
     v: F64
+    """(H, W) Y / F of the pixel's ray."""
     forward: F64
+    """(H, W) F of the ray with z = 1, so z-depth is F / forward."""
 
     @staticmethod
     def of(camera: Camera) -> LevelRays:
@@ -55,20 +58,20 @@ class LevelRays:
 
 @dataclass(frozen=True, eq=False)
 class LevelGrid:
-    """A regular grid over (u, v) that covers the photo.
-
-    u (n,) and v (m,) are cell centres, ``step`` apart in both directions; ``area`` (m, n) f64 is
-    the share of the photo that each cell covers (0 outside of it, 1 in total); ``column`` and
-    ``row`` (m, n) f32 say where the cell lies in the photo, as cv2.remap wants it, for an image
-    whose sides are 1.
-    """
+    """A regular grid over (u, v) that covers the photo, of m rows and n columns."""
 
     u: F64
+    """(n,) centres of the columns."""
     v: F64
+    """(m,) centres of the rows."""
     step: float
+    """Distance between centres, in both directions."""
     area: F64
+    """(m, n) share of the photo that each cell covers: 0 outside of it, 1 in total."""
     column: F32
+    """(m, n) place of each cell across the photo, from 0 to 1."""
     row: F32
+    """(m, n) place of each cell down the photo, from 0 to 1."""
 
     @staticmethod
     def over(camera: Camera, rays: LevelRays) -> LevelGrid:

@@ -1,4 +1,4 @@
-"""What the photo says about floor, walls and ceiling, gathered on the level grid.
+"""Cues for floor, walls and ceiling in the photo, gathered on the level grid.
 
 Four cues, in the order of their worth: the *floor likelihood*, a colour and texture classifier
 trained on the photo itself (bottom rows are floor, what lies above the horizon is not); *edges*,
@@ -41,20 +41,20 @@ class Axis(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Cues on a level grid of m rows and n columns.
-
-    floor (m, n): from -1, surely not floor, to 1, surely floor; 0 above the horizon and outside of
-    the photo · edge_u, edge_v (m, n): brightness gradient, the strongest about 1 · texture: mean
-    gradient magnitude, that is the edge strength that any curve meets by chance · sky (H, W) bool
-    at the photo's size.
-    """
+    """Cues on a level grid of m rows and n columns."""
 
     grid: LevelGrid
     floor: F64
+    """(m, n) from -1, certainly not floor, to 1, certainly floor; 0 above the horizon and outside
+    of the photo."""
     edge_u: F32
+    """(m, n) brightness gradient along u; the strongest gradient is about 1."""
     edge_v: F32
+    """(m, n) brightness gradient along v."""
     texture: float
+    """Mean gradient magnitude: the edge strength that any curve meets by chance."""
     sky: NDArray[np.bool_]
+    """(H, W) at the photo's size."""
 
 
 def gather_evidence(rgb: U8, camera: Camera, grid: LevelGrid) -> Evidence:
@@ -168,7 +168,7 @@ def _find_sky(rgb: U8, hw: tuple[int, int]) -> NDArray[np.bool_]:
 def line_maps(segments: F64, camera: Camera, grid: LevelGrid, yaw: float) -> F64:
     """(3, m, n) for each Axis: 1 where a segment parallel to it runs, fading to 0 around it.
 
-    The room's depth axis stands at ``yaw`` (radians, positive to the right) against the heading.
+    The room's depth axis is at ``yaw`` (radians, positive to the right) from the heading.
     """
     maps = np.zeros((3, *grid.inside.shape), np.float32)
     if not len(segments):

@@ -1,10 +1,19 @@
-"""One measure of fit for all layouts, so that a box and a curtain can be compared.
+"""One score for all layouts, so that a box and a curtain can be compared.
 
-A layout explains the photo well if what lies below its walls looks like floor and the rest does
-not, if its creases run along edges, and if no line crosses a surface in a direction that the
-surface does not have. All terms are shares of the photo, so scores lie near 0 (explains nothing)
-to 1. In the level grid every region is a run of rows in each column, so with sums accumulated
-down the columns a layout costs a few look-ups a column, whatever its size.
+A layout fits the photo if what lies below its walls looks like floor and the rest does not, if its
+creases run along edges, and if no line crosses a surface in a direction that the surface does not
+have. With w(u) the inverse distance of the walls in column u (level_grid.py), whose foot is seen in
+row v = w(u), and A the share of the photo in a cell,
+
+    score = FLOOR_WEIGHT       (sum of floor A below the foot - sum of floor A above it)
+          + FLOOR_EDGE_WEIGHT  mean excess of edges across the curve v = w(u)
+          + CORNER_EDGE_WEIGHT mean excess of upright edges where walls meet
+          - LINE_WEIGHT        sum of A on lines that their surface cannot carry,
+
+and a ceiling at height c adds the terms of its rim, v = -c w(u). All terms are shares of the photo:
+scores lie near 0, for a layout that explains nothing, to 1. A region of the level grid is a run of
+rows in each column, so with sums accumulated down the columns (``*_above``) each layout costs a few
+look-ups a column, and thousands are scored at once: k layouts are arrays (k, n).
 """
 
 from __future__ import annotations
@@ -29,20 +38,26 @@ T = TypeVar("T", bound=np.generic)
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """Accumulated evidence; ``lines`` (3, m, n) as evidence.line_maps gives them.
+    """A photo's cues, accumulated down the columns of the level grid of m rows and n columns.
 
-    Every ``*_above`` is (m + 1, n): the sum of its cue over the rows above an edge between rows.
+    Row r of an array ``*_above`` is the sum of its cue over the rows above the upper edge of row r.
     """
 
     evidence: Evidence
+    """The cues themselves."""
     floor_above: F64
+    """(m + 1, n) of the floor likelihood, -1 to 1."""
     lines_above: F64
+    """(3, m + 1, n) of the lines parallel to each Axis, 0 to 1."""
     upright_above: F64
+    """(m + 1, n) of the excess strength of upright edges."""
     column_share: F64
+    """(n,) share of the photo in each column."""
 
     @staticmethod
     def of(evidence: Evidence, lines: F64) -> Scorer:
-        """Accumulate the cues, weighted by the share of the photo in each cell."""
+        """Accumulate the cues, weighted by the share of the photo in each cell; ``lines``
+        (3, m, n) as photo_cues.line_maps gives them."""
         area = evidence.grid.area
         excess = np.abs(evidence.edge_u) - evidence.texture
         return Scorer(
@@ -56,12 +71,14 @@ class Scorer:
     def score_walls(self, wall: F64, sideways: NDArray[np.bool_] | None = None) -> F64:
         """(k,) scores of k layouts without a ceiling.
 
-        wall (k, n): inverse distance at each column · sideways (k, n): True where the wall runs
-        along the room, False where across it; if left out, its direction is not judged.
+        ``wall`` (k, n): inverse distance at each column. ``sideways`` (k, n): True where the wall
+        runs along the room, False where across it; without it, directions are not judged.
         """
         foot = self._rows(wall)
+        # Below the foot minus above it: (total - above) - above.
         floor_total = self.floor_above[-1]
         floor = (floor_total - 2 * self._read(self.floor_above, foot)).sum(1)
+        # Upright lines below the foot would lie on the floor.
         vertical = self.lines_above[Axis.VERTICAL]
         wrong = (vertical[-1] - self._read(vertical, foot)).sum(1)
         score = FLOOR_WEIGHT * floor + FLOOR_EDGE_WEIGHT * self._crease(wall)
@@ -81,6 +98,8 @@ class Scorer:
         top = self._rows(rim)
         wrong = self._read(self.lines_above[Axis.VERTICAL], top).sum(1)
         if sideways is not None:
+            # What was counted as wrong on the wall above the rim is on the ceiling, which carries
+            # both horizontal directions.
             wrong = wrong - self._wrong_on_walls(top, sideways)
         return CEILING_EDGE_WEIGHT * self._crease(rim) - LINE_WEIGHT * wrong
 
@@ -96,12 +115,16 @@ class Scorer:
 
     @staticmethod
     def _read(above: NDArray[T], rows: NDArray[np.intp]) -> NDArray[T]:
-        """(k, n) what stands at ``rows`` (k, n) of each column of a map (m, n)."""
+        """(k, n) values of a map (m, n) at ``rows`` (k, n) of each column."""
         # One flat index is read twice as fast as a pair of them.
         return above.take(rows * above.shape[1] + np.arange(above.shape[1]))
 
     def _crease(self, v: F64) -> F64:
-        """(k,) mean excess of edge strength across the curves ``v`` (k, n), 0 outside the photo."""
+        """(k,) mean excess of edge strength across the curves ``v`` (k, n), 0 outside the photo.
+
+        The curve (u, v(u)) has the normal (-v', 1) / sqrt(1 + v'^2); the strength across it is the
+        gradient (edge_u, edge_v) along that normal. Excess is what it has over a chance edge.
+        """
         grid = self.evidence.grid
         position = grid.position(v) - 0.5
         rows = np.rint(position).astype(np.intp)

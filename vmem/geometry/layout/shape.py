@@ -25,14 +25,14 @@ NEAREST = 0.15
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """Walls with inverse distance ``wall`` (k,) at ``u`` (k,), and a ceiling ``ceiling`` above.
-
-    Lengths are in camera heights above the floor; ``ceiling`` None means that walls have no end.
-    """
+    """Walls and perhaps a ceiling, in camera heights above the floor."""
 
     u: F64
+    """(k,) level coordinate of the knots of the walls, ascending."""
     wall: F64
+    """(k,) inverse distance of the walls at the knots, linear in between."""
     ceiling: float | None = None
+    """Height of the ceiling above the camera; None where walls have no end."""
 
     def inverse_distance(self, rays: LevelRays) -> F64:
         """(H, W) inverse forward distance of the floor, wall or ceiling that each pixel sees."""
@@ -44,14 +44,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Limits:
-    """How far and how steep walls may be, so that depth keeps MAX_STEP and NEAREST.
-
-    far: smallest inverse distance that a wall may have · slope: largest change of the logarithm of
-    depth over a unit of u or v.
-    """
+    """How far and how steep walls may be, so that depth keeps MAX_STEP and NEAREST."""
 
     far: float
+    """Smallest inverse distance of a wall."""
     slope: float
+    """Largest change of log depth over a unit of u or v."""
 
     @staticmethod
     def of(camera: Camera, rays: LevelRays) -> Limits:
@@ -85,7 +83,7 @@ def close_tears(depth: F64) -> F64:
 
     The result is the largest map that is nowhere above ``depth`` and in which horizontal and
     vertical neighbours differ by a factor of MAX_STEP at most. A scene that keeps the limits comes
-    back unchanged; a sky gets a skirt that ends at what stands before it.
+    back unchanged; a sky is drawn nearer where it borders on something.
     """
     height = np.log(depth)
     for axis in (0, 1):

@@ -1,8 +1,9 @@
-"""What is known about one surfel: where it lies, who made it, and where each view saw it."""
+"""Everything that a memory knows about one surfel: place, origin, and the views that saw it."""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,58 +15,60 @@ from vmem.memory import MemorySnapshot
 
 
 class NoSurfelError(VMemError, ValueError):
-    """A surfel that this memory does not hold."""
+    """There is no surfel of that number in this memory."""
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """How one view saw a surfel.
-
-    view · pixel (x, y) of the surfel's centre in the view's frame, pixel centres at halves, NaN if
-    it is not in front of the camera · depth of the centre in scene units, along the view's axis ·
-    cosine between the normal and the way back to the view: 1 face on, 0 edge on, below 0 from
-    behind · inside: whether the centre lies within the frame, as a disk at its border may not.
-    """
+    """How one view saw a surfel."""
 
     view: int
+    """Number of the view."""
     pixel: tuple[float, float]
+    """(x, y) of the surfel's centre in the view's frame, with pixel centres at +0.5; NaN if the
+    centre is not in front of the camera."""
     depth: float
+    """Depth of the centre along the view's axis, in scene units."""
     cosine: float
+    """Cosine between the normal and the direction to the camera: 1 seen face on, 0 edge on,
+    negative from behind."""
     inside: bool
+    """Whether the centre lies within the frame; that of a disk at the border may not."""
 
 
 @dataclass(frozen=True)
 class SurfelAccount:
-    """One surfel: position in the world, unit normal, radius in scene units, color (r, g, b) of
-    0 to 255 · step that made it, age in steps since · sightings, oldest view first."""
+    """One surfel and how it was seen."""
 
     surfel: int
+    """Its number in the memory."""
     position: tuple[float, float, float]
+    """Centre in the world, in scene units."""
     normal: tuple[float, float, float]
+    """Unit normal in the world."""
     radius: float
+    """Radius in scene units."""
     color: tuple[int, int, int]
+    """(red, green, blue), 0 to 255 each."""
     step: int
+    """The step that made it."""
     age: int
+    """Steps made since."""
     sightings: tuple[Sighting, ...]
+    """One for each view that saw it, the oldest first."""
 
 
 def account(memory: MemorySnapshot, surfel: int) -> SurfelAccount:
     """Everything that ``memory`` knows about a surfel, one of ``range(len(memory.surfels))``.
 
-    Only its own links are touched. Raises NoSurfelError, a ValueError, if there is no such surfel.
+    Reads no links but the surfel's own. Raises NoSurfelError if there is no such surfel.
     """
     n = len(memory.surfels)
     if not 0 <= surfel < n:
         raise NoSurfelError(f"there is no surfel {surfel}: this memory holds {n}, counted from 0")
     position, normal = memory.surfels.position[surfel], memory.surfels.normal[surfel]
-    # The steps' ends ascend, and the first one beyond the surfel is that of its own step.
-    low, high = 0, len(memory.steps) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if memory.steps[middle].n_surfels > surfel:
-            high = middle
-        else:
-            low = middle + 1
+    # The numbers of surfels at the steps' ends ascend; the first above ``surfel`` is its step's.
+    step = bisect_right(memory.steps, surfel, key=lambda end: end.n_surfels)
     x, y, z = position.tolist()
     nx, ny, nz = normal.tolist()
     red, green, blue = memory.surfels.color[surfel].tolist()
@@ -75,8 +78,8 @@ def account(memory: MemorySnapshot, surfel: int) -> SurfelAccount:
         normal=(nx, ny, nz),
         radius=float(memory.surfels.radius[surfel]),
         color=(red, green, blue),
-        step=low,
-        age=len(memory.steps) - 1 - low,
+        step=step,
+        age=len(memory.steps) - 1 - step,
         sightings=_sightings(memory, surfel),
     )
 
@@ -88,8 +91,8 @@ def _sightings(memory: MemorySnapshot, surfel: int) -> tuple[Sighting, ...]:
     normal = memory.surfels.normal[surfel].astype(np.float64)
     poses = memory.poses[views]
     local = (invert_pose(poses) @ np.append(position, 1.0))[:, :3]
-    to_eye = poses[:, :3, 3] - position
-    cosine = to_eye @ normal / np.maximum(np.linalg.norm(to_eye, axis=1), 1e-12)
+    to_camera = poses[:, :3, 3] - position
+    cosine = to_camera @ normal / np.maximum(np.linalg.norm(to_camera, axis=1), 1e-12)
     return tuple(
         _sighting(memory, view, local[i], float(cosine[i])) for i, view in enumerate(views.tolist())
     )

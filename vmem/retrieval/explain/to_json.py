@@ -1,8 +1,4 @@
-"""Why a retrieval is what it is, for people and for programs, in one place.
-
-Numbers come from the Retrieval, as those of ``retrieval.json`` do, and from
-vmem.retrieval.attribution.
-"""
+"""The JSON of an explanation: what ``retrieval.json`` says of one retrieval, and more."""
 
 from __future__ import annotations
 
@@ -34,16 +30,16 @@ def explanation_json(
     step: int | None,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything about a retrieval as plain numbers, strings, lists and dicts, fit for strict JSON.
+    """Everything about a retrieval as numbers, strings, lists and dicts that strict JSON can hold.
 
-    What Retrieval.to_json says stands under its own names, but for ``targets``: c2w (T, 4, 4), K
-    (T, 3, 3) in pixels of hw (height, width), and drawn_hw, the size at which pixels are counted.
-    Rows of ``views`` also have step and c2w of the view, why in plain words, and alone: surfels and
-    pixels that it and no other chosen view saw. picture: shares of the targets' pixels. memory:
-    what the retrieval knew. ``extra``, plain already, is put in as it is.
+    The content of Retrieval.to_json keeps its names, except ``targets``: c2w (T, 4, 4), K (T, 3, 3)
+    in pixels of hw (height, width), and drawn_hw, the size at which pixels are counted. Rows of
+    ``views`` also have the view's step and c2w, ``why`` in plain words, and ``alone``: the numbers
+    of surfels and pixels that it and no other chosen view saw. ``picture`` has shares of the
+    targets' pixels, ``memory`` the size of what was searched, ``extra`` the argument unchanged.
 
-    step: that the retrieval led to, None for one that led to none. ``memory`` may have grown since.
-    Raises LinkError for a retrieval of another, longer memory.
+    step: the step that the retrieval led to, if any. ``memory`` may have grown since. Raises
+    LinkError for a retrieval of another, longer memory.
     """
     alone = explained_alone(memory, retrieval)
     shares = picture_shares(memory, retrieval)

@@ -1,4 +1,4 @@
-"""Whether a retrieval can be trusted: what is wrong with memory, and what to do about it."""
+"""Warnings about a retrieval: what is wrong with the memory, and what to do about it."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from vmem.types import PictureShares, Retrieval, Surfels
 from vmem.types.wording import percent
 
 SAMPLE = 4096
-"""Surfels that are looked at from behind, about so many: enough for a share of all."""
+"""About how many surfels are tested for being seen from behind: enough to estimate a share."""
 FEW = 32
-"""Of the sample: fewer surfels seen from behind are the far sides of things."""
+"""Surfels of the sample seen from behind below which they are the far sides of objects."""
 OUTNUMBERED = 2.0
-"""Times as many surfels from behind as from in front: that is no room seen from inside."""
+"""Ratio of surfels seen from behind to those from in front above which a room is inside out."""
 OWNED = 0.95
-"""Share of the visible pixels, and of the votes, that one view may not reach alone."""
+"""Share of the visible pixels and of the votes from which one view alone is suspicious."""
 ALIKE_TURN, ALIKE_WAY = 0.25, 0.25
-"""Two views show much the same if they are turned by at most so many radians, and stand at most so
-far apart, in median depths of what is visible."""
+"""Two views show nearly the same up to this angle in radians and this distance in median depths of
+what is visible."""
 EMPTY = 0.5
-"""Share of the picture that may be unknown to memory before a target counts as mostly empty."""
+"""Share of the picture unknown to memory above which a target counts as mostly empty."""
 SAME_PLACE = 0.05
 """Pose distance below which views are near-duplicates."""
 MISSED = 0.1
-"""Share of the picture that other views know better, from which near-duplicates are a mistake."""
+"""Share of the picture that only other views saw from which near-duplicates are a mistake."""
 
 
 def warnings(memory: MemorySnapshot, retrieval: Retrieval) -> tuple[str, ...]:
-    """What makes this answer doubtful, each in a sentence or two with what to do; mostly nothing.
+    """Reasons to doubt a retrieval, each in a sentence or two with what to do; usually none.
 
     ``memory`` may have grown since. Costs a pass over the visible surfels and a sample of all.
     Raises LinkError for a retrieval of another, longer memory.
@@ -47,7 +47,7 @@ def warnings(memory: MemorySnapshot, retrieval: Retrieval) -> tuple[str, ...]:
             "Nothing stored is visible from here, so no view has a vote. Turn back to where the "
             "walk has been, or go on in smaller moves."
         )
-    elif not flipped:  # which would be the cause of what follows
+    elif not flipped:  # flipped normals would be the cause of the others
         found += [
             _owned(memory, retrieval, visible),
             _empty(shares),
@@ -57,10 +57,9 @@ def warnings(memory: MemorySnapshot, retrieval: Retrieval) -> tuple[str, ...]:
 
 
 def _owned(memory: MemorySnapshot, retrieval: Retrieval, visible: NDArray[np.int32]) -> str:
-    """One view made nearly all that is visible, and others that look the same way do not know it.
+    """Warn if one view made nearly all that is visible, and no view with the same direction saw it.
 
-    That one view made it is usual where a walk begins, or comes back to. That hardly another saw it
-    again is not.
+    Where a walk begins or returns to, one view usually made what is visible; but others see it too.
     """
     n_views = len(retrieval.votes)
     start, views = memory.seen_by.start, memory.seen_by.views
@@ -90,6 +89,7 @@ def _owned(memory: MemorySnapshot, retrieval: Retrieval, visible: NDArray[np.int
 
 
 def _flipped(memory: MemorySnapshot, retrieval: Retrieval) -> str:
+    """Warn if many more surfels show the targets their backs than their fronts."""
     n = len(retrieval.surfel_weight)
     sample = memory.surfels[: n : max(1, n // SAMPLE)]
     front, behind = 0, 0
@@ -106,8 +106,10 @@ def _flipped(memory: MemorySnapshot, retrieval: Retrieval) -> str:
 
 
 def _two_sides(surfels: Surfels, target: Camera, buffers: SurfelBuffers) -> tuple[int, int]:
-    """How many of ``surfels`` a target sees, and how many more it would see if backs were drawn:
-    those with nothing before them, and clearly nearer than what is drawn."""
+    """How many of ``surfels`` a target sees, and how many more if backs were drawn.
+
+    The latter are those turned away that lie clearly before what is drawn, or where nothing is.
+    """
     h, w = buffers.index.shape
     w2c = target.w2c.astype(np.float32)
     local = surfels.position @ w2c[:3, :3].T + w2c[:3, 3]
@@ -116,8 +118,8 @@ def _two_sides(surfels: Surfels, target: Camera, buffers: SurfelBuffers) -> tupl
     column = K[0, 0] * local[:, 0] / depth + K[0, 2]
     row = K[1, 1] * local[:, 1] / depth + K[1, 2]
     inside = (local[:, 2] > 1e-3) & (column >= 0) & (column < w) & (row >= 0) & (row < h)
-    to_eye = target.position.astype(np.float32) - surfels.position[inside]
-    facing = np.sum(surfels.normal[inside] * to_eye, axis=1) > 0
+    to_camera = target.position.astype(np.float32) - surfels.position[inside]
+    facing = np.sum(surfels.normal[inside] * to_camera, axis=1) > 0
     depth = depth[inside]
     drawn = buffers.depth[row[inside].astype(int), column[inside].astype(int)]
     seen = facing & (drawn > 0) & (depth <= drawn * (1 + DEPTH_TOLERANCE))
@@ -126,6 +128,7 @@ def _two_sides(surfels: Surfels, target: Camera, buffers: SurfelBuffers) -> tupl
 
 
 def _empty(shares: PictureShares) -> str:
+    """Warn if memory holds nothing for most of the picture."""
     if shares.nothing <= EMPTY:
         return ""
     return (
@@ -135,6 +138,7 @@ def _empty(shares: PictureShares) -> str:
 
 
 def _same_place(memory: MemorySnapshot, retrieval: Retrieval, shares: PictureShares) -> str:
+    """Warn if all chosen views are near-duplicates, and others saw what they did not."""
     order = list(retrieval.order)
     if len(order) < 2 or shares.known < MISSED:
         return ""
@@ -142,7 +146,7 @@ def _same_place(memory: MemorySnapshot, retrieval: Retrieval, shares: PictureSha
     if pose_distance(poses[:, None], poses[None]).max() >= SAME_PLACE:
         return ""
     views = "Both chosen views" if len(order) == 2 else f"All {len(order)} chosen views"
-    # What spreads the choice of these two does nothing for the others.
+    # K and the radius spread the choice of these two strategies only.
     spreads = retrieval.strategy in ("votes", "coverage")
     cure = ", more views (K) or a larger suppression radius" if spreads else ""
     return (

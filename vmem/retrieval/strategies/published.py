@@ -102,7 +102,7 @@ def _views_of(surfels: NDArray[np.int32], memory: MemorySnapshot) -> dict[int, l
 
 
 def reference(evidence: Evidence, k: int) -> Selection:
-    """What the published code effectively does; see vmem.retrieval.strategies.published."""
+    """Choose what the published code effectively chooses; pins and bans are obeyed on top."""
     if evidence.memory is None:
         raise ValueError("the reference strategy draws the memory itself: evidence.memory is None")
     memory = evidence.memory

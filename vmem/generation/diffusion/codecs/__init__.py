@@ -1,0 +1,1 @@
+"""Images to latents and embeddings and back, and their weights."""

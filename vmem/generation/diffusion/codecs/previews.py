@@ -48,7 +48,7 @@ class LinearPreview:
     def fit(cls, latents: Tensor, images: Tensor) -> LinearPreview:
         """The best map, by least squares, from latents (N, 4, h, w) to images (N, 3, 8h, 8w).
 
-        A latent's colour is the mean of the pixels it stands for. Raises BadTensorError.
+        A latent's colour is the mean of the 8 x 8 pixels it covers. Raises BadTensorError.
         """
         require_maps(latents, "latents to fit a preview to", 4)
         require_maps(images, "images to fit a preview to", 3)

@@ -26,7 +26,7 @@ class ViewCode:
     """(D,) f32 by CLIP, of the image before it was rounded to bytes."""
 
     def to_arrays(self) -> StateArrays:
-        """The same numbers by name. Both are float32, so nothing is rounded."""
+        """Latent and embedding by name. Both are float32, so nothing is rounded."""
         return {"latent": self.latent, "embedding": self.embedding}
 
     @classmethod

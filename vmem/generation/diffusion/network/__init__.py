@@ -1,0 +1,1 @@
+"""The multi-view UNet of the released checkpoint."""

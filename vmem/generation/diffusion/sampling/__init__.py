@@ -1,0 +1,1 @@
+"""Noise levels, guidance, solvers and the samplers made of them."""

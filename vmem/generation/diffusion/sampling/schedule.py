@@ -46,7 +46,7 @@ def _table() -> NDArray[np.floating]:
 
 
 def sigma_table() -> Tensor:
-    """(1000,) f32 ascending: the noise level that each index 0 to 999 stands for."""
+    """(1000,) f32 ascending: the noise level of each index 0 to 999."""
     return torch.tensor(_table(), dtype=torch.float32)
 
 

@@ -1,1 +1,0 @@
-"""The procedural world behind the backend ``world``: how it is laid out, textured, lit and seen."""
