@@ -98,7 +98,7 @@ PATH = re.compile(r"`((?:vmem|viewer|shaders|tests|docs|benchmarks)/[\w./-]*\w\.
     [
         "README.md",
         "CONTRIBUTING.md",
-        *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+        *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
     ],
 )
 def test_files_that_a_page_names_are_there(page):

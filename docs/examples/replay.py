@@ -13,8 +13,9 @@ from vmem.formats import samples
 photo = samples()[0].path
 first = vmem.open(photo, backend="preview", seed=7, size=128)
 steps = list(first.walk("w a*2"))
-log = json.dumps([step.record.request.to_json() for step in steps])
-print(f"{len(steps)} requests, {len(log):,} characters")
+requests = [step.record.request for step in steps if step.record.request]
+log = json.dumps([request.to_json() for request in requests])
+print(f"{len(requests)} requests, {len(log):,} characters")
 
 second = vmem.open(photo, backend="preview", seed=7, size=128)
 for step, row in zip(steps, json.loads(log), strict=True):

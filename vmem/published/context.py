@@ -1,4 +1,10 @@
-"""Choosing context views, as published: votes decide who may, nearness of pose who does."""
+"""Choosing context views, as published: votes decide who may, nearness of pose who does.
+
+Differs from ours (vmem.retrieval.strategies): pose distances are float32, in which a pose may
+differ from itself, and from the last target only. The suppression radius is set when memory holds
+five frames, shrinks by 1.2 until enough views are found, and is not used after a ``w`` or ``s``.
+Of near-duplicates the nearest is chosen; ours takes the oldest, which was resampled least.
+"""
 
 from __future__ import annotations
 

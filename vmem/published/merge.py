@@ -1,4 +1,8 @@
-"""Merging by radius, as published: disk by disk, through an octree built for every frame."""
+"""Merging by radius, as published: disk by disk, through an octree built for every frame.
+
+Differs from ours (vmem.memory.association): one radius for all disks, however far they are, and
+similar normals make two disks one; a single NaN radius switches merging off. Undo renumbers disks.
+"""
 
 from __future__ import annotations
 

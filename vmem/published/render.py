@@ -2,6 +2,10 @@
 
 The baseline of the benchmarks: a Python loop over surfels, pixels and edges.
 ``render_fast.render_polygons`` gives the same bits.
+
+Differs from ours (vmem.raster): a disk is drawn only if its centre is 0.1 to 1000 units away and
+within 50 pixels of the image, and corners behind the camera are dropped. Of equal depths the lower
+index wins in both.
 """
 
 from __future__ import annotations

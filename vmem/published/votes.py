@@ -1,4 +1,8 @@
-"""Which views saw what a query sees, as published: weights, and how many frames each may give."""
+"""Which views saw what a query sees, as published: weights, and how many frames each may give.
+
+Differs from ours (vmem.retrieval.tally): votes only decide which views may be chosen, and the first
+contribution to a view counts twice.
+"""
 
 from __future__ import annotations
 
