@@ -339,9 +339,8 @@ def test_place_clamps_extreme_tilt(pitch: float, roll: float) -> None:
 
 
 def test_place_takes_a_photo_without_lines_as_level() -> None:
-    np.testing.assert_array_equal(
-        LayoutEstimator().place(odd_photo("sky", (80, 90))).c2w, np.eye(4)
-    )
+    placed = LayoutEstimator().place(odd_photo("sky", (80, 90)))
+    np.testing.assert_array_equal(placed.c2w, np.eye(4))
 
 
 def test_estimate_lays_out_photos_and_says_where_the_sky_is() -> None:
