@@ -7,6 +7,7 @@ from functools import partial
 
 from benchmarks._scenes import cameras, house, memory_of, metric, milliseconds, stroll
 from vmem.cameras import Cameras
+from vmem.retrieval import retrieve
 
 SIZES = {"200k": 200_000, "1m": 1_000_000}
 VIEWS = 300
@@ -16,7 +17,7 @@ def run() -> Iterator[dict[str, object]]:
     """``retrieve.SIZE.ms`` is wall time, ``.cpu_ms`` is the CPU time of all threads."""
     for name, n in SIZES.items():
         memory = memory_of(house(n), stroll(VIEWS))
-        ask = [partial(memory.retrieve, Cameras.stack([camera])) for camera in cameras()]
+        ask = [partial(retrieve, memory, Cameras.stack([camera])) for camera in cameras()]
         wall, cpu = milliseconds(*ask)
         yield metric("retrieve", f"retrieve.{name}.ms", wall, "ms")
         yield metric("retrieve", f"retrieve.{name}.cpu_ms", cpu, "ms")

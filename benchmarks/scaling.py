@@ -22,6 +22,7 @@ from vmem.memory import MemorySnapshot, associate
 from vmem.memory.links import extended as extended_links
 from vmem.raster import Blocks, rasterize
 from vmem.raster.blocks import extended as extended_blocks
+from vmem.retrieval import retrieve
 from vmem.types import AssociationConfig
 
 SIZES = {"10k": 10**4, "100k": 10**5, "1m": 10**6, "3m": 3 * 10**6, "10m": 10**7}
@@ -35,7 +36,7 @@ def run() -> Iterator[dict[str, object]]:
     for name, n in SIZES.items():
         memory = memory_of(house(n), stroll(VIEWS))
         surfels, blocks = memory.surfels, memory.blocks
-        ask = [partial(memory.retrieve, Cameras.stack([camera])) for camera in cameras()]
+        ask = [partial(retrieve, memory, Cameras.stack([camera])) for camera in cameras()]
         draw = [partial(rasterize, surfels, camera, "cpu", blocks) for camera in cameras()]
         calls = {"render": draw, "retrieve": ask, "associate": _associations(memory)}
         calls["commit_indices"] = [partial(_indices_of_a_step, memory)]

@@ -100,7 +100,7 @@ def print_figures(failing: Session, cured: Session) -> None:
     print("|---|---|---|---|---|---|---|")
     for step in (25, 26, 27, 30):
         for session in (failing, cured):
-            memory = session.snapshot()
+            memory = session.memory
             print(_row(memory, step, f"{step} | {memory.retrievals[step].strategy}"))  # pyright: ignore
     print(f"\nStep {BROKEN} again, from the same state, with other queries:\n")
     print("| query | views used | seen by them | only by others | nothing | off by |")
@@ -118,7 +118,7 @@ def print_figures(failing: Session, cured: Session) -> None:
         print(_row(failing.snapshot(), BROKEN, name))
     failing.switch(home)
     for session in (failing, cured):
-        memory = session.snapshot()
+        memory = session.memory
         retrieval = memory.retrievals[-1]
         assert retrieval is not None
         print(f"\n{retrieval.strategy}: {retrieval.summary(len(WALK))}")

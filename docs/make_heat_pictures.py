@@ -31,7 +31,7 @@ FLIGHTS = (("w", 500), ("a", 2200), ("d", 4000))
 def main() -> None:
     """Walk, open, fly, and take the pictures."""
     session = big_memory()
-    print(f"{len(session.snapshot().surfels)} surfels, {len(session.snapshot().views)} views")
+    print(f"{len(session.memory.surfels)} surfels, {len(session.memory.views)} views")
     app = App(ViewerConfig(backend="world", size=SIZE, open=False))
     try:
         with sync_playwright() as playwright:
@@ -74,7 +74,7 @@ def big_memory() -> Session:
             pose = session.camera.c2w
             end = apply_move(pose, MOVES[move], turn_angle=2 * np.pi / LAP, step_size=0.3)
             session.step(path_targets(session.camera, end, config.target_views), label=move)
-            if len(session.snapshot().surfels) >= SURFELS:
+            if len(session.memory.surfels) >= SURFELS:
                 return session
 
 

@@ -43,7 +43,7 @@ def walk() -> MemorySnapshot:
     session = open_box()
     for word in "wwaaedds":
         session.move(word)
-    return session.snapshot()
+    return session.memory
 
 
 @pytest.fixture(scope="session")

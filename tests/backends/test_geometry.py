@@ -94,13 +94,13 @@ def test_a_walk_by_the_released_model_with_cut3r():
     assert set(stages) == {"weights", "geometry"}
     for word in "wad":
         assert session.move(word).record.note.startswith("alignment: ")
-    memory = session.snapshot()
+    memory = session.memory
     assert len(memory.views) == 7
     assert views_in_state(memory) == 7
     assert all(np.isfinite(view.depth).all() for view in memory.views)
     assert len(memory.surfels) > 0
     assert session.undo()
-    assert views_in_state(session.snapshot()) == 5
+    assert views_in_state(session.memory) == 5
 
 
 def test_a_walk_by_the_released_model_with_depth_anything(tmp_path, monkeypatch, no_weights):
@@ -112,11 +112,11 @@ def test_a_walk_by_the_released_model_with_depth_anything(tmp_path, monkeypatch,
     assert session.backend.aligned_depth
     for word in "wa":
         assert session.move(word).record.note.startswith("alignment: view 0 by ")
-    memory = session.snapshot()
+    memory = session.memory
     assert len(memory.views) == 5
     assert all(np.isfinite(view.depth).all() for view in memory.views)
     assert session.undo()
-    assert len(session.snapshot().views) == 3
+    assert len(session.memory.views) == 3
 
 
 def test_a_walk_from_the_command_line_says_how_views_were_placed(tmp_path, capsys, monkeypatch):

@@ -43,7 +43,7 @@ def test_a_walk_from_photo_to_memory_and_files(tmp_path):
     session = opened()
     for word in "wwa":
         session.move(word)
-    memory = session.snapshot()
+    memory = session.memory
     assert [len(r.order) for r in memory.retrievals if r is not None] == [1, 3, 3]
     assert len(memory.views) == 7
     assert len(memory.surfels) > 0
@@ -64,7 +64,7 @@ def test_frames_are_what_their_latents_decode_to(session):
     """Latents are kept as sampled; the embedding is of the unclamped image."""
     session.move("d")
     with use_networks(generator(session).settings, silent, CancelToken()) as nets:
-        for view in session.snapshot().views[1:]:
+        for view in session.memory.views[1:]:
             code = ViewCode.from_arrays(view.latents)
             assert code is not None
             image = nets.codec.decode(torch.from_numpy(code.latent)[None])
@@ -87,7 +87,7 @@ def test_undo_and_the_same_step_again_give_the_same_frames(session):
     session.move("a")
     made = frames_of(session)
     assert session.undo()
-    assert len(session.snapshot().views) == 3
+    assert len(session.memory.views) == 3
     session.move("a")
     np.testing.assert_array_equal(frames_of(session), made)
 
@@ -96,7 +96,7 @@ def test_the_photo_is_encoded_once(session, monkeypatch):
     with use_networks(generator(session).settings, silent, CancelToken()) as nets:
         monkeypatch.setattr(nets.codec, "encode", None)
     session.move("w")
-    retrieval = session.snapshot().retrievals[-1]
+    retrieval = session.memory.retrievals[-1]
     assert retrieval is not None
     assert 0 in retrieval.order
 
@@ -133,7 +133,7 @@ def test_more_views_than_slots_are_never_retrieved():
     session = opened(context_views=12, target_views=4)
     for _ in range(3):
         session.move("w")
-    assert [len(r.order) for r in session.snapshot().retrievals if r] == [1, 4, 4]
+    assert [len(r.order) for r in session.memory.retrievals if r] == [1, 4, 4]
 
 
 def test_more_targets_than_slots_are_refused(session):
@@ -175,7 +175,7 @@ def test_the_viewer_opens_photos_at_the_models_size(tmp_path):
         assert workspace.session is not None
         assert workspace.session.camera.hw == (SIZE, SIZE)
         # Of the 12 asked for, beside 4 targets in 8 slots.
-        assert workspace.query(workspace.session.snapshot()).k == 4
+        assert workspace.query(workspace.session.memory).k == 4
     finally:
         workspace.close()
 

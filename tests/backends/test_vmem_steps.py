@@ -72,7 +72,7 @@ def test_the_sampler_can_change_between_steps(session):
 
 
 def test_a_sampler_asked_for_by_name_is_that_of_the_settings(session, monkeypatch):
-    made, views = generator(session), session.snapshot().views
+    made, views = generator(session), session.memory.views
     targets = session.targets_to(session.camera.c2w)
 
     def frames(sampler: str | None) -> tuple[np.ndarray, int]:
@@ -122,7 +122,7 @@ def test_cancel_is_heard_within_one_evaluation(session, monkeypatch):
     assert evaluations == 2 * 3  # guidance takes two passes on a CPU, and no fourth step began
     assert state_of(session) == before
     session.move("a")
-    assert len(session.snapshot().views) == 5
+    assert len(session.memory.views) == 5
 
 
 @pytest.mark.parametrize("stage", ["weights", "encode", "denoise", "decode"])
@@ -176,7 +176,7 @@ def test_out_of_memory_says_what_to_do_and_leaves_the_walk(session, monkeypatch,
             session.move("w")
     assert state_of(session) == before
     session.move("w")
-    assert len(session.snapshot().views) == 5
+    assert len(session.memory.views) == 5
 
 
 def test_other_defects_keep_their_traceback(session, monkeypatch):

@@ -51,7 +51,7 @@ def test_walking_with_real_keys(opened: Workspace, page: Page) -> None:
     start = canvas(page)
     page.keyboard.press("w")
     until(page, lambda: steps(opened) == 1)
-    first = session_of(opened).snapshot()
+    first = session_of(opened).memory
     assert len(first.views) == 5
     assert first.views[-1].camera.c2w[2, 3] > 0.05
 
@@ -70,7 +70,7 @@ def test_walking_with_real_keys(opened: Workspace, page: Page) -> None:
 
     page.keyboard.press("z")
     until(page, lambda: steps(opened) == 1)
-    assert np.array_equal(session_of(opened).snapshot().surfels.position, first.surfels.position)
+    assert np.array_equal(session_of(opened).memory.surfels.position, first.surfels.position)
     page.keyboard.press("Shift+Z")
     until(page, lambda: steps(opened) == 2)
 
@@ -82,7 +82,7 @@ def test_walking_with_real_keys(opened: Workspace, page: Page) -> None:
 
 
 def test_escape_cancels_and_loses_nothing(opened: Workspace, page: Page) -> None:
-    before = session_of(opened).snapshot()
+    before = session_of(opened).memory
     generator = session_of(opened).backend.generator
     held = Holding(generator)
     object.__setattr__(session_of(opened).backend, "generator", held)
@@ -90,7 +90,7 @@ def test_escape_cancels_and_loses_nothing(opened: Workspace, page: Page) -> None
     until(page, lambda: held.entered)
     page.keyboard.press("Escape")
     until(page, lambda: not opened.worker.busy)
-    assert session_of(opened).snapshot() is before
+    assert session_of(opened).memory is before
     page.get_by_text("cancelled").first.wait_for(timeout=5000)
 
     held.hold = False

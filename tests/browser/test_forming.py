@@ -73,7 +73,7 @@ def workspace(
     page.wait_for_timeout(500)
     steps.allowed.release(FormingGenerator.STEPS)
     page.keyboard.press("w")
-    until(page, lambda: len(session_of(workspace).snapshot().steps) == 2)
+    until(page, lambda: len(session_of(workspace).memory.steps) == 2)
     page.wait_for_function(f"() => Object.keys(({BOARDS})()).length === 8")
     page.wait_for_timeout(800)
     yield workspace
@@ -95,7 +95,7 @@ def kept_pixels(page: Page, path: Path) -> np.ndarray:
 def test_frames_are_seen_forming(
     workspace: Workspace, page: Page, steps: Steps, artifacts: Path
 ) -> None:
-    memory = session_of(workspace).snapshot()
+    memory = session_of(workspace).memory
     old = boards(page)
     start = kept_pixels(page, artifacts / "forming_0_before.png")
 
@@ -122,7 +122,7 @@ def test_frames_are_seen_forming(
     until(page, lambda: len(boards(page)) == 8)
     page.wait_for_timeout(800)
     cancelled = kept_pixels(page, artifacts / "forming_3_cancelled.png")
-    assert session_of(workspace).snapshot() is memory
+    assert session_of(workspace).memory is memory
     assert boards(page) == old
     # The eye is back to within a fraction of a pixel, which shows along sharp edges only.
     print(changed(start, noisy), changed(noisy, clearer), changed(start, cancelled))
@@ -130,7 +130,7 @@ def test_frames_are_seen_forming(
 
     page.keyboard.press("w")
     steps.allowed.release(FormingGenerator.STEPS)
-    until(page, lambda: len(session_of(workspace).snapshot().steps) == 3)
+    until(page, lambda: len(session_of(workspace).memory.steps) == 3)
     until(page, lambda: len(boards(page)) == 8)
     page.wait_for_timeout(800)
     kept_pixels(page, artifacts / "forming_4_finished.png")
@@ -142,7 +142,7 @@ def test_frames_are_seen_forming(
 def test_a_failure_is_explained_in_a_window(
     workspace: Workspace, page: Page, steps: Steps, artifacts: Path
 ) -> None:
-    memory, old = session_of(workspace).snapshot(), boards(page)
+    memory, old = session_of(workspace).memory, boards(page)
     steps.error = VMemError(
         "the GPU ran out of memory while denoising: 11.2 of 12.0 GB are in use.\n"
         "  Use --preset fast, close other programs that use the GPU,\n"
@@ -154,7 +154,7 @@ def test_a_failure_is_explained_in_a_window(
     link.wait_for()
     page.wait_for_timeout(800)
     page.screenshot(path=artifacts / "forming_5_failed.png")
-    assert session_of(workspace).snapshot() is memory
+    assert session_of(workspace).memory is memory
     assert boards(page) == old
     page.keyboard.press("Escape")
     link.wait_for(state="detached")

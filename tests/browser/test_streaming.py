@@ -94,7 +94,7 @@ def test_the_server_draws_the_same_room_and_gives_it_back(
     page.keyboard.press("w")
     session = opened.session
     assert session is not None
-    until(page, lambda: len(session.snapshot().steps) == 2 and not opened.worker.busy)
+    until(page, lambda: len(session.memory.steps) == 2 and not opened.worker.busy)
     until(page, lambda: sharp(page))
     page.wait_for_timeout(1200)
     assert differ(streamed, canvas(page)) > 0.02

@@ -31,7 +31,7 @@ def memory() -> MemorySnapshot:
     session = Session.open(None, backend=create_backend("world", seed=1, size=64), seed=1)
     for word in "waaaa":
         session.move(word)
-    return session.snapshot()
+    return session.memory
 
 
 def ordered(retrieval: Retrieval, *order: int) -> Retrieval:

@@ -30,7 +30,7 @@ def short() -> MemorySnapshot:
     session = open_box()
     session.move("w")
     session.move("a")
-    return session.snapshot()
+    return session.memory
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_the_video_shows_every_view(exported, short):
 
 
 def test_the_photo_alone_can_be_exported(tmp_path):
-    export_walk(open_box().snapshot(), tmp_path)
+    export_walk(open_box().memory, tmp_path)
     assert names(tmp_path) == FILES
     assert json.loads((tmp_path / "retrieval.json").read_text()) == []
 
@@ -179,7 +179,7 @@ def test_frames_of_a_longer_walk_are_removed_and_other_files_kept(short, tmp_pat
     frames = tmp_path / "frames"
     for name in ("notes.txt", "cover.png", "1.png"):
         (frames / name).write_bytes(b"mine")
-    export_walk(open_box().snapshot(), tmp_path)
+    export_walk(open_box().memory, tmp_path)
     assert names(frames) == {"000000.png", "notes.txt", "cover.png", "1.png"}
     assert names(tmp_path) == FILES
 

@@ -129,10 +129,10 @@ def test_only_new_frames_pass_through_the_network(monkeypatch):
         encoded.clear()
         result = session.move(word)
         assert sum(encoded) == 4
-        assert kept(session.snapshot()).seen == 1 + 4 * n
+        assert kept(session.memory).seen == 1 + 4 * n
         assert result.record.note.startswith("alignment: view 0 by ")
     assert geometry.shown == [1, 5, 9, 13]
-    states = [view.geometry_state is not None for view in session.snapshot().views]
+    states = [view.geometry_state is not None for view in session.memory.views]
     assert states == [True] + [False, False, False, True] * 3
 
 
@@ -140,32 +140,32 @@ def test_a_step_made_again_after_undo_is_the_same_bit_for_bit():
     session = opened(Told(exact))
     session.move("w")
     session.move("a")
-    first = session.snapshot()
+    first = session.memory
     session.undo()
     session.redo()
-    assert same_maps(session.snapshot(), first)
-    assert same_state(kept(session.snapshot()), kept(first))
+    assert same_maps(session.memory, first)
+    assert same_state(kept(session.memory), kept(first))
     session.undo()
     session.undo()
     session.move("w")
     session.move("a")
-    assert same_maps(session.snapshot(), first)
-    assert same_state(kept(session.snapshot()), kept(first))
+    assert same_maps(session.memory, first)
+    assert same_state(kept(session.memory), kept(first))
 
 
 def test_a_branch_has_not_seen_what_was_undone():
     session = opened(Told(exact))
     session.move("w")
     session.move("a")
-    seen = kept(session.snapshot())
+    seen = kept(session.memory)
     session.undo()
     session.move("d")
     straight = opened(Told(exact))
     straight.move("w")
     straight.move("d")
-    assert same_maps(session.snapshot(), straight.snapshot())
-    assert same_state(kept(session.snapshot()), kept(straight.snapshot()))
-    assert not same_state(kept(session.snapshot()), seen)
+    assert same_maps(session.memory, straight.memory)
+    assert same_state(kept(session.memory), kept(straight.memory))
+    assert not same_state(kept(session.memory), seen)
 
 
 def without_states(memory: MemorySnapshot, first: int = 0) -> MemorySnapshot:
@@ -183,7 +183,7 @@ def walked() -> tuple[MemorySnapshot, Frames, Cameras]:
     session = opened(Told(exact))
     session.move("w")
     session.move("a")
-    memory = session.snapshot()
+    memory = session.memory
     frames = Frames(np.stack([view.rgb for view in memory.views[:4]]))
     return memory, frames, session.targets_to(session.camera.c2w)
 
@@ -213,7 +213,7 @@ def test_a_state_of_another_network_is_not_gone_on_from(walked):
 def test_a_cancelled_step_leaves_no_trace():
     session = opened(Told(exact))
     session.move("w")
-    before = session.snapshot()
+    before = session.memory
     for at in (0, 2, 4):
         cancel = CancelToken()
 
@@ -223,15 +223,15 @@ def test_a_cancelled_step_leaves_no_trace():
 
         with pytest.raises(Cancelled):
             session.move("w", on_progress=stop, cancel=cancel)
-        assert session.snapshot() is before
+        assert session.memory is before
     session.move("w")
-    assert kept(session.snapshot()).seen == 9
+    assert kept(session.memory).seen == 9
 
 
 def test_frames_that_are_not_square_are_seen_in_whole_sixteenths():
     session = Session.open(box_photo((60, 48)), backend=backend(Told(exact)), config=CONFIG)
     session.move("a")
-    assert session.snapshot().views[-1].depth.shape == (60, 48)
+    assert session.memory.views[-1].depth.shape == (60, 48)
 
 
 # --- a walk with answers worth having ---
@@ -242,7 +242,7 @@ def test_good_answers_recover_the_box():
     for word in "wad":
         note = session.move(word).record.note
         assert note.count("by views") == 4
-    memory = session.snapshot()
+    memory = session.memory
     for view in memory.views:
         assert np.median(np.abs(view.depth / truth(view.camera) - 1)) < 0.01
         assert np.median(view.confidence) > 0.5
@@ -274,7 +274,7 @@ def noise(predicted: Predicted, cameras: Cameras) -> Predicted:
 
 def check_fallback(session: Session, before: MemorySnapshot) -> None:
     """New views are there, are not trusted, and nothing that memory has was moved."""
-    memory = session.snapshot()
+    memory = session.memory
     for view in memory.views[len(before.views) :]:
         assert np.isfinite(view.depth).all()
         assert (view.depth > 0).all()
@@ -294,7 +294,7 @@ def begun() -> tuple[Session, Told]:
 @pytest.mark.parametrize("spoil", [nan, unsure, unknown_confidence, noise])
 def test_nonsense_falls_back_to_the_layout_and_says_so(begun, spoil, caplog):
     session, geometry = begun
-    before = session.snapshot()
+    before = session.memory
     geometry.spoil = spoil
     with caplog.at_level("INFO", "vmem.session.session"):
         note = session.move("a").record.note
@@ -311,8 +311,8 @@ def test_nonsense_falls_back_to_the_layout_and_says_so(begun, spoil, caplog):
 def test_a_photo_of_which_nothing_is_known_still_opens(spoil):
     session = opened(geometry := Told(spoil))
     assert "by fallback" in session.history.head.record.note
-    assert 0 < session.snapshot().views[0].confidence.max() <= LOW
-    assert len(session.snapshot().surfels) > 0
+    assert 0 < session.memory.views[0].confidence.max() <= LOW
+    assert len(session.memory.surfels) > 0
     geometry.spoil = exact
     session.move("w")
     session.move("a")
@@ -324,7 +324,7 @@ def test_constant_frames(level):
     photo = np.full((*HW, 3), level, np.uint8)
     session = Session.open(photo, backend=backend(Told()), config=CONFIG)
     session.move("w")
-    memory = session.snapshot()
+    memory = session.memory
     assert all(np.isfinite(view.depth).all() for view in memory.views)
 
 
@@ -336,12 +336,12 @@ def step_to(session: Session, c2w: np.ndarray) -> str:
 def test_views_that_see_nothing_known_are_not_trusted():
     """A jump out of everything: nothing tells the scale of what is there."""
     session = opened(Told(exact))
-    before = session.snapshot()
+    before = session.memory
     away = session.camera.c2w @ np.diag([-1.0, 1, -1, 1])
     note = step_to(session, away)
     assert note.count("no overlap with memory") == 4
     assert note.count("by fallback") == 4
-    memory = session.snapshot()
+    memory = session.memory
     assert all(view.confidence.max() < MIN_CONFIDENCE for view in memory.views[1:])
     assert len(memory.surfels) == len(before.surfels)
     session.move("a")
@@ -352,13 +352,13 @@ def test_identical_poses_and_pure_rotation_are_fitted_to_memory():
     assert step_to(session, session.camera.c2w).count("by views") == 4
     session.move("a")
     session.move("a")
-    last = session.snapshot().views[-1]
+    last = session.memory.views[-1]
     assert np.median(np.abs(last.depth / truth(last.camera) - 1)) < 0.01
 
 
 def test_a_view_that_would_spoil_the_state_is_left_out(monkeypatch):
     session = opened(Told())
-    before = kept(session.snapshot())
+    before = kept(session.memory)
     step, calls = NET.step, []
 
     def failing(state, features, wanted=None):
@@ -371,7 +371,7 @@ def test_a_view_that_would_spoil_the_state_is_left_out(monkeypatch):
     note = session.move("w").record.note
     assert "view 1 would have spoilt the network's state" in note
     assert "view 1 by fallback" in note
-    after = kept(session.snapshot())
+    after = kept(session.memory)
     assert (after.seen, after.state.views) == (before.seen + 4, before.state.views + 3)
     monkeypatch.undo()
     assert "shown to the network again" not in session.move("w").record.note
@@ -379,7 +379,7 @@ def test_a_view_that_would_spoil_the_state_is_left_out(monkeypatch):
 
 def test_maps_have_no_state_of_estimators_without_one(session):
     session.move("w")
-    assert all(view.geometry_state is None for view in session.snapshot().views)
+    assert all(view.geometry_state is None for view in session.memory.views)
     assert session.history.head.record.note == ""
 
 

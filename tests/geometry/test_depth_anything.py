@@ -374,14 +374,14 @@ def test_a_preview_walk_on_tiny_weights(here):
     assert {"weights", "geometry"} <= {step.stage for step in steps}
     note = session.history.head.record.note
     assert note.startswith("alignment: view 0 by ")
-    first = session.snapshot().views[0]
+    first = session.memory.views[0]
     plain = estimate_layout(first.rgb, first.camera).depth
     assert "fallback" not in note
     assert not np.allclose(first.depth, plain, rtol=0.05), "the network had its say"
     for word in "wa":
         session.move(word)
-    memory = session.snapshot()
+    memory = session.memory
     assert len(memory.views) == 5
     assert all(np.isfinite(view.depth).all() and (view.depth > 0).all() for view in memory.views)
     session.undo()
-    assert len(session.snapshot().views) == 3
+    assert len(session.memory.views) == 3

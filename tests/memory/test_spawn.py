@@ -126,7 +126,8 @@ def test_missing_depth_does_not_spread():
 def test_no_normal_is_dead_whatever_the_map_holds(seed, missing, scale):
     """Nothing, NaN, infinities and coinciding points anywhere: all normals are unit vectors."""
     rng = np.random.default_rng(seed)
-    hw = tuple(int(side) for side in rng.integers(1, 12, 2))
+    h, w = rng.integers(1, 12, 2).tolist()
+    hw = (h, w)
     camera = Camera(np.eye(4), default_K(hw), hw)
     depth = (scale * rng.uniform(0.5, 3, hw)).astype(np.float32)
     gone = rng.random(hw) < missing
@@ -143,7 +144,7 @@ def test_small_scenes_have_normals_too():
     expected = tilted_normal(camera, 0.4, 1.0)
     depth = plane_depth(camera, expected, 2.0)
     points = (1e-6 * (unproject(depth, camera) - camera.position)).astype(np.float32)
-    normal = normals_from_points(points, 1e-6 * depth, np.zeros(3))
+    normal = normals_from_points(points, (1e-6 * depth).astype(np.float32), np.zeros(3))
     assert angles(normal, expected).max() < 5e-3
 
 

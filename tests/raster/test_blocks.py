@@ -58,8 +58,8 @@ def boundless(surfels: Surfels) -> Blocks:
     """Blocks of which none can be ruled out."""
     n = -(-len(surfels) // BLOCK)
     return Blocks(
-        np.tile(np.float32([0, 0, 0, 1e9]), (n, 1)),
-        np.tile(np.float32([0, 0, 1, 2]), (n, 1)),
+        np.tile(np.array([0, 0, 0, 1e9], np.float32), (n, 1)),
+        np.tile(np.array([0, 0, 1, 2], np.float32), (n, 1)),
         len(surfels),
     )
 
@@ -155,8 +155,18 @@ def test_blocks_out_of_sight_or_facing_away_are_passed_over():
     for hidden in (
         tiled_wall(16, -2.0, 0.02),
         tiled_wall(16, 2.0, 0.02, facing=1.0),
-        Surfels(ahead.position + np.float32([9, 0, 0]), ahead.normal, ahead.radius, ahead.color),
-        Surfels(ahead.position + np.float32([0, -9, 0]), ahead.normal, ahead.radius, ahead.color),
+        Surfels(
+            ahead.position + np.array([9, 0, 0], np.float32),
+            ahead.normal,
+            ahead.radius,
+            ahead.color,
+        ),
+        Surfels(
+            ahead.position + np.array([0, -9, 0], np.float32),
+            ahead.normal,
+            ahead.radius,
+            ahead.color,
+        ),
     ):
         assert len(visible_blocks(Blocks.of(hidden), camera, NEAR)) == 0
     # All round: no cone rules it out.

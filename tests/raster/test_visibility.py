@@ -15,7 +15,7 @@ def scattered(n: int, seed: int) -> Surfels:
     normal = rng.normal(size=(n, 3))
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     return Surfels(
-        rng.uniform(-1.5, 1.5, (n, 3)).astype(np.float32) + np.float32([0, 0, 2]),
+        rng.uniform(-1.5, 1.5, (n, 3)).astype(np.float32) + np.array([0, 0, 2], np.float32),
         normal.astype(np.float32),
         rng.uniform(0.05, 0.4, n).astype(np.float32),
         np.zeros((n, 3), np.uint8),
@@ -47,7 +47,7 @@ def test_disks_beneath_their_neighbours_count_and_hidden_ones_do_not() -> None:
     camera = Camera(np.eye(4), default_K((32, 32)), (32, 32))
     surfels = Surfels(
         np.array([[0, 0, 2], [0.01, 0, 2], [0, 0, 3]], np.float32),
-        np.tile(np.float32([0, 0, -1]), (3, 1)),
+        np.tile(np.array([0, 0, -1], np.float32), (3, 1)),
         np.array([0.5, 0.3, 0.5], np.float32),
         np.zeros((3, 3), np.uint8),
     )

@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.evidence import CONFIG, counts, evidences, gap, made_up, views_of, voted
+from tests.support.evidence import (
+    CONFIG,
+    counts,
+    evidences,
+    gap,
+    made_up,
+    selected,
+    views_of,
+    voted,
+)
 from vmem.memory import LinkIndex
-from vmem.retrieval import STRATEGIES, Evidence, SelectionConfig
+from vmem.retrieval import Evidence, SelectionConfig
 from vmem.retrieval.strategies.coverage import SURFACE_SAMPLES
 from vmem.types import ReasonKind
 
@@ -19,7 +28,7 @@ from vmem.types import ReasonKind
 @given(evidences, counts, st.sampled_from([0.0, 0.05, 0.5]), st.sampled_from([0.0, 0.25, 1.0]))
 def test_coverage_gains_nearly_the_most_at_every_turn(evidence, k, near_tie, second_look):
     config = SelectionConfig(near_tie=near_tie, second_look=second_look)
-    selection = STRATEGIES["coverage"](replace(evidence, config=config), k)
+    selection = selected("coverage", replace(evidence, config=config), k)
     if not evidence.votes.any():
         return
     saw: list[set[int]] = [set() for _ in range(len(evidence))]
@@ -88,7 +97,7 @@ def seen_by(saw: list[list[int]], x: list[float], n_surfels: int) -> Evidence:
 def chosen_for_coverage(
     saw: list[list[int]], x: list[float], n_surfels: int, k: int
 ) -> tuple[int, ...]:
-    return STRATEGIES["coverage"](seen_by(saw, x, n_surfels), k).order
+    return selected("coverage", seen_by(saw, x, n_surfels), k).order
 
 
 def test_coverage_takes_what_is_new_before_more_of_the_same():
@@ -124,7 +133,7 @@ def test_coverage_on_a_sample_of_many_surfels_is_nearly_as_good(seed):
         saw[views_of(evidence, surfel), surfel] = True
     area = evidence.pixels / evidence.pixels.sum()
     everything = replace(CONFIG, second_look=0.0, near_tie=0.0)
-    order = STRATEGIES["coverage"](replace(evidence, config=everything), 4).order
+    order = selected("coverage", replace(evidence, config=everything), 4).order
     best: list[int] = []
     for _ in range(4):
         uncovered = area * ~saw[best].any(axis=0)

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.evidence import made_up
+from tests.support.evidence import made_up, selected
 from vmem.cameras import Camera, Cameras, default_K, pose_distance, rotation_x, rotation_y
-from vmem.retrieval import STRATEGIES, Evidence, retrieve
+from vmem.retrieval import Evidence, retrieve
 from vmem.retrieval.strategies.frustum import (
     FRUSTUM_DEPTHS,
     FRUSTUM_END,
@@ -56,7 +56,7 @@ def test_a_frustum_holds_itself_and_nothing_of_its_opposite(turn, x, z, pitch, d
     behind[:3, :3] = behind[:3, :3] @ rotation_y(np.pi)
     evidence = seeing([here, behind], [here], depth)
     np.testing.assert_array_equal(overlap_of(evidence), [1, 0])
-    assert STRATEGIES["fov"](evidence, 2).order == (0, 1)
+    assert selected("fov", evidence, 2).order == (0, 1)
 
 
 @given(st.lists(st.tuples(angles, st.floats(-2, 2), st.floats(-2, 2)), min_size=1, max_size=6))
@@ -83,8 +83,8 @@ def test_frustum_overlap_equals_a_loop_over_samples(where):
 
 def test_fov_reasons_by_example():
     """One view of half the target, the target's own pose, and one that looks away."""
-    selection = STRATEGIES["fov"](
-        seeing([pose_at(0.5), pose_at(), pose_at(np.pi), pose_at(0.1)], [pose_at()]), 2
+    selection = selected(
+        "fov", seeing([pose_at(0.5), pose_at(), pose_at(np.pi), pose_at(0.1)], [pose_at()]), 2
     )
     assert selection.order == (1, 3)
     assert selection.ranking == (1, 3, 0, 2)
@@ -96,7 +96,7 @@ def test_fov_reasons_by_example():
 def test_fov_of_equals_takes_the_nearest():
     """So far off to the side nobody sees anything; the nearer still comes first."""
     evidence = seeing([pose_at(x=90), pose_at(x=40), pose_at(x=60)], [pose_at()])
-    assert STRATEGIES["fov"](evidence, 3).order == (1, 2, 0)
+    assert selected("fov", evidence, 3).order == (1, 2, 0)
 
 
 def test_retrieve_gives_fov_its_frustums(walk):

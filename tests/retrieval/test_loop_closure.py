@@ -26,7 +26,7 @@ def there_and_back(backend: Backend) -> Session:
     session = Session.open(None, backend=backend)
     for word in "a" * TURNS + "d" * TURNS:
         session.move(word)
-    assert np.allclose(session.camera.c2w, session.snapshot().views[0].camera.c2w, atol=1e-6)
+    assert np.allclose(session.camera.c2w, session.memory.views[0].camera.c2w, atol=1e-6)
     return session
 
 
@@ -40,7 +40,7 @@ def test_coming_back_retrieves_the_first_views(world: WorldGenerator) -> None:
     backend = Backend(
         "world", "exact", world, WorldGeometry(), lambda: (world.render_frames([camera]), camera)
     )
-    memory = there_and_back(backend).snapshot()
+    memory = there_and_back(backend).memory
     last = memory.retrievals[-1]
     assert last is not None
     way_out = memory.steps[TURNS].n_views
@@ -62,7 +62,7 @@ def test_the_preview_generator_finds_its_photo_again(world: WorldGenerator) -> N
         LayoutEstimator(),
         lambda: (world.render_frames([camera]), camera),
     )
-    memory = there_and_back(backend).snapshot()
+    memory = there_and_back(backend).memory
     last = memory.retrievals[-1]
     assert last is not None
     assert last.strategy == DEFAULT_STRATEGY

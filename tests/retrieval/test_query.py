@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.evidence import evidences
+from tests.support.evidence import evidences, selected
 from tests.support.fakes import open_box
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
@@ -42,7 +42,7 @@ def wishes(draw: st.DrawFn) -> tuple[Evidence, int]:
 @given(wishes(), st.sampled_from(OWN))
 def test_pinned_views_come_first_and_banned_ones_never(asked: tuple[Evidence, int], name: str):
     evidence, k = asked
-    found = STRATEGIES[name](evidence, k)
+    found = selected(name, evidence, k)
     pins = evidence.pinned[:k]
     assert found.order[: len(pins)] == pins
     assert len(found.order) == len(set(found.order)) <= k
@@ -63,7 +63,7 @@ def test_banning_is_as_if_the_view_had_not_been_stored(asked: tuple[Evidence, in
     evidence = replace(evidence, pinned=())
     kept = np.flatnonzero(evidence.allowed)
     if not len(kept):
-        assert STRATEGIES[name](evidence, k).order == ()
+        assert selected(name, evidence, k).order == ()
         return
     number = np.full(len(evidence), -1)
     number[kept] = np.arange(len(kept))
@@ -84,8 +84,8 @@ def test_banning_is_as_if_the_view_had_not_been_stored(asked: tuple[Evidence, in
         ),
         banned=frozenset(),
     )
-    expected = tuple(int(kept[view]) for view in STRATEGIES[name](without, k).order)
-    assert STRATEGIES[name](evidence, k).order == expected
+    expected = tuple(int(kept[view]) for view in selected(name, without, k).order)
+    assert selected(name, evidence, k).order == expected
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
@@ -119,7 +119,7 @@ def slow_votes(memory: MemorySnapshot, answer: Retrieval, by_slant: bool, by_dep
 
 @pytest.mark.parametrize("weighting", sorted(WEIGHTINGS))
 def test_votes_count_as_the_weighting_says(weighting: str) -> None:
-    memory = open_box().snapshot()
+    memory = open_box().memory
     answer = ask(memory, targets_at(memory, 0), Query(2, "votes", weighting=weighting))
     expected = slow_votes(memory, answer, *WEIGHTINGS[weighting])
     np.testing.assert_allclose(answer.votes, expected, rtol=1e-4)
@@ -216,15 +216,15 @@ def test_a_step_remembers_what_was_asked_for_it() -> None:
     assert written["query"] == json.loads(json.dumps(query.to_json()))
     session.undo()
     session.redo()
-    retrieval = session.snapshot().retrievals[-1]
+    retrieval = session.memory.retrievals[-1]
     assert retrieval is not None
     assert retrieval.query == query
 
 
 def test_a_step_with_every_view_banned_is_refused_and_changes_nothing() -> None:
     session = open_box()
-    before = session.snapshot()
+    before = session.memory
     with pytest.raises(RetrievalError, match="lift a ban"):
         session.step(session.targets_to(session.camera.c2w), query=Query(banned=(0,)))
-    assert session.snapshot() is before
+    assert session.memory is before
     assert session.history.head.id == 0

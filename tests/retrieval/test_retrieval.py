@@ -163,7 +163,7 @@ def test_a_memory_without_surfels_still_answers(backend, strategy):
     session = open_box(backend=replace(backend, geometry=BlindGeometry()))
     session.config = replace(CONFIG, strategy=strategy)
     session.move("w")
-    memory = session.snapshot()
+    memory = session.memory
     assert len(memory.surfels) == len(memory.link_surfel) == 0
     found = retrieve(memory, targets_at("w"), 4, strategy)
     assert_well_formed(found, memory, 4)
@@ -171,7 +171,7 @@ def test_a_memory_without_surfels_still_answers(backend, strategy):
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_fewer_views_than_k_are_all_chosen(session, strategy):
-    memory = session.snapshot()
+    memory = session.memory
     found = retrieve(memory, targets_at("w"), 4, strategy)
     assert_well_formed(found, memory, 4)
     assert found.order == (0,)

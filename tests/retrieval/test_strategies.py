@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.evidence import counts, evidences, gap, voted
+from tests.support.evidence import counts, evidences, gap, selected, voted
 from vmem.retrieval import STRATEGIES, Evidence, SelectionConfig
 from vmem.retrieval.evidence import NOTHING_VISIBLE
 from vmem.types import ReasonKind
@@ -21,7 +21,7 @@ def usable(evidence: Evidence) -> int:
 
 @given(evidences, counts, st.sampled_from(sorted(set(STRATEGIES) - {"reference"})))
 def test_every_selection_is_complete(evidence, k, name):
-    selection = STRATEGIES[name](evidence, k)
+    selection = selected(name, evidence, k)
     by_surfels = name in ("votes", "coverage")
     assert len(selection.order) == min(k, usable(evidence) if by_surfels else len(evidence))
     assert len(set(selection.order)) == len(selection.order)
@@ -36,14 +36,14 @@ def test_every_selection_is_complete(evidence, k, name):
 
 @given(evidences, counts)
 def test_temporal_takes_the_newest(evidence, k):
-    order = STRATEGIES["temporal"](evidence, k).order
+    order = selected("temporal", evidence, k).order
     newest_first = list(range(len(evidence)))[::-1]
     assert list(order) == newest_first[:k]
 
 
 @given(evidences, counts)
 def test_pose_takes_the_nearest_and_the_older_of_equals(evidence, k):
-    order = STRATEGIES["pose"](evidence, k).order
+    order = selected("pose", evidence, k).order
     by_distance = sorted(range(len(evidence)), key=lambda view: (evidence.distance[view], view))
     assert list(order) == by_distance[:k]
 
@@ -52,9 +52,9 @@ def test_pose_takes_the_nearest_and_the_older_of_equals(evidence, k):
 def test_nothing_visible_takes_the_nearest(evidence, k):
     if evidence.votes.any():
         return
-    nearest = STRATEGIES["pose"](evidence, k)
+    nearest = selected("pose", evidence, k)
     for name in ("votes", "coverage"):
-        assert STRATEGIES[name](evidence, k).order == nearest.order
+        assert selected(name, evidence, k).order == nearest.order
 
 
 # --- votes -----------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def votes_oracle(evidence: Evidence, k: int, config: SelectionConfig) -> list[in
 @given(evidences, counts, st.sampled_from([0.0, 0.05, 0.3, 5.0]), st.sampled_from([0, 0.05, 0.5]))
 def test_votes_suppresses_near_duplicates(evidence, k, suppression, near_tie):
     config = SelectionConfig(suppression=suppression, near_tie=near_tie)
-    selection = STRATEGIES["votes"](replace(evidence, config=config), k)
+    selection = selected("votes", replace(evidence, config=config), k)
     if not evidence.votes.any():
         return
     assert list(selection.order) == votes_oracle(evidence, k, config)
@@ -112,11 +112,11 @@ def test_votes_suppresses_near_duplicates(evidence, k, suppression, near_tie):
 
 def test_the_oldest_of_near_duplicates_with_nearly_equal_votes_is_chosen():
     evidence = voted((9.0, 9.3, 9.4, 5.0), (0.0, 0.1, 0.2, 0.3))
-    selection = STRATEGIES["votes"](evidence, 1)
+    selection = selected("votes", evidence, 1)
     assert selection.order == (0,)
     assert str(selection.reasons[2]) == "suppressed: 0.02 rad from view 0"
-    assert STRATEGIES["votes"](voted((8.0, 9.3, 9.4), (0, 0.1, 0.2)), 1).order == (1,)
-    assert STRATEGIES["votes"](voted((9.3, 9.4), (0, 9)), 1).order == (1,)
+    assert selected("votes", voted((8.0, 9.3, 9.4), (0, 0.1, 0.2)), 1).order == (1,)
+    assert selected("votes", voted((9.3, 9.4), (0, 9)), 1).order == (1,)
 
 
 def test_votes_reasons_by_example():
@@ -124,11 +124,11 @@ def test_votes_reasons_by_example():
     evidence = voted((9, 8, 3, 0), (0.0, 0.2, 5.0, 9.0))
 
     def reasons(k: int) -> tuple[str, ...]:
-        return tuple(map(str, STRATEGIES["votes"](evidence, k).reasons))
+        return tuple(map(str, selected("votes", evidence, k).reasons))
 
     suppressed = "suppressed: 0.02 rad from view 0"
     assert reasons(1) == ("chosen", suppressed, "beyond K", "no visible surfel")
     assert reasons(2) == ("chosen", suppressed, "chosen", "no visible surfel")
     # The near-duplicate still serves where nothing else does.
-    assert STRATEGIES["votes"](evidence, 3).order == (0, 2, 1)
+    assert selected("votes", evidence, 3).order == (0, 2, 1)
     assert reasons(4) == ("chosen", "chosen", "chosen", "no visible surfel")

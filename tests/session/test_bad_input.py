@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -232,7 +233,7 @@ def test_merging_nothing_into_nothing_keeps_nothing():
 @pytest.mark.parametrize("name", ["points", "depth", "confidence", "rgb"])
 def test_association_names_a_map_of_another_size(name):
     h, w = HW
-    maps = {
+    maps: dict[str, Any] = {
         "points": np.zeros((h, w, 3), np.float32),
         "depth": np.ones(HW, np.float32),
         "confidence": np.ones(HW, np.float32),
@@ -240,4 +241,4 @@ def test_association_names_a_map_of_another_size(name):
     }
     maps[name] = maps[name][1:]
     with pytest.raises(PointMapError, match=name):
-        associate(Surfels.empty(), *maps.values(), CAMERA, AssociationConfig())
+        associate(Surfels.empty(), camera=CAMERA, config=AssociationConfig(), **maps)

@@ -24,7 +24,7 @@ def walked() -> Session:
 
 def test_both_branches_begin_where_asked_and_the_walk_stands_on_the_first() -> None:
     session = walked()
-    before = [view.rgb for view in session.snapshot().views]
+    before = [view.rgb for view in session.memory.views]
     targets = session.targets_to(apply_move(session.camera.c2w, MOVES["s"]))
     first, second = step_both(session, 1, targets, QUERIES)
     assert session.history.head is first.node
@@ -37,7 +37,7 @@ def test_both_branches_begin_where_asked_and_the_walk_stands_on_the_first() -> N
         # Both saw the memory of step 1, not each other.
         assert len(made.record.retrieval.votes) == 5
     session.switch(3)
-    for view, rgb in zip(session.snapshot().views, before, strict=True):
+    for view, rgb in zip(session.memory.views, before, strict=True):
         assert view.rgb is rgb, "what was walked before is still there"
 
 
@@ -54,12 +54,12 @@ def test_a_cancel_brings_the_walk_back(stop_at: int) -> None:
     session = Session.open(box_photo(), backend=box_backend(on_frame), config=CONFIG)
     session.move("w")
     session.move("d")
-    before = session.snapshot()
+    before = session.memory
     armed, calls_before = True, calls.count(0)
     with pytest.raises(Cancelled):
         step_both(session, 1, session.targets_to(np.eye(4)), QUERIES)
     assert session.history.head.id == 2
-    after = session.snapshot()
+    after = session.memory
     np.testing.assert_array_equal(after.surfels.position, before.surfels.position)
     np.testing.assert_array_equal(after.link_view, before.link_view)
     assert all(a is b for a, b in zip(after.views, before.views, strict=True))

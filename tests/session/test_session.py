@@ -22,7 +22,7 @@ from vmem.types import DEFAULT_STRATEGY, Frames, Provenance
 
 
 def frames_of(session: Session) -> np.ndarray:
-    return np.stack([view.rgb for view in session.snapshot().views])
+    return np.stack([view.rgb for view in session.memory.views])
 
 
 def assert_same_memory(a: MemorySnapshot, b: MemorySnapshot) -> None:
@@ -40,7 +40,7 @@ def assert_same_memory(a: MemorySnapshot, b: MemorySnapshot) -> None:
 
 
 def test_the_photo_is_the_first_view(session):
-    memory = session.snapshot()
+    memory = session.memory
     (view,) = memory.views
     np.testing.assert_array_equal(view.rgb, box_photo())
     assert view.step == 0
@@ -54,7 +54,7 @@ def test_the_photo_is_the_first_view(session):
 def test_a_step_adds_its_targets_as_views(session):
     targets = session.targets_to(session.camera.c2w)
     result = session.step(targets, label="here")
-    memory = session.snapshot()
+    memory = session.memory
     assert len(memory.views) == 1 + CONFIG.target_views
     for view, target in zip(memory.views[1:], targets, strict=True):
         np.testing.assert_array_equal(view.camera.c2w, target.c2w)
@@ -77,7 +77,7 @@ def test_the_generator_gets_what_was_retrieved(session):
 
     session.backend = replace(session.backend, generator=Listener())
     for step in (1, 2, 3):
-        before = session.snapshot()
+        before = session.memory
         record = session.move("a").record
         assert record.retrieval is not None
         expected = tuple(before.views[view] for view in record.retrieval.order)
@@ -108,7 +108,7 @@ def test_loops_close():
     session = open_box()
     for word in "a" * 15 + "d" * 15:
         session.move(word)
-    memory = session.snapshot()
+    memory = session.memory
     assert len(memory.views) == 1 + 30 * 4
     last = memory.retrievals[-1]
     assert last is not None
@@ -132,7 +132,7 @@ def test_a_backend_with_its_own_scene_takes_no_photo(backend):
     camera = BoxGeometry().place(box_photo())
     own = replace(backend, own_scene=lambda: (frames, camera))
     session = Session.open(None, backend=own, config=CONFIG)
-    np.testing.assert_array_equal(session.snapshot().views[0].rgb, box_photo())
+    np.testing.assert_array_equal(session.memory.views[0].rgb, box_photo())
     with pytest.raises(BackendError, match="takes no photo"):
         Session.open(box_photo(), backend=own)
 
@@ -164,48 +164,48 @@ def test_any_number_of_targets(backend, n):
     config = replace(CONFIG, target_views=n)
     session = Session.open(box_photo(), backend=backend, config=config)
     session.move("w")
-    assert len(session.snapshot().views) == 1 + n
+    assert len(session.memory.views) == 1 + n
 
 
 # --- undo, redo, branches --------------------------------------------------------------------
 
 
 def test_undo_and_redo(session):
-    snapshots = [session.snapshot()]
+    snapshots = [session.memory]
     for word in "wad":
         session.move(word)
-        snapshots.append(session.snapshot())
+        snapshots.append(session.memory)
     for expected in snapshots[2::-1]:
         assert session.undo()
-        assert_same_memory(session.snapshot(), expected)
+        assert_same_memory(session.memory, expected)
     assert not session.undo()
-    assert_same_memory(session.snapshot(), snapshots[0])
+    assert_same_memory(session.memory, snapshots[0])
     for expected in snapshots[1:]:
         assert session.redo()
-        assert_same_memory(session.snapshot(), expected)
+        assert_same_memory(session.memory, expected)
     assert not session.redo()
 
 
 def test_a_step_after_an_undo_starts_a_branch(session):
     session.move("w")
     session.move("a")
-    left = session.snapshot()
+    left = session.memory
     session.undo()
     session.move("d")
-    right = session.snapshot()
+    right = session.memory
     assert [node.label for node in session.history.nodes] == ["photo", "w", "a", "d"]
     assert session.history.head.id == 3
     assert not session.redo()
 
     session.switch(2)
-    assert_same_memory(session.snapshot(), left)
+    assert_same_memory(session.memory, left)
     session.switch(3)
-    assert_same_memory(session.snapshot(), right)
+    assert_same_memory(session.memory, right)
     session.undo()
     session.redo()
     assert session.history.head.id == 3, "redo returns to the branch that was left"
     session.switch(0)
-    assert len(session.snapshot().views) == 1
+    assert len(session.memory.views) == 1
     session.redo()
     session.redo()
     assert session.history.head.id == 3
@@ -214,7 +214,7 @@ def test_a_step_after_an_undo_starts_a_branch(session):
 def test_old_snapshots_survive_undo_and_branches(session):
     session.move("w")
     session.move("w")
-    old = session.snapshot()
+    old = session.memory
     position, links = old.surfels.position.copy(), old.link_view.copy()
     session.undo()
     session.move("a")
@@ -231,7 +231,7 @@ def test_a_step_after_undo_equals_the_step_without_detour(session):
     straight = open_box()
     straight.move("w")
     straight.move("a")
-    assert_same_memory(session.snapshot(), straight.snapshot())
+    assert_same_memory(session.memory, straight.memory)
 
 
 # --- determinism -----------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def walked(seed: int) -> Session:
 
 def test_equal_seeds_give_equal_walks_and_others_do_not():
     first, again, other = walked(3), walked(3), walked(4)
-    assert_same_memory(first.snapshot(), again.snapshot())
+    assert_same_memory(first.memory, again.memory)
     assert not np.array_equal(frames_of(first), frames_of(other))
 
 
@@ -256,7 +256,7 @@ def test_open_takes_paths_bytes_and_names(tmp_path: Path) -> None:
     for photo in (path, str(path), path.read_bytes()):
         session = Session.open(photo, backend="preview", seed=3, size=64)
         assert session.backend.name == "preview"
-        assert session.snapshot().views[0].rgb.shape == (64, 64, 3)
+        assert session.memory.views[0].rgb.shape == (64, 64, 3)
     with pytest.raises(PhotoError):
         Session.open(tmp_path / "missing.png", backend="preview")
     with pytest.raises(BackendError):

@@ -31,10 +31,10 @@ class State:
     def of(session: Session) -> State:
         history = session.history
         recent = tuple(node.recent for node in history.nodes)
-        return State(session.snapshot(), history.head, history.nodes, recent)
+        return State(session.memory, history.head, history.nodes, recent)
 
     def assert_kept(self, session: Session) -> None:
-        assert session.snapshot() is self.snapshot
+        assert session.memory is self.snapshot
         assert session.history.head is self.head
         assert session.history.nodes == self.nodes
         assert tuple(node.recent for node in session.history.nodes) == self.recent
@@ -128,7 +128,7 @@ def test_a_broken_part_leaves_everything_as_it_was(session, part, breaks, error)
     before.assert_kept(session)
     session.backend = good
     session.move("a")
-    assert len(session.snapshot().steps) == 3
+    assert len(session.memory.steps) == 3
 
 
 @pytest.mark.parametrize("name", ["raises", "too few", "NaN"])
@@ -206,7 +206,7 @@ def test_a_second_change_is_refused_while_one_is_made():
         assert go_on.wait(30)
 
     session = open_box(backend=box_backend(pause))
-    before = session.snapshot()
+    before = session.memory
     worker = threading.Thread(target=session.move, args=("w",))
     worker.start()
     try:
@@ -220,12 +220,12 @@ def test_a_second_change_is_refused_while_one_is_made():
             with pytest.raises(SessionBusy, match="cancel it, or wait"):
                 change()
         # Reading stays free, and shows the last committed state.
-        assert session.snapshot() is before
+        assert session.memory is before
         assert session.retrieve(session.targets_to(session.camera.c2w)).order == (0,)
     finally:
         go_on.set()
         worker.join()
-    assert len(session.snapshot().steps) == 2
+    assert len(session.memory.steps) == 2
     session.move("a")
 
 

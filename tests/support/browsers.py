@@ -64,7 +64,7 @@ class Browser:
 
     @property
     def steps(self) -> int:
-        return len(self.session.snapshot().steps) - 1
+        return len(self.session.memory.steps) - 1
 
     @property
     def place(self) -> np.ndarray:

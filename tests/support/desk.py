@@ -110,7 +110,7 @@ class Desk:
 
     @property
     def memory(self) -> MemorySnapshot:
-        return session_of(self.workspace).snapshot()
+        return session_of(self.workspace).memory
 
     def reset(self) -> None:
         """As it was when the walk had been made, whatever a test did."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vmem.cameras import Camera, Cameras, default_K, pose_distance, rotation_y
 from vmem.memory import LinkIndex
-from vmem.retrieval import Evidence, SelectionConfig
+from vmem.retrieval import STRATEGIES, Evidence, Selection, SelectionConfig
 
 CONFIG = SelectionConfig()
 
@@ -73,3 +73,10 @@ def voted(votes: tuple[float, ...], x: tuple[float, ...]) -> Evidence:
     poses = np.tile(np.eye(4), (len(x), 1, 1))
     poses[:, 0, 3] = x
     return replace(made_up(0, len(x), 4, 0.9), votes=np.array(votes, np.float32), poses=poses)
+
+
+def selected(name: str, evidence: Evidence, k: int) -> Selection:
+    """What a strategy of STRATEGIES chooses, as a whole Selection."""
+    found = STRATEGIES[name](evidence, k)
+    assert isinstance(found, Selection)
+    return found

@@ -56,12 +56,12 @@ def generator(session: Session) -> DiffusionGenerator:
 
 def state_of(session: Session) -> tuple:
     """What must not change when a step fails."""
-    return session.snapshot(), session.history.head, session.camera
+    return session.memory, session.history.head, session.camera
 
 
 def frames_of(session: Session) -> np.ndarray:
     """(N, H, W, 3) u8: the pictures of all views."""
-    return np.stack([view.rgb for view in session.snapshot().views])
+    return np.stack([view.rgb for view in session.memory.views])
 
 
 def stages(reports: list[Progress]) -> list[str]:

@@ -47,7 +47,7 @@ def session_of(workspace: Workspace) -> Session:
 
 def steps(workspace: Workspace) -> int:
     """Steps made, the photo not counted."""
-    return len(session_of(workspace).snapshot().steps) - 1
+    return len(session_of(workspace).memory.steps) - 1
 
 
 def pixels(shot: bytes) -> np.ndarray:

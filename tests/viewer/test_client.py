@@ -87,7 +87,7 @@ def test_in_fly_mode_held_keys_fly_and_space_generates_along_the_way(browser: Br
     until(lambda: browser.steps >= 2 and not browser.workspace.worker.busy)
     browser.rests()
     np.testing.assert_allclose(browser.session.camera.c2w, goal, atol=1e-9)
-    depths = [view.camera.position[2] for view in browser.session.snapshot().views]
+    depths = [view.camera.position[2] for view in browser.session.memory.views]
     assert depths == sorted(depths), "there, and not there and back and there again"
 
 
@@ -144,7 +144,7 @@ def test_a_clicked_surfel_says_who_saw_it(browser: Browser) -> None:
     browser.presses("KeyD")
     until(lambda: browser.steps == 1)
     browser.rests()
-    memory = browser.session.snapshot()
+    memory = browser.session.memory
     middle = SimpleNamespace(ray_origin=(0.0, 0.0, 0.0), ray_direction=(0.0, 0.0, 1.0))
     browser.client.clicked(cast(viser.SceneClickEvent, middle))
     panel = browser.client.display.memory.surfel
@@ -257,7 +257,7 @@ def test_a_reloaded_page_finds_the_walk_as_it_was(
     again = Browser(server, workspace)
     again.rests()
     np.testing.assert_allclose(again.place, pose("w"), atol=1e-9)
-    assert again.client.display.scene.memory is again.session.snapshot()
+    assert again.client.display.scene.memory is again.session.memory
     again.client.leave()
 
 

@@ -63,7 +63,7 @@ def updated(browser: Browser, throttle: Throttle) -> None:
 
 
 def memory_of(browser: Browser) -> MemorySnapshot:
-    return browser.session.snapshot()
+    return browser.session.memory
 
 
 def explained(browser: Browser) -> Retrieval:

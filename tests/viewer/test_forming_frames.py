@@ -91,7 +91,7 @@ class Watched:
 
     def forms(self, word: str, steps: int) -> tuple[Camera, U8]:
         """Begin a step, wait until so many of its steps are shown; what then stands where."""
-        memory = self.session.snapshot()
+        memory = self.session.memory
         self.client.commands.move(word)
         scene = self.client.display.scene
         for _ in range(steps):
@@ -99,7 +99,7 @@ class Watched:
             self.steps.allow()
             until(lambda seen=seen: scene.forming is not None and scene.forming is not seen)
         self.shows()
-        assert self.session.snapshot() is memory
+        assert self.session.memory is memory
         assert scene.forming is not None
         return scene.forming
 
@@ -122,7 +122,7 @@ def watched(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Itera
     watched.rests()
     steps.allow(FormingGenerator.STEPS)
     client.commands.move("w")
-    until(lambda: len(watched.session.snapshot().steps) == 2)
+    until(lambda: len(watched.session.memory.steps) == 2)
     watched.rests()
     yield watched
     client.leave()
@@ -144,30 +144,30 @@ def test_a_step_is_seen_forming_and_ends_as_what_memory_has(
     assert "denoising 1/5" in watched.said
 
     watched.steps.allow(FormingGenerator.STEPS - 1)
-    until(lambda: len(watched.session.snapshot().steps) == 3)
+    until(lambda: len(watched.session.memory.steps) == 3)
     watched.rests()
     new = pictures(server)
     assert len(new) == 8
-    for row, stored in enumerate(watched.session.snapshot().views[-4:]):
+    for row, stored in enumerate(watched.session.memory.views[-4:]):
         expected = thumbnail(stored.rgb, PIXELS)
         assert_array_equal(new[f"/billboards/{2 * row}"][0], expected)
     assert (new["/billboards/0"][1] != old["/billboards/0"][1]).any()
     panel = watched.client.display.walk.shown.picture
-    newest = watched.session.snapshot().views[-1].rgb
+    newest = watched.session.memory.views[-1].rgb
     assert_array_equal(panel[:288, :288], thumbnail(newest, 288))
 
 
 def test_escape_brings_the_earlier_billboards_back(
     watched: Watched, server: viser.ViserServer
 ) -> None:
-    memory = watched.session.snapshot()
+    memory = watched.session.memory
     before, around = pictures(server), others(server)
     panel = watched.client.display.walk.shown.picture
     watched.forms("d", 2)
     assert len(pictures(server)) == 4
     watched.client.commands.cancel()
     watched.rests()
-    assert watched.session.snapshot() is memory
+    assert watched.session.memory is memory
     assert_same(pictures(server), before)
     assert_array_equal(watched.client.display.walk.shown.picture, panel)
     assert others(server).keys() == around.keys()
@@ -182,13 +182,13 @@ def test_a_failure_is_told_in_full_and_changes_nothing(
     modals: list[str] = []
     real = server.gui.add_modal
     monkeypatch.setattr(server.gui, "add_modal", lambda title: modals.append(title) or real(title))
-    memory, before = watched.session.snapshot(), pictures(server)
+    memory, before = watched.session.memory, pictures(server)
     text = "the GPU is out of memory" + ": it has 12 GB & needs more.\nUse --preset fast" * long
     watched.forms("w", 1)
     watched.steps.error = VMemError(text)
     watched.steps.allow()
     watched.rests()
-    assert watched.session.snapshot() is memory
+    assert watched.session.memory is memory
     assert_same(pictures(server), before)
     assert text in watched.said
     failed = [body for title, body in watched.notes if title == "step w failed"]
@@ -289,7 +289,7 @@ def test_a_preset_counts_from_the_next_step_on_and_is_shown(
     watched.client.commands.set_preset("fast")
     watched.steps.allow(FormingGenerator.STEPS)
     watched.client.commands.move("w")
-    until(lambda: len(watched.session.snapshot().steps) == 3)
+    until(lambda: len(watched.session.memory.steps) == 3)
     watched.rests()
     assert watched.generator.used == ["balanced", "fast"]
     where = watched.client.display.walk.shown.place
@@ -303,7 +303,7 @@ def test_a_label_that_names_the_sampler_never_names_an_old_one(watched: Watched)
     watched.client.commands.set_preset("reference")
     watched.steps.allow(FormingGenerator.STEPS)
     watched.client.commands.move("w")
-    until(lambda: len(watched.session.snapshot().steps) == 3)
+    until(lambda: len(watched.session.memory.steps) == 3)
     watched.rests()
     where = watched.client.display.walk.shown.place
     assert where.endswith("vmem: released diffusion (reference); layout")

@@ -113,7 +113,7 @@ def test_all_views_can_be_listed(panel: MemoryPanel, walk: MemorySnapshot) -> No
     show(panel, walk, retrieval, rows="all")
     assert len(rows_of(panel.explain.shown.table)) == len(walk.views)
     assert sorted(listed(retrieval, "all")) == list(range(len(walk.views)))
-    few = open_box().snapshot()
+    few = open_box().memory
     assert listed(ask_from(few, 0), "all") == (0,)
 
 

@@ -37,7 +37,7 @@ def test_where_the_server_would_draw_the_browser_does_and_it_is_said_once(
     browser.rests()
     scene = browser.client.display.scene
     assert not scene.streamed
-    assert len(scene._cloud) == len(browser.session.snapshot().surfels) > 1
+    assert len(scene._cloud) == len(browser.session.memory.surfels) > 1
     assert browser.handle.notifications == [("The browser draws the surfels", SAID)]
 
 

@@ -100,21 +100,21 @@ def test_what_is_no_memory_of_ours_is_left_alone(text: str | None) -> None:
 def test_a_pin_is_on_a_view_and_not_on_its_number() -> None:
     session = open_box()
     session.move("w")
-    pins, before = Pins(), session.snapshot()
+    pins, before = Pins(), session.memory
     assert pins.toggle_pin(4, before)
     assert pins.toggle_ban(0, before)
     session.undo()
     session.move("d")
-    after = session.snapshot()
+    after = session.memory
     assert after.views[4] is not before.views[4]
     assert (pins.pinned(after), pins.banned(after)) == ((), (0,))
     session.switch(1)
-    assert (pins.pinned(session.snapshot()), pins.banned(session.snapshot())) == ((4,), (0,))
+    assert (pins.pinned(session.memory), pins.banned(session.memory)) == ((4,), (0,))
     assert pins.pinned(before.at_step(0)) == ()
 
 
 def test_pin_and_ban_exclude_each_other_and_lift() -> None:
-    memory, pins = open_box().snapshot(), Pins()
+    memory, pins = open_box().memory, Pins()
     assert pins.toggle_pin(0, memory)
     assert pins.toggle_ban(0, memory)
     assert (pins.pinned(memory), pins.banned(memory)) == ((), (0,))

@@ -25,11 +25,11 @@ def branches() -> tuple[MemorySnapshot, MemorySnapshot]:
     session = open_box()
     for word in "ww":
         session.move(word)
-    one = session.snapshot()
+    one = session.memory
     session.undo()
     for word in "dw":
         session.move(word)
-    return one, session.snapshot()
+    return one, session.memory
 
 
 def assert_shows(server: viser.ViserServer, memory: MemorySnapshot) -> None:
@@ -141,11 +141,11 @@ def test_another_walk_shares_nothing_even_where_its_sizes_agree(
     view: SceneView, server: viser.ViserServer
 ) -> None:
     first, second = open_box(seed=1), open_box(seed=1)
-    view.show_memory(first.snapshot(), None)
+    view.show_memory(first.memory, None)
     handles = list(view.frustums)
-    view.show_memory(second.snapshot(), None)
+    view.show_memory(second.memory, None)
     assert view.frustums[0] is not handles[0]
-    assert_shows(server, second.snapshot())
+    assert_shows(server, second.memory)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -296,7 +296,7 @@ def test_age_is_the_step_that_made_the_surfel(walk: MemorySnapshot) -> None:
 
 
 def test_normals_are_coloured_by_axis() -> None:
-    memory = open_box().snapshot()
+    memory = open_box().memory
     color = paint_surfels("normal", memory, None).color
     for axis, sign, channel in ((0, 1, 0), (1, -1, 1), (2, -1, 2)):
         facing = memory.surfels.normal[:, axis] * sign > 0.9

@@ -100,7 +100,7 @@ def session_of(workspace: Workspace) -> Session:
 
 
 def steps(workspace: Workspace) -> int:
-    return len(session_of(workspace).snapshot().steps) - 1
+    return len(session_of(workspace).memory.steps) - 1
 
 
 def pose(*words: str) -> np.ndarray:
@@ -134,7 +134,7 @@ def test_opening_makes_a_session_of_the_photo_with_the_settings(
     assert made.asked == [("preview", 7, SIZE)]
     config = session.config
     assert (config.seed, config.context_views, config.strategy) == (7, 3, "votes")
-    assert session.snapshot().views[0].rgb.shape == (SIZE, SIZE, 3)
+    assert session.memory.views[0].rgb.shape == (SIZE, SIZE, 3)
 
 
 def test_a_source_without_photo_is_the_procedural_world(
@@ -206,7 +206,7 @@ def test_steps_are_walked_in_order_each_from_where_the_last_one_ended(
     assert walking.walk_along([pose(), pose("w", "w", "d")], "d")
     diary.wait_for("finished", 4)
     assert [event.label for event in diary.of("started")[1:]] == ["step fly", "step fly", "step d"]
-    memory = session_of(walking).snapshot()
+    memory = session_of(walking).memory
     assert len(memory.views) == 1 + 3 * 4
     ends = [memory.views[end.n_views - 1].camera.c2w for end in memory.steps]
     for end, expected in zip(ends, [(), ("w",), ("w", "w"), ("w", "w", "d")], strict=True):
@@ -225,7 +225,7 @@ def test_settings_count_from_the_next_step_on_but_the_seed_is_the_walks(
     walking.settings.strategy, walking.settings.context_views = "temporal", 2
     walking.settings.seed = 99
     done(diary, lambda: walking.walk_along([pose(), pose("w")], "w"))
-    retrieval = session_of(walking).snapshot().retrievals[-1]
+    retrieval = session_of(walking).memory.retrievals[-1]
     assert retrieval is not None
     assert (retrieval.strategy, retrieval.k) == ("temporal", 2)
     assert session_of(walking).config.seed == 7
@@ -234,12 +234,12 @@ def test_settings_count_from_the_next_step_on_but_the_seed_is_the_walks(
 def test_impossible_settings_fail_the_step_and_change_nothing(
     walking: Workspace, diary: Diary
 ) -> None:
-    before = session_of(walking).snapshot()
+    before = session_of(walking).memory
     walking.settings.context_views = 0
     walking.walk_along([pose(), pose("w")], "w")
     (event,) = diary.wait_for("failed")
     assert "context_views" in event.message
-    assert session_of(walking).snapshot() is before
+    assert session_of(walking).memory is before
 
 
 def test_without_a_walk_nothing_is_queued(workspace: Workspace, diary: Diary) -> None:
@@ -262,10 +262,10 @@ def test_too_many_waiting_steps_are_refused_and_cancel_drops_them(
         assert walking.walk_along([pose(), pose("w")], "w")
     assert not walking.walk_along([pose(), pose("w")], "w")
     assert walking.worker.waiting == MAX_WAITING
-    before = session_of(walking).snapshot()
+    before = session_of(walking).memory
     assert walking.worker.cancel() == MAX_WAITING + 1
     diary.wait_for("cancelled")
-    assert session_of(walking).snapshot() is before
+    assert session_of(walking).memory is before
     hold.opened.set()
     done(diary, lambda: walking.walk_along([pose(), pose("w")], "w"))
     assert steps(walking) == 1
@@ -293,7 +293,7 @@ def test_what_was_queued_for_the_walk_before_is_not_done_in_the_new_one(
     hold.opened.set()
     diary.wait_for("cancelled", 2)
     assert [event.label for event in diary.of("cancelled")] == ["step late", "undo"]
-    assert len(old.snapshot().steps) == 2
+    assert len(old.memory.steps) == 2
     assert session_of(walking) is not old
     assert steps(walking) == 0
 
@@ -304,17 +304,17 @@ def test_what_was_queued_for_the_walk_before_is_not_done_in_the_new_one(
 def test_undo_redo_and_switch_are_jobs(walking: Workspace, diary: Diary) -> None:
     for words in (("w",), ("w", "w")):
         done(diary, lambda words=words: walking.walk_along([pose(), pose(*words)], "w"))
-    longest = session_of(walking).snapshot()
+    longest = session_of(walking).memory
     assert done(diary, walking.undo) is True
     assert steps(walking) == 1
     assert done(diary, walking.redo) is True
-    assert session_of(walking).snapshot().views == longest.views
+    assert session_of(walking).memory.views == longest.views
     assert done(diary, walking.redo) is False
     done(diary, lambda: walking.switch(0))
     assert steps(walking) == 0
     assert done(diary, walking.undo) is False
     done(diary, lambda: walking.switch(2))
-    assert session_of(walking).snapshot().views == longest.views
+    assert session_of(walking).memory.views == longest.views
 
 
 def test_undo_takes_back_the_step_that_is_still_being_made(
@@ -359,7 +359,7 @@ def test_the_packed_walk_is_what_export_writes(
     packed = done(diary, walking.export)
     assert isinstance(packed, Download)
     assert packed.name == "walk.zip"
-    export_walk(session_of(walking).snapshot(), tmp_path)
+    export_walk(session_of(walking).memory, tmp_path)
     expected = {str(f.relative_to(tmp_path)): f for f in tmp_path.rglob("*") if f.is_file()}
     with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
         assert archive.testzip() is None
@@ -390,13 +390,13 @@ def test_closing_cancels_what_runs_and_ends_the_worker(
     workspace.listen(diary)
     workspace.open(PHOTO)
     diary.wait_for("finished")
-    before = session_of(workspace).snapshot()
+    before = session_of(workspace).memory
     hold.opened.clear()
     workspace.walk_along([pose(), pose("w")], "w")
     assert hold.entered.wait(PATIENCE)
     workspace.close()
     until(lambda: not workspace.worker.busy)
-    assert session_of(workspace).snapshot() is before
+    assert session_of(workspace).memory is before
     assert diary.of("cancelled") == [], "nobody listens any more"
 
 

@@ -160,7 +160,7 @@ class BrowserActions(Actions):
         if self._debugger.pointed is not None:
             self.look_through(self._debugger.pointed)
             return
-        memory = session.snapshot()
+        memory = session.memory
         view = nearest_view(memory, self._handle.camera, self.pointer) if self.pointer else None
         self.go_to_view(len(memory.views) - 1 if view is None else view)
 
@@ -187,7 +187,7 @@ class BrowserActions(Actions):
         session = self._workspace.session
         if session is None:
             return
-        views = session.snapshot().views
+        views = session.memory.views
         if view < len(views):
             self._display.history.show_view(view, views[view].rgb)
             self._display.look_through(views[view])

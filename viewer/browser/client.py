@@ -136,7 +136,7 @@ class Client(Actor):
             # While more steps wait, the ghost is ahead of the walk, and stays there.
             actions.catch_up(session.camera)
         if actions.ghost is not None:
-            memory, ghost = session.snapshot(), actions.ghost.camera
+            memory, ghost = session.memory, actions.ghost.camera
             self.debugger.show_memory(memory, ghost)
             self.display.show_session(session, memory, ghost)
 
@@ -184,7 +184,7 @@ class Client(Actor):
         if now - self._last_tick < 0.8 * PLAY_TIME:
             return True
         self._last_tick = now
-        views = session.snapshot().views
+        views = session.memory.views
         actions.show_frame(actions.playing)
         actions.playing += 1
         if actions.playing >= len(views):

@@ -40,7 +40,7 @@ class HistoryPanel:
 
     def show(self, session: Session) -> None:
         """Show the tree and the frames of the present walk."""
-        memory = session.snapshot()
+        memory = session.memory
         # The head first: a step that is made meanwhile adds a node, and takes none away.
         head = session.history.head
         nodes = session.history.nodes

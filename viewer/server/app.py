@@ -31,7 +31,7 @@ from vmem.backends.registry import geometry_of
 from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 from vmem.formats.photos import check_size, load_photo, samples
-from vmem.session import SessionConfig
+from vmem.session import Session, SessionConfig
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +81,13 @@ class ViewerConfig:
 class App:
     """A running viewer: the server and the walks of all browsers."""
 
-    def __init__(self, config: ViewerConfig, source: Source | None = None) -> None:
+    def __init__(
+        self, config: ViewerConfig, source: Source | None = None, session: Session | None = None
+    ) -> None:
         """Check everything that can be checked, then listen.
 
-        source: what `check` has returned for ``config``, where it has been called already.
+        source: what `check` has returned for ``config``, where it has been called already ·
+        session: shown to the first browser that comes; later ones begin walks of their own.
         Raises ViewerError and the errors of photos, backends and settings.
         """
         name, why = resolve(config.backend)
@@ -97,6 +100,7 @@ class App:
             size=config.size,
         )
         self._keep = config.keep
+        self._session = session
         self._walks: dict[str, _Walk] = {}
         self._clients: dict[int, tuple[str, Client]] = {}
         self._lock = threading.Lock()
@@ -166,7 +170,11 @@ class App:
                 key = secrets.token_urlsafe(12)
                 settings = replace(self._settings, scene=SceneOptions())
                 apply(choices, settings)
-                self._walks[key] = _Walk(Workspace(settings))
+                workspace = Workspace(settings)
+                if self._session is not None:
+                    workspace.adopt(self._session)
+                    self._session = None
+                self._walks[key] = _Walk(workspace)
             walk = self._walks[key]
             walk.taken = True
             walk.stop_waiting()
@@ -237,10 +245,14 @@ def run(config: ViewerConfig) -> None:
     source = check(config)
     _choose_port(config.host, config.port)  # before the kernels, which may take a minute
     warm_up(resolve(config.backend)[0])
-    app = App(config, source)
+    serve(App(config, source), open=config.open)
+
+
+def serve(app: App, *, open: bool) -> None:
+    """Say where ``app`` is, open its page if wanted, and serve until interrupted."""
     try:
         print(app.line, flush=True)
-        if config.open:
+        if open:
             threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
         while True:
             time.sleep(3600)

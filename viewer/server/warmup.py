@@ -30,7 +30,7 @@ def warm_up(backend_name: str = "preview") -> None:
         bar.update()
         session.move("w")
         retrieval = session.retrieve(session.targets_to(session.camera.c2w))
-        memory = session.snapshot()
+        memory = session.memory
         paint_view(retrieval.buffers[-1], memory.surfels.color)
         paint_surfels("support", memory, retrieval)
         paint_pointed(memory, retrieval, 0)

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
-from viewer.settings import OWN_SUPPRESSION, Settings
+from viewer.settings import OWN_SUPPRESSION, PresetName, Settings
 from viewer.walk.jobs import BothMade, Download
 from viewer.walk.pins import Pins
 from viewer.walk.worker import Event, Job, Worker
 from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
 from vmem.cameras import Cameras, path_targets
+from vmem.devices.settings import SAMPLERS
 from vmem.formats.photos import Photo, load_photo
 from vmem.formats.video import VideoError
 from vmem.formats.walk import export_walk
@@ -53,6 +55,16 @@ class Workspace:
         """What was done to the photo, for its owner."""
         self._listener = _ignored
         self.worker = Worker(lambda event: self._listener(event))
+
+    def adopt(self, session: Session) -> None:
+        """Go on with a session that was opened elsewhere, as it is configured."""
+        config = session.config
+        self.settings.strategy, self.settings.context_views = config.strategy, config.context_views
+        self.settings.seed = config.seed
+        if config.sampler in SAMPLERS:
+            self.settings.preset = cast(PresetName, config.sampler)
+        self.session = session
+        self.pins.clear()
 
     def listen(self, listener) -> None:
         """Send events of jobs to ``listener(event)``, on the worker's thread; None: to no one."""
@@ -150,7 +162,7 @@ class Workspace:
             self._make_ready(session)
             begin = session.camera.moved_to(start)
             targets = path_targets(begin, stop, session.config.target_views)
-            query = self.query(session.snapshot(), tried=self.settings.use_next)
+            query = self.query(session.memory, tried=self.settings.use_next)
             return session.step(
                 targets, label=label, query=query, on_progress=on_progress, cancel=cancel
             )
@@ -195,7 +207,7 @@ class Workspace:
             on_progress(Progress("export", 0, 1))
             with tempfile.TemporaryDirectory() as folder:
                 try:
-                    export_walk(session.snapshot(), Path(folder))
+                    export_walk(session.memory, Path(folder))
                 except VideoError as error:  # all else is written
                     reason = Path(folder) / "walk.mp4 is missing.txt"
                     reason.write_text(f"{error}\n", encoding="utf-8")

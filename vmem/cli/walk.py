@@ -77,7 +77,7 @@ class Walk:
         records = [session.history.head.record]
         for word in tqdm(words, desc=f"walking ({name})", unit="step", disable=None):
             records.append(session.move(word).record)
-        memory = session.snapshot()
+        memory = session.memory
         export_begin = time.perf_counter()
         export_walk(memory, self.out, force=self.force)
         now = time.perf_counter()

@@ -122,10 +122,6 @@ class Session:
         """The memory as of the last committed change."""
         return self._memory.snapshot()
 
-    def snapshot(self) -> MemorySnapshot:
-        """The memory as of the last committed change."""
-        return self._memory.snapshot()
-
     @property
     def camera(self) -> Camera:
         """Where the walk stands: the newest view's camera."""
