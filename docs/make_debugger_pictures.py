@@ -59,8 +59,8 @@ def main() -> None:
     print_figures(failing, cured)
     if "figures" in sys.argv:
         return
-    save(IMAGES / "debug_walk.png", contact_sheet(failing.snapshot(), cured.snapshot()))
-    save_panel(failing.snapshot())
+    save(IMAGES / "debug_walk.png", contact_sheet(failing.memory, cured.memory))
+    save_panel(failing.memory)
     warm_up()
     app = App(ViewerConfig(photo=photo(), size=SIZE, open=False))
     try:
@@ -106,7 +106,7 @@ def print_figures(failing: Session, cured: Session) -> None:
     print("| query | views used | seen by them | only by others | nothing | off by |")
     print("|---|---|---|---|---|---|")
     path = failing.history.head.path()
-    home, targets = path[-1].id, failing.snapshot().retrievals[BROKEN].targets  # pyright: ignore
+    home, targets = path[-1].id, failing.memory.retrievals[BROKEN].targets  # pyright: ignore
     plain = Query(4, "temporal")
     tried = {name: replace(plain, strategy=name) for name in ("temporal", "pose", "fov", "votes")}
     tried |= {"reference": replace(plain, strategy="reference"), "coverage": Query(4, "coverage")}
@@ -115,7 +115,7 @@ def print_figures(failing: Session, cured: Session) -> None:
     for name, query in tried.items():
         failing.switch(path[BROKEN - 1].id)
         failing.step(targets, query=query)
-        print(_row(failing.snapshot(), BROKEN, name))
+        print(_row(failing.memory, BROKEN, name))
     failing.switch(home)
     for session in (failing, cured):
         memory = session.memory
@@ -216,7 +216,7 @@ def debug(page: Page, app: App, workspace: Workspace, cured: Session) -> None:
     failing_matrix = part(page, "Timeline", "Ask a surfel")
     box = page.locator('[data-vmem="matrix"]').bounding_box()
     assert box is not None
-    row, views = (BROKEN + 0.5) / (len(WALK) + 1), len(cured.snapshot().views)
+    row, views = (BROKEN + 0.5) / (len(WALK) + 1), len(cured.memory.views)
     page.mouse.click(box["x"] + 0.5 * box["width"] / views, box["y"] + row * box["height"])
     page.wait_for_timeout(1000)
     press(page, workspace, "i", 4000)

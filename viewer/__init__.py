@@ -1,4 +1,4 @@
-"""The viewer: ``viewer.show(session)`` from a script, ``viewer.run(config)`` as the program does."""
+"""The viewer: `viewer.show(session)` from a script; `viewer.run(config)` is the program."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from tests.support.predictions import (
     scale_errors,
     sources,
 )
-from vmem.cameras import Cameras
 from vmem.geometry.alignment.fit_views import LOW, UNTRUSTED, AlignmentConfig, align
 from vmem.memory import make_record
 from vmem.types import MIN_CONFIDENCE, AssociationConfig, PointMapError
@@ -122,31 +121,6 @@ def test_absurd_depth_never_reaches_memory(memory, cameras, frames, truth, value
     record = make_record(before, frames, cameras, maps, None, AssociationConfig())
     record.surfels.validated()
     assert scale_errors(result.report, result.report.views[0].line.scale)[[1, 3]].max() < 0.01
-
-
-@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -100.0])
-@pytest.mark.parametrize("known", ["memory", "empty"])
-def test_impossible_intrinsics(memory, cameras, truth, value, known):
-    K = cameras.K.copy()
-    K[1, 0, 0] = value
-    bad = Cameras(cameras.c2w, K, cameras.hw)
-    now = memory if known == "memory" else EMPTY
-    given = predicted(cameras, truth, Spoilt(scale=2.0))
-    result = align(given, bad, now, fallback=fallback_of(truth))
-    assert result.report.views[1].source == "fallback"
-    assert "impossible camera" in result.report.views[1].reason
-    assert (harmless(result).confidence[1] == 0).all()
-    good = [0, 2, 3]
-    assert all(result.report.views[i].source != "fallback" for i in good)
-
-
-def test_impossible_poses(memory, cameras, truth):
-    c2w = cameras.c2w.copy()
-    c2w[2] = np.nan
-    given = predicted(cameras, truth, Spoilt(scale=2.0))
-    result = align(given, Cameras(c2w, cameras.K, cameras.hw), memory)
-    assert (harmless(result).confidence[2] == 0).all()
-    assert scale_errors(result.report, 2.0)[[0, 1, 3]].max() < 0.002
 
 
 def test_sky_alone(memory, cameras, truth):

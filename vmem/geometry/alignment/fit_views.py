@@ -20,15 +20,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vmem.arrays import F32
 from vmem.cameras import (
     Camera,
-    CameraError,
     Cameras,
-    check_intrinsics,
-    check_pose,
     invert_pose,
     unproject,
 )
@@ -91,8 +87,8 @@ def align(
     confidence LOW, else the fallback's with confidence 0.
 
     The cost does not grow with the number of stored views, but for one vectorised pose distance.
-    Bad predictions and impossible cameras end in a fallback, never in an exception. Raises
-    PointMapError for arrays of the wrong shape.
+    Bad predictions end in a fallback, never in an exception. Raises PointMapError for arrays of the
+    wrong shape.
     """
     config = config or AlignmentConfig()
     n, hw = len(cameras), cameras.hw
@@ -107,7 +103,7 @@ def align(
         views.append(view)
         depth[i], confidence[i] = job.maps(i, view)
     points = np.zeros((n, *hw, 3), np.float32)
-    for i in np.flatnonzero(job.sound):
+    for i in range(n):
         points[i] = unproject(depth[i], cameras[int(i)])
     finite = np.isfinite(points).all(axis=-1)
     points[~finite], confidence[~finite] = 0, 0
@@ -137,8 +133,6 @@ class _Job:
     """(T, gh, gw) predicted depth on the grid, 0 where there is none."""
     confidence: F32
     """(T, gh, gw) its confidence."""
-    sound: NDArray[np.bool_]
-    """(T,) whether a view's camera is possible."""
     reasons: list[str]
     """For each view, why the sources tried so far did not place it."""
 
@@ -152,8 +146,6 @@ class _Job:
     ) -> _Job:
         grid = grid_size(cameras.hw, POINTS_PER_FRAME)
         cell = np.ix_(np.arange(len(cameras)), *cell_centres(cameras.hw, grid))
-        wrong = [_camera_error(camera) for camera in cameras]
-        sound = np.array([not error for error in wrong])
         return _Job(
             given,
             cameras,
@@ -163,15 +155,14 @@ class _Job:
             grid,
             given.depth[cell],
             given.confidence[cell],
-            sound,
-            wrong,
+            [""] * len(cameras),
         )
 
     def placed(self, predicted: Predicted) -> list[ViewAlignment | None]:
         """What places each view, None where nothing does (``reasons`` says why)."""
         n = len(self.cameras)
         out: list[ViewAlignment | None] = [None] * n
-        usable = self.sound & ((self.confidence >= MIN_CONFIDENCE).mean(axis=(1, 2)) >= MIN_USABLE)
+        usable = (self.confidence >= MIN_CONFIDENCE).mean(axis=(1, 2)) >= MIN_USABLE
         # Sources 1 and 2 look at each view by itself: memory's depth d_k at the pixels that it
         # shares with the prediction z_k gives min over (s, t) of sum rho((s z_k + t) / d_k - 1).
         for i in range(n):
@@ -294,7 +285,7 @@ class _Job:
         # The first view starts the memory; later fallbacks must agree with it to be believed.
         begins = len(self.memory.surfels) == 0 and i == 0 and fallback is not None
         shown = np.zeros(camera.hw, np.float32)
-        if self.sound[i] and (view.source == "fallback" or not inside.all()):
+        if view.source == "fallback" or not inside.all():
             blocks = self.memory.blocks
             shown = rasterize(self.memory.surfels, camera, blocks=blocks).depth
         if fallback is None:
@@ -304,22 +295,13 @@ class _Job:
         backup = np.where(fine, fallback, 1).astype(np.float32)
         if view.source == "fallback":
             agrees = begins | ((shown > 0) & (np.abs(shown - backup) <= 0.1 * backup))
-            confidence = np.where(agrees, LOW, UNTRUSTED) * (fine & self.sound[i])
+            confidence = np.where(agrees, LOW, UNTRUSTED) * fine
             return backup, confidence.astype(np.float32)
         depth = view.line.applied(self.given.depth[i])
         confidence = self.given.confidence[i] * (depth > 0)
         filled = ~inside & (shown > 0)
         depth = np.where(filled, shown, np.where(depth > 0, depth, backup))
         return depth, np.where(filled, LOW, confidence).astype(np.float32)
-
-
-def _camera_error(camera: Camera) -> str:
-    try:
-        check_pose(camera.c2w)
-        check_intrinsics(camera.K)
-    except CameraError as error:
-        return f"impossible camera ({error})"
-    return ""
 
 
 def _splatted(depth: F32, camera: Camera, onto: Camera) -> F32:
