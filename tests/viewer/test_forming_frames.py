@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -297,16 +296,15 @@ def test_a_preset_counts_from_the_next_step_on_and_is_shown(
     assert "sampler: fast" in watched.client.display.session.shown
 
 
-def test_a_label_that_names_the_sampler_never_names_an_old_one(watched: Watched) -> None:
-    session = watched.session
-    session.backend = replace(session.backend, label="vmem: released diffusion (balanced); layout")
-    watched.client.commands.set_preset("reference")
-    watched.steps.allow(FormingGenerator.STEPS)
-    watched.client.commands.move("w")
-    until(lambda: len(watched.session.memory.steps) == 3)
-    watched.rests()
+def test_a_sampler_that_was_chosen_before_is_not_named_any_more(watched: Watched) -> None:
+    for made, preset in enumerate(("fast", "reference"), start=3):
+        watched.client.commands.set_preset(preset)
+        watched.steps.allow(FormingGenerator.STEPS)
+        watched.client.commands.move("w")
+        until(lambda made=made: len(watched.session.memory.steps) == made)
+        watched.rests()
     where = watched.client.display.walk.shown.place
-    assert where.endswith("vmem: released diffusion (reference); layout")
+    assert where.endswith("forming: a test's own scene out of noise · sampler: reference")
 
 
 def test_where_nothing_samples_there_is_no_sampler_to_choose(

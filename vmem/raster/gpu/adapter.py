@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -41,7 +41,8 @@ def _wgpu() -> Any:
     import wgpu
     from wgpu.backends.wgpu_native.extras import set_instance_extras
 
-    set_instance_extras(backends=BACKENDS)
+    with suppress(RuntimeError):  # an instance exists already: its adapters serve as well
+        set_instance_extras(backends=BACKENDS)
     return wgpu
 
 
