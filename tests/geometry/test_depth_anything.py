@@ -230,7 +230,7 @@ def test_the_network_may_be_of_another_size_than_the_frames(scene):
     assert wrong(maps, truth) < 0.02
 
 
-def photo_of(world_seed: int = 3) -> tuple[Frames, Cameras, F32]:
+def photo_of(world_seed: int = 4) -> tuple[Frames, Cameras, F32]:
     cameras = walk_cameras(make_world(world_seed), "")[0]
     frames = replace(exact_frames(make_world(world_seed), cameras), depth=None)
     return frames, cameras, exact_depth(make_world(world_seed), cameras)
