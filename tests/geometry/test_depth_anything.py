@@ -43,7 +43,7 @@ from vmem.weights.catalogue import command_for
 from vmem.worlds.backend import World, make_world
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-WORLD = make_world(0)
+WORLD = make_world(4)
 RNG = np.random.default_rng(0)
 
 
@@ -255,7 +255,7 @@ def test_a_photo_has_the_layouts_unit_and_the_networks_shape(photo):
 
 def test_a_photo_that_contradicts_its_layout_is_believed():
     """Its shift is taken as 0 then, which is where such networks put the sky."""
-    frames, cameras, truth = first_view(make_world(6))
+    frames, cameras, truth = first_view(WORLD)
     turned = truth[:, ::-1]
     maps = telling(spoilt(turned, 4.0, 0.0)).estimate(frames, cameras, ViewMemory().snapshot())
     assert "by median" in maps.note

@@ -41,7 +41,7 @@ class Pattern:
 
 
 PATTERNS = {
-    "plaster": Pattern(grain=0.9),
+    "plaster": Pattern(grain=1.2, scale=(2.5, 2.5)),
     "tiles": Pattern(joint=0.02, checker=0.85, tone=0.25, grain=0.4),
     "planks": Pattern((7, 1), -1, joint=0.022, tone=0.8, grain=0.6, scale=(0.4, 3)),
     "bricks": Pattern((1, 0.32), 0.5, joint=0.022, tone=0.8, scale=(4, 4)),

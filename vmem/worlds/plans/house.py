@@ -22,8 +22,8 @@ from vmem.worlds.plan import THICK, Opening, Plan, Room
 
 # fmt: off
 _LIVING: tuple[Item, ...] = (
-    ("fireplace|bookcase", "far", -1.1), ("lamp|plant", "far", 1.85), ("sofa", "left", 0.7),
-    ("armchair", "right", -0.6), ("rug", "floor", -0.1, 0.8), ("coffee table", "floor", 0, 0.7),
+    ("fireplace|bookcase", "far", -1.1), ("lamp|plant", "far", 1.85), ("sofa", "left", 0.2),
+    ("armchair", "right", -0.8), ("rug", "floor", -0.1, 0.3), ("coffee table", "floor", 0, 0.1),
     ("pendant", "floor", 0, 1.2), ("cabinet", "near", -0.7), ("bookcase", "right", -2.3),
     ("picture", "near", -0.7), ("picture", "near", 0.9), ("picture", "right", -0.6),
     ("picture", "right", 2.4), ("curtains", "left", -0.5), ("curtains", "left", 1.9),
