@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("vmem", "viewer", "shaders", "assets", "benchmarks", "tests", "docs")
-BUILD = "from setuptools.build_meta import build_wheel; print(build_wheel('dist'))"
+BUILD = "from hatchling.build import build_wheel; print(build_wheel('dist'))"
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns("__pycache__", "artifacts")
     for name in SOURCES:
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
-    for name in ("pyproject.toml", "setup.py", "run_viewer.py", "README.md", "LICENSE", "NOTICE"):
+    for name in ("pyproject.toml", "run_viewer.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, copy)
     done = subprocess.run([sys.executable, "-c", BUILD], cwd=copy, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
