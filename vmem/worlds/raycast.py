@@ -1,7 +1,7 @@
 """The world's kernels: first hits of rays, and the colour of what they hit.
 
-They are all in this file because numba keeps compiled code until the file of a kernel changes, also
-where that kernel has taken in others.
+All in one file: numba keeps compiled code until the file of a kernel changes, also where that
+kernel has taken in others.
 
 Names: (ox, oy, oz) origin and (dx, dy, dz) direction of a ray, (nx, ny, nz) unit normal, t distance
 in lengths of the direction, (u, v) position on a face in periods of its material.
