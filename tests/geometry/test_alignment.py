@@ -161,7 +161,7 @@ def reference_error(given: Predicted, cameras: Cameras, truth) -> float:
 
 
 def lowered(given: Predicted, views: slice) -> Predicted:
-    """Exact depth, of confidence 2 in some views: below what the published PnP asks for, but not
+    """``given`` with confidence 2 in some views: below what the published PnP asks for, but not
     below what can be used."""
     confidence = given.confidence.copy()
     confidence[views] = 2.0

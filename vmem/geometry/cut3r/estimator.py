@@ -134,7 +134,7 @@ class _Run:
 
     network: Network
     stamp: str
-    """As in KeptState."""
+    """Which weights and settings made the state: a state of others is not used."""
     state: State
     seen: int
     """Number of views shown so far, those included that were left out."""
