@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.fake_hub import FakeHub, serving
 from tests.support.fakes import box_backend, open_box
@@ -23,6 +25,20 @@ os.environ["HF_HOME"] = os.path.join(tempfile.gettempdir(), "vmem-tests-have-no-
 # The same examples on every run, and no test that fails because a machine was slow.
 settings.register_profile("vmem", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("vmem")
+
+
+class OneFolderOrFile(LoadScopeScheduling):
+    """Keeps the tests of a file on one worker, and all tests in Chromium on one: each page fills a
+    core with drawing, and two at a time are late for what they wait for."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "tests/browser" if file.startswith("tests/browser/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFolderOrFile:
+    """For ``-n``, whatever ``--dist`` says."""
+    return OneFolderOrFile(config, log)
 
 
 @pytest.fixture
