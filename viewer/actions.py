@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from viewer.settings import (
-    BackendName,
     Heat,
     Keymap,
     Layer,
     Mode,
-    PresetName,
     QuerySetting,
     Renderer,
     RowCount,
@@ -21,6 +19,7 @@ from viewer.settings import (
 )
 from viewer.walk.workspace import Source
 from vmem.arrays import F64
+from vmem.devices.settings import SamplerName
 
 
 class Actions(Protocol):
@@ -93,10 +92,10 @@ class Actions(Protocol):
     def set_keymap(self, keymap: Keymap) -> None:
         """Choose which keys turn and which strafe."""
 
-    def set_next(self, backend: BackendName, size: int, seed: int) -> None:
+    def set_next(self, backend: str, size: int, seed: int) -> None:
         """Set what the next walk is made with; a backend that cannot run here is explained."""
 
-    def set_preset(self, preset: PresetName) -> None:
+    def set_preset(self, preset: SamplerName) -> None:
         """Choose how the vmem backend samples, from the next step on."""
 
     def set_visible(self, frustums: bool, billboards: bool, provenance: bool) -> None:

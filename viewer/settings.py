@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from vmem.devices.settings import SamplerName
 from vmem.retrieval import SelectionConfig
 from vmem.types import DEFAULT_STRATEGY
 
@@ -12,8 +13,6 @@ Mode = Literal["step", "fly"]
 ViewFrom = Literal["behind", "eyes", "free"]
 RowCount = Literal["8", "24", "all"]
 Keymap = Literal["paper", "game"]
-BackendName = Literal["auto", "preview", "vmem"]
-PresetName = Literal["reference", "balanced", "fast"]
 Renderer = Literal["auto", "browser", "server"]
 Heat = Literal["image", "weight", "support", "uncovered", "owner", "age", "normal", "depth"]
 Layer = Literal["scene", "index", "depth", "cosine", "weight", "holes"]
@@ -62,11 +61,11 @@ class SceneOptions:
 class Settings:
     """What one person has chosen. Changed by the panels, read everywhere."""
 
-    backend: BackendName = "auto"
+    backend: str = "auto"
     """Of the next walk."""
     geometry: str | None = None
     """One of vmem.backends.geometry.GEOMETRIES; None for VMEM_GEOMETRY, or auto."""
-    preset: PresetName = "balanced"
+    preset: SamplerName = "balanced"
     """Sampler of the vmem backend; it may change from step to step."""
     seed: int = 0
     """Of the next walk."""

@@ -15,17 +15,13 @@ from viewer.paint.surfel_colors import MODES
 from viewer.paint.target_layers import LAYERS
 from viewer.preferences import LONGEST, SCENE, SETTINGS, apply, remembered
 from viewer.settings import (
-    BackendName,
     Heat,
     Keymap,
     Layer,
-    PresetName,
     SceneOptions,
     Settings,
 )
 from viewer.walk.pins import Pins
-from vmem.backends.registry import PHOTO_NAMES
-from vmem.devices.settings import SAMPLERS
 
 chosen = Settings(
     strategy="votes",
@@ -64,8 +60,6 @@ def test_the_choices_are_those_of_the_tables() -> None:
     assert get_args(Heat) == tuple(MODES)
     assert get_args(Layer) == tuple(LAYERS)
     assert get_args(Keymap) == tuple(KEYMAPS)
-    assert set(get_args(BackendName)) == set(PHOTO_NAMES)
-    assert get_args(PresetName) == SAMPLERS
 
 
 def test_all_that_is_remembered_exists_and_stays_short() -> None:

@@ -15,12 +15,10 @@ from viewer.debugger.debugger import Debugger
 from viewer.page.pointing import PointerEvent
 from viewer.scene.picking import nearest_view, pick_surfel, pointer_ray
 from viewer.settings import (
-    BackendName,
     Heat,
     Keymap,
     Layer,
     Mode,
-    PresetName,
     QuerySetting,
     Renderer,
     RowCount,
@@ -31,6 +29,7 @@ from viewer.walk.workspace import Source, Workspace
 from vmem.arrays import F64
 from vmem.backends import resolve
 from vmem.cameras import Camera
+from vmem.devices.settings import SamplerName
 from vmem.errors import VMemError
 
 
@@ -226,7 +225,7 @@ class BrowserActions(Actions):
     def set_keymap(self, keymap: Keymap) -> None:
         self._settings.keymap = keymap
 
-    def set_next(self, backend: BackendName, size: int, seed: int) -> None:
+    def set_next(self, backend: str, size: int, seed: int) -> None:
         self._settings.size, self._settings.seed = size, seed
         if backend == self._settings.backend:
             return
@@ -239,7 +238,7 @@ class BrowserActions(Actions):
             )
         self._display.show_backends()
 
-    def set_preset(self, preset: PresetName) -> None:
+    def set_preset(self, preset: SamplerName) -> None:
         self._settings.preset = preset
 
     def set_visible(self, frustums: bool, billboards: bool, provenance: bool) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import viser
 
 from viewer.actions import Actions
 from viewer.commands import HELP, KEYMAPS
 from viewer.panels.buttons import command_button, is_user
 from viewer.scene.stream import why_no_stream
-from viewer.settings import RENDERERS, BackendName, PresetName, Settings
+from viewer.settings import RENDERERS, Settings
 from vmem.backends import PHOTO_NAMES
 from vmem.devices.settings import SAMPLERS
 
@@ -37,8 +35,7 @@ class SettingsPanel:
 
         def chosen(event: viser.GuiEvent) -> None:
             if is_user(event):
-                name = cast(BackendName, backend.value)
-                commands.set_next(name, int(size.value), int(seed.value))
+                commands.set_next(backend.value, int(size.value), int(seed.value))
 
         for choice in (backend, size, seed):
             choice.on_update(chosen)
@@ -53,7 +50,7 @@ class SettingsPanel:
             disabled=True,
             hint="of the vmem backend, from the next step on; the preview does not sample",
         )
-        preset.on_update(lambda _: commands.set_preset(cast(PresetName, preset.value)))
+        preset.on_update(lambda _: commands.set_preset(preset.value))
         keymap = gui.add_dropdown("Keys", tuple(KEYMAPS), initial_value=settings.keymap)
         keymap.on_update(lambda _: commands.set_keymap(keymap.value))
         frustums = gui.add_checkbox("Frustums", settings.scene.frustums)

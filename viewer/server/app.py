@@ -12,7 +12,7 @@ import webbrowser
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated
 from urllib.parse import quote
 
 import tyro
@@ -24,11 +24,11 @@ from viewer.scene.camera_rig import AHEAD, BEHIND
 from viewer.server.guard import guarded
 from viewer.server.listener import listener
 from viewer.server.warmup import warm_up
-from viewer.settings import BackendName, SceneOptions, Settings
+from viewer.settings import SceneOptions, Settings
 from viewer.walk.workspace import Source, Workspace
 from vmem.backends import resolve
 from vmem.backends.registry import geometry_of
-from vmem.devices.settings import NetworkSettings
+from vmem.devices.settings import NetworkSettings, SamplerName
 from vmem.errors import VMemError
 from vmem.formats.photos import check_size, load_photo, samples
 from vmem.session import Session, SessionConfig
@@ -55,11 +55,11 @@ class ViewerConfig:
     """The photo to walk into; a sample if none is given."""
     backend: str = "auto"
     """What makes the frames: auto, preview, world (exact procedural scene) or vmem."""
-    geometry: Literal["auto", "layout", "depth-anything", "cut3r"] | None = None
+    geometry: str | None = None
     """Where depth comes from: layout (of the room, from each photo), depth-anything (a network on
     the photo, with vmem on all frames) or cut3r (a network on all frames); VMEM_GEOMETRY if not
     given, else auto: the best whose weights are here, with preview no cut3r."""
-    preset: Literal["reference", "balanced", "fast"] = "balanced"
+    preset: SamplerName = "balanced"
     """Sampler of the vmem backend: reference (50 steps, as published), balanced or fast."""
     host: str = "127.0.0.1"
     """Address to serve on. Other machines can connect only if you name one of its interfaces,
@@ -93,7 +93,7 @@ class App:
         name, why = resolve(config.backend)
         self._source = check(config) if source is None else source
         self._settings = Settings(
-            backend="auto" if name == "world" else cast(BackendName, name),
+            backend="auto" if name == "world" else name,
             geometry=config.geometry,
             preset=config.preset,
             seed=config.seed,

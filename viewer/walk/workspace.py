@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
-from viewer.settings import OWN_SUPPRESSION, PresetName, Settings
+from viewer.settings import OWN_SUPPRESSION, Settings
 from viewer.walk.jobs import BothMade, Download
 from viewer.walk.pins import Pins
 from viewer.walk.worker import Event, Job, Worker
@@ -62,7 +61,7 @@ class Workspace:
         self.settings.strategy, self.settings.context_views = config.strategy, config.context_views
         self.settings.seed = config.seed
         if config.sampler in SAMPLERS:
-            self.settings.preset = cast(PresetName, config.sampler)
+            self.settings.preset = config.sampler
         self.session = session
         self.pins.clear()
 

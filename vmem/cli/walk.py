@@ -6,10 +6,12 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from tqdm import tqdm
+
+from vmem.devices.settings import GpuMemory, SamplerName
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,17 @@ class Walk:
     q e strafe left/right, r f up/down, t g pitch up/down."""
     backend: str = "auto"
     """auto, preview, world or vmem."""
-    geometry: Literal["auto", "layout", "depth-anything", "cut3r"] | None = None
-    """Where depth comes from: room layout, the Depth Anything network on the photo (with vmem on
-    all frames), or CUT3R on all frames; VMEM_GEOMETRY, else auto: the best whose weights are here.
-    """
+    geometry: str | None = None
+    """Where depth comes from: layout (of the room), depth-anything (a network on the photo, with
+    vmem on all frames) or cut3r (a network on all frames); VMEM_GEOMETRY if not given, else auto:
+    the best whose weights are here."""
     seed: int = 0
     """Fixes everything that is invented."""
     size: int | None = None
     """Side of the square frames, in pixels: 288, or 576 with vmem, if not given."""
-    preset: Literal["reference", "balanced", "fast"] | None = None
+    preset: SamplerName | None = None
     """vmem: the sampler; 50, 20 or 10 evaluations of the network a step."""
-    memory: Literal["auto", "24gb", "16gb", "12gb"] | None = None
+    memory: GpuMemory | None = None
     """vmem: what stays on the GPU."""
     device: str | None = None
     """vmem: auto, cuda, cuda:N, mps, or cpu (minutes a frame)."""

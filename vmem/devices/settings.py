@@ -7,16 +7,18 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from vmem.errors import VMemError
 
-SAMPLERS = ("reference", "balanced", "fast")
+SamplerName = Literal["reference", "balanced", "fast"]
 """Samplers of the diffusion generator: names of vmem.generation.diffusion.sampling.presets."""
-MEMORY = ("auto", "24gb", "16gb", "12gb")
+GpuMemory = Literal["auto", "24gb", "16gb", "12gb"]
 """The choice by free memory, and names of vmem.devices.memory_presets.PRESETS."""
-GUIDERS = ("vanilla", "multiview", "multiview_temporal")
-RULES = ("reference", "repaired")
+GuiderName = Literal["vanilla", "multiview", "multiview_temporal"]
+RuleName = Literal["reference", "repaired"]
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+MEMORY: tuple[GpuMemory, ...] = get_args(GpuMemory)
 SIZE_STEP = 64
 """Frames' sides are multiples of it: the VAE makes a latent of 8 pixels, and the network halves
 latents three times."""
@@ -38,9 +40,9 @@ class NetworkSettings:
     """auto, cuda, cuda:N, mps or cpu. auto never means the CPU, where a frame takes minutes."""
     compile: bool = False
     """Compile the network with torch.compile: the first step takes minutes, later ones less."""
-    rule: Literal["reference", "repaired"] = "reference"
+    rule: RuleName = "reference"
     """How the world is centred and scaled (vmem.generation.diffusion.conditioning)."""
-    guider: Literal["vanilla", "multiview", "multiview_temporal"] = "multiview"
+    guider: GuiderName = "multiview"
     """How guidance strength varies over frames (vmem.generation.diffusion.sampling.guidance)."""
     cfg: float = 2.0
     """Guidance strength for frames that the context does not show."""
@@ -53,8 +55,8 @@ class NetworkSettings:
         for name, value, choices in (
             ("preset", self.preset, SAMPLERS),
             ("memory", self.memory, MEMORY),
-            ("rule", self.rule, RULES),
-            ("guider", self.guider, GUIDERS),
+            ("rule", self.rule, get_args(RuleName)),
+            ("guider", self.guider, get_args(GuiderName)),
         ):
             if value not in choices:
                 raise NetworkSettingsError(
