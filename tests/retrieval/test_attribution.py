@@ -42,7 +42,7 @@ def made_up(seed: int, n: int, newer: int, n_views: int, later: int):
     drawn = np.concatenate([one.ravel() for one in index])
     pixels = np.bincount(drawn[drawn >= 0], minlength=n).astype(np.float32)
     order = tuple(rng.permutation(n_views)[: rng.integers(0, n_views + 1)].tolist())
-    nil = np.zeros(n_views, np.float32)
+    nil, blank = np.zeros(n_views, np.float32), np.zeros((3, 4), np.float32)
     retrieval = replace(
         ANSWER,
         votes=nil,
@@ -55,7 +55,7 @@ def made_up(seed: int, n: int, newer: int, n_views: int, later: int):
         order=order,
         surfel_weight=pixels * rng.uniform(0.1, 1, n).astype(np.float32),
         surfel_pixels=pixels,
-        buffers=tuple(SurfelBuffers(one, 0.0 * one, 0.0 * one) for one in index),
+        buffers=tuple(SurfelBuffers(one, blank, blank) for one in index),
         note="",
     )
     return memory, retrieval, [set(np.flatnonzero(row).tolist()) for row in saw]

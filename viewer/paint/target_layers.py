@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from viewer.paint.palette import (
     BACKGROUND,
@@ -21,7 +22,7 @@ from viewer.paint.palette import (
 )
 from viewer.paint.surfel_colors import COVERED, paint_view, percent
 from viewer.settings import Layer
-from vmem.arrays import F32, U8
+from vmem.arrays import U8
 from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
 from vmem.retrieval.attribution import looks, owners
@@ -64,7 +65,7 @@ def _index(seen: _Seen) -> LayerPicture:
     return LayerPicture(image, "one colour for each view: the first that saw the surfel")
 
 
-def _scaled(seen: _Seen, value: F32, which: int, low: float = 0.0) -> U8:
+def _scaled(seen: _Seen, value: NDArray[np.floating], which: int, low: float = 0.0) -> U8:
     """Values in [0, 1] (h, w) as colours from ``low`` of a map on, background where none is."""
     image = colormap(low + (1 - low) * value.clip(0, 1), which)
     image[seen.buffers.index < 0] = BACKGROUND

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt8
 
-from vmem.arrays import U8
 from vmem.cameras import Camera
 from vmem.errors import BackendError
 from vmem.generation import Generator
@@ -52,7 +52,7 @@ class Backend:
         sampler = sampler or self.sampler
         return f"{self.label} · sampler: {sampler}" if self.samplers else self.label
 
-    def first_view(self, photo: U8 | None) -> tuple[Frames, Camera]:
+    def first_view(self, photo: UInt8[np.ndarray, "H W 3"] | None) -> tuple[Frames, Camera]:
         """The first frame and its camera. Raises BackendError where photo and backend don't fit."""
         if self.own_scene is not None:
             if photo is not None:

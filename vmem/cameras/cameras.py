@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 import numpy as np
-from jaxtyping import Float64
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float32, Float64
+from numpy.typing import ArrayLike
 
 from vmem.arrays import F64
 from vmem.cameras.poses import invert_pose
@@ -164,7 +164,7 @@ def _as_array(numbers: ArrayLike) -> F64:
         raise CameraError(f"c2w and K must be arrays of numbers: {error}") from error
 
 
-def check_pose(c2w: F64, name: str = "pose") -> None:
+def check_pose(c2w: Float64[np.ndarray, "*any"], name: str = "pose") -> None:
     """CameraError unless ``c2w`` (4, 4) is finite and rigid (rotation within 1e-4)."""
     if c2w.shape != (4, 4) or not np.isfinite(c2w).all():
         raise CameraError(f"{name}: c2w must be a finite 4x4 matrix")
@@ -177,8 +177,8 @@ def check_pose(c2w: F64, name: str = "pose") -> None:
         raise CameraError(f"{name}: the last row of c2w must be 0 0 0 1")
 
 
-def check_intrinsics(K: F64, name: str = "intrinsics") -> None:
-    """CameraError unless ``K`` (3, 3) is a pinhole's, without skew, and within float32's reach."""
+def check_intrinsics(K: Float64[np.ndarray, "3 3"], name: str = "intrinsics") -> None:
+    """CameraError unless ``K`` is a pinhole's, without skew, and within float32's reach."""
     if not np.isfinite(K).all():
         raise CameraError(f"{name}: K must be finite, got {K.tolist()}")
     focal, centre = K[[0, 1], [0, 1]], K[:2, 2]
@@ -207,8 +207,8 @@ def checked_size(hw: object) -> tuple[int, int]:
     return size
 
 
-def default_K(hw: tuple[int, int], fov: float = DEFAULT_FOV) -> F64:
-    """(3, 3) intrinsics with ``fov`` radians along the shorter side, principal point centred."""
+def default_K(hw: tuple[int, int], fov: float = DEFAULT_FOV) -> Float64[np.ndarray, "3 3"]:
+    """Intrinsics with ``fov`` radians along the shorter side, principal point centred."""
     f = 0.5 * min(hw) / math.tan(fov / 2)
     return np.array([[f, 0, hw[1] / 2], [0, f, hw[0] / 2], [0, 0, 1]])
 
@@ -217,16 +217,16 @@ def _resize_K(K: F64, old: tuple[int, int], new: tuple[int, int]) -> F64:
     return K * np.array([[new[1] / old[1]], [new[0] / old[0]], [1.0]])
 
 
-def pixel_rays(camera: Camera) -> F64:
-    """(H, W, 3) camera-frame rays with z = 1 through pixel centres, so ``point = depth * ray``."""
+def pixel_rays(camera: Camera) -> Float64[np.ndarray, "H W 3"]:
+    """Camera-frame rays with z = 1 through pixel centres, so ``point = depth * ray``."""
     h, w = camera.hw
     x = (np.arange(w) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
     y = (np.arange(h) + 0.5 - camera.K[1, 2]) / camera.K[1, 1]
     return np.stack([*np.broadcast_arrays(x[None], y[:, None], 1.0)], axis=-1)
 
 
-def unproject(depth: NDArray[np.float32], camera: Camera) -> NDArray[np.float32]:
-    """World points (H, W, 3) f32 of a z-depth map (H, W) seen by ``camera``."""
+def unproject(depth: Float32[np.ndarray, "H W"], camera: Camera) -> Float32[np.ndarray, "H W 3"]:
+    """World points of a z-depth map seen by ``camera``."""
     points = pixel_rays(camera) * depth[..., None]
     return (points @ camera.c2w[:3, :3].T + camera.position).astype(np.float32)
 

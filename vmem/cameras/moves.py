@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
-from vmem.arrays import F64
 from vmem.cameras.poses import rotation_x, rotation_y
 from vmem.errors import VMemError
 
@@ -76,14 +76,14 @@ def parse_moves(text: str) -> list[str]:
 
 
 def apply_move(
-    c2w: F64,
+    c2w: Float64[np.ndarray, "4 4"],
     move: Move,
     *,
     amount: float = 1.0,
     step_size: float = STEP_SIZE,
     turn_angle: float = TURN_ANGLE,
-) -> F64:
-    """Pose (4, 4) after ``amount`` times ``move``.
+) -> Float64[np.ndarray, "4 4"]:
+    """Pose after ``amount`` times ``move``.
 
     Translation follows the camera's own axes before turning; yaw turns about the world's vertical
     through the camera (the reference's left-multiplied Ry); pitch stops short of the poles.

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.spatial.transform import Rotation, Slerp
-
-from vmem.arrays import F64
 
 _FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
-def invert_pose(c2w: F64) -> F64:
-    """Rigid inverse of poses (..., 4, 4)."""
+def invert_pose(c2w: Float64[np.ndarray, "*batch 4 4"]) -> Float64[np.ndarray, "*batch 4 4"]:
+    """Rigid inverse of poses."""
     R_T = np.swapaxes(c2w[..., :3, :3], -1, -2)
     out = np.zeros_like(c2w)
     out[..., :3, :3] = R_T
@@ -22,25 +21,27 @@ def invert_pose(c2w: F64) -> F64:
     return out
 
 
-def to_opengl(c2w: F64) -> F64:
+def to_opengl(c2w: Float64[np.ndarray, "*batch 4 4"]) -> Float64[np.ndarray, "*batch 4 4"]:
     """OpenGL c2w (camera y up, looking along -z) in the same world, and back again."""
     return c2w @ _FLIP_YZ
 
 
-def rotation_y(angle: float) -> F64:
-    """(3, 3) rotation about the world's vertical; positive turns the view to the right."""
+def rotation_y(angle: float) -> Float64[np.ndarray, "3 3"]:
+    """Rotation about the world's vertical; positive turns the view to the right."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
 
 
-def rotation_x(angle: float) -> F64:
-    """(3, 3) rotation about the camera's x axis; positive pitches the view up."""
+def rotation_x(angle: float) -> Float64[np.ndarray, "3 3"]:
+    """Rotation about the camera's x axis; positive pitches the view up."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
 
 
-def interpolate_poses(start: F64, end: F64, n: int) -> F64:
-    """(n, 4, 4) poses at (i + 1)/n from ``start`` to ``end``: lerp and slerp; the last is ``end``.
+def interpolate_poses(
+    start: Float64[np.ndarray, "4 4"], end: Float64[np.ndarray, "4 4"], n: int
+) -> Float64[np.ndarray, "n 4 4"]:
+    """Poses at (i + 1)/n from ``start`` to ``end``: lerp and slerp; the last is ``end``.
 
     Source: reference navigator (specification, section 6).
     """
@@ -52,16 +53,23 @@ def interpolate_poses(start: F64, end: F64, n: int) -> F64:
     return out
 
 
-def rotation_angle(a: F64, b: F64) -> F64:
-    """Angle in radians between rotations (..., 3, 3), broadcast."""
+def rotation_angle(
+    a: Float64[np.ndarray, "*#batch 3 3"], b: Float64[np.ndarray, "*#batch 3 3"]
+) -> Float64[np.ndarray, "*batch"]:
+    """Angle in radians between rotations, broadcast."""
     trace = np.einsum("...ij,...ij->...", a, b)
-    return np.arccos(np.clip((trace - 1) / 2, -1, 1))
+    return np.asarray(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
 
 
-def pose_distance(a: F64, b: F64, translation_weight: float = 0.1) -> F64:
-    """``translation_weight * |t_a - t_b| + angle(R_a, R_b)`` for poses (..., 4, 4), broadcast.
+def pose_distance(
+    a: Float64[np.ndarray, "*#batch 4 4"],
+    b: Float64[np.ndarray, "*#batch 4 4"],
+    translation_weight: float = 0.1,
+) -> Float64[np.ndarray, "*batch"]:
+    """``translation_weight * |t_a - t_b| + angle(R_a, R_b)`` for poses, broadcast.
 
     Source: reference, ranking of context views (specification, section 5.7, item 5).
     """
     distance = np.linalg.norm(a[..., :3, 3] - b[..., :3, 3], axis=-1)
-    return translation_weight * distance + rotation_angle(a[..., :3, :3], b[..., :3, :3])
+    angle = rotation_angle(a[..., :3, :3], b[..., :3, :3])
+    return np.asarray(translation_weight * distance + angle)

@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
-from vmem.arrays import F32, F64
+from jaxtyping import Float, Float32, Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,29 +16,31 @@ class Similarity:
     """The map ``x -> scale R x + T``."""
 
     scale: float
-    R: F64
-    """(3, 3) rotation."""
-    T: F64
-    """(3,) translation."""
+    R: Float64[np.ndarray, "3 3"]
+    """Rotation."""
+    T: Float64[np.ndarray, " 3"]
+    """Translation."""
 
-    def applied(self, points: NDArray[np.floating]) -> F32:
-        """Points (..., 3) mapped, as f32."""
+    def applied(self, points: Float[np.ndarray, "*batch 3"]) -> Float32[np.ndarray, "*batch 3"]:
+        """Points mapped, as f32."""
         linear = (self.scale * self.R).astype(np.float32)
         return points.astype(np.float32) @ linear.T + self.T.astype(np.float32)
 
 
-def nearest_rotation(matrix: F64) -> F64:
-    """The rotation (3, 3) nearest to a matrix."""
+def nearest_rotation(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+    """The rotation nearest to a matrix."""
     U, _, Vt = np.linalg.svd(matrix)
     return U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt
 
 
 def similarity(
-    x: NDArray[np.floating], y: NDArray[np.floating], weight: NDArray[np.floating] | None = None
+    x: Float[np.ndarray, "*batch 3"],
+    y: Float[np.ndarray, "*batch 3"],
+    weight: Float[np.ndarray, "*batch"] | None = None,
 ) -> Similarity:
     """The similarity of least ``sum w |scale R x + T - y|^2``, in float64.
 
-    x, y (..., 3), both finite; ``weight`` w (...), by default 1.
+    x and y must be finite; ``weight`` w is 1 by default.
 
     Where all x coincide its scale is inf or nan.
     """

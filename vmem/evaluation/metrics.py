@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float64
 
 from vmem.evaluation.truth import Look
 from vmem.raster import SurfelBuffers
@@ -14,16 +14,16 @@ LEAK = 0.05
 """A drawn surfel whose depth is off by more than this share shows something that is not there."""
 
 
-def true_coverage(visible: NDArray[np.bool_], order: Sequence[int], looks: int = 1) -> float:
+def true_coverage(visible: Bool[np.ndarray, "V P"], order: Sequence[int], looks: int = 1) -> float:
     """Of the pixels that any view shows (or shows ``looks`` times), the share that the views of
-    ``order`` show as often; 1 where there are none. visible: (V, P) bool of Truth."""
+    ``order`` show as often; 1 where there are none. visible: of Truth."""
     possible = visible.sum(axis=0) >= looks
     if not possible.any():
         return 1.0
     return float((visible[list(order)].sum(axis=0) >= looks)[possible].mean())
 
 
-def best_order(visible: NDArray[np.bool_], k: int) -> tuple[int, ...]:
+def best_order(visible: Bool[np.ndarray, "V P"], k: int) -> tuple[int, ...]:
     """The k views that greedy choice by the truth itself takes: a ceiling for every strategy."""
     missing = np.ones(visible.shape[1], np.float32)
     shows = visible.astype(np.float32)
@@ -36,18 +36,22 @@ def best_order(visible: NDArray[np.bool_], k: int) -> tuple[int, ...]:
     return tuple(order)
 
 
-def vote_shares(visible: NDArray[np.bool_], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(V,) shares of votes that ideal surfels would give; all 0 if nothing was ever seen."""
+def vote_shares(
+    visible: Bool[np.ndarray, "V P"], weight: Float64[np.ndarray, " P"]
+) -> Float64[np.ndarray, " V"]:
+    """Shares of votes that ideal surfels would give; all 0 if nothing was ever seen."""
     votes = visible @ weight
     return votes / max(votes.sum(), 1e-12)
 
 
-def share_error(shares: NDArray, true_shares: NDArray) -> float:
-    """L1 distance of two (V,) share vectors: 0 for equal ones, 2 for disjoint ones."""
+def share_error(shares: Float[np.ndarray, " V"], true_shares: Float[np.ndarray, " V"]) -> float:
+    """L1 distance of two share vectors: 0 for equal ones, 2 for disjoint ones."""
     return float(np.abs(shares - true_shares).sum())
 
 
-def top_overlap(shares: NDArray, true_shares: NDArray, n: int = 8) -> float:
+def top_overlap(
+    shares: Float[np.ndarray, " V"], true_shares: Float[np.ndarray, " V"], n: int = 8
+) -> float:
     """Share of the n truly best views that are among the n best of ``shares`` (older of equals)."""
     n = min(n, len(shares))
     best, truly = (
@@ -56,13 +60,13 @@ def top_overlap(shares: NDArray, true_shares: NDArray, n: int = 8) -> float:
     return len(best & truly) / n
 
 
-def holes(drawn: SurfelBuffers, target: Look, seen: NDArray[np.bool_]) -> float:
-    """Share of the solid pixels that memory truly saw, ``seen`` (H, W), with no surfel drawn."""
+def holes(drawn: SurfelBuffers, target: Look, seen: Bool[np.ndarray, "H W"]) -> float:
+    """Share of the solid pixels that memory truly saw, ``seen``, with no surfel drawn."""
     wanted = target.hit & seen
     return float((drawn.index[wanted] < 0).mean()) if wanted.any() else 0.0
 
 
-def leaks(drawn: SurfelBuffers, target: Look, seen: NDArray[np.bool_]) -> float:
+def leaks(drawn: SurfelBuffers, target: Look, seen: Bool[np.ndarray, "H W"]) -> float:
     """Share of the same pixels where the drawn surfel is nearer or farther than the true surface by
     more than LEAK. (What memory never saw it cannot know to be in the way.)"""
     wanted = target.hit & seen

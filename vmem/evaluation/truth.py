@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
 from numpy.typing import NDArray
 
-from vmem.arrays import F32, U8
 from vmem.cameras import Camera, Cameras, unproject
 from vmem.worlds.backend import World, render
 
@@ -21,27 +21,30 @@ NEAR = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """The exact view of a camera: rgb (H, W, 3) u8, depth (H, W) f32, hit (H, W) bool (False in the
-    sky), cosine (H, W) f32 between the surface's normal and the way back to the eye."""
+    """The exact view of a camera."""
 
     camera: Camera
-    rgb: U8
-    depth: F32
-    hit: NDArray[np.bool_]
-    cosine: F32
+    """At the same (H, W)."""
+    rgb: UInt8[np.ndarray, "H W 3"]
+    """Colours."""
+    depth: Float32[np.ndarray, "H W"]
+    """z-depth in scene units."""
+    hit: Bool[np.ndarray, "H W"]
+    """False in the sky."""
+    cosine: Float32[np.ndarray, "H W"]
+    """Between the surface's normal and the way back to the eye."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What V views show of the P solid pixels of a query's targets.
+    """What V views show of the P solid pixels of a query's targets."""
 
-    visible (V, P) bool · sharp (V, P) bool, visible and from not much farther away · weight (P,)
-    f64, the vote cos / (1 + depth) that an ideal surfel would give in that pixel.
-    """
-
-    visible: NDArray[np.bool_]
-    sharp: NDArray[np.bool_]
-    weight: NDArray[np.float64]
+    visible: Bool[np.ndarray, "V P"]
+    """Whether the view shows the pixel."""
+    sharp: Bool[np.ndarray, "V P"]
+    """Visible, and from not much farther away."""
+    weight: Float64[np.ndarray, " P"]
+    """The vote cos / (1 + depth) that an ideal surfel would give in that pixel."""
 
 
 def look(world: World, camera: Camera) -> Look:
@@ -54,8 +57,10 @@ def look(world: World, camera: Camera) -> Look:
     return Look(camera, seen.rgb, seen.depth, seen.hit, cosine)
 
 
-def sees(view: Look, points: NDArray[np.float64], tolerance: float = TOLERANCE) -> NDArray:
-    """(P,) bool: which world points (P, 3) a view truly shows.
+def sees(
+    view: Look, points: Float64[np.ndarray, "P 3"], tolerance: float = TOLERANCE
+) -> Bool[np.ndarray, " P"]:
+    """Which world points a view truly shows.
 
     A point shows if it falls into the image and its depth agrees within ``tolerance`` with the
     view's: with the nearest pixel's, or with what the four pixels around it interpolate. Inverse

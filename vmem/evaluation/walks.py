@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
@@ -34,8 +35,10 @@ class Walk:
     steps: tuple[Cameras, ...]
 
 
-def through_poses(name: str, start: Camera, poses: list[F64], target_views: int = 4) -> Walk:
-    """A walk whose steps end at these poses (4, 4), one after the other."""
+def through_poses(
+    name: str, start: Camera, poses: list[Float64[np.ndarray, "4 4"]], target_views: int = 4
+) -> Walk:
+    """A walk whose steps end at these poses, one after the other."""
     steps = []
     camera = start
     for c2w in poses:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 from vmem.arrays import U8
@@ -54,8 +55,8 @@ class PhotoError(VMemError, ValueError):
 class Photo:
     """A photo ready for a walk."""
 
-    rgb: U8
-    """(size, size, 3) pixels in sRGB, upright."""
+    rgb: UInt8[np.ndarray, "size size 3"]
+    """Pixels in sRGB, upright."""
     name: str
     """File name for display, "photo" for a photo given as bytes."""
     notes: tuple[str, ...] = ()

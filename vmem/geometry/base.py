@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from vmem.arrays import U8
+import numpy as np
+from jaxtyping import UInt8
+
 from vmem.cameras import Camera, Cameras
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, silent
@@ -26,8 +28,8 @@ from vmem.types import Frames, PointMaps
 class GeometryEstimator(Protocol):
     """Estimates depth and world points of new frames, never of stored ones."""
 
-    def place(self, photo: U8) -> Camera:
-        """The first camera for a photo (H, W, 3) u8: its intrinsics, and its pose in a level world.
+    def place(self, photo: UInt8[np.ndarray, "H W 3"]) -> Camera:
+        """The first camera for a photo: its intrinsics, and its pose in a level world.
 
         The position is the origin, yaw is zero, pitch and roll are those of the photo.
         """

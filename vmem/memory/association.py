@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float32, Int, Int32, UInt8
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.arrays import F32, I32, U8
+from vmem.arrays import F32, I32
 from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.memory.depth_bend import STRAIGHT, Bend, bend
@@ -30,28 +31,29 @@ TILE = 16
 
 @dataclass(frozen=True, eq=False)
 class Association:
-    """What one view adds: ``seen`` (L,) i32 indices of known surfels it saw again, ascending and
-    unique, and ``spawned`` surfels, all of which it saw. ``bend`` is the smooth difference from
-    memory up to which its depth was judged."""
+    """What one view adds."""
 
-    seen: I32
+    seen: Int32[np.ndarray, " L"]
+    """Indices of known surfels it saw again, ascending and unique."""
     spawned: Surfels
+    """New surfels, all of which it saw."""
     bend: Bend = STRAIGHT
+    """The smooth difference from memory up to which its depth was judged."""
 
 
 def associate(
     memory: Surfels,
-    points: F32,
-    depth: F32,
-    confidence: F32,
-    rgb: U8,
+    points: Float32[np.ndarray, "H W 3"],
+    depth: Float32[np.ndarray, "H W"],
+    confidence: Float32[np.ndarray, "H W"],
+    rgb: UInt8[np.ndarray, "H W 3"],
     camera: Camera,
     config: AssociationConfig,
     *,
     blocks: Blocks | None = None,
     recent: Surfels | None = None,
 ) -> Association:
-    """Associate one view's maps, all (H, W, ...) of ``camera``, with the surfels of memory.
+    """Associate one view's maps, all of ``camera``, with the surfels of memory.
 
     ``blocks`` are memory's own, if they are kept. ``recent`` surfels, which the same step spawned
     before, count as known and are numbered after memory's.
@@ -115,9 +117,11 @@ def associate(
     return Association(seen, spawned, bent)
 
 
-def interpolated(image: F32, x: F32, y: F32) -> F32:
-    """(N,) values of ``image`` (H, W) between its pixels, at columns x (N,) and rows y (N,) that
-    count from pixel centres; nan outside of it and beside a nan."""
+def interpolated(
+    image: Float32[np.ndarray, "H W"], x: Float32[np.ndarray, " N"], y: Float32[np.ndarray, " N"]
+) -> Float32[np.ndarray, " N"]:
+    """Values of ``image`` between its pixels, at columns x and rows y that count from pixel
+    centres; nan outside of it and beside a nan."""
     h, w = image.shape
     row, column = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
     inside = (row >= 0) & (column >= 0) & (row < h - 1) & (column < w - 1)
@@ -135,8 +139,8 @@ def _distinct(values: I32) -> I32:
 
 
 @lru_cache(maxsize=8)
-def tile_order(grid: tuple[int, int]) -> NDArray[np.intp]:
-    """(gh * gw,) row-major indices of a grid's cells, tile after tile, so that surfels which are
+def tile_order(grid: tuple[int, int]) -> Int[np.ndarray, " N"]:
+    """Row-major indices of a grid's cells, tile after tile, so that surfels which are
     consecutive are neighbours."""
     row, column = (part.ravel() for part in np.indices(grid))
     order = np.lexsort((column, row, column // TILE, row // TILE))

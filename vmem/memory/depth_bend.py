@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from vmem.arrays import F32
@@ -52,14 +53,14 @@ STEP = (0.01, 0.06)
 class Bend:
     """The smooth difference of a view's depth from the memory's."""
 
-    field: F32 | None = None
-    """(h, w) f32, a coarse grid over the image: log(memory's depth / view's depth). None if there
+    field: Float32[np.ndarray, "h w"] | None = None
+    """A coarse grid over the image: log(memory's depth / view's depth). None if there
     is no smooth difference."""
     residual: float = 0.0
     """Median absolute log ratio that is left; 0 if no field was sought."""
 
-    def applied(self, depth: F32) -> F32:
-        """Depth (H, W) of the whole image times exp(field)."""
+    def applied(self, depth: Float32[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
+        """Depth of the whole image times exp(field)."""
         if self.field is None:
             return depth
         return depth * np.exp(_enlarged(self.field, depth.shape))
@@ -68,9 +69,9 @@ class Bend:
 STRAIGHT = Bend()
 
 
-def bend(measured: F32, known: F32) -> Bend:
-    """The smooth difference of ``measured`` (H, W) from ``known`` (H, W), both f32 z-depth, 0 or
-    not finite where they cannot be compared."""
+def bend(measured: Float32[np.ndarray, "H W"], known: Float32[np.ndarray, "H W"]) -> Bend:
+    """The smooth difference of ``measured`` from ``known``, both z-depth, 0 or not finite where
+    they cannot be compared."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log(known / measured).astype(np.float32)
     usable = np.abs(ratio) <= LARGEST  # False where not finite

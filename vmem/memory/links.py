@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int32, Int64, UInt16
 from numba import njit
-from numpy.typing import NDArray
 
 from vmem.arrays import I32
 from vmem.errors import VMemError
@@ -26,13 +26,12 @@ SHORT_VIEWS = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class LinkIndex:
-    """Views that saw surfel s: ``views[start[s]:start[s + 1]]``, in the order of the log.
+    """Views that saw surfel s: ``views[start[s]:start[s + 1]]``, in the order of the log."""
 
-    start (S + 1,) i64 · views (L,) u16, or i32 of a memory with more than 65,536 views.
-    """
-
-    start: NDArray[np.int64]
-    views: NDArray[np.integer]
+    start: Int64[np.ndarray, " S1"]
+    """Where the rows of S surfels start, and the end: S + 1 numbers."""
+    views: UInt16[np.ndarray, " L"] | Int32[np.ndarray, " L"]
+    """u16, or i32 of a memory with more than 65,536 views."""
 
     @staticmethod
     def empty() -> LinkIndex:
@@ -40,15 +39,24 @@ class LinkIndex:
         return LinkIndex(np.zeros(1, np.int64), np.zeros(0, np.uint16))
 
     @staticmethod
-    def of(n_surfels: int, n_views: int, link_surfel: I32, link_view: I32) -> LinkIndex:
-        """The index of a whole log (L,), (L,) of "view saw surfel"."""
+    def of(
+        n_surfels: int,
+        n_views: int,
+        link_surfel: Int32[np.ndarray, " L"],
+        link_view: Int32[np.ndarray, " L"],
+    ) -> LinkIndex:
+        """The index of a whole log of "view saw surfel"."""
         return extended(LinkIndex.empty(), n_surfels, n_views, link_surfel, link_view)
 
 
 def extended(
-    index: LinkIndex, n_surfels: int, n_views: int, link_surfel: I32, link_view: I32
+    index: LinkIndex,
+    n_surfels: int,
+    n_views: int,
+    link_surfel: Int32[np.ndarray, " L"],
+    link_view: Int32[np.ndarray, " L"],
 ) -> LinkIndex:
-    """``index`` and further links (L,), (L,) at the end of each surfel's row; now of ``n_surfels``
+    """``index`` and further links at the end of each surfel's row; now of ``n_surfels``
     and ``n_views``. One pass that copies the old index, once a step.
 
     Raises LinkError for links to what is not there, and if surfels have become fewer.

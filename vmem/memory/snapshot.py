@@ -6,8 +6,8 @@ from dataclasses import InitVar, dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float64, Int32
 
-from vmem.arrays import F64, I32
 from vmem.cameras import Camera
 from vmem.memory.links import LinkIndex
 from vmem.raster import Blocks, rasterize
@@ -19,19 +19,22 @@ from vmem.types import Retrieval, StepEnd, SurfelBuffers, Surfels, View
 class MemorySnapshot:
     """An immutable picture of the memory; readers need no lock.
 
-    surfels (S) · link_surfel, link_view (L,) i32: "view saw surfel" · views (V) · steps: ends of
-    step 0 (the photo), 1, ... · retrievals: what led to each step.
-
     What follows from these (blocks, seen_by, poses, K_normalized) is computed on first use and
     kept. A ViewMemory passes grown_blocks and grown_links, its own copies extended by what is new.
     """
 
     surfels: Surfels
-    link_surfel: I32
-    link_view: I32
+    """All S surfels, in the order in which they were spawned."""
+    link_surfel: Int32[np.ndarray, " L"]
+    """Of each link "view saw surfel", the surfel."""
+    link_view: Int32[np.ndarray, " L"]
+    """Of each link, the view."""
     views: tuple[View, ...]
+    """All V views, oldest first."""
     steps: tuple[StepEnd, ...]
+    """Ends of step 0 (the photo), 1, ..."""
     retrievals: tuple[Retrieval | None, ...]
+    """What led to each step."""
     grown_blocks: InitVar[Blocks | None] = None
     grown_links: InitVar[LinkIndex | None] = None
 
@@ -65,13 +68,13 @@ class MemorySnapshot:
         )
 
     @cached_property
-    def poses(self) -> F64:
-        """(V, 4, 4) c2w of all views."""
+    def poses(self) -> Float64[np.ndarray, "V 4 4"]:
+        """c2w of all views."""
         return np.array([view.camera.c2w for view in self.views], np.float64).reshape(-1, 4, 4)
 
     @cached_property
-    def K_normalized(self) -> F64:
-        """(V, 3, 3) intrinsics of all views, rows 0 and 1 over the image's width and height."""
+    def K_normalized(self) -> Float64[np.ndarray, "V 3 3"]:
+        """Intrinsics of all views, rows 0 and 1 over the image's width and height."""
         K = [view.camera.resized((1, 1)).K for view in self.views]
         return np.array(K, np.float64).reshape(-1, 3, 3)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Float, Float32, Int, UInt8
 from numpy.typing import NDArray
 
-from vmem.arrays import F32, U8
+from vmem.arrays import F32
 from vmem.cameras import Camera, checked_size
 from vmem.types import POINTS_PER_FRAME, SurfelError, Surfels
 
@@ -30,8 +31,10 @@ def grid_size(hw: tuple[int, int], points: int = POINTS_PER_FRAME) -> tuple[int,
     return max(2, math.ceil(h / stride)), max(2, math.ceil(w / stride))
 
 
-def cell_centres(hw: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray, NDArray]:
-    """Rows (gh,) and columns (gw,) of the pixels that hold the centres of the grid's cells."""
+def cell_centres(
+    hw: tuple[int, int], grid: tuple[int, int]
+) -> tuple[Int[np.ndarray, " gh"], Int[np.ndarray, " gw"]]:
+    """Rows and columns of the pixels that hold the centres of the grid's cells."""
     rows = ((np.arange(grid[0]) + 0.5) * hw[0] / grid[0]).astype(int)
     columns = ((np.arange(grid[1]) + 0.5) * hw[1] / grid[1]).astype(int)
     return rows, columns
@@ -52,8 +55,12 @@ def _nearer_side(points: F32, depth: F32, axis: int) -> F32:
     return np.where((jump_back < jump)[..., None], backward, forward)
 
 
-def normals_from_points(points: F32, depth: F32, eye: NDArray) -> F32:
-    """Unit normals (H, W, 3) f32 of a point map, facing ``eye`` (3,).
+def normals_from_points(
+    points: Float32[np.ndarray, "H W 3"],
+    depth: Float32[np.ndarray, "H W"],
+    eye: Float[np.ndarray, " 3"],
+) -> Float32[np.ndarray, "H W 3"]:
+    """Unit normals of a point map, facing ``eye``.
 
     Edge-aware: along each axis the neighbour across the smaller depth jump is used, so normals do
     not lean over silhouettes and the borders have normals too. Where the neighbours coincide or
@@ -75,17 +82,25 @@ def _unit(vectors: NDArray[np.floating], otherwise: F32) -> F32:
     return np.where(some, vectors / np.where(some, length, 1), otherwise).astype(np.float32)
 
 
-def view_cosine(position: F32, normal: F32, camera: Camera) -> F32:
-    """(...) f32 |cos| between normals (..., 3) at positions (..., 3) and the way to the camera."""
+def view_cosine(
+    position: Float32[np.ndarray, "*batch 3"],
+    normal: Float32[np.ndarray, "*batch 3"],
+    camera: Camera,
+) -> Float32[np.ndarray, "*batch"]:
+    """|cos| between normals at positions and the way to the camera."""
     to_eye = camera.position.astype(np.float32) - position
     to_eye /= np.maximum(np.linalg.norm(to_eye, axis=-1, keepdims=True), 1e-12)
     return np.abs(np.sum(normal * to_eye, axis=-1))
 
 
 def disk_radius(
-    depth: F32, cosine: F32, camera: Camera, grid: tuple[int, int], scale: float = RADIUS_SCALE
-) -> F32:
-    """Radius of a sample's disk (...) f32 at z-depth ``depth`` (...), seen under ``cosine`` (...).
+    depth: Float32[np.ndarray, "*batch"],
+    cosine: Float32[np.ndarray, "*batch"],
+    camera: Camera,
+    grid: tuple[int, int],
+    scale: float = RADIUS_SCALE,
+) -> Float32[np.ndarray, "*batch"]:
+    """Radius of a sample's disk at z-depth ``depth``, seen under ``cosine``.
 
     ``scale`` times the spacing of ``grid`` (rows, columns) over the camera's frame, widened at a
     slant, up to five times, so that neighbours still touch: ``depth / f / max(cos, 0.2)``. The
@@ -105,17 +120,17 @@ def _widest_pitch(camera: Camera, grid: tuple[int, int]) -> float:
 
 
 def surfels_from_pointmap(
-    points: F32,
-    depth: F32,
-    rgb: U8,
+    points: Float32[np.ndarray, "H W 3"],
+    depth: Float32[np.ndarray, "H W"],
+    rgb: UInt8[np.ndarray, "H W 3"],
     camera: Camera,
     grid: tuple[int, int],
     radius_scale: float = RADIUS_SCALE,
 ) -> Surfels:
     """One surfel for every cell of ``grid`` (rows, columns), row-major: (gh * gw,) of them.
 
-    points (H, W, 3) f32 world, depth (H, W) f32, rgb (H, W, 3) u8, all of ``camera``. Radii are
-    those of ``disk_radius``. Raises SurfelError for maps of another size.
+    points (world), depth and rgb are all of ``camera``. Radii are those of ``disk_radius``. Raises
+    SurfelError for maps of another size.
     """
     shapes, hw = (points.shape, depth.shape, rgb.shape), tuple(camera.hw)
     if shapes != ((*hw, 3), hw, (*hw, 3)):

@@ -7,16 +7,14 @@ the angle between equal rotations is all rounding.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
-
-from vmem.arrays import F32
+from jaxtyping import Float, Float32
 
 
-def dot(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """Products (...) of vectors (..., 3), in their own dtype.
+def dot(
+    a: Float[np.ndarray, "*#batch 3"], b: Float[np.ndarray, "*#batch 3"]
+) -> Float[np.ndarray, "*batch"] | np.floating:
+    """Products of vectors, in their own dtype; of two single vectors a number.
 
     Of f32 vectors the products are rounded to f32 but added up in f64, as BLAS does for short ones.
     """
@@ -25,24 +23,32 @@ def dot(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     return total.astype(products.dtype)
 
 
-def length(vectors: NDArray[Any]) -> NDArray[Any]:
-    """Lengths (...) of vectors (..., 3)."""
+def length(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch"] | np.floating:
+    """Lengths of vectors; of a single one a number."""
     return np.sqrt(dot(vectors, vectors))
 
 
-def fused(a: F32, b: F32, c: F32) -> F32:
-    """``a * b + c`` rounded once, of f32 arrays."""
+def fused(
+    a: Float32[np.ndarray, "*#batch"] | np.float32,
+    b: Float32[np.ndarray, "*#batch"] | np.float32,
+    c: Float32[np.ndarray, "*#batch"] | np.float32,
+) -> Float32[np.ndarray, "*batch"] | np.float32:
+    """``a * b + c`` rounded once, of f32 arrays or numbers."""
     return (a.astype(np.float64) * b + c).astype(np.float32)
 
 
-def fused_length(vectors: F32) -> F32:
-    """Lengths (...) of f32 vectors (..., 3), as PyTorch computes them."""
+def fused_length(
+    vectors: Float32[np.ndarray, "*batch 3"],
+) -> Float32[np.ndarray, "*batch"] | np.float32:
+    """Lengths of f32 vectors, as PyTorch computes them; of a single one a number."""
     x, y, z = np.moveaxis(vectors, -1, 0)
     return np.sqrt(fused(z, z, fused(y, y, x * x)))
 
 
-def fused_cross(a: F32, b: F32) -> F32:
-    """Cross products (..., 3) of f32 vectors, as PyTorch computes them."""
+def fused_cross(
+    a: Float32[np.ndarray, "*batch 3"], b: Float32[np.ndarray, "*batch 3"]
+) -> Float32[np.ndarray, "*batch 3"]:
+    """Cross products of f32 vectors, as PyTorch computes them."""
     parts = []
     for j, k in ((1, 2), (2, 0), (0, 1)):
         parts.append(fused(a[..., j], b[..., k], -(a[..., k] * b[..., j])))

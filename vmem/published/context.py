@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from vmem.published.poses import average_pose, flip, geodesic_distance
 from vmem.published.render import QueryCamera
@@ -22,9 +23,9 @@ SHRINK = 1.2
 
 
 def query_camera(
-    targets: NDArray[np.floating], focals: ArrayLike, config: PublishedConfig
+    targets: Float[np.ndarray, "T 4 4"], focals: ArrayLike, config: PublishedConfig
 ) -> QueryCamera:
-    """The camera that looks for all targets (T, 4, 4): the mean of the last quarter of a context's
+    """The camera that looks for all targets: the mean of the last quarter of a context's
     worth of them (one), 512x288, with 0.65 of the mean of all focals ever stored."""
     used = max(1, -(-config.context_num_frames // 4))
     focal = float(np.float32(config.focal_scale) * np.mean(np.asarray(focals, np.float32)))
@@ -39,24 +40,27 @@ def query_camera(
     )
 
 
-def initial_threshold(c2w: NDArray[np.floating], translation_weight: float = 0.1) -> float:
-    """Median-like distance between the poses (N, 4, 4), N > 1: of P sorted pairs, number P // 2."""
+def initial_threshold(c2w: Float[np.ndarray, "V 4 4"], translation_weight: float = 0.1) -> float:
+    """Median-like distance between the poses, V > 1: of P sorted pairs, number P // 2."""
     first, second = np.triu_indices(len(c2w), 1)
     distance = np.sort(geodesic_distance(c2w[first], c2w[second], translation_weight))
     return float(distance[int(0.5 * len(distance))])
 
 
 def rank_by_pose(
-    candidates: Sequence[int], query: NDArray, c2w: NDArray[np.floating], translation_weight: float
+    candidates: Sequence[int],
+    query: Float[np.ndarray, "4 4"],
+    c2w: Float[np.ndarray, "V 4 4"],
+    translation_weight: float,
 ) -> list[int]:
-    """Candidates by distance of their pose from ``query`` (4, 4), ties as they come."""
+    """Candidates by distance of their pose from ``query``, ties as they come."""
     distance = geodesic_distance(query, c2w[list(candidates)], translation_weight)
     return [candidates[i] for i in np.argsort(distance, kind="stable")]
 
 
 def spread(
     ranked: Sequence[int],
-    c2w: NDArray[np.floating],
+    c2w: Float[np.ndarray, "V 4 4"],
     most: int,
     threshold: float,
     nms: bool,

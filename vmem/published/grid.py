@@ -15,7 +15,7 @@ comparison is the octree's, in float32, so the answer is the same.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Int32
 
 from vmem.arrays import F32
 from vmem.kernels.parallel import run_sliced, thread_count
@@ -76,8 +76,8 @@ class HashGridMerge:
         mean, std = mean_and_std(self._radius[:total])
         return mean + np.float32(0.5) * std
 
-    def credited(self, new: Disks, threshold: np.float32) -> NDArray[np.int32]:
-        """(M,) i32 the kept disk that the octree would find first for each new one, or -1.
+    def credited(self, new: Disks, threshold: np.float32) -> Int32[np.ndarray, " M"]:
+        """The kept disk that the octree would find first for each new one, or -1.
 
         Raises SurfelError for a position that is not finite.
         """

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int, Int32
 
-from vmem.arrays import F32
 from vmem.published.arithmetic import dot
 from vmem.published.octree import Octree
 from vmem.published.surfels import Disks
@@ -22,18 +21,20 @@ from vmem.types import SurfelError
 class Merge:
     """What became of M new disks: merged into existing ones, or kept."""
 
-    credited: NDArray[np.int32]
-    """(M,) the existing disk into which each was merged, -1 for those kept."""
+    credited: Int32[np.ndarray, " M"]
+    """The existing disk into which each was merged, -1 for those kept."""
     threshold: np.float32
     """The radius of the search, in scene units."""
 
     @property
-    def kept(self) -> NDArray[np.intp]:
+    def kept(self) -> Int[np.ndarray, " n"]:
         """Indices of the new disks that merged with none, ascending."""
         return np.flatnonzero(self.credited < 0)
 
 
-def merge_threshold(existing: F32, new: F32) -> np.float32:
+def merge_threshold(
+    existing: Float32[np.ndarray, " S"], new: Float32[np.ndarray, " M"]
+) -> np.float32:
     """Mean plus half the standard deviation of all radii, in f32; NaN if one is NaN, 0 of none."""
     radius = np.concatenate([existing, new])
     if not len(radius):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from jaxtyping import Float32
 
-from vmem.arrays import F32
 from vmem.published.arithmetic import length
 
 LEAF_SIZE = 10
@@ -22,10 +22,15 @@ _SIGNS = np.array(list(itertools.product((-1, 1), repeat=3)), np.float32)
 
 
 class Octree:
-    """A node with all below it. ``indices``: ascending rows of ``points`` (N, 3) f32."""
+    """A node with all below it. ``indices``: ascending rows of ``points``."""
 
     def __init__(
-        self, points: F32, indices: list[int], centre: F32, half: np.float32, depth: int = 0
+        self,
+        points: Float32[np.ndarray, "N 3"],
+        indices: list[int],
+        centre: Float32[np.ndarray, " 3"],
+        half: np.float32,
+        depth: int = 0,
     ) -> None:
         self.points, self.indices, self.centre, self.half = points, indices, centre, half
         self.children: list[Octree] = []
@@ -42,14 +47,14 @@ class Octree:
                 self.children.append(child)
 
     @staticmethod
-    def build(points: F32) -> Octree:
-        """The tree over points (N, 3) f32, N > 0."""
+    def build(points: Float32[np.ndarray, "N 3"]) -> Octree:
+        """The tree over points, N > 0."""
         low, high = points.min(axis=0), points.max(axis=0)
         half = np.max(high - low) / np.float32(2)
         return Octree(points, list(range(len(points))), (low + high) / np.float32(2), half)
 
-    def query(self, at: F32, radius: np.float32) -> list[int]:
-        """Points within ``radius`` of ``at`` (3,) f32, in traversal order, perhaps repeated."""
+    def query(self, at: Float32[np.ndarray, " 3"], radius: np.float32) -> list[int]:
+        """Points within ``radius`` of ``at``, in traversal order, perhaps repeated."""
         outside = np.maximum(np.abs(at - self.centre) - self.half, np.float32(0))
         x, y, z = outside * outside
         if x + y + z > radius * radius:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Float32
 
 from vmem.arrays import F32
 
@@ -17,8 +18,8 @@ PIECE = 1 << 15
 """Values squared at a time."""
 
 
-def mean_and_std(values: F32) -> tuple[np.float32, np.float32]:
-    """``np.mean`` and ``np.std`` of (N,) f32, N ≥ 1, contiguous."""
+def mean_and_std(values: Float32[np.ndarray, " N"]) -> tuple[np.float32, np.float32]:
+    """``np.mean`` and ``np.std`` of N ≥ 1 values, contiguous."""
     n = len(values)
     mean = np.float32(float(np.add.reduce(values)) / n)
     squares = _sum_of_squares(values, mean, np.empty(PIECE, np.float32))

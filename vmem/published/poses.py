@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float, Float32, Float64
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
-from vmem.arrays import F32
 from vmem.published.arithmetic import fused, fused_length
 
 
-def flip(c2w: NDArray[np.floating]) -> NDArray[np.floating]:
-    """OpenGL poses (..., 4, 4) with OpenCV axes, and back: columns 1 and 2 change sign."""
+def flip(c2w: Float[np.ndarray, "*batch 4 4"]) -> Float[np.ndarray, "*batch 4 4"]:
+    """OpenGL poses with OpenCV axes, and back: columns 1 and 2 change sign."""
     return c2w * np.array([1, -1, -1, 1], c2w.dtype)
 
 
-def average_pose(c2w: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Mean (4, 4) f64 of poses (N, 4, 4): translations, and quaternions turned to the first one's
+def average_pose(c2w: Float[np.ndarray, "V 4 4"]) -> Float64[np.ndarray, "4 4"]:
+    """Mean of poses: translations, and quaternions turned to the first one's
     side."""
     quaternions = Rotation.from_matrix(c2w[:, :3, :3]).as_quat()
     side = np.where(quaternions @ quaternions[0] < 0, -1.0, 1.0)
@@ -27,7 +27,9 @@ def average_pose(c2w: NDArray[np.floating]) -> NDArray[np.float64]:
     return out
 
 
-def geodesic_distance(a: ArrayLike, b: ArrayLike, translation_weight: float = 0.1) -> F32:
+def geodesic_distance(
+    a: ArrayLike, b: ArrayLike, translation_weight: float = 0.1
+) -> Float32[np.ndarray, "*batch"] | np.float32:
     """Weighted distance of positions plus angle between rotations, of poses (..., 4, 4); (...) f32.
 
     In f32 a pose may be some 1e-3 away from itself: the trace is that of a product of matrices in

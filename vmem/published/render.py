@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Float64, Int
 
 from vmem.published.arithmetic import dot, length
 from vmem.published.surfels import Disks
@@ -34,8 +34,8 @@ COSINES, SINES = np.cos(_ANGLES), np.sin(_ANGLES)
 class QueryCamera:
     """The camera from which memory is drawn."""
 
-    c2w: NDArray[np.floating]
-    """(4, 4) with OpenCV axes, f32 or f64."""
+    c2w: Float[np.ndarray, "4 4"]
+    """Pose with OpenCV axes, f32 or f64."""
     fx: float
     """Focal length along x, in pixels."""
     fy: float
@@ -49,21 +49,23 @@ class QueryCamera:
     height: int
     """Pixels of the image."""
 
-    def world_to_camera(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Rotation (3, 3) and translation (3,), inverted in the pose's own dtype."""
+    def world_to_camera(self) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, " 3"]]:
+        """Rotation and translation, inverted in the pose's own dtype."""
         rotation = np.linalg.inv(self.c2w[:3, :3])
         translation = -rotation @ self.c2w[:3, 3]
         return rotation.astype(np.float64), translation.astype(np.float64)
 
 
-def to_camera(points: NDArray[np.float64], camera: QueryCamera) -> NDArray[np.float64]:
-    """Camera coordinates (..., 3) of world points (..., 3); one order of sums everywhere."""
+def to_camera(
+    points: Float64[np.ndarray, "*batch 3"], camera: QueryCamera
+) -> Float64[np.ndarray, "*batch 3"]:
+    """Camera coordinates of world points; one order of sums everywhere."""
     R, t = camera.world_to_camera()
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     return np.stack([R[i, 0] * x + R[i, 1] * y + R[i, 2] * z + t[i] for i in range(3)], axis=-1)
 
 
-def in_sight(disks: Disks, camera: QueryCamera) -> NDArray[np.intp]:
+def in_sight(disks: Disks, camera: QueryCamera) -> Int[np.ndarray, " n"]:
     """Indices of the disks whose centre is in front of the camera and near the image."""
     x, y, z = to_camera(disks.position.astype(np.float64), camera).T
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -75,22 +77,26 @@ def in_sight(disks: Disks, camera: QueryCamera) -> NDArray[np.intp]:
 
 
 def facing(
-    position: NDArray[np.float32], normal: NDArray[np.float64], camera: QueryCamera
-) -> NDArray[np.float64]:
-    """Cosine (...) between unit normals (..., 3) and the way to positions (..., 3) f32 from the
-    camera; that way is worked out in the pose's own dtype."""
+    position: Float32[np.ndarray, "*batch 3"],
+    normal: Float64[np.ndarray, "*batch 3"],
+    camera: QueryCamera,
+) -> Float64[np.ndarray, "*batch"] | np.floating:
+    """Cosine between unit normals and the way to positions from the camera; that way is worked out
+    in the pose's own dtype. Of a single position it is a number."""
     away = position - camera.c2w[:3, 3]
-    return dot(normal, away / length(away)[..., None])
+    return dot(normal, away / np.asarray(length(away))[..., None])
 
 
-def disk_frame(normal: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two unit vectors (..., 3) that span the disks with unit normals (..., 3)."""
+def disk_frame(
+    normal: Float64[np.ndarray, "*batch 3"],
+) -> tuple[Float64[np.ndarray, "*batch 3"], Float64[np.ndarray, "*batch 3"]]:
+    """Two unit vectors that span the disks with unit normals."""
     upright = np.abs(normal[..., 2:]) > 0.9
     up = np.where(upright, np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0]))
     first = np.cross(normal, up)
-    first = first / length(first)[..., None]
+    first = first / np.asarray(length(first))[..., None]
     second = np.cross(normal, first)
-    return first, second / length(second)[..., None]
+    return first, second / np.asarray(length(second))[..., None]
 
 
 def render_reference(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
@@ -134,8 +140,8 @@ def render_reference(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
     return SurfelBuffers(index, depth, cosine)
 
 
-def inside_polygon(x: float, y: float, polygon: NDArray[np.float64]) -> bool:
-    """Even-odd test of a point against corners (n, 2)."""
+def inside_polygon(x: float, y: float, polygon: Float64[np.ndarray, "n 2"]) -> bool:
+    """Even-odd test of a point against n corners."""
     inside = False
     j = len(polygon) - 1
     for i in range(len(polygon)):

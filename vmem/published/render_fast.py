@@ -26,10 +26,10 @@ def render_polygons(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
     """What ``render_reference`` gives, thousands of times faster."""
     seen = in_sight(disks, camera)
     normal = disks.normal[seen].astype(np.float64)
-    norm = length(normal)
+    norm = np.asarray(length(normal))
     proper = norm >= 1e-12
     seen, normal = seen[proper], normal[proper] / norm[proper, None]
-    towards = facing(disks.position[seen], normal, camera)
+    towards = np.asarray(facing(disks.position[seen], normal, camera))
     ahead = towards >= 0
     seen, normal, towards = seen[ahead], normal[ahead], towards[ahead]
     position = disks.position[seen].astype(np.float64)

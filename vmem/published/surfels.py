@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float32, Integer
 
 from vmem.arrays import F32
 from vmem.published.arithmetic import fused_cross, fused_length
@@ -49,18 +49,20 @@ class PublishedConfig:
 class Disks:
     """S disks of the published memory."""
 
-    position: F32
-    """(S, 3) centres, world frame, scene units."""
-    normal: F32
-    """(S, 3) unit normals away from the camera that made the disk; zero or NaN where the map had
+    position: Float32[np.ndarray, "S 3"]
+    """Centres, world frame, scene units."""
+    normal: Float32[np.ndarray, "S 3"]
+    """Unit normals away from the camera that made the disk; zero or NaN where the map had
     none."""
-    radius: F32
-    """(S,) scene units."""
+    radius: Float32[np.ndarray, " S"]
+    """Scene units."""
 
     def __len__(self) -> int:
         return len(self.position)
 
-    def __getitem__(self, index: slice | NDArray) -> Disks:
+    def __getitem__(
+        self, index: slice | Bool[np.ndarray, " S"] | Integer[np.ndarray, " n"]
+    ) -> Disks:
         return Disks(self.position[index], self.normal[index], self.radius[index])
 
     @staticmethod
@@ -79,8 +81,10 @@ class Disks:
         )
 
 
-def downsample(values: F32, scale: float) -> F32:
-    """Bilinear samples (floor(H scale), floor(W scale), ...) f32 of a map (H, W, ...).
+def downsample(
+    values: Float32[np.ndarray, "H W *channels"], scale: float
+) -> Float32[np.ndarray, "h w *channels"]:
+    """Bilinear samples of a map: h = floor(H scale), w = floor(W scale).
 
     Sample i lies at (i + 0.5) / scale - 0.5; nothing is smoothed before.
     """
@@ -100,8 +104,8 @@ def downsample(values: F32, scale: float) -> F32:
     return values
 
 
-def normal_map(points: F32) -> F32:
-    """(H, W, 3) f32 unit normals: right neighbour crossed with the lower one.
+def normal_map(points: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
+    """Unit normals: right neighbour crossed with the lower one.
 
     The last row and the last column stay zero; where a neighbour coincides with the pixel they are
     NaN; where both lie in one direction, zero.
@@ -111,33 +115,36 @@ def normal_map(points: F32) -> F32:
         right = _unit(points[:-1, 1:] - points[:-1, :-1])
         down = _unit(points[1:, :-1] - points[:-1, :-1])
         cross = fused_cross(right, down)
-        norm = fused_length(cross)[..., None]
+        norm = np.asarray(fused_length(cross))[..., None]
         normal[:-1, :-1] = np.where(norm < 1e-8, 0, cross / norm)
     return normal
 
 
 def _unit(vectors: F32) -> F32:
-    return np.divide(vectors, fused_length(vectors)[..., None], dtype=np.float32)
+    return np.divide(vectors, np.asarray(fused_length(vectors))[..., None], dtype=np.float32)
 
 
-def valid_pixels(depth: F32, confidence: F32, config: PublishedConfig) -> NDArray[np.bool_]:
-    """(H, W) pixels that become surfels: confident ones up to the 0.999 quantile of depth."""
+def valid_pixels(
+    depth: Float32[np.ndarray, "h w"],
+    confidence: Float32[np.ndarray, "h w"],
+    config: PublishedConfig,
+) -> Bool[np.ndarray, "h w"]:
+    """Pixels that become surfels: confident ones up to the 0.999 quantile of depth."""
     return (depth <= np.quantile(depth, 0.999)) & (confidence >= config.conf_thresh)
 
 
 def disks_from_pointmap(
-    points: F32,
-    depth: F32,
-    confidence: F32,
-    camera_position: F32,
-    focal: F32 | float,
+    points: Float32[np.ndarray, "h w 3"],
+    depth: Float32[np.ndarray, "h w"],
+    confidence: Float32[np.ndarray, "h w"],
+    camera_position: Float32[np.ndarray, " 3"],
+    focal: Float[np.ndarray, " n"] | float,
     config: PublishedConfig,
 ) -> Disks:
     """Disks of the valid pixels, row-major.
 
-    points (H, W, 3) f32 world, depth and confidence (H, W) f32, all downsampled; camera_position
-    (3,) f32; focal: one or two, in pixels of the map before downsampling. NaN normals give NaN
-    radii.
+    points (world), depth and confidence are all downsampled; focal: one or two, in pixels of the
+    map before downsampling. NaN normals give NaN radii.
     """
     valid = valid_pixels(depth, confidence, config)
     position, normal = points[valid], normal_map(points)[valid]

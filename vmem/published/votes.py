@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float, Float32, Int64
 
-from vmem.arrays import F32
 from vmem.types import SurfelBuffers
 
 
@@ -20,12 +19,12 @@ from vmem.types import SurfelBuffers
 class Votes:
     """What the visible surfels say of the k views that saw some of them."""
 
-    timestep: NDArray[np.int64]
-    """(k,) the views, ascending."""
-    weight: F32
-    """(k,) share of all votes; the sum is 1."""
-    count: NDArray[np.int64]
-    """(k,) frames that each may give: 0 or 1, since no more are asked for than there are."""
+    timestep: Int64[np.ndarray, " k"]
+    """The views, ascending."""
+    weight: Float32[np.ndarray, " k"]
+    """Share of all votes; the sum is 1."""
+    count: Int64[np.ndarray, " k"]
+    """Frames that each may give: 0 or 1, since no more are asked for than there are."""
 
     @property
     def candidates(self) -> list[int]:
@@ -72,8 +71,8 @@ def gather_votes(
     return Votes(timestep, share, count)
 
 
-def frame_distribution(n: int, ratios: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Shares n frames out to k ratios: (k,) i64.
+def frame_distribution(n: int, ratios: Float[np.ndarray, " k"]) -> Int64[np.ndarray, " k"]:
+    """Shares n frames out to k ratios.
 
     Fewer frames than ratios: one to each of the n largest. Otherwise one to each and the rest in
     proportion; an entry that rounding would raise is *set* to one, so that the sum may fall short.

@@ -10,10 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, Int32
 from numba import njit
-from numpy.typing import NDArray
 
-from vmem.arrays import F32
 from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only
 from vmem.types import Surfels
@@ -28,14 +27,16 @@ _EVERY_WAY = 2.0
 class Blocks:
     """Bounds of the B blocks of ``n_surfels`` surfels; block b holds surfels 256 b to 256 b + 255.
 
-    sphere (B, 4) f32: centre in the world and radius of a ball around all disks of the block ·
-    cone (B, 4) f32: mean normal, and the sine of the widest angle to it, above 1 if that is more
-    than 90 degrees. Disks that no engine draws (not finite, radius not positive) do not count.
+    Disks that no engine draws (not finite, radius not positive) do not count.
     """
 
-    sphere: F32
-    cone: F32
+    sphere: Float32[np.ndarray, "B 4"]
+    """Centre in the world and radius of a ball around all disks of the block."""
+    cone: Float32[np.ndarray, "B 4"]
+    """Mean normal, and the sine of the widest angle to it, above 1 if that is more than 90
+    degrees."""
     n_surfels: int
+    """Number of surfels in all blocks."""
 
     def __len__(self) -> int:
         return len(self.sphere)
@@ -74,8 +75,8 @@ def truncated(blocks: Blocks, n_surfels: int) -> Blocks:
     return Blocks(blocks.sphere[:kept], blocks.cone[:kept], n_surfels)
 
 
-def visible_blocks(blocks: Blocks, camera: Camera, near: float) -> NDArray[np.int32]:
-    """(M,) i32 blocks, nearest first, that may show: beyond ``near``, in the frustum, not facing
+def visible_blocks(blocks: Blocks, camera: Camera, near: float) -> Int32[np.ndarray, " M"]:
+    """Blocks, nearest first, that may show: beyond ``near``, in the frustum, not facing
     away as a whole. Conservative: no disk that a pixel sees is in any other block."""
     h, w = camera.hw
     fx, fy, cx, cy = camera.K[[0, 1, 0, 1], [0, 1, 2, 2]]

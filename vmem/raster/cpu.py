@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int32
 from numba import njit
 from numpy.typing import NDArray
 
@@ -50,8 +51,10 @@ def kernel_cache() -> tuple[Path, bool]:
     return folder, any(folder.glob(f"cpu.{_draw_blocks.__name__}*.nbc"))
 
 
-def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> NDArray[np.int32]:
-    """(H, W) i32 index of the nearest front-facing disk a pixel's ray meets, -1 where none."""
+def index_map(
+    surfels: Surfels, blocks: Blocks, camera: Camera, near: float
+) -> Int32[np.ndarray, "H W"]:
+    """Index of the nearest front-facing disk a pixel's ray meets, -1 where none."""
     h, w = camera.hw
     visible = visible_blocks(blocks, camera, near)
     parts = min(thread_count(), MOST_THREADS, len(visible) * BLOCK // SURFELS_A_THREAD)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vmem.arrays import I32
+import numpy as np
+from jaxtyping import Int32
+
 from vmem.cameras import Camera
 from vmem.errors import VMemError
 from vmem.raster import cpu
@@ -16,8 +18,8 @@ NEAR = 0.02
 """Scene units in front of the camera where drawing begins."""
 
 
-Engine = Callable[[Surfels, Blocks, Camera, float], I32]
-"""(surfels, their blocks, camera, near) -> (H, W) i32 index of the nearest front-facing disk that a
+Engine = Callable[[Surfels, Blocks, Camera, float], Int32[np.ndarray, "H W"]]
+"""(surfels, their blocks, camera, near) -> index of the nearest front-facing disk that a
 pixel's ray meets beyond ``near``, -1 where none; of equal depths the lowest index."""
 
 

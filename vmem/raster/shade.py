@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Int32
 from numba import njit
 
-from vmem.arrays import I32
 from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.types import SurfelBuffers, Surfels
@@ -16,8 +16,8 @@ PIXELS_A_THREAD = 8192
 """Below this a second thread costs more than it saves."""
 
 
-def shade(index: I32, surfels: Surfels, camera: Camera) -> SurfelBuffers:
-    """Depth and cosine on the planes of the disks that ``index`` (H, W) names, exact per pixel."""
+def shade(index: Int32[np.ndarray, "H W"], surfels: Surfels, camera: Camera) -> SurfelBuffers:
+    """Depth and cosine on the planes of the disks that ``index`` names, exact per pixel."""
     h, _ = index.shape
     depth = np.empty(index.shape, np.float32)
     cosine = np.empty(index.shape, np.float32)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float32
 from numba import njit
 
-from vmem.arrays import F32
 from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.types import SurfelBuffers, Surfels
@@ -22,8 +22,8 @@ def visible_votes(
     camera: Camera,
     by_slant: bool = True,
     by_depth: bool = True,
-) -> F32:
-    """(S,) f32 vote cos / (1 + depth) of every surfel that ``camera`` sees, 0 for the others.
+) -> Float32[np.ndarray, " S"]:
+    """Vote cos / (1 + depth) of every surfel that ``camera`` sees, 0 for the others.
 
     Without ``by_slant`` or ``by_depth`` that part of a vote is 1.
 

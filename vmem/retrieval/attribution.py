@@ -12,36 +12,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64, UInt16
 from numba import njit
 from numpy.typing import NDArray
 
-from vmem.arrays import I32
 from vmem.kernels.parallel import read_only
 from vmem.memory import LinkError, MemorySnapshot
 from vmem.types import PictureShares, Retrieval
-
-U16 = NDArray[np.uint16]
 
 
 @dataclass(frozen=True, eq=False)
 class ExplainedAlone:
     """Of each of the V views of a retrieval, what it and no other chosen view saw.
 
-    surfels (V,) i64 number of visible surfels · pixels (V,) f64 of the targets that these cover.
     For a chosen view this is what would be lost without it, for another what it would add.
     """
 
-    surfels: NDArray[np.int64]
-    pixels: NDArray[np.float64]
+    surfels: Int64[np.ndarray, " V"]
+    """Number of visible surfels."""
+    pixels: Float64[np.ndarray, " V"]
+    """Pixels of the targets that these cover."""
 
 
-def visible_surfels(retrieval: Retrieval) -> I32:
-    """(m,) i32 surfels that cover a pixel of a target, in ascending order."""
+def visible_surfels(retrieval: Retrieval) -> Int32[np.ndarray, " m"]:
+    """Surfels that cover a pixel of a target, in ascending order."""
     return np.flatnonzero(retrieval.surfel_pixels > 0).astype(np.int32)
 
 
-def looks(memory: MemorySnapshot, retrieval: Retrieval, surfels: I32) -> U16:
-    """(m,) u16 number of chosen views that saw each of ``surfels`` (m,), seen by a target or not.
+def looks(
+    memory: MemorySnapshot, retrieval: Retrieval, surfels: Int32[np.ndarray, " m"]
+) -> UInt16[np.ndarray, " m"]:
+    """Number of chosen views that saw each of ``surfels``, seen by a target or not.
 
     Surfels must be of ``range(len(memory.surfels))``.
     """
@@ -49,17 +50,19 @@ def looks(memory: MemorySnapshot, retrieval: Retrieval, surfels: I32) -> U16:
     return chosen_looks_at(memory, _chosen(retrieval), surfels)
 
 
-def chosen_looks_at(memory: MemorySnapshot, chosen: NDArray[np.bool_], surfels: I32) -> U16:
-    """(m,) u16 number of the views ``chosen`` (V,) that saw each of ``surfels`` (m,)."""
+def chosen_looks_at(
+    memory: MemorySnapshot, chosen: Bool[np.ndarray, " V"], surfels: Int32[np.ndarray, " m"]
+) -> UInt16[np.ndarray, " m"]:
+    """Number of the views ``chosen`` that saw each of ``surfels``."""
     n = np.zeros(len(surfels), np.uint16)
     _count_looks(n, *read_only(surfels, *_rows(memory), chosen))
     return n
 
 
-def chosen_looks(memory: MemorySnapshot, retrieval: Retrieval) -> U16:
-    """(n,) u16 number of chosen views that saw each surfel, 0 where no target sees it.
+def chosen_looks(memory: MemorySnapshot, retrieval: Retrieval) -> UInt16[np.ndarray, " S"]:
+    """Number of chosen views that saw each surfel, 0 where no target sees it.
 
-    n: surfels that the retrieval knew.
+    S: surfels that the retrieval knew.
     """
     visible = visible_surfels(retrieval)
     found = np.zeros(len(retrieval.surfel_pixels), np.uint16)
@@ -68,10 +71,10 @@ def chosen_looks(memory: MemorySnapshot, retrieval: Retrieval) -> U16:
 
 
 def looks_beside(
-    memory: MemorySnapshot, retrieval: Retrieval, surfels: I32, view: int
-) -> tuple[NDArray[np.bool_], U16]:
-    """Of ``surfels`` (m,) i32: (m,) bool whether ``view`` saw each, and (m,) u16 the number of
-    other views, chosen ones, that did.
+    memory: MemorySnapshot, retrieval: Retrieval, surfels: Int32[np.ndarray, " m"], view: int
+) -> tuple[Bool[np.ndarray, " m"], UInt16[np.ndarray, " m"]]:
+    """Of ``surfels``: whether ``view`` saw each, and the number of other views, chosen ones, that
+    did.
 
     Raises LinkError for a view that is not there.
     """
@@ -85,8 +88,10 @@ def looks_beside(
     return saw, n
 
 
-def only_explained_by(memory: MemorySnapshot, retrieval: Retrieval, view: int) -> I32:
-    """(j,) i32 visible surfels that ``view`` saw and no other chosen view, ascending.
+def only_explained_by(
+    memory: MemorySnapshot, retrieval: Retrieval, view: int
+) -> Int32[np.ndarray, " j"]:
+    """Visible surfels that ``view`` saw and no other chosen view, ascending.
 
     For a chosen view these would be lost without it; another view would add them. Raises LinkError
     for a view that is not there.
@@ -107,14 +112,14 @@ def explained_alone(memory: MemorySnapshot, retrieval: Retrieval) -> ExplainedAl
     return found
 
 
-def uncovered(memory: MemorySnapshot, retrieval: Retrieval) -> I32:
-    """(j,) i32 visible surfels that no chosen view saw, ascending."""
+def uncovered(memory: MemorySnapshot, retrieval: Retrieval) -> Int32[np.ndarray, " j"]:
+    """Visible surfels that no chosen view saw, ascending."""
     visible = visible_surfels(retrieval)
     return visible[looks(memory, retrieval, visible) == 0]
 
 
-def owners(memory: MemorySnapshot) -> I32:
-    """(S,) i32 first view that saw each surfel; ``len(memory.views)`` where none is known."""
+def owners(memory: MemorySnapshot) -> Int32[np.ndarray, " S"]:
+    """First view that saw each surfel; ``len(memory.views)`` where none is known."""
     start, views = _rows(memory)
     nobody = np.int32(len(memory.views))
     if not len(views):

@@ -6,29 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int32
 from numba import njit
-from numpy.typing import NDArray
 
-from vmem.arrays import F32, I32
 from vmem.memory import LinkError, LinkIndex
 from vmem.raster import SurfelBuffers
 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """What drawings of S surfels say about V views.
+    """What drawings of S surfels say about V views."""
 
-    surfel_weight, surfel_pixels (S,) f32: vote of each surfel, ``cos / (1 + depth)`` or part of it
-    summed over its pixels, and their number · votes, pixels (V,) f64: the same summed over the
-    surfels that a view saw · visible (n,) i32: surfels with a pixel, each once, as they first
-    appear.
-    """
-
-    surfel_weight: F32
-    surfel_pixels: F32
-    votes: NDArray[np.float64]
-    pixels: NDArray[np.float64]
-    visible: I32
+    surfel_weight: Float32[np.ndarray, " S"]
+    """Vote of each surfel: ``cos / (1 + depth)`` or part of it, summed over its pixels."""
+    surfel_pixels: Float32[np.ndarray, " S"]
+    """Number of these pixels."""
+    votes: Float64[np.ndarray, " V"]
+    """Votes of the surfels that a view saw, summed."""
+    pixels: Float64[np.ndarray, " V"]
+    """Pixels of the surfels that a view saw, summed."""
+    visible: Int32[np.ndarray, " n"]
+    """Surfels with a pixel, each once, as they first appear."""
 
 
 def tally(

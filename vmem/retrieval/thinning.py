@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Int32
 
 from vmem.memory import MemorySnapshot
 from vmem.types import Surfels
@@ -14,16 +14,18 @@ from vmem.types import Surfels
 
 @dataclass(frozen=True, eq=False)
 class Thinned:
-    """memory: of the kept surfels only · kept (n,) i32: what they were in the whole memory."""
+    """A memory of some of another's surfels."""
 
     memory: MemorySnapshot
-    kept: NDArray[np.int32]
+    """Of the kept surfels only."""
+    kept: Int32[np.ndarray, " n"]
+    """What they were in the whole memory."""
 
 
 _latest: WeakKeyDictionary[MemorySnapshot, tuple[float, Thinned]] = WeakKeyDictionary()
 
 
-def kept_surfels(n: int, density: float) -> NDArray[np.int32]:
+def kept_surfels(n: int, density: float) -> Int32[np.ndarray, " kept"]:
     """About ``density * n`` of the indices below ``n``, ascending and evenly spread.
 
     The same for the same numbers, and what a lower density keeps, a higher one keeps too.

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 
-from vmem.arrays import U8
 from vmem.backends import Backend, create_backend
 from vmem.cameras import (
     MOVES,
@@ -90,7 +90,7 @@ class Session:
     @classmethod
     def open(
         cls,
-        photo: U8 | str | Path | bytes | None,
+        photo: UInt8[np.ndarray, "H W 3"] | str | Path | bytes | None,
         *,
         backend: Backend | str = "auto",
         seed: int = 0,
@@ -158,7 +158,7 @@ class Session:
         """Write the walk as one of vmem.formats.walk.KINDS; raises ExportError."""
         export(kind, self.memory, Path(path))
 
-    def targets_to(self, c2w: np.ndarray) -> Cameras:
+    def targets_to(self, c2w: Float64[np.ndarray, "4 4"]) -> Cameras:
         """The cameras of one step from where the walk stands to the pose ``c2w``."""
         return path_targets(self.camera, c2w, self.config.target_views)
 
@@ -359,7 +359,7 @@ def _log(step: str, record: StepRecord) -> None:
 
 
 def open_session(
-    photo: U8 | str | Path | bytes | None = None,
+    photo: UInt8[np.ndarray, "H W 3"] | str | Path | bytes | None = None,
     *,
     backend: Backend | str = "auto",
     seed: int = 0,

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from vmem.arrays import F32, I32
+from jaxtyping import Float32, Int32
 
 
 @dataclass(frozen=True, eq=False)
 class SurfelBuffers:
-    """index (H, W) i32, -1 where no disk · depth (H, W) f32 z-depth, 0 where none · cosine (H, W)
-    f32 between the disk's normal and the direction back to the eye, 0 where none."""
+    """Which disk each pixel shows, and how."""
 
-    index: I32
-    depth: F32
-    cosine: F32
+    index: Int32[np.ndarray, "H W"]
+    """The disk, -1 where there is none."""
+    depth: Float32[np.ndarray, "H W"]
+    """z-depth, 0 where there is no disk."""
+    cosine: Float32[np.ndarray, "H W"]
+    """Between the disk's normal and the direction back to the eye, 0 where there is none."""
 
 
 def overlaid(first: SurfelBuffers, second: SurfelBuffers, offset: int) -> SurfelBuffers:

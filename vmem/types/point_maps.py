@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 
-from vmem.arrays import F32
 from vmem.errors import VMemError
 from vmem.types.arrays_state import StateArrays
 
@@ -17,19 +17,20 @@ class PointMapError(VMemError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class PointMaps:
-    """points (T, H, W, 3) f32 world · depth (T, H, W) f32 z-depth · confidence (T, H, W) f32.
+    """Maps of T frames, one value or point a pixel."""
 
-    Confidence is 0 in a pixel without usable geometry (sky, failure) and 1 where it is as good as
-    the estimator's best; association widens its tolerance in between. state: what the estimator
-    wants back with the last of these views, None if nothing (see View.geometry_state) · note: one
-    line for the step's log, or "".
-    """
-
-    points: F32
-    depth: F32
-    confidence: F32
+    points: Float32[np.ndarray, "T H W 3"]
+    """Points in the world."""
+    depth: Float32[np.ndarray, "T H W"]
+    """z-depth in scene units."""
+    confidence: Float32[np.ndarray, "T H W"]
+    """0 in a pixel without usable geometry (sky, failure), 1 where it is as good as the estimator's
+    best; association widens its tolerance in between."""
     state: StateArrays | None = None
+    """What the estimator wants back with the last of these views, None if nothing (see
+    View.geometry_state)."""
     note: str = ""
+    """One line for the step's log, or ""."""
 
     def validated(self, shape: tuple[int, ...]) -> PointMaps:
         """Self, or PointMapError that says what is wrong; ``shape``: (T, H, W) of the frames.

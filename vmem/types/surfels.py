@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Integer, UInt8
 
-from vmem.arrays import F32, U8
 from vmem.cameras import LARGEST
 from vmem.errors import VMemError
 
@@ -22,21 +21,23 @@ class SurfelError(VMemError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Surfels:
-    """S disks as arrays.
+    """S disks as arrays."""
 
-    position (S, 3) f32 world · normal (S, 3) f32 unit, facing the camera that made it · radius (S,)
-    f32 scene units · color (S, 3) u8, as first seen.
-    """
-
-    position: F32
-    normal: F32
-    radius: F32
-    color: U8
+    position: Float32[np.ndarray, "S 3"]
+    """Centres in the world."""
+    normal: Float32[np.ndarray, "S 3"]
+    """Unit normals, facing the camera that made the disk."""
+    radius: Float32[np.ndarray, " S"]
+    """Scene units."""
+    color: UInt8[np.ndarray, "S 3"]
+    """As first seen."""
 
     def __len__(self) -> int:
         return len(self.position)
 
-    def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.integer]) -> Surfels:
+    def __getitem__(
+        self, index: slice | Bool[np.ndarray, " S"] | Integer[np.ndarray, " n"]
+    ) -> Surfels:
         return Surfels(
             self.position[index], self.normal[index], self.radius[index], self.color[index]
         )

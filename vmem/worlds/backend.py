@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Bool, UInt8
+from numpy.typing import ArrayLike
 
-from vmem.arrays import U8
 from vmem.cameras import Camera, Cameras, default_K, unproject
 from vmem.errors import BackendError
 from vmem.generation import Context
@@ -60,8 +60,8 @@ def start_camera(world: World, hw: tuple[int, int]) -> Camera:
     return Camera(np.eye(4), default_K(hw), hw)
 
 
-def are_free(world: World, points: ArrayLike, margin: float = 0.03) -> NDArray[np.bool_]:
-    """(N,) whether a camera may be at each of ``points`` (N, 3): inside a room or a doorway, and at
+def are_free(world: World, points: ArrayLike, margin: float = 0.03) -> Bool[np.ndarray, " N"]:
+    """Whether a camera may be at each of ``points`` (N, 3): inside a room or a doorway, and at
     least ``margin`` scene units from everything solid."""
     points = np.ascontiguousarray(points, np.float64)
     distance = np.empty(len(points))
@@ -124,7 +124,7 @@ class WorldGenerator:
 class WorldGeometry:
     """Reads the exact depth that the frames bring along. Implements ``GeometryEstimator``."""
 
-    def place(self, photo: U8) -> Camera:
+    def place(self, photo: UInt8[np.ndarray, "H W 3"]) -> Camera:
         """Raises BackendError: the world has its own first view, see ``start_camera``."""
         raise BackendError(
             "the world backend renders its own scene and takes no photo: "

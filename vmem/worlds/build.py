@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 import numpy as np
+from jaxtyping import Float64, Shaped
 
 from vmem.arrays import F32, F64, I32
 from vmem.worlds.materials import FIXED, PATTERNS, Material
@@ -200,8 +201,10 @@ def _distance(boxes: Records, regions: Records, setting: np.void) -> F32:
     return np.sqrt(square)
 
 
-def build_tree(low: F64, high: F64) -> Records:
-    """(2 B - 1,) NODE in depth-first order over the boxes low, high (B, 3); deterministic.
+def build_tree(
+    low: Float64[np.ndarray, "B 3"], high: Float64[np.ndarray, "B 3"]
+) -> Shaped[np.ndarray, " 2*B-1"]:
+    """NODE in depth-first order over the boxes low, high; deterministic.
 
     Splits by the surface area heuristic (MacDonald and Booth, "Heuristics for ray tracing using
     space subdivision", 1990) over the centres sorted along each axis.

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import cycle
 
 import numpy as np
-
-from vmem.arrays import F64
+from jaxtyping import Float64
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,8 @@ class Material:
     turned: bool = False
     """Whether the pattern runs at a right angle."""
 
-    def linear_rgb(self) -> F64:
-        """(3, 3) the three colours in linear RGB in [0, 1]."""
+    def linear_rgb(self) -> Float64[np.ndarray, "3 3"]:
+        """The three colours in linear RGB in [0, 1]."""
         names = self.colors.split()
         three = [*names, names[-1], names[-1]][:3]
         srgb = np.array([[int(name[i : i + 2], 16) / 255 for i in (1, 3, 5)] for name in three])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float32, Float64, Shaped, UInt8
 from numpy.typing import NDArray
 
-from vmem.arrays import F32, F64, U8
 from vmem.worlds.materials import Pattern
 
-Records = NDArray[np.void]
+Records = NDArray[Any]
+"""Records of one of the structured types below."""
 
 SKY_DEPTH = 100.0
 """z-depth in scene units given to pixels that see the sky; everything solid is nearer."""
@@ -56,33 +58,33 @@ class World:
     """Name of the plan it was built from."""
     seed: int
     """Seed of its measures, colours and furniture."""
-    boxes: Records
-    """(B,) BOX: everything solid."""
-    tree: Records
-    """(2 B - 1,) NODE over the boxes."""
-    materials: Records
-    """(M,) MATERIAL."""
-    regions: Records
-    """(R,) REGION: where a camera may be."""
+    boxes: Shaped[np.ndarray, " B"]
+    """BOX: everything solid."""
+    tree: Shaped[np.ndarray, " 2*B-1"]
+    """NODE over the boxes."""
+    materials: Shaped[np.ndarray, " M"]
+    """MATERIAL."""
+    regions: Shaped[np.ndarray, " R"]
+    """REGION: where a camera may be."""
     region_names: tuple[str, ...]
     """Names of the regions; every door is a region "doorway"."""
-    loop: F64
-    """(N, 3) corners of a closed walk at eye height through free space, from the origin."""
+    loop: Float64[np.ndarray, "N 3"]
+    """Corners of a closed walk at eye height through free space, from the origin."""
     setting: np.void
     """One SETTING."""
-    distance: F32
-    """(X, Y, Z) distance to the nearest box on a grid, up to a limit, to darken corners."""
+    distance: Float32[np.ndarray, "X Y Z"]
+    """Distance to the nearest box on a grid, up to a limit, to darken corners."""
 
 
 @dataclass(frozen=True, eq=False)
 class WorldRender:
     """What a camera sees of a world."""
 
-    rgb: U8
-    """(H, W, 3) sRGB."""
-    depth: F32
-    """(H, W) z-depth in scene units, SKY_DEPTH in the sky."""
-    normal: F32
-    """(H, W, 3) unit normals in the world frame, facing the camera; in the sky towards it."""
-    hit: NDArray[np.bool_]
-    """(H, W), False in the sky."""
+    rgb: UInt8[np.ndarray, "H W 3"]
+    """sRGB."""
+    depth: Float32[np.ndarray, "H W"]
+    """z-depth in scene units, SKY_DEPTH in the sky."""
+    normal: Float32[np.ndarray, "H W 3"]
+    """Unit normals in the world frame, facing the camera; in the sky towards it."""
+    hit: Bool[np.ndarray, "H W"]
+    """False in the sky."""

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -103,8 +103,8 @@ def default_K_normalized(
 
 def fill_slots(
     context: Cameras, targets: Cameras, num_frames: int
-) -> tuple[Cameras, NDArray[np.bool_]]:
-    """One camera for each of the network's ``num_frames`` slots, and which are context (N,) bool.
+) -> tuple[Cameras, Bool[np.ndarray, " N"]]:
+    """One camera for each of the network's ``num_frames`` slots, and which are context.
 
     Context first, then the targets, the last of them repeated until the slots are full. Results
     for the repeats are dropped: ``result[~is_context][: len(targets)]``. Raises ConditioningError

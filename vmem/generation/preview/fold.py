@@ -43,35 +43,35 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = range(4)
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """How directions fold into a photo. All fields f64."""
+    """How directions fold into a photo."""
 
-    to_level: F64
-    """(3, 3): rotation from world to level frame."""
-    to_index: F64
-    """(3, 3): level direction to homogeneous pixel index (column, row; integers are pixel centres),
+    to_level: Float64[np.ndarray, "3 3"]
+    """Rotation from world to level frame."""
+    to_index: Float64[np.ndarray, "3 3"]
+    """Level direction to homogeneous pixel index (column, row; integers are pixel centres),
     its third component the camera's z."""
-    borders: F64
-    """(4, 3): normals of the planes of the left, right, top and bottom border, level frame."""
-    tiles: F64
-    """(m + 1,): borders of the m (odd) mirrored tiles, as fractions of the way round from the right
+    borders: Float64[np.ndarray, "4 3"]
+    """Normals of the planes of the left, right, top and bottom border, level frame."""
+    tiles: Float64[np.ndarray, " m1"]
+    """m + 1 borders of the m (odd) mirrored tiles, as fractions of the way round from the right
     border to the left one."""
-    drops: F64
-    """(2,): least and greatest drop that the photo shows."""
+    drops: Float64[np.ndarray, " 2"]
+    """Least and greatest drop that the photo shows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """N directions and what they fold to. All fields (N,) f64."""
+    """N directions and what they fold to."""
 
-    drop: F64
+    drop: Float64[np.ndarray, " N"]
     """Drop of the direction itself."""
-    azimuth: F64
+    azimuth: Float64[np.ndarray, " N"]
     """Folded azimuth."""
-    content_drop: F64
+    content_drop: Float64[np.ndarray, " N"]
     """Folded drop: where the colour comes from."""
-    top: F64
+    top: Float64[np.ndarray, " N"]
     """Drop of the photo's top border at the folded azimuth."""
-    bottom: F64
+    bottom: Float64[np.ndarray, " N"]
     """Drop of the photo's bottom border at the folded azimuth."""
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64
 
 from vmem.arrays import F32, F64
 from vmem.cameras import Camera, pixel_rays, rotation_x, rotation_y, unproject
@@ -51,14 +51,14 @@ class Extension:
     """How directions fold into the photo."""
     texture: Texture
     """The photo."""
-    confidence: F32
-    """(H, W) f32: confidence in the photo's depth."""
-    position: F64
-    """(3,) f64: of the anchor camera, world."""
+    confidence: Float32[np.ndarray, "H W"]
+    """Confidence in the photo's depth."""
+    position: Float64[np.ndarray, " 3"]
+    """Position of the anchor camera, world."""
     floor: float
     """World y of the floor plane."""
-    faces: tuple[tuple[Camera, F32], ...]
-    """Six cameras, each with its z-depth (N, N) f32, finite and positive."""
+    faces: tuple[tuple[Camera, Float32[np.ndarray, "n n"]], ...]
+    """Six cameras, each with its z-depth, finite and positive."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,12 +45,12 @@ _LANCZOS = _lanczos_table()
 class Texture:
     """An image to sample without reaching across depth discontinuities."""
 
-    rgb: NDArray[np.uint8]
-    """(H, W, 3) u8."""
-    depth: F32
-    """(H, W) f32 z-depth."""
-    smooth: NDArray[np.bool_]
-    """(H, W) bool: the whole kernel around the pixel lies on one surface."""
+    rgb: UInt8[np.ndarray, "H W 3"]
+    """Colours."""
+    depth: Float32[np.ndarray, "H W"]
+    """z-depth."""
+    smooth: Bool[np.ndarray, "H W"]
+    """The whole kernel around the pixel lies on one surface."""
     max_ratio: float
     """Depth ratio up to which two taps of the kernel are on one surface."""
 

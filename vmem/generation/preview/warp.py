@@ -40,12 +40,12 @@ BILLBOARD_DENSITY = 0.25
 class Warp:
     """For every target pixel: which source pixel shows the same surface."""
 
-    depth: F32
-    """(H, W) f32: z-depth in the target camera, 0 where no surface of the source lands."""
-    uv: F32
-    """(H, W, 2) f32: source pixel indices."""
-    density: F32
-    """(H, W) f32 in [0, 1]: source samples per target pixel, 1 where the source is at least as fine
+    depth: Float32[np.ndarray, "H W"]
+    """z-depth in the target camera, 0 where no surface of the source lands."""
+    uv: Float32[np.ndarray, "H W 2"]
+    """Source pixel indices."""
+    density: Float32[np.ndarray, "H W"]
+    """In [0, 1]: source samples per target pixel, 1 where the source is at least as fine
     as the target, smaller where it is magnified."""
 
 
@@ -83,7 +83,7 @@ def warp_depth(depth: Float32[np.ndarray, "h w"], source: Camera, target: Camera
 def index_homography(
     source: Camera, target: Camera
 ) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, " 3"]]:
-    """``M`` (3, 3) and ``m`` (3,) with ``q = z * M @ (u, v, 1) + m``.
+    """``M`` and ``m`` with ``q = z * M @ (u, v, 1) + m``.
 
     (u, v) is a source pixel index with depth z, ``q[:2] / q[2]`` the target index, ``q[2]`` the
     target depth.

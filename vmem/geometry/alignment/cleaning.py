@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int
 from numba import njit
-from numpy.typing import NDArray
 
-from vmem.arrays import F32, F64
 from vmem.cameras import Camera, pose_distance
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 
@@ -22,14 +21,16 @@ class Neighbour:
     """A view that points are compared with."""
 
     camera: Camera
-    depth: F32
-    """(H, W) f32 z-depth, 0 where it is unknown."""
-    confidence: F32
-    """(H, W) f32 in 0..1."""
+    depth: Float32[np.ndarray, "H W"]
+    """z-depth, 0 where it is unknown."""
+    confidence: Float32[np.ndarray, "H W"]
+    """In 0..1."""
 
 
-def nearest(c2w: F64, others: F64, count: int) -> NDArray[np.intp]:
-    """Indices of the ``count`` of ``others`` (N, 4, 4) nearest in pose, nearest first."""
+def nearest(
+    c2w: Float64[np.ndarray, "4 4"], others: Float64[np.ndarray, "V 4 4"], count: int
+) -> Int[np.ndarray, " n"]:
+    """Indices of the ``count`` of ``others`` nearest in pose, nearest first."""
     if len(others) == 0 or count < 1:
         return np.zeros(0, np.intp)
     distance = pose_distance(others, c2w)
@@ -37,8 +38,12 @@ def nearest(c2w: F64, others: F64, count: int) -> NDArray[np.intp]:
     return some[np.argsort(distance[some], kind="stable")]
 
 
-def cleaned(points: F32, confidence: F32, neighbours: list[Neighbour]) -> F32:
-    """Confidence (H, W) of world points (H, W, 3), lowered where they lie in front of the depth of
+def cleaned(
+    points: Float32[np.ndarray, "H W 3"],
+    confidence: Float32[np.ndarray, "H W"],
+    neighbours: list[Neighbour],
+) -> Float32[np.ndarray, "H W"]:
+    """Confidence of world points, lowered where they lie in front of the depth of
     a neighbour that is more confident at that pixel.
 
     The published cleaning compares with all views and sets it to 0 at once

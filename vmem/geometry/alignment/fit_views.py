@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 
 from vmem.arrays import F32
 from vmem.cameras import (
@@ -75,12 +76,12 @@ def align(
     cameras: Cameras,
     memory: MemorySnapshot,
     *,
-    fallback: F32 | None = None,
+    fallback: Float32[np.ndarray, "T H W"] | None = None,
     config: AlignmentConfig | None = None,
 ) -> Aligned:
     """Align T predicted frames with their known ``cameras`` and ``memory``.
 
-    ``fallback`` (T, H, W) f32 z-depth is what a view keeps that cannot be placed; without it, the
+    ``fallback`` z-depth is what a view keeps that cannot be placed; without it, the
     depth drawn from memory, and its median where nothing is drawn. Such a view has confidence LOW
     where memory agrees with it, and all over if it is the first of an empty memory, else UNTRUSTED.
     In a view that is placed, pixels outside of the network's crop have memory's depth with

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 
 from vmem.arrays import F64
@@ -36,14 +37,16 @@ _ROUNDS = 5
 class PoseScale:
     """What camera motion says of the scale."""
 
-    scale: F64
-    """(T,) f64 factor from each view's own depth to world units, nan where unknown."""
+    scale: Float64[np.ndarray, " T"]
+    """Factor from each view's own depth to world units, nan where unknown."""
     reason: str = ""
     """Why there is none at all, or ""."""
 
 
-def scale_from_poses(predicted: Predicted, known: F64, usable: NDArray[np.bool_]) -> PoseScale:
-    """Scales of the views that are ``usable`` (T,), from their known c2w (T, 4, 4).
+def scale_from_poses(
+    predicted: Predicted, known: Float64[np.ndarray, "T 4 4"], usable: Bool[np.ndarray, " T"]
+) -> PoseScale:
+    """Scales of the views that are ``usable``, from their known c2w.
 
     Never raises. Cameras at one place, however turned, do not determine the scale, nor do motions
     that contradict the known ones: then there is a reason in place of scales.

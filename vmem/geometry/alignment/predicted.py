@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float32, Float64
 
-from vmem.arrays import F32, F64
+from vmem.arrays import F32
 from vmem.cameras import LARGEST
 from vmem.types import PointMapError
 
@@ -23,19 +23,19 @@ EDGE = 0.05
 class Predicted:
     """Point maps of T frames at the network's own size (h, w)."""
 
-    points_self: F32
-    """(T, h, w, 3) f32 in each camera's own frame, up to scale; a depth network gives z alone."""
-    confidence: F32
-    """(T, h, w) f32, 1 + exp(c) >= 1 with the network's logit c, as CUT3R gives it."""
+    points_self: Float32[np.ndarray, "T h w 3"]
+    """In each camera's own frame, up to scale; a depth network gives z alone."""
+    confidence: Float32[np.ndarray, "T h w"]
+    """1 + exp(c) >= 1 with the network's logit c, as CUT3R gives it."""
     window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """Left, top, right, bottom of the part of the frame that the network was shown, as shares of
     the frame's sides."""
-    points_world: F32 | None = None
-    """(T, h, w, 3) f32 the same points in one frame common to all views, if the network has one."""
-    poses: NDArray[np.floating] | None = None
-    """(T, 4, 4) c2w in the common frame, if the network gives poses."""
-    origin: F64 | None = None
-    """(4, 4) known c2w of the camera whose frame the common one is (CUT3R: the first view of the
+    points_world: Float32[np.ndarray, "T h w 3"] | None = None
+    """The same points in one frame common to all views, if the network has one."""
+    poses: Float[np.ndarray, "T 4 4"] | None = None
+    """c2w in the common frame, if the network gives poses."""
+    origin: Float64[np.ndarray, "4 4"] | None = None
+    """Known c2w of the camera whose frame the common one is (CUT3R: the first view of the
     run), if it is a camera's."""
 
     def validated(self, n: int) -> Predicted:
@@ -62,7 +62,7 @@ class Predicted:
         return self
 
 
-def mapped_confidence(raw: F32) -> F32:
+def mapped_confidence(raw: Float32[np.ndarray, "*batch"]) -> Float32[np.ndarray, "*batch"]:
     """Confidence 0..1 of a network's 1 + exp(c): ``exp(c) / (exp(c) + DOUBT)``; 0 where not finite.
 
     Monotone, and not normalised by frame: a frame of low confidence keeps it.
@@ -76,12 +76,12 @@ def mapped_confidence(raw: F32) -> F32:
 class FramedDepth:
     """Predicted depth on the pixels of the frames."""
 
-    depth: F32
-    """(T, H, W) f32 z-depth up to scale, 0 where there is none."""
-    confidence: F32
-    """(T, H, W) f32 in 0..1, 0 where there is no depth."""
-    inside: NDArray[np.bool_]
-    """(H, W) whether a pixel was shown to the network."""
+    depth: Float32[np.ndarray, "T H W"]
+    """z-depth up to scale, 0 where there is none."""
+    confidence: Float32[np.ndarray, "T H W"]
+    """In 0..1, 0 where there is no depth."""
+    inside: Bool[np.ndarray, "H W"]
+    """Whether a pixel was shown to the network."""
 
 
 def framed(predicted: Predicted, hw: tuple[int, int]) -> FramedDepth:

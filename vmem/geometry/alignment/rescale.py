@@ -7,9 +7,8 @@ is right, or wrong in parts only, is never touched: a new surface must not pull 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32
 
-from vmem.arrays import F32
 from vmem.cameras import Camera
 from vmem.geometry.alignment.robust_fit import robust_fit
 from vmem.memory import MemorySnapshot, grid_size
@@ -25,9 +24,14 @@ MIN_OVERLAP = 0.1
 """Share of the image that must show memory, for a scale to be sought."""
 
 
-def rescaled(depth: F32, usable: NDArray[np.bool_], camera: Camera, memory: MemorySnapshot) -> F32:
-    """Depth (H, W) f32 of ``camera`` times the scale that brings it to the drawn surfels, judged
-    where it is ``usable`` (H, W); the same array if no scale is called for, or none mends what it
+def rescaled(
+    depth: Float32[np.ndarray, "H W"],
+    usable: Bool[np.ndarray, "H W"],
+    camera: Camera,
+    memory: MemorySnapshot,
+) -> Float32[np.ndarray, "H W"]:
+    """Depth of ``camera`` times the scale that brings it to the drawn surfels, judged
+    where it is ``usable``; the same array if no scale is called for, or none mends what it
     should."""
     if len(memory.surfels) == 0:
         return depth

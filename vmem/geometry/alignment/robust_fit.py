@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float32, Float64
 
-from vmem.arrays import F32, F64
+from vmem.arrays import F64
 
 Shift = Literal["none", "depth", "inverse"]
 """What a network leaves open beside scale: nothing, a shift of depth, or one of inverse depth."""
@@ -51,8 +52,8 @@ class DepthLine:
     inverse: bool = False
     """Whether scale and shift apply to inverse depth."""
 
-    def applied(self, depth: F32) -> F32:
-        """Depth (...) f32 fitted; 0 where that is out of REACH, or nothing was given."""
+    def applied(self, depth: Float32[np.ndarray, "*batch"]) -> Float32[np.ndarray, "*batch"]:
+        """Depth fitted; 0 where that is out of REACH, or nothing was given."""
         given = np.where(depth > 0, depth, 1).astype(np.float64)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             if self.inverse:
@@ -78,9 +79,14 @@ class RobustFit:
     constant would pass: its scale alone brings it near to anything."""
 
 
-def robust_fit(measured: F32, known: F32, weight: F32, shift: Shift = "none") -> RobustFit:
-    """Fit ``measured`` depth (N,) to ``known`` (N,), both positive and finite, N > 0, with
-    ``weight`` (N,) > 0. Deterministic."""
+def robust_fit(
+    measured: Float32[np.ndarray, " N"],
+    known: Float32[np.ndarray, " N"],
+    weight: Float32[np.ndarray, " N"],
+    shift: Shift = "none",
+) -> RobustFit:
+    """Fit ``measured`` depth to ``known``, both positive and finite, N > 0, with ``weight`` > 0.
+    Deterministic."""
     x, y, w = (a.astype(np.float64) for a in (measured, known, weight))
     ratio = np.log(y) - np.log(x)
     # Scale alone: the location of r = log y - log x, whose error log s - r is relative.
@@ -108,8 +114,8 @@ def robust_fit(measured: F32, known: F32, weight: F32, shift: Shift = "none") ->
     )
 
 
-def weighted_median(values: F64, weight: F64) -> float:
-    """The least of ``values`` (N,), N > 0, up to which they have half of the ``weight`` (N,)."""
+def weighted_median(values: Float64[np.ndarray, " N"], weight: Float64[np.ndarray, " N"]) -> float:
+    """The least of ``values``, N > 0, up to which they have half of the ``weight``."""
     order = np.argsort(values)
     total = np.cumsum(weight[order])
     return float(values[order][np.searchsorted(total, total[-1] / 2)])

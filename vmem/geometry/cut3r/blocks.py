@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -45,8 +46,10 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor, turn: Rotation | None) -> Tensor:
-        """(n, length, channels) -> the same."""
+    def forward(
+        self, x: Float[Tensor, "B n channels"], turn: Rotation | None
+    ) -> Float[Tensor, "B n channels"]:
+        """The tokens, having looked at each other."""
         split = "n length (qkv heads c) -> qkv n heads length c"
         q, k, v = rearrange(self.qkv(x), split, qkv=3, heads=self.heads)
         return self.proj(_attend(q, k, v, turn, turn))
@@ -67,9 +70,13 @@ class CrossAttention(nn.Module):
         return rearrange(x, "n length (heads c) -> n heads length c", heads=self.heads)
 
     def forward(
-        self, x: Tensor, y: Tensor, turn_x: Rotation | None, turn_y: Rotation | None
-    ) -> Tensor:
-        """x (n, length, channels) asks y (n, other length, channels) -> the shape of x."""
+        self,
+        x: Float[Tensor, "B n channels"],
+        y: Float[Tensor, "B m channels"],
+        turn_x: Rotation | None,
+        turn_y: Rotation | None,
+    ) -> Float[Tensor, "B n channels"]:
+        """x asks y."""
         q, k, v = self._split(self.projq(x)), self._split(self.projk(y)), self._split(self.projv(y))
         return self.proj(_attend(q, k, v, turn_x, turn_y))
 
@@ -82,8 +89,8 @@ class Mlp(nn.Module):
         self.fc1 = nn.Linear(channels, hidden)
         self.fc2 = nn.Linear(hidden, out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., channels) -> (..., out_channels)."""
+    def forward(self, x: Float[Tensor, "*batch channels"]) -> Float[Tensor, "*batch out_channels"]:
+        """Each vector by itself."""
         return self.fc2(functional.gelu(self.fc1(x)))
 
 
@@ -102,8 +109,10 @@ class EncoderBlock(nn.Module):
         self.norm2 = LayerNorm(channels)
         self.mlp = feed_forward(channels, ratio)
 
-    def forward(self, x: Tensor, turn: Rotation | None) -> Tensor:
-        """(n, length, channels) -> the same."""
+    def forward(
+        self, x: Float[Tensor, "B n channels"], turn: Rotation | None
+    ) -> Float[Tensor, "B n channels"]:
+        """The tokens, having looked at each other."""
         x = x + self.attn(self.norm1(x), turn)
         return x + self.mlp(self.norm2(x))
 
@@ -123,12 +132,12 @@ class DecoderBlock(nn.Module):
 
     def forward(
         self,
-        x: Tensor,
-        y: Tensor,
+        x: Float[Tensor, "B n channels"],
+        y: Float[Tensor, "B m channels"],
         turn_x: Rotation | None = None,
         turn_y: Rotation | None = None,
-    ) -> Tensor:
-        """x (n, length, channels), having looked at y (n, other length, channels)."""
+    ) -> Float[Tensor, "B n channels"]:
+        """x, having looked at y."""
         x = x + self.attn(self.norm1(x), turn_x)
         x = x + self.cross_attn(self.norm2(x), self.norm_y(y), turn_x, turn_y)
         return x + self.mlp(self.norm3(x))
@@ -142,8 +151,10 @@ class ModulatedNorm(nn.Module):
         self.norm = LayerNorm(channels)
         self.mlp = nn.Sequential(nn.SiLU(), nn.Linear(channels, 2 * channels))
 
-    def forward(self, x: Tensor, by: Tensor) -> Tensor:
-        """x (n, length, channels), by (n, 1, channels) -> the shape of x."""
+    def forward(
+        self, x: Float[Tensor, "B n channels"], by: Float[Tensor, "B 1 channels"]
+    ) -> Float[Tensor, "B n channels"]:
+        """x, normed and modulated."""
         shift, scale = self.mlp(by).chunk(2, -1)
         return self.norm(x) * (1 + scale) + shift
 
@@ -158,7 +169,12 @@ class ModulatedBlock(nn.Module):
         self.norm2 = ModulatedNorm(channels)
         self.mlp = feed_forward(channels, ratio)
 
-    def forward(self, x: Tensor, by: Tensor, turn: Rotation | None) -> Tensor:
-        """x (n, length, channels), by (n, 1, channels) -> the shape of x."""
+    def forward(
+        self,
+        x: Float[Tensor, "B n channels"],
+        by: Float[Tensor, "B 1 channels"],
+        turn: Rotation | None,
+    ) -> Float[Tensor, "B n channels"]:
+        """x, having looked at itself."""
         x = x + self.attn(self.norm1(x, by), turn)
         return x + self.mlp(self.norm2(x, by))

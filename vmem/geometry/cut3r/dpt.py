@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,8 +28,8 @@ class ResidualUnit(nn.Module):
         self.conv1 = _conv3(channels, channels)
         self.conv2 = _conv3(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, h, w) -> the same."""
+    def forward(self, x: Float[Tensor, "B channels h w"]) -> Float[Tensor, "B channels h w"]:
+        """x and what was found in it."""
         return x + self.conv2(functional.relu(self.conv1(functional.relu(x))))
 
 
@@ -41,8 +42,12 @@ class Fusion(nn.Module):
         self.resConfUnit1 = ResidualUnit(channels)
         self.resConfUnit2 = ResidualUnit(channels)
 
-    def forward(self, x: Tensor, finer: Tensor | None = None) -> Tensor:
-        """(n, channels, h, w), twice -> (n, channels, 2h, 2w)."""
+    def forward(
+        self,
+        x: Float[Tensor, "B channels h w"],
+        finer: Float[Tensor, "B channels h w"] | None = None,
+    ) -> Float[Tensor, "B channels 2*h 2*w"]:
+        """Both in one, at twice the size."""
         if finer is not None:
             x = x + self.resConfUnit1(finer)
         # A 1 x 1 convolution commutes with interpolation and costs a quarter before it.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vmem.geometry.cut3r.blocks import EncoderBlock, LayerNorm
@@ -22,8 +23,8 @@ class PatchEmbed(nn.Module):
         super().__init__()
         self.proj = nn.Conv2d(in_channels, channels, PATCH, stride=PATCH)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, in_channels, H, W) -> (n, H/16 * W/16, channels), row by row."""
+    def forward(self, x: Float[Tensor, "B in_channels H W"]) -> Float[Tensor, "B n channels"]:
+        """Images to n = H/16 * W/16 tokens, row by row."""
         return rearrange(self.proj(x), "n c h w -> n (h w) c")
 
 
@@ -42,8 +43,8 @@ def encoder_norm(config: Cut3rConfig) -> nn.LayerNorm:
 class Features:
     """Encoded views."""
 
-    tokens: Tensor
-    """(N, H/16 * W/16, channels) of N views, row by row."""
+    tokens: Float[Tensor, "B n channels"]
+    """H/16 * W/16 tokens of each of B views, row by row."""
     hw: tuple[int, int]
     """(H, W) of the views in pixels."""
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,34 +24,38 @@ RGB_MARGIN = 1e-6
 class Decoded:
     """Tokens of one view for the heads."""
 
-    levels: tuple[Tensor, Tensor, Tensor, Tensor]
-    """Of the encoder (B, T, encoder channels), then of three decoder levels (B, T, channels), all
-    without the pose token."""
-    pose_token: Tensor
-    """(B, 1, channels), decoded."""
+    levels: tuple[
+        Float[Tensor, "B n encoder"],
+        Float[Tensor, "B n channels"],
+        Float[Tensor, "B n channels"],
+        Float[Tensor, "B n channels"],
+    ]
+    """Of the encoder, then of three decoder levels, all without the pose token."""
+    pose_token: Float[Tensor, "B 1 channels"]
+    """Decoded."""
     grid: tuple[int, int]
-    """Rows and columns of the T tokens."""
+    """Rows and columns of the n tokens."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the network predicts for B views, all float32; None for what was not asked for.
+    """What the network predicts for B views, None for what was not asked for.
 
     Lengths are in a unit of the network's own, the same for all views of a run.
     """
 
-    own_points: Tensor | None = None
-    """(B, H, W, 3) in the OpenCV axes of each view's own camera."""
-    own_confidence: Tensor | None = None
-    """(B, H, W) 1 + exp(logit)."""
-    world_points: Tensor | None = None
-    """(B, H, W, 3) in the frame of the first view of the run."""
-    world_confidence: Tensor | None = None
-    """(B, H, W) 1 + exp(logit)."""
-    pose: Tensor | None = None
-    """(B, 7) camera to world: translation, then quaternion wxyz with w >= 0."""
-    rgb: Tensor | None = None
-    """(B, H, W, 3) in (-1, 1)."""
+    own_points: Float32[Tensor, "B H W 3"] | None = None
+    """In the OpenCV axes of each view's own camera."""
+    own_confidence: Float32[Tensor, "B H W"] | None = None
+    """1 + exp(logit)."""
+    world_points: Float32[Tensor, "B H W 3"] | None = None
+    """In the frame of the first view of the run."""
+    world_confidence: Float32[Tensor, "B H W"] | None = None
+    """1 + exp(logit)."""
+    pose: Float32[Tensor, "B 7"] | None = None
+    """Camera to world: translation, then quaternion wxyz with w >= 0."""
+    rgb: Float32[Tensor, "B H W 3"] | None = None
+    """In (-1, 1)."""
 
 
 class PoseHead(nn.Module):
@@ -60,8 +65,8 @@ class PoseHead(nn.Module):
         super().__init__()
         self.mlp = Mlp(channels, int(channels * ratio), 7)
 
-    def forward(self, token: Tensor) -> Tensor:
-        """(B, 1, channels) -> (B, 7) f32, translation and wxyz."""
+    def forward(self, token: Float[Tensor, "B 1 channels"]) -> Float32[Tensor, "B 7"]:
+        """Translation and wxyz."""
         raw = self.mlp(token)[:, 0].float()
         turn = functional.normalize(raw[:, 3:], dim=-1)
         turn = torch.where(turn[:, :1] < 0, -turn, turn)
@@ -129,8 +134,8 @@ class Heads(nn.Module):
         return stretched(points), low + confidence[..., 0].exp().clamp(max=high - low)
 
 
-def stretched(x: Tensor) -> Tensor:
-    """(..., 3) of length l -> the same direction with length expm1(l)."""
+def stretched(x: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """Vectors of length l -> the same direction with length expm1(l)."""
     length = x.norm(dim=-1, keepdim=True)
     return x / length.clamp(min=1e-8) * length.expm1()
 

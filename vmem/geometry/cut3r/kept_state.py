@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vmem.arrays import F64
 from vmem.geometry.cut3r.network import State
 from vmem.types import StateArrays
 
@@ -27,8 +27,8 @@ class KeptState:
     seen: int
     """Number of stored views that were shown to the network, those included that would have spoilt
     its state and were left out."""
-    origin: F64 | None
-    """(4, 4) c2w of the first view it took, which is the frame of its world points; None before
+    origin: Float64[np.ndarray, "4 4"] | None
+    """c2w of the first view it took, which is the frame of its world points; None before
     that view."""
     stamp: str
     """Names the network's files, its precision and the size of the views it was shown. A state goes

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vmem.geometry.cut3r.blocks import DecoderBlock, EncoderBlock, LayerNorm, typed
@@ -32,10 +33,10 @@ from vmem.geometry.cut3r.rope import image_places, rotation
 class State:
     """All that the network remembers of B runs; its tensors are never changed."""
 
-    tokens: Tensor
-    """(B, state_size, decoder width), in the dtype of the decoders."""
-    memory: Tensor
-    """(B, local_mem_size, 2 decoder width), the memory of poses, in the same dtype."""
+    tokens: Float[Tensor, "B state_size width"]
+    """Of decoder width, in the dtype of the decoders."""
+    memory: Float[Tensor, "B slots wide"]
+    """The memory of poses, twice as wide, in the same dtype."""
     views: int = 0
     """Number of views that each run has taken in."""
 

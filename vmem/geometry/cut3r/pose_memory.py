@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vmem.geometry.cut3r.blocks import DecoderBlock, typed
@@ -14,7 +15,7 @@ BLOCKS = 2
 class PoseRetriever(nn.Module):
     """Slots hold a summary of a view beside its pose token; blocks without places read and write.
 
-    A summary is the mean over a view's encoder tokens, (n, 1, encoder channels).
+    A summary is the mean over a view's encoder tokens.
     """
 
     def __init__(self, config: Cut3rConfig) -> None:
@@ -31,16 +32,23 @@ class PoseRetriever(nn.Module):
         self.write_blocks = blocks()
         self.read_blocks = blocks()
 
-    def inquire(self, summary: Tensor, memory: Tensor) -> Tensor:
-        """The pose token (n, 1, channels) to try for a view; memory (n, slots, 2 channels)."""
+    def inquire(
+        self, summary: Float[Tensor, "B 1 encoder"], memory: Float[Tensor, "B slots wide"]
+    ) -> Float[Tensor, "B 1 channels"]:
+        """The pose token to try for a view; the memory is twice as wide as it."""
         asked = self.proj_q(summary)
         asked = torch.cat((asked, self.masked_token.expand_as(asked)), -1)
         for block in typed(self.read_blocks, DecoderBlock):
             asked = block(asked, memory)
         return asked.chunk(2, -1)[1]
 
-    def write(self, summary: Tensor, pose_token: Tensor, memory: Tensor) -> Tensor:
-        """The memory after a view whose pose token (n, 1, channels) has been decoded."""
+    def write(
+        self,
+        summary: Float[Tensor, "B 1 encoder"],
+        pose_token: Float[Tensor, "B 1 channels"],
+        memory: Float[Tensor, "B slots 2*channels"],
+    ) -> Float[Tensor, "B slots 2*channels"]:
+        """The memory after a view whose pose token has been decoded."""
         entry = torch.cat((self.proj_q(summary), pose_token), -1)
         for block in typed(self.write_blocks, DecoderBlock):
             memory = block(memory, entry)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from einops import rearrange
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vmem.arrays import F32, U8
+from vmem.arrays import U8
 from vmem.geometry.cut3r.config import PATCH, Cut3rError
 from vmem.geometry.cut3r.heads import Prediction
 
@@ -51,8 +51,8 @@ class Crop:
         (across, down), (left, top, right, bottom) = self.scale, self.box
         return left / across, top / down, right / across, bottom / down
 
-    def intrinsics(self, K: NDArray[np.float64]) -> NDArray[np.float64]:
-        """K (..., 3, 3) of the frame -> that of the crop; pixel centres at +0.5 in both."""
+    def intrinsics(self, K: Float64[np.ndarray, "*batch 3 3"]) -> Float64[np.ndarray, "*batch 3 3"]:
+        """K of the frame -> that of the crop; pixel centres at +0.5 in both."""
         (across, down), (left, top, _, _) = self.scale, self.box
         to_crop = np.array([[across, 0, -left], [0, down, -top], [0, 0, 1]])
         return to_crop @ K
@@ -83,9 +83,9 @@ def crop_of(frame_hw: tuple[int, int], size: int = SIZE, *, whole_square: bool =
 
 
 def prepare(
-    frames: NDArray[np.uint8], size: int = SIZE, *, whole_square: bool = False
-) -> tuple[Tensor, Crop]:
-    """Views (N, 3, H, W) f32 in [-1, 1] on the CPU from frames (N, H, W, 3) u8, and their crop.
+    frames: UInt8[np.ndarray, "T H W 3"], size: int = SIZE, *, whole_square: bool = False
+) -> tuple[Float32[Tensor, "T 3 h w"], Crop]:
+    """Views in [-1, 1] on the CPU from frames, and their crop.
 
     Lanczos where the longer side shrinks, else bicubic. Raises Cut3rError as `crop_of` does, and
     for frames of another kind.
@@ -111,10 +111,10 @@ def _cropped(frame: U8, crop: Crop) -> U8:
 class CropMaps:
     """A prediction in the pixels of a crop."""
 
-    points: F32
-    """(B, H, W, 3) f32."""
-    confidence: F32
-    """(B, H, W) f32, 1 + exp(logit)."""
+    points: Float32[np.ndarray, "B h w 3"]
+    """In the axes that were asked for."""
+    confidence: Float32[np.ndarray, "B h w"]
+    """1 + exp(logit)."""
     crop: Crop
 
 

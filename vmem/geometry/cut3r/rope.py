@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float32, Int, Int64
 from torch import Tensor
 
 
@@ -17,15 +18,15 @@ from torch import Tensor
 class Rotation:
     """Turns queries or keys at n places."""
 
-    cos: Tensor
-    """(n, 2, Q) f32: of the row angles, then of the column angles."""
-    sin: Tensor
-    """(n, 2, Q) f32."""
+    cos: Float32[Tensor, "n 2 Q"]
+    """Of the row angles, then of the column angles."""
+    sin: Float32[Tensor, "n 2 Q"]
+    """Of the same angles."""
     rounded: bool = False
     """Whether values are rounded to float16 before and after, as the published encoder does."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """(..., n, 4 Q) -> the same shape and dtype, computed in float32."""
+    def __call__(self, x: Float[Tensor, "*batch n channels"]) -> Float[Tensor, "*batch n channels"]:
+        """Of the same dtype, computed in float32; there are 4 Q channels."""
         halves = (x.half() if self.rounded else x).float().unflatten(-1, (2, 2, -1))
         u, v = halves.unbind(-2)
         turned = torch.stack((u * self.cos - v * self.sin, v * self.cos + u * self.sin), -2)
@@ -33,22 +34,26 @@ class Rotation:
         return (turned.half() if self.rounded else turned).to(x.dtype)
 
 
-def rotation(places: Tensor, head_channels: int, base: float, rounded: bool = False) -> Rotation:
-    """For places (n, 2) integers, row and column, which may be negative."""
+def rotation(
+    places: Int[Tensor, "n 2"], head_channels: int, base: float, rounded: bool = False
+) -> Rotation:
+    """For places, row and column, which may be negative."""
     quarter = head_channels // 4
     d = torch.arange(quarter, dtype=torch.float32, device=places.device)
     angles = places.float()[..., None] / base ** (d / quarter)
     return Rotation(angles.cos(), angles.sin(), rounded)
 
 
-def image_places(h: int, w: int, device: torch.device | None = None) -> Tensor:
-    """(h * w, 2) int64: row and column of each patch, row by row."""
+def image_places(h: int, w: int, device: torch.device | None = None) -> Int64[Tensor, "n 2"]:
+    """Row and column of each patch, row by row."""
     rows, columns = torch.arange(h, device=device), torch.arange(w, device=device)
     return torch.cartesian_prod(rows, columns)
 
 
-def state_places(size: int, kind: str, device: torch.device | None = None) -> Tensor | None:
-    """(size, 2) int64: where the tokens of the state are said to be; None for ``kind`` "none".
+def state_places(
+    size: int, kind: str, device: torch.device | None = None
+) -> Int64[Tensor, "size 2"] | None:
+    """Where the tokens of the state are said to be; None for ``kind`` "none".
 
     "2d": row by row in a square of even width; "1d": along the diagonal.
     """

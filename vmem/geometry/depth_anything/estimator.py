@@ -12,9 +12,10 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float32, UInt8
 from numpy.typing import NDArray
 
-from vmem.arrays import F32, U8
+from vmem.arrays import F32
 from vmem.cameras import Cameras, unproject
 from vmem.devices.settings import NetworkSettings
 from vmem.geometry.aligned_or_layout import align_or_lay_out
@@ -27,8 +28,8 @@ from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.types import MIN_CONFIDENCE, Frames, PointMaps
 
-Look = Callable[[U8], F32]
-"""A frame (H, W, 3) u8 to relative inverse depth (h, w) f32, whose size depends on (H, W) alone."""
+Look = Callable[[UInt8[np.ndarray, "H W 3"]], Float32[np.ndarray, "h w"]]
+"""A frame to relative inverse depth, whose size depends on (H, W) alone."""
 
 SKY = 0.01
 """Inverse depth, as a share of the nearest things', up to which a pixel is sky."""
@@ -111,9 +112,11 @@ class DepthAnythingEstimator:
         return shared_network(self._device, on_progress, cancel)
 
 
-def as_predicted(inverse: F32) -> tuple[Predicted, NDArray[np.bool_], list[str]]:
-    """Inverse depth (T, h, w) f32, up to scale and shift, as depth and confidence; a mask of the
-    sky (T, h, w); and a remark for every frame that cannot be used.
+def as_predicted(
+    inverse: Float32[np.ndarray, "T h w"],
+) -> tuple[Predicted, Bool[np.ndarray, "T h w"], list[str]]:
+    """Inverse depth, up to scale and shift, as depth and confidence; a mask of the sky; and a
+    remark for every frame that cannot be used.
 
     Depth is 1 at the nearest things, and missing in the sky and where a number is not finite.
     """

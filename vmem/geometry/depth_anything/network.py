@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vmem.arrays import F32, U8
 from vmem.devices.devices import (
     DeviceError,
     free_unused,
@@ -57,9 +57,9 @@ class DepthNetwork:
     """transformers' module."""
     device: torch.device
 
-    def __call__(self, rgb: U8) -> F32:
-        """Inverse depth (h, w) f32 of a frame (H, W, 3) u8, up to a scale and a shift, at the
-        network's own size and as it comes, possibly not finite. Raises NotEnoughMemoryError."""
+    def __call__(self, rgb: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "h w"]:
+        """Inverse depth of a frame, up to a scale and a shift, at the network's own size and as it
+        comes, possibly not finite. Raises NotEnoughMemoryError."""
         try:
             with torch.inference_mode():
                 said = self.net(pixel_values=prepare(rgb).to(self.device)).predicted_depth[0]
@@ -83,8 +83,8 @@ def input_size(hw: tuple[int, int]) -> tuple[int, int]:
     return h, w
 
 
-def prepare(rgb: U8) -> Tensor:
-    """The network's input (1, 3, h, w) f32 for a frame (H, W, 3) u8."""
+def prepare(rgb: UInt8[np.ndarray, "H W 3"]) -> Float32[Tensor, "1 3 h w"]:
+    """The network's input for a frame."""
     image = rearrange(torch.from_numpy(np.ascontiguousarray(rgb)), "h w c -> 1 c h w").float()
     size = input_size((rgb.shape[0], rgb.shape[1]))
     image = interpolate(image, size, mode="bicubic", align_corners=False, antialias=True)

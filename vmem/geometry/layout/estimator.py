@@ -14,9 +14,10 @@ from enum import IntEnum
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
-from vmem.arrays import F32, F64, U8
+from vmem.arrays import F64, U8
 from vmem.cameras import Camera, Cameras, unproject
 from vmem.geometry.alignment.rescale import rescaled
 from vmem.geometry.layout.box_room import search_box_room
@@ -60,11 +61,11 @@ class Region(IntEnum):
 class Layout:
     """The scene recovered from one photo."""
 
-    depth: F32
-    """(H, W) f32 z-depth, median 1, finite and positive everywhere, also in the sky; neighbouring
+    depth: Float32[np.ndarray, "H W"]
+    """z-depth, median 1, finite and positive everywhere, also in the sky; neighbouring
     pixels differ by a factor of shape.MAX_STEP at most, also at the sky's border."""
-    label: U8
-    """(H, W) u8 of Region."""
+    label: UInt8[np.ndarray, "H W"]
+    """A Region for every pixel."""
     kind: LayoutKind
     """The hypothesis of the best score."""
     score: float
@@ -110,8 +111,8 @@ class LayoutEstimator:
         return PointMaps(np.stack(points), depth, confidence)
 
 
-def estimate_layout(rgb: U8, camera: Camera) -> Layout:
-    """The layout of a photo (H, W, 3) u8 taken by ``camera``, whose pose says where gravity is.
+def estimate_layout(rgb: UInt8[np.ndarray, "H W 3"], camera: Camera) -> Layout:
+    """The layout of a photo taken by ``camera``, whose pose says where gravity is.
 
     Raises ValueError if the photo's size is not the camera's.
     """

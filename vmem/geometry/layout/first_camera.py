@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import UInt8
 
-from vmem.arrays import F64, U8
+from vmem.arrays import F64
 from vmem.cameras import Camera, default_K, rotation_x
 from vmem.geometry.layout.lines import detect_segments, find_gravity
 
@@ -16,8 +17,8 @@ MIN_GRAVITY_CONFIDENCE = 0.15
 """Below it a photo is taken to be level."""
 
 
-def first_camera(photo: U8) -> Camera:
-    """The first camera for a photo (H, W, 3) u8, in a level world: at the origin, yaw zero.
+def first_camera(photo: UInt8[np.ndarray, "H W 3"]) -> Camera:
+    """The first camera for a photo, in a level world: at the origin, yaw zero.
 
     Pitch is kept within 30 degrees, roll within 8.
     """

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float32, Float64
 
-from vmem.arrays import F32, F64
 from vmem.cameras import Camera, pixel_rays
 
 MIN_FORWARD = 0.2
@@ -27,8 +26,8 @@ MAX_CELLS = 224
 """Most grid cells along any side, however stretched or pitched the image is."""
 
 
-def level_rotation(camera: Camera) -> F64:
-    """(3, 3) turning camera vectors into the level frame: x right, y down, z the heading."""
+def level_rotation(camera: Camera) -> Float64[np.ndarray, "3 3"]:
+    """Rotation of camera vectors into the level frame: x right, y down, z the heading."""
     down = camera.c2w[1, :3]
     # Looking straight down or up, "forward" is where the top (or bottom) of the image points.
     axis = np.array([0.0, -np.sign(down[2]), 0.0]) if abs(down[2]) > 0.999 else np.eye(3)[2]
@@ -41,16 +40,16 @@ def level_rotation(camera: Camera) -> F64:
 class LevelRays:
     """Level coordinates of every pixel."""
 
-    u: F64
-    """(H, W) X / F of the pixel's ray."""
-    v: F64
-    """(H, W) Y / F of the pixel's ray."""
-    forward: F64
-    """(H, W) F of the ray with z = 1, so z-depth is F / forward."""
+    u: Float64[np.ndarray, "H W"]
+    """X / F of the pixel's ray."""
+    v: Float64[np.ndarray, "H W"]
+    """Y / F of the pixel's ray."""
+    forward: Float64[np.ndarray, "H W"]
+    """F of the ray with z = 1, so z-depth is F / forward."""
 
     @staticmethod
     def of(camera: Camera) -> LevelRays:
-        """Maps (H, W) f64 for the pixels of ``camera``."""
+        """Maps for the pixels of ``camera``."""
         rays = pixel_rays(camera) @ level_rotation(camera).T
         forward = np.maximum(rays[..., 2], MIN_FORWARD)
         return LevelRays(rays[..., 0] / forward, rays[..., 1] / forward, forward)
@@ -60,18 +59,18 @@ class LevelRays:
 class LevelGrid:
     """A regular grid over (u, v) that covers the photo, of m rows and n columns."""
 
-    u: F64
-    """(n,) centres of the columns."""
-    v: F64
-    """(m,) centres of the rows."""
+    u: Float64[np.ndarray, " n"]
+    """Centres of the columns."""
+    v: Float64[np.ndarray, " m"]
+    """Centres of the rows."""
     step: float
     """Distance between centres, in both directions."""
-    area: F64
-    """(m, n) share of the photo that each cell covers: 0 outside of it, 1 in total."""
-    column: F32
-    """(m, n) place of each cell across the photo, from 0 to 1."""
-    row: F32
-    """(m, n) place of each cell down the photo, from 0 to 1."""
+    area: Float64[np.ndarray, "m n"]
+    """Share of the photo that each cell covers: 0 outside of it, 1 in total."""
+    column: Float32[np.ndarray, "m n"]
+    """Place of each cell across the photo, from 0 to 1."""
+    row: Float32[np.ndarray, "m n"]
+    """Place of each cell down the photo, from 0 to 1."""
 
     @staticmethod
     def over(camera: Camera, rays: LevelRays) -> LevelGrid:
@@ -93,12 +92,14 @@ class LevelGrid:
         return LevelGrid(u, v, step, area, column.astype(np.float32), row.astype(np.float32))
 
     @property
-    def inside(self) -> NDArray[np.bool_]:
-        """(m, n) True for cells within the photo."""
+    def inside(self) -> Bool[np.ndarray, "m n"]:
+        """True for cells within the photo."""
         return self.area > 0
 
-    def sample(self, image: F32) -> F32:
-        """``image`` (H, W[, C]) f32 over the photo, of any size, read at the cells."""
+    def sample(
+        self, image: Float32[np.ndarray, "H W *channels"]
+    ) -> Float32[np.ndarray, "m n *channels"]:
+        """``image`` over the photo, of any size, read at the cells."""
         h, w = image.shape[:2]
         return cv2.remap(
             image,
@@ -108,13 +109,13 @@ class LevelGrid:
             borderMode=cv2.BORDER_REPLICATE,
         ).astype(np.float32)
 
-    def position(self, v: F64) -> F64:
-        """Rows counted from the upper edge of the first cell, for heights ``v`` (any shape)."""
+    def position(self, v: Float64[np.ndarray, "*batch"]) -> Float64[np.ndarray, "*batch"]:
+        """Rows counted from the upper edge of the first cell, for heights ``v``."""
         return (v - self.v[0]) / self.step + 0.5
 
 
-def level_points(pixels: F64, camera: Camera) -> F64:
-    """(N, 2) level coordinates (u, v) of pixel positions (N, 2)."""
+def level_points(pixels: Float64[np.ndarray, "N 2"], camera: Camera) -> Float64[np.ndarray, "N 2"]:
+    """Level coordinates (u, v) of pixel positions."""
     focal = np.array([camera.K[0, 0], camera.K[1, 1]])
     rays = np.pad((pixels - camera.K[:2, 2]) / focal, ((0, 0), (0, 1)), constant_values=1)
     rays = rays @ level_rotation(camera).T

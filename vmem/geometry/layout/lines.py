@@ -13,8 +13,9 @@ import math
 
 import cv2
 import numpy as np
+from jaxtyping import Float64, UInt8
 
-from vmem.arrays import F64, U8
+from vmem.arrays import F64
 
 DETECTION_SIDE = 400
 """Shorter side, in pixels, of the largest image in which segments are searched."""
@@ -28,8 +29,8 @@ MIN_SEGMENTS = 6
 """With fewer candidate segments nothing is concluded."""
 
 
-def detect_segments(rgb: U8) -> F64:
-    """Segments (N, 4) f64 ``x0 y0 x1 y1`` in pixels of ``rgb`` (H, W, 3), short ones left out.
+def detect_segments(rgb: UInt8[np.ndarray, "H W 3"]) -> Float64[np.ndarray, "N 4"]:
+    """Segments ``x0 y0 x1 y1`` in pixels of ``rgb``, short ones left out.
 
     Source: LSD, von Gioi et al. (2010), OpenCV's implementation.
     """
@@ -45,13 +46,15 @@ def detect_segments(rgb: U8) -> F64:
     return segments[segment_lengths(segments) >= MIN_LENGTH * short_side]
 
 
-def segment_lengths(segments: F64) -> F64:
-    """(N,) lengths of segments (N, 4), in their unit."""
+def segment_lengths(segments: Float64[np.ndarray, "N 4"]) -> Float64[np.ndarray, " N"]:
+    """Lengths of segments, in their unit."""
     return np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
 
 
-def interpretation_normals(segments: F64, K: F64) -> F64:
-    """(N, 3) unit normals, camera frame, of the planes through the camera and each segment."""
+def interpretation_normals(
+    segments: Float64[np.ndarray, "N 4"], K: Float64[np.ndarray, "3 3"]
+) -> Float64[np.ndarray, "N 3"]:
+    """Unit normals, camera frame, of the planes through the camera and each segment."""
     focal = np.array([K[0, 0], K[1, 1]])
     centre = K[:2, 2]
     start = np.pad((segments[:, :2] - centre) / focal, ((0, 0), (0, 1)), constant_values=1)
@@ -61,14 +64,18 @@ def interpretation_normals(segments: F64, K: F64) -> F64:
     return normals / np.maximum(length, 1e-12)
 
 
-def down_direction(pitch: F64 | float, roll: F64 | float) -> F64:
-    """(..., 3) gravity in the frame of a camera pitched up by ``pitch`` and rolled by ``roll``."""
+def down_direction(
+    pitch: Float64[np.ndarray, "*#batch"] | float, roll: Float64[np.ndarray, "*#batch"] | float
+) -> Float64[np.ndarray, "*batch 3"]:
+    """Gravity in the frame of a camera pitched up by ``pitch`` and rolled by ``roll``."""
     parts = (np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch), -np.sin(pitch))
     return np.stack(np.broadcast_arrays(*parts), axis=-1)
 
 
-def find_gravity(segments: F64, K: F64) -> tuple[F64, float]:
-    """Gravity (3,) as a unit vector in the camera frame, and a confidence in 0..1.
+def find_gravity(
+    segments: Float64[np.ndarray, "N 4"], K: Float64[np.ndarray, "3 3"]
+) -> tuple[Float64[np.ndarray, " 3"], float]:
+    """Gravity as a unit vector in the camera frame, and a confidence in 0..1.
 
     The upright segments vote for pitch (within 32 degrees) and roll (within 8) on a grid of one
     degree, with a mild preference for a level camera; weighted least squares refines the winner.
@@ -110,10 +117,14 @@ def _refine_vanishing_point(start: F64, normals: F64, lengths: F64) -> F64:
     return direction if direction @ start > math.cos(REFINEMENT_REACH) else start
 
 
-def wall_yaws(segments: F64, K: F64, to_level: F64) -> list[float]:
+def wall_yaws(
+    segments: Float64[np.ndarray, "N 4"],
+    K: Float64[np.ndarray, "3 3"],
+    to_level: Float64[np.ndarray, "3 3"],
+) -> list[float]:
     """Likely yaws (radians, best first) of a room's depth axis against the camera's heading.
 
-    ``to_level`` (3, 3) turns camera vectors into the level frame. Every segment that could be a
+    ``to_level`` turns camera vectors into the level frame. Every segment that could be a
     horizontal line has one horizontal direction, known modulo a right angle if it belongs to one
     of two perpendicular walls; the yaws are the two highest peaks of the length-weighted histogram
     of these directions, each in the one or two forms that lie within 50 degrees.

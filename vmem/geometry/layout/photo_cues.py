@@ -16,6 +16,7 @@ from enum import IntEnum
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, UInt8
 from numpy.typing import NDArray
 
 from vmem.arrays import F32, F64, U8
@@ -44,21 +45,21 @@ class Evidence:
     """Cues on a level grid of m rows and n columns."""
 
     grid: LevelGrid
-    floor: F64
-    """(m, n) from -1, certainly not floor, to 1, certainly floor; 0 above the horizon and outside
+    floor: Float[np.ndarray, "m n"]
+    """From -1, certainly not floor, to 1, certainly floor; 0 above the horizon and outside
     of the photo."""
-    edge_u: F32
-    """(m, n) brightness gradient along u; the strongest gradient is about 1."""
-    edge_v: F32
-    """(m, n) brightness gradient along v."""
+    edge_u: Float32[np.ndarray, "m n"]
+    """Brightness gradient along u; the strongest gradient is about 1."""
+    edge_v: Float32[np.ndarray, "m n"]
+    """Brightness gradient along v."""
     texture: float
     """Mean gradient magnitude: the edge strength that any curve meets by chance."""
-    sky: NDArray[np.bool_]
-    """(H, W) at the photo's size."""
+    sky: Bool[np.ndarray, "H W"]
+    """Where the sky is, at the photo's size."""
 
 
-def gather_evidence(rgb: U8, camera: Camera, grid: LevelGrid) -> Evidence:
-    """Evidence of a photo (H, W, 3) u8 taken by ``camera``, on ``grid``."""
+def gather_evidence(rgb: UInt8[np.ndarray, "H W 3"], camera: Camera, grid: LevelGrid) -> Evidence:
+    """Evidence of a photo taken by ``camera``, on ``grid``."""
     scale = min(1.0, FEATURE_SIDE / min(rgb.shape[:2]))
     small = rgb
     if scale < 1:
@@ -97,7 +98,7 @@ def _appearance(rgb: U8) -> F32:
     return np.dstack([lab[..., 0] * 0.5, lab[..., 1] * 1.3, lab[..., 2] * 1.3, roughness * 0.7])
 
 
-def _floor_likelihood(appearance: F32, grid: LevelGrid) -> F64:
+def _floor_likelihood(appearance: F32, grid: LevelGrid) -> NDArray[np.floating]:
     below = np.broadcast_to(grid.v[:, None] > 0.02, grid.inside.shape) & grid.inside
     floor_seed = below & (grid.row > 0.86)
     other_seed = grid.inside & (grid.v[:, None] < -0.06)
@@ -165,8 +166,10 @@ def _find_sky(rgb: U8, hw: tuple[int, int]) -> NDArray[np.bool_]:
     return cv2.resize(sky, hw[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
 
 
-def line_maps(segments: F64, camera: Camera, grid: LevelGrid, yaw: float) -> F64:
-    """(3, m, n) for each Axis: 1 where a segment parallel to it runs, fading to 0 around it.
+def line_maps(
+    segments: Float64[np.ndarray, "N 4"], camera: Camera, grid: LevelGrid, yaw: float
+) -> Float64[np.ndarray, "3 m n"]:
+    """For each Axis: 1 where a segment parallel to it runs, fading to 0 around it.
 
     The room's depth axis is at ``yaw`` (radians, positive to the right) from the heading.
     """

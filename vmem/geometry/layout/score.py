@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Bool, Float32, Float64
 from numpy.typing import NDArray
 
 from vmem.arrays import F64
@@ -40,24 +41,25 @@ T = TypeVar("T", bound=np.generic)
 class Scorer:
     """A photo's cues, accumulated down the columns of the level grid of m rows and n columns.
 
-    Row r of an array ``*_above`` is the sum of its cue over the rows above the upper edge of row r.
+    Row r of an array ``*_above`` is the sum of its cue over the rows above the upper edge of row r;
+    it has m + 1 rows, m1 for short.
     """
 
     evidence: Evidence
     """The cues themselves."""
-    floor_above: F64
-    """(m + 1, n) of the floor likelihood, -1 to 1."""
-    lines_above: F64
-    """(3, m + 1, n) of the lines parallel to each Axis, 0 to 1."""
-    upright_above: F64
-    """(m + 1, n) of the excess strength of upright edges."""
-    column_share: F64
-    """(n,) share of the photo in each column."""
+    floor_above: Float64[np.ndarray, "m1 n"]
+    """Of the floor likelihood, -1 to 1."""
+    lines_above: Float64[np.ndarray, "3 m1 n"]
+    """Of the lines parallel to each Axis, 0 to 1."""
+    upright_above: Float32[np.ndarray, "m1 n"]
+    """Of the excess strength of upright edges."""
+    column_share: Float64[np.ndarray, " n"]
+    """Share of the photo in each column."""
 
     @staticmethod
-    def of(evidence: Evidence, lines: F64) -> Scorer:
-        """Accumulate the cues, weighted by the share of the photo in each cell; ``lines``
-        (3, m, n) as photo_cues.line_maps gives them."""
+    def of(evidence: Evidence, lines: Float64[np.ndarray, "3 m n"]) -> Scorer:
+        """Accumulate the cues, weighted by the share of the photo in each cell; ``lines`` as
+        photo_cues.line_maps gives them."""
         area = evidence.grid.area
         excess = np.abs(evidence.edge_u) - evidence.texture
         return Scorer(
@@ -68,10 +70,12 @@ class Scorer:
             column_share=area.sum(0),
         )
 
-    def score_walls(self, wall: F64, sideways: NDArray[np.bool_] | None = None) -> F64:
-        """(k,) scores of k layouts without a ceiling.
+    def score_walls(
+        self, wall: Float64[np.ndarray, "k n"], sideways: Bool[np.ndarray, "k n"] | None = None
+    ) -> Float64[np.ndarray, " k"]:
+        """Scores of k layouts without a ceiling.
 
-        ``wall`` (k, n): inverse distance at each column. ``sideways`` (k, n): True where the wall
+        ``wall``: inverse distance at each column. ``sideways``: True where the wall
         runs along the room, False where across it; without it, directions are not judged.
         """
         foot = self._rows(wall)
@@ -89,11 +93,11 @@ class Scorer:
 
     def score_ceiling(
         self,
-        wall: F64,
-        ceiling: F64,
-        sideways: NDArray[np.bool_] | None = None,
-    ) -> F64:
-        """(k,) what ceilings of heights (k,) add to the scores of the walls under them."""
+        wall: Float64[np.ndarray, "k n"],
+        ceiling: Float64[np.ndarray, " k"],
+        sideways: Bool[np.ndarray, "k n"] | None = None,
+    ) -> Float64[np.ndarray, " k"]:
+        """What ceilings of these heights add to the scores of the walls under them."""
         rim = -wall * ceiling[:, None]
         top = self._rows(rim)
         wrong = self._read(self.lines_above[Axis.VERTICAL], top).sum(1)
@@ -153,5 +157,5 @@ class Scorer:
         return (strength * corner).sum(1) / 2
 
 
-def _accumulate(cue: F64) -> F64:
+def _accumulate(cue: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.pad(np.cumsum(cue, axis=0), ((1, 0), (0, 0)))

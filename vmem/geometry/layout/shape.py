@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
-from vmem.arrays import F64
 from vmem.cameras import Camera
 from vmem.geometry.layout.level_grid import LevelRays
 
@@ -27,15 +27,15 @@ NEAREST = 0.15
 class Shape:
     """Walls and perhaps a ceiling, in camera heights above the floor."""
 
-    u: F64
-    """(k,) level coordinate of the knots of the walls, ascending."""
-    wall: F64
-    """(k,) inverse distance of the walls at the knots, linear in between."""
+    u: Float64[np.ndarray, " k"]
+    """Level coordinate of the knots of the walls, ascending."""
+    wall: Float64[np.ndarray, " k"]
+    """Inverse distance of the walls at the knots, linear in between."""
     ceiling: float | None = None
     """Height of the ceiling above the camera; None where walls have no end."""
 
-    def inverse_distance(self, rays: LevelRays) -> F64:
-        """(H, W) inverse forward distance of the floor, wall or ceiling that each pixel sees."""
+    def inverse_distance(self, rays: LevelRays) -> Float64[np.ndarray, "H W"]:
+        """Inverse forward distance of the floor, wall or ceiling that each pixel sees."""
         seen = np.maximum(rays.v, np.interp(rays.u, self.u, self.wall))
         if self.ceiling is not None:
             seen = np.maximum(seen, -rays.v / self.ceiling)
@@ -66,8 +66,10 @@ class Limits:
         return Limits(far, slope)
 
 
-def limit_walls(wall: F64, step: float, limits: Limits) -> F64:
-    """``wall`` (n,), sampled ``step`` apart in u, with far and steep parts drawn nearer.
+def limit_walls(
+    wall: Float64[np.ndarray, " n"], step: float, limits: Limits
+) -> Float64[np.ndarray, " n"]:
+    """``wall``, sampled ``step`` apart in u, with far and steep parts drawn nearer.
 
     The result is the smallest curve above ``wall`` that keeps the limits.
     """
@@ -78,8 +80,8 @@ def limit_walls(wall: F64, step: float, limits: Limits) -> F64:
     return np.exp(height)
 
 
-def close_tears(depth: F64) -> F64:
-    """``depth`` (H, W) with whatever lies too far behind its neighbours drawn nearer.
+def close_tears(depth: Float64[np.ndarray, "H W"]) -> Float64[np.ndarray, "H W"]:
+    """``depth`` with whatever lies too far behind its neighbours drawn nearer.
 
     The result is the largest map that is nowhere above ``depth`` and in which horizontal and
     vertical neighbours differ by a factor of MAX_STEP at most. A scene that keeps the limits comes

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, UInt8, UInt32
 from numpy.typing import NDArray
 
-from vmem.arrays import F32, U8
+from vmem.arrays import F32
 from vmem.types import Surfels
 
 CHUNK = 1 << 18
@@ -22,8 +23,8 @@ ROW = 8
 COMPARED_AT_ONCE = 1 << 14
 
 
-def drawable(rows: F32) -> F32:
-    """A copy of rows (S, 8), zero where they are no disks: not finite, or without a radius."""
+def drawable(rows: Float32[np.ndarray, "S 8"]) -> Float32[np.ndarray, "S 8"]:
+    """A copy of rows, zero where they are no disks: not finite, or without a radius."""
     fine = np.isfinite(rows).all(axis=1) & (rows[:, 3] > 0)
     return np.where(fine[:, None], rows, np.float32(0))
 
@@ -127,8 +128,8 @@ class SurfelStore:
                 return start + int(np.argmin(position.all(axis=1) & normal.all(axis=1) & radius))
         return n
 
-    def color(self, colors: U8) -> None:
-        """Send the colours (S, 3) u8 of all rows."""
+    def color(self, colors: UInt8[np.ndarray, "S 3"]) -> None:
+        """Send the colours of all rows."""
         flat = np.ascontiguousarray(colors, np.uint8).reshape(-1)
         for chunk in self.chunks(len(colors)):
             part = flat[3 * chunk.first : 3 * (chunk.first + CHUNK)]
@@ -156,7 +157,7 @@ class BlockList:
         self._device, self._layout, self._view = device, layout, view
         self._make_room(1024)
 
-    def send(self, numbers: NDArray[np.uint32]) -> None:
+    def send(self, numbers: UInt32[np.ndarray, " M"]) -> None:
         """Replace them all."""
         if len(numbers) > self._room:
             self._make_room(2 * len(numbers))

@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 from numpy.typing import NDArray
 
 import shaders
@@ -91,9 +92,13 @@ class GpuEngine:
             raise GpuUnavailable(f"the GPU gives no device: {first_line(error)}") from error
 
     def index_map(
-        self, surfels: Surfels, camera: Camera, near: float, visible: I32 | None = None
-    ) -> I32:
-        """(H, W) i32 index of the nearest front-facing disk a pixel's ray meets, -1 where none.
+        self,
+        surfels: Surfels,
+        camera: Camera,
+        near: float,
+        visible: Int32[np.ndarray, " M"] | None = None,
+    ) -> Int32[np.ndarray, "H W"]:
+        """Index of the nearest front-facing disk a pixel's ray meets, -1 where none.
 
         ``visible``: numbers of the blocks (of BLOCK surfels) to draw, in any order; all if None.
         Raises GpuUnavailable if the image is too large for the device or the device is lost.
@@ -105,13 +110,13 @@ class GpuEngine:
     def paint(
         self,
         surfels: Surfels,
-        colors: U8,
+        colors: UInt8[np.ndarray, "S 3"],
         camera: Camera,
         near: float,
-        visible: I32 | None = None,
+        visible: Int32[np.ndarray, " M"] | None = None,
         background: tuple[int, int, int] = (0, 0, 0),
-    ) -> U8:
-        """(H, W, 3) u8: disks in ``colors`` (S, 3), darkened with slant to 0.6 at the edge.
+    ) -> UInt8[np.ndarray, "H W 3"]:
+        """Disks in ``colors``, darkened with slant to 0.6 at the edge.
 
         The picture of any colouring: image, heat, owner, normal, depth. ``visible`` and errors as
         for ``index_map``; ValueError where colours and surfels differ in number.
@@ -211,7 +216,9 @@ def shared_engine() -> GpuEngine:
         return _shared_engine()
 
 
-def index_map(surfels: Surfels, blocks: Blocks, camera: Camera, near: float) -> I32:
+def index_map(
+    surfels: Surfels, blocks: Blocks, camera: Camera, near: float
+) -> Int32[np.ndarray, "H W"]:
     """``GpuEngine.index_map`` of the process's own engine. Raises GpuUnavailable."""
     visible = visible_blocks(blocks, camera, near)
     return shared_engine().index_map(surfels, camera, near, visible)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 PIXEL = 4
 """Bytes of a pixel in every format drawn here."""
@@ -48,8 +48,8 @@ class Target:
             },
         )
 
-    def read(self, device: Any, encoder: Any) -> NDArray[np.uint8]:
-        """Run what ``encoder`` has recorded and wait for it: (H, W, 4) u8."""
+    def read(self, device: Any, encoder: Any) -> UInt8[np.ndarray, "H W 4"]:
+        """Run what ``encoder`` has recorded, wait for it and return the pixels."""
         h, w = self._hw
         encoder.copy_texture_to_buffer(
             {"texture": self._color},

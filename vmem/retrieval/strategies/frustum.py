@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 from numba import njit
 
-from vmem.arrays import F64
 from vmem.cameras import Cameras, invert_pose, pixel_rays
 
 FRUSTUM_GRID = 6
@@ -16,11 +16,16 @@ FRUSTUM_END = 2.5
 """Where a frustum ends, in target depths: farther away there are mostly other rooms."""
 
 
-def frustum_overlap(poses: F64, K_normalized: F64, targets: Cameras, target_depth: float) -> F64:
-    """(V,) share of the targets' frustum samples that lie in each view's frustum.
+def frustum_overlap(
+    poses: Float64[np.ndarray, "V 4 4"],
+    K_normalized: Float64[np.ndarray, "V 3 3"],
+    targets: Cameras,
+    target_depth: float,
+) -> Float64[np.ndarray, " V"]:
+    """Share of the targets' frustum samples that lie in each view's frustum.
 
-    poses (V, 4, 4) c2w · K_normalized (V, 3, 3), rows 0 and 1 over the image's width and height.
-    The samples are a grid over the image at three depths about ``target_depth``; walls count for
+    poses: c2w of the views · K_normalized: rows 0 and 1 are over the image's width and height. The
+    samples are a grid over the image at three depths about ``target_depth``; walls count for
     nothing, which is what this measure lacks.
     """
     grid = targets.resized((FRUSTUM_GRID, FRUSTUM_GRID))

@@ -47,7 +47,7 @@ def published_selection(
     weight = config.translation_distance_weight
     c2w = np.stack([to_opengl(view.camera.c2w) for view in memory.views]).astype(np.float32)
     last = to_opengl(targets.c2w[-1])
-    distance = geodesic_distance(last, c2w, weight)
+    distance = np.asarray(geodesic_distance(last, c2w, weight))
     nearest = np.argsort(distance, kind="stable").tolist()
     if len(c2w) == 1:
         return Selection((0,), (0,), (Reason(ReasonKind.CHOSEN_ONLY),))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 
-from vmem.arrays import F64
 from vmem.cameras import pose_distance
 
 
@@ -14,15 +14,15 @@ class Chosen:
     order · gap (V,) f64 pose distance, infinite before the first choice · nearest (V,) that view.
     """
 
-    def __init__(self, poses: F64) -> None:
+    def __init__(self, poses: Float64[np.ndarray, "V 4 4"]) -> None:
         self.poses = poses
         self.order: list[int] = []
         self.gap = np.full(len(poses), np.inf)
         self.nearest = np.full(len(poses), -1)
         self.open = np.ones(len(poses), bool)
 
-    def distances(self, view: int) -> F64:
-        """(V,) pose distances from one view."""
+    def distances(self, view: int) -> Float64[np.ndarray, " V"]:
+        """Pose distances from one view."""
         return pose_distance(self.poses, self.poses[view])
 
     def add(self, view: int) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from einops import rearrange
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
-from vmem.arrays import U8
 from vmem.errors import VMemError
 from vmem.generation.diffusion.checks import BadTensorError, check_finite, require_maps
 from vmem.generation.diffusion.codecs.clip_preprocess import clip_pixels
@@ -34,8 +34,8 @@ from vmem.generation.diffusion.codecs.weights import (
 )
 
 
-def images_from_frames(frames: U8) -> Tensor:
-    """(N, 3, H, W) f32 in [-1, 1] on the CPU, from frames (N, H, W, 3) u8: 0 is -1, 255 is 1.
+def images_from_frames(frames: UInt8[np.ndarray, "T H W 3"]) -> Float32[Tensor, "T 3 H W"]:
+    """Images in [-1, 1] on the CPU, from frames: 0 is -1, 255 is 1.
 
     Raises BadTensorError.
     """
@@ -48,8 +48,8 @@ def images_from_frames(frames: U8) -> Tensor:
     return rearrange(levels, "n h w c -> n c h w") / 127.5 - 1
 
 
-def frames_from_images(images: Tensor) -> U8:
-    """(N, H, W, 3) u8 frames from images (N, 3, H, W), whatever their device and type.
+def frames_from_images(images: Float[Tensor, "T 3 H W"]) -> UInt8[np.ndarray, "T H W 3"]:
+    """Frames from images, whatever their device and type.
 
     The range is always [-1, 1]: values beyond it are clipped, others rounded to the nearest level,
     so that frames -> images -> frames changes nothing. Raises BadTensorError, NotFiniteError.

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from einops import rearrange
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,8 +29,10 @@ from vmem.generation.diffusion.codecs.weights import State, empty_tiny_vae, load
 class LatentPreview(Protocol):
     """Makes pictures of latents."""
 
-    def __call__(self, latents: Tensor, hw: tuple[int, int]) -> U8:
-        """(N, H, W, 3) u8 pictures of ``hw`` from latents (N, 4, h, w) in the network's scale.
+    def __call__(
+        self, latents: Float[Tensor, "T 4 h w"], hw: tuple[int, int]
+    ) -> UInt8[np.ndarray, "T H W 3"]:
+        """Pictures of ``hw`` from latents in the network's scale.
 
         Values that are not finite get some colour, because a preview must not stop a step. Raises
         BadTensorError for other shapes.
@@ -41,12 +44,14 @@ class LatentPreview(Protocol):
 class LinearPreview:
     """Colour as an affine function of a latent: colour = (z, 1) @ matrix."""
 
-    matrix: Tensor
-    """(5, 3) f32 on the CPU, to RGB in [-1, 1]."""
+    matrix: Float32[Tensor, "5 3"]
+    """On the CPU, to RGB in [-1, 1]."""
 
     @classmethod
-    def fit(cls, latents: Tensor, images: Tensor) -> LinearPreview:
-        """The best map, by least squares, from latents (N, 4, h, w) to images (N, 3, 8h, 8w).
+    def fit(
+        cls, latents: Float[Tensor, "T 4 h w"], images: Float[Tensor, "T 3 8*h 8*w"]
+    ) -> LinearPreview:
+        """The best map, by least squares, from latents to images eight times as large.
 
         A latent's colour is the mean of the 8 x 8 pixels it covers. Raises BadTensorError.
         """
@@ -62,8 +67,10 @@ class LinearPreview:
         return cls(torch.from_numpy(solved).float())
 
     @torch.inference_mode()
-    def __call__(self, latents: Tensor, hw: tuple[int, int]) -> U8:
-        """(N, H, W, 3) u8 pictures of latents (N, 4, h, w), enlarged to ``hw``."""
+    def __call__(
+        self, latents: Float[Tensor, "T 4 h w"], hw: tuple[int, int]
+    ) -> UInt8[np.ndarray, "T H W 3"]:
+        """Pictures of latents, enlarged to ``hw``."""
         require_maps(latents, "latents to show", 4)
         z = _with_one(latents.float())
         colours = torch.einsum("nchw,ck->nkhw", z, self.matrix.to(z.device))
@@ -112,8 +119,10 @@ class TinyPreview:
         return cls(vae, **options)
 
     @torch.inference_mode()
-    def __call__(self, latents: Tensor, hw: tuple[int, int]) -> U8:
-        """(N, H, W, 3) u8 pictures of latents (N, 4, h, w), decoded and resized to ``hw``."""
+    def __call__(
+        self, latents: Float[Tensor, "T 4 h w"], hw: tuple[int, int]
+    ) -> UInt8[np.ndarray, "T H W 3"]:
+        """Pictures of latents, decoded and resized to ``hw``."""
         require_maps(latents, "latents to show", 4)
         # This autoencoder is trained on latents in the network's own scale.
         images = self.vae.decode(latents.to(self.device, self.dtype)).sample

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 
-from vmem.arrays import F32
 from vmem.types import StateArrays
 
 _NAMES = frozenset(("latent", "embedding"))
@@ -20,10 +20,10 @@ _NAMES = frozenset(("latent", "embedding"))
 class ViewCode:
     """What the network is given of one context view; kept in ``View.latents`` as arrays."""
 
-    latent: F32
-    """(4, h, w) f32 in the network's scale: as sampled, or encoded from a photo."""
-    embedding: F32
-    """(D,) f32 by CLIP, of the image before it was rounded to bytes."""
+    latent: Float32[np.ndarray, "4 h w"]
+    """In the network's scale: as sampled, or encoded from a photo."""
+    embedding: Float32[np.ndarray, " D"]
+    """By CLIP, of the image before it was rounded to bytes."""
 
     def to_arrays(self) -> StateArrays:
         """Latent and embedding by name. Both are float32, so nothing is rounded."""

@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,8 +31,8 @@ class ScheduleError(VMemError, ValueError):
 
 
 @cache
-def alphas_cumprod() -> NDArray[np.floating]:
-    """(1000,) f64 share of the signal's variance that is left after each level of noise."""
+def alphas_cumprod() -> Float64[np.ndarray, " 1000"]:
+    """Share of the signal's variance that is left after each level of noise."""
     low, high = _BETA_RANGE
     roots = np.linspace(math.sqrt(low), math.sqrt(high), LEVELS)
     return np.cumprod(1 - roots**2)
