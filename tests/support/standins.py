@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import io
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from types import SimpleNamespace
 from typing import Any, cast
@@ -195,8 +198,18 @@ def use(handle: Any, value: object = None) -> None:
     """What happens when the user sets an element to a value, or presses a button."""
     if value is not None:
         handle._impl.value = value
+    event = SimpleNamespace(client=object(), client_id=1, target=handle)
     for callback in handle._impl.update_cb:
-        callback(SimpleNamespace(client=object(), client_id=1, target=handle))
+        call(callback, event)
+
+
+def call(callback: Any, event: object) -> None:
+    """Call back as viser does, which runs coroutines to their end."""
+    called = callback(event)
+    if inspect.iscoroutine(called):
+        # Playwright keeps an event loop running in the main thread once a browser test has run.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, called).result()
 
 
 CHUNK = 200

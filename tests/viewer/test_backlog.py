@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 import viser
 
 import viewer.page.backlog
-from tests.support.standins import Recorder, labelled
+from tests.support.standins import Recorder, call, labelled
 from viewer.page.backlog import FIRST_LOST_AFTER, LOST_AFTER, Backlog
 
 
@@ -33,10 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def answer(server: viser.ViserServer, text: str) -> None:
     """What the page would send."""
     (callback,) = labelled(server, "backlog")._impl.update_cb
-    event = SimpleNamespace(target=SimpleNamespace(value=text))
-    # Playwright keeps an event loop running in the main thread once a browser test has run.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(callback(event))).result()  # pyright: ignore[reportArgumentType]
+    call(callback, SimpleNamespace(target=SimpleNamespace(value=text)))
 
 
 def test_a_mark_is_outstanding_until_its_answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from tests.support.fakes import open_box
 from tests.support.standins import Asked, handles, labelled, use
 from viewer.paint.palette import BACKGROUND
 from viewer.panels.history import HistoryPanel, tree_html
+from viewer.panels.memory import MemoryPanel
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import MOVE_ROWS, PICTURE, WalkPanel
@@ -256,3 +258,25 @@ def test_switches_of_the_settings_panel(
     SettingsPanel(server.gui, asked.commands, asked.settings)
     use(labelled(server, label), value)
     assert asked.calls == [expected]
+
+
+# --- all of them ---------------------------------------------------------------------------------
+
+
+def test_a_value_is_read_before_a_panel_can_put_the_old_one_back(
+    server: viser.ViserServer, asked: Asked
+) -> None:
+    """viser runs coroutines at once, and other functions when its thread pool has time."""
+    WalkPanel(server.gui, asked.commands, asked.settings)
+    HistoryPanel(server.gui, asked.commands)
+    MemoryPanel(server.gui, asked.commands, asked.settings, asked.pins)
+    SettingsPanel(server.gui, asked.commands, asked.settings)
+    with_values = [handle for handle in handles(server) if hasattr(handle, "value")]
+    late = [
+        handle.label
+        for handle in with_values
+        if not isinstance(handle, viser.GuiButtonHandle)
+        and not all(map(inspect.iscoroutinefunction, handle._impl.update_cb))
+    ]
+    assert len(with_values) > 20
+    assert late == []

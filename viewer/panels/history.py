@@ -9,7 +9,7 @@ from viewer.actions import Actions
 from viewer.commands import PLAY
 from viewer.paint.palette import AMBER, DIM, TEXT, css
 from viewer.paint.resize import thumbnail
-from viewer.panels.buttons import command_button, is_user
+from viewer.panels.elements import at_once, command_button, is_user
 from vmem.arrays import U8
 from vmem.session import Node, Session
 
@@ -24,10 +24,10 @@ class HistoryPanel:
         self._commands = commands
         self._frame = gui.add_image(np.zeros((8, 8, 3), np.uint8), format="jpeg")
         self._scrub = gui.add_slider("Frame", 0, 1, 1, 0)
-        self._scrub.on_update(self._scrubbed)
+        self._scrub.on_update(at_once(self._scrubbed))
         self._play = command_button(gui, commands, PLAY, viser.Icon.PLAYER_PLAY, color=None)
         self._step: viser.GuiDropdownHandle[str] = gui.add_dropdown("Go to step", ["0 photo"])
-        self._step.on_update(self._went)
+        self._step.on_update(at_once(self._went))
         self._tree = gui.add_html("")
 
     def _scrubbed(self, event: viser.GuiEvent) -> None:

@@ -14,7 +14,7 @@ from viewer.debugger.explained import Explained
 from viewer.page.html import add_style
 from viewer.page.thumbnails import Thumbnails
 from viewer.paint.surfel_colors import MODES, Painted
-from viewer.panels.buttons import command_button, is_user
+from viewer.panels.elements import at_once, command_button, is_user
 from viewer.panels.memory_explain import ExplainPanel
 from viewer.panels.memory_strategies import StrategiesPanel
 from viewer.panels.memory_surfel import SurfelPanel
@@ -53,7 +53,7 @@ class MemoryPanel:
         self._heat = gui.add_dropdown(
             NEXT_HEAT.labelled(), tuple(MODES), initial_value=settings.scene.heat
         )
-        self._heat.on_update(self._chose_heat)
+        self._heat.on_update(at_once(self._chose_heat))
         self._bar = gui.add_image(np.zeros((8, 256, 3), np.uint8), format="png", visible=False)
         self._legend = gui.add_markdown("")
         with gui.add_folder("What if"):

@@ -17,7 +17,7 @@ from viewer.page.pointing import mark
 from viewer.page.scripts import answer_mark
 from viewer.page.thumbnails import Thumbnails
 from viewer.paint.palette import css, owner_colors
-from viewer.panels.buttons import is_user
+from viewer.panels.elements import at_once, is_user
 from viewer.settings import ROWS, Settings
 from vmem.arrays import U8
 from vmem.memory import MemorySnapshot
@@ -57,7 +57,7 @@ class ExplainPanel:
             [GHOST],
             hint="the ghost's view to come, or a step of the walk",
         )
-        self._subject.on_update(self._chosen)
+        self._subject.on_update(at_once(self._chosen))
         self._words = gui.add_markdown("")
         self._was = gui.add_button("Show it as it was", color="gray", icon=viser.Icon.ARROW_BACK_UP)
         self._was.visible = False
@@ -65,7 +65,7 @@ class ExplainPanel:
         self._health = gui.add_html("")
         self._table = gui.add_html("")
         rows = gui.add_dropdown("Views listed", ROWS, initial_value=settings.rows)
-        rows.on_update(lambda _: commands.set_rows(rows.value))
+        rows.on_update(at_once(lambda _: commands.set_rows(rows.value)))
 
     def _chosen(self, event: viser.GuiEvent) -> None:
         if is_user(event):

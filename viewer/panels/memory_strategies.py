@@ -17,7 +17,7 @@ from viewer.page.scripts import answer_mark, reveal
 from viewer.page.thumbnails import Thumbnails
 from viewer.paint.palette import BACKGROUND, INFERNO, colormap
 from viewer.paint.resize import thumbnail
-from viewer.panels.buttons import command_button
+from viewer.panels.elements import command_button
 from viewer.walk.jobs import BothMade, StrategyAnswer, StrategyAnswers
 from vmem.arrays import U8
 from vmem.retrieval import STRATEGIES

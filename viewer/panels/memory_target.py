@@ -12,7 +12,7 @@ from viewer.actions import Actions
 from viewer.commands import NEXT_LAYER, WIPE_LEFT, WIPE_RIGHT
 from viewer.paint.palette import BACKGROUND
 from viewer.paint.target_layers import LAYERS, LayerPicture
-from viewer.panels.buttons import is_user
+from viewer.panels.elements import at_once, is_user
 from viewer.settings import Layer, SceneOptions
 from vmem.arrays import U8
 
@@ -48,7 +48,7 @@ class TargetPanel:
             initial_value=options.layer,
             hint="what the right picture shows of what memory holds of the target",
         )
-        self._layer.on_update(self._chose_layer)
+        self._layer.on_update(at_once(self._chose_layer))
         self._wipe = gui.add_slider(
             f"Wipe ({WIPE_LEFT.key} {WIPE_RIGHT.key})",
             0.0,
@@ -57,7 +57,7 @@ class TargetPanel:
             options.wipe,
             hint="between frame and layer",
         )
-        self._wipe.on_update(self._wiped)
+        self._wipe.on_update(at_once(self._wiped))
         self._bar = gui.add_image(np.zeros((8, 256, 3), np.uint8), format="png", visible=False)
         self._legend = gui.add_markdown("")
 

@@ -12,7 +12,7 @@ from viewer.commands import PLAY_STEPS
 from viewer.page.html import data_url
 from viewer.page.pointing import mark
 from viewer.paint.timeline_matrix import matrix_legend, paint_matrix, shares_of
-from viewer.panels.buttons import command_button, is_user
+from viewer.panels.elements import at_once, command_button, is_user
 from vmem.memory import MemorySnapshot
 
 AXES = "rows: steps, from the top · columns: views"
@@ -41,7 +41,7 @@ class TimelinePanel:
         self._legend = AXES
         self._words = gui.add_markdown(self._legend)
         self._step = gui.add_slider("Step explained", 0, 1, 1, 0, hint="0: the ghost, live")
-        self._step.on_update(self._scrubbed)
+        self._step.on_update(at_once(self._scrubbed))
         self._play = command_button(gui, commands, PLAY_STEPS, viser.Icon.PLAYER_PLAY)
         self._painted: tuple[MemorySnapshot, int | None] | None = None
 

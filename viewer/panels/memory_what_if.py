@@ -9,7 +9,7 @@ import viser
 
 from viewer.actions import Actions
 from viewer.commands import BAN, CLEAR_WHAT_IFS, PIN
-from viewer.panels.buttons import command_button, is_user
+from viewer.panels.elements import at_once, command_button, is_user
 from viewer.settings import QuerySetting, Settings
 from vmem.retrieval import STRATEGIES
 from vmem.types import WEIGHTINGS
@@ -61,14 +61,13 @@ class WhatIfPanel:
             hint="else only K and strategy are; it is recorded with each step",
         )
         command_button(gui, commands, CLEAR_WHAT_IFS, viser.Icon.ERASER)
-        self._strategy.on_update(self._setter(self._strategy, "strategy"))
-        self._suppression.on_update(self._setter(self._suppression, "suppression"))
-        self._density.on_update(self._setter(self._density, "density"))
-        self._k.on_update(self._setter(self._k, "context_views", int))
-        self._weighting.on_update(
-            self._setter(self._weighting, "weighting", lambda name: None if name == OWN else name)
-        )
-        self._use.on_update(lambda _: commands.set_use_next(self._use.value))
+        self._strategy.on_update(at_once(self._setter(self._strategy, "strategy")))
+        self._suppression.on_update(at_once(self._setter(self._suppression, "suppression")))
+        self._density.on_update(at_once(self._setter(self._density, "density")))
+        self._k.on_update(at_once(self._setter(self._k, "context_views", int)))
+        own = self._setter(self._weighting, "weighting", lambda name: None if name == OWN else name)
+        self._weighting.on_update(at_once(own))
+        self._use.on_update(at_once(lambda _: commands.set_use_next(self._use.value)))
 
     def _setter(
         self, handle: Any, name: QuerySetting, convert: Callable[[Any], object] = _same

@@ -6,7 +6,7 @@ import viser
 
 from viewer.actions import Actions
 from viewer.commands import HELP, KEYMAPS
-from viewer.panels.buttons import command_button, is_user
+from viewer.panels.elements import at_once, command_button, is_user
 from viewer.scene.stream import why_no_stream
 from viewer.settings import RENDERERS, Settings
 from vmem.backends import PHOTO_NAMES
@@ -38,7 +38,7 @@ class SettingsPanel:
                 commands.set_next(backend.value, int(size.value), int(seed.value))
 
         for choice in (backend, size, seed):
-            choice.on_update(chosen)
+            choice.on_update(at_once(chosen))
 
         again.on_click(lambda _: commands.open_again())
 
@@ -50,9 +50,9 @@ class SettingsPanel:
             disabled=True,
             hint="of the vmem backend, from the next step on; the preview does not sample",
         )
-        preset.on_update(lambda _: commands.set_preset(preset.value))
+        preset.on_update(at_once(lambda _: commands.set_preset(preset.value)))
         keymap = gui.add_dropdown("Keys", tuple(KEYMAPS), initial_value=settings.keymap)
-        keymap.on_update(lambda _: commands.set_keymap(keymap.value))
+        keymap.on_update(at_once(lambda _: commands.set_keymap(keymap.value)))
         frustums = gui.add_checkbox("Frustums", settings.scene.frustums)
         billboards = gui.add_checkbox("Billboards", settings.scene.billboards)
         provenance = gui.add_checkbox(
@@ -65,7 +65,7 @@ class SettingsPanel:
             commands.set_visible(frustums.value, billboards.value, provenance.value)
 
         for switch in (frustums, billboards, provenance):
-            switch.on_update(switched)
+            switch.on_update(at_once(switched))
 
         drawn_by = gui.add_dropdown(
             "Surfels drawn by",
@@ -85,7 +85,9 @@ class SettingsPanel:
             drawn_by.disabled = above.disabled = True
             gui.add_markdown(f"drawn by the browser: {missing}")
         for choice in (drawn_by, above):
-            choice.on_update(lambda _: commands.set_renderer(drawn_by.value, int(above.value)))
+            choice.on_update(
+                at_once(lambda _: commands.set_renderer(drawn_by.value, int(above.value)))
+            )
 
         command_button(gui, commands, HELP, viser.Icon.KEYBOARD, color=None)
 

@@ -14,7 +14,7 @@ from viewer.actions import Actions
 from viewer.commands import CANCEL, GENERATE, MOVE_NAMES, REDO, UNDO
 from viewer.paint.palette import AMBER, BACKGROUND
 from viewer.paint.resize import thumbnail
-from viewer.panels.buttons import command_button
+from viewer.panels.elements import at_once, command_button
 from viewer.settings import VIEWS_FROM, WALK_MODES, Mode, Settings
 from viewer.walk.worker import Event
 from vmem.arrays import U8
@@ -67,17 +67,19 @@ class WalkPanel:
 
         mode = gui.add_button_group("Mode", WALK_MODES)
         mode.value = settings.mode
-        mode.on_click(lambda _: commands.set_mode(cast(Mode, mode.value)))
+        mode.on_click(at_once(lambda _: commands.set_mode(cast(Mode, mode.value))))
         command_button(gui, commands, GENERATE, viser.Icon.PLAYER_TRACK_NEXT, color="orange")
         for words in MOVE_ROWS:
             self._add_moves(gui, commands, words)
         history = gui.add_button_group("History", (UNDO.label, REDO.label))
-        history.on_click(lambda _: (UNDO if history.value == UNDO.label else REDO).run(commands))
+        history.on_click(
+            at_once(lambda _: (UNDO if history.value == UNDO.label else REDO).run(commands))
+        )
 
         step = gui.add_slider("Step", 0.02, 0.5, 0.02, settings.step_size, hint="scene units")
         turn = gui.add_slider("Turn", 1.0, 30.0, 1.0, settings.turn_degrees, hint="degrees")
         for stride in (step, turn):
-            stride.on_update(lambda _: commands.set_strides(step.value, turn.value))
+            stride.on_update(at_once(lambda _: commands.set_strides(step.value, turn.value)))
 
         view_from = gui.add_dropdown(
             "View from",
@@ -85,14 +87,14 @@ class WalkPanel:
             initial_value=settings.view_from,
             hint="behind the ghost, through its eyes (dragging steers it), or free",
         )
-        view_from.on_update(lambda _: commands.set_view_from(view_from.value))
+        view_from.on_update(at_once(lambda _: commands.set_view_from(view_from.value)))
 
     @staticmethod
     def _add_moves(gui: viser.GuiApi, commands: Actions, words: tuple[str, ...]) -> None:
         """A row of buttons, one a move."""
         by_name = {MOVE_NAMES[word]: word for word in words}
         group = gui.add_button_group("", tuple(by_name))
-        group.on_click(lambda _: commands.move(by_name[group.value]))
+        group.on_click(at_once(lambda _: commands.move(by_name[group.value])))
 
     @property
     def shown(self) -> WalkShown:

@@ -1,6 +1,9 @@
-"""Buttons that are commands: label, key and what they do come from the table of commands."""
+"""GUI elements that run commands, and when viser may call what they run."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import viser
 from viser import IconName
@@ -27,3 +30,18 @@ def command_button(
 def is_user(event: viser.GuiEvent) -> bool:
     """Whether a change of a GUI element is the user's; else we have set it ourselves."""
     return event.client is not None
+
+
+def at_once(
+    changed: Callable[[viser.GuiEvent[Any]], object],
+) -> Callable[[viser.GuiEvent[Any]], Coroutine[Any, Any, None]]:
+    """``changed`` as a callback that viser runs before it reads the next message.
+
+    A plain function goes to viser's thread pool. Until that has time for it, a panel that shows
+    its state anew has put the old value back into the element, and the user's is lost.
+    """
+
+    async def callback(event: viser.GuiEvent[Any]) -> None:
+        changed(event)
+
+    return callback
