@@ -11,7 +11,7 @@ types:
 	pyright
 
 test:
-	python -m pytest
+	python -m pytest -n 2
 
 bench:
 	python -m benchmarks --json

@@ -7,10 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+import jaxtyping
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+import tests.support.shapes  # noqa: F401  before any module of vmem
 from tests.support.fake_hub import FakeHub, serving
 from tests.support.fakes import box_backend, open_box
 from vmem.backends import Backend
@@ -39,6 +41,14 @@ class OneFolderOrFile(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFolderOrFile:
     """For ``-n``, whatever ``--dist`` says."""
     return OneFolderOrFile(config, log)
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """For tests of what we say ourselves of wrong shapes."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

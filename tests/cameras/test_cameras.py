@@ -210,12 +210,14 @@ def with_K(row: int, column: int, value: float) -> Cameras:
         (lambda: Cameras(np.eye(4)[None], default_K(HW)[None].repeat(2, 0), HW), "expected c2w"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_impossible_cameras_are_refused(make, message):
     with pytest.raises(CameraError, match=message):
         make()
 
 
 @pytest.mark.parametrize("hw", [(0, 5), (-3, 5), (2.5, 5)])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_images_without_pixels_are_no_size_to_change_to(hw):
     camera = Camera(np.eye(4), default_K(HW), HW)
     with pytest.raises(CameraError, match="image size"):
@@ -226,6 +228,7 @@ def test_images_without_pixels_are_no_size_to_change_to(hw):
         Camera(np.eye(4), np.eye(4), HW)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_whole_numbers_and_lists_will_do():
     camera = Camera(np.eye(4, dtype=int).tolist(), np.diag([9, 9, 1]), HW)  # pyright: ignore
     assert (camera.c2w.dtype, camera.K.dtype, camera.hw) == (np.float64, np.float64, HW)

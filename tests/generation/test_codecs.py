@@ -247,6 +247,7 @@ def test_wrong_images_are_refused(shape, message):
 
 
 @pytest.mark.parametrize("frames", [np.zeros((8, 8, 3), np.uint8), np.zeros((1, 8, 8, 3))])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_wrong_frames_are_refused(frames):
     with pytest.raises(BadTensorError, match=r"expected \(N, H, W, 3\) uint8"):
         images_from_frames(frames)

@@ -82,6 +82,7 @@ def test_the_tiny_autoencoder_decodes_latents_as_they_are(tmp_path):
     np.testing.assert_array_equal(preview(latents, (24, 32)), expected)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_other_shapes_are_refused():
     for preview in (LinearPreview(torch.zeros(5, 3)), TinyPreview(tiny_taesd())):
         with pytest.raises(BadTensorError, match=r"latents to show.*expected \(N, 4"):

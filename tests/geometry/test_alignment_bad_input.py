@@ -139,6 +139,7 @@ def test_a_bad_fallback_is_not_trusted_either(cameras, truth):
     assert (maps.confidence[1:] <= UNTRUSTED).all()
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_wrong_shapes_are_errors(memory, cameras, truth):
     given = predicted(cameras, truth, Spoilt())
     with pytest.raises(PointMapError, match="confidence"):

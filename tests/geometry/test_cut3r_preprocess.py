@@ -86,6 +86,7 @@ def test_values_and_order():
         (frames(64, 64)[:, :0], 512),
     ],
 )
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_bad_frames(bad, size):
     with pytest.raises(VMemError, match=r"frame"):
         prepare(bad, size)

@@ -282,6 +282,7 @@ def test_impossible_surfels_are_refused(surfels, message):
         surfels.validated()
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_surfels_of_unequal_lengths_are_refused():
     five, four = some_surfels(5), some_surfels(4)
     with pytest.raises(SurfelError, match="expected shapes"):

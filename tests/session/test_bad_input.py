@@ -89,6 +89,7 @@ def one_step(given: PointMaps, camera: Camera = CAMERA) -> StepRecord:
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_impossible_cameras_cannot_be_made(name):
     """So nothing that takes a camera has to look again."""
     with pytest.raises(CameraError):
@@ -123,6 +124,7 @@ def test_sure_depth_lies_ahead(depth):
 
 
 @pytest.mark.parametrize("hw", [(24, 48), (49, 48), (48, 96)])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_maps_have_the_size_of_their_frames(hw):
     with pytest.raises(PointMapError, match="T, H, W"):
         one_step(maps(hw))
@@ -155,6 +157,7 @@ def i32(*values: int) -> np.ndarray:
         (np.array([0.0, 1.0]), i32(0, 0), "whole numbers"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_links_to_what_is_not_there_are_refused(surfel, view, message):
     with pytest.raises(LinkError, match=message):
         LinkIndex.of(3, 2, surfel, view)
@@ -231,6 +234,7 @@ def test_merging_nothing_into_nothing_keeps_nothing():
 
 
 @pytest.mark.parametrize("name", ["points", "depth", "confidence", "rgb"])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_association_names_a_map_of_another_size(name):
     h, w = HW
     maps: dict[str, Any] = {

@@ -118,6 +118,7 @@ def breaking(backend: Backend, part: str, breaks: Any) -> Backend:
         for name, (breaks, error) in cases.items()
     ],
 )
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_a_broken_part_leaves_everything_as_it_was(session, part, breaks, error):
     session.move("w")
     before = State.of(session)

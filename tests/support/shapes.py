@@ -1,0 +1,45 @@
+"""Array shapes in signatures (jaxtyping), checked by beartype in every test.
+
+``pyproject.toml`` hands ``checked`` to jaxtyping's import hook, which puts it on every function and
+dataclass of the packages named there. conftest imports this module before any of those. Tests that
+pass wrong shapes on purpose, to read our own errors, use the fixture ``unchecked_shapes``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_args
+
+import numba
+from beartype import beartype
+from jaxtyping import AbstractArray
+
+
+def _has_shape(hint: Any) -> bool:
+    is_array = isinstance(hint, type) and issubclass(hint, AbstractArray)
+    return is_array or any(_has_shape(part) for part in get_args(hint))
+
+
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` with its array arguments and results checked. Other types are pyright's work."""
+    hints = function.__annotations__
+    shapes = {name: hint for name, hint in hints.items() if _has_shape(hint)}
+    if not shapes:
+        return function
+    function.__annotations__ = dict.fromkeys(hints, Any) | shapes
+    return beartype(function)
+
+
+def _of_the_kernel_itself(njit: Callable[..., Any]) -> Callable[..., Any]:
+    """``numba.njit`` that compiles a kernel without what the hook wrapped around it."""
+
+    def compiling(*args: Any, **options: Any) -> Any:
+        if args and callable(args[0]):
+            return njit(inspect.unwrap(args[0]), *args[1:], **options)
+        return lambda kernel: njit(*args, **options)(inspect.unwrap(kernel))
+
+    return compiling
+
+
+numba.njit = _of_the_kernel_itself(numba.njit)
