@@ -92,6 +92,10 @@ def test_every_strategy_backend_and_geometry_stands_in_the_docs():
 
 PATH = re.compile(r"`((?:vmem|viewer|shaders|tests|docs|benchmarks)/[\w./-]*\w\.\w+)")
 
+SOURCE_PATH = re.compile(
+    r"\b((?:vmem|viewer|shaders|tests|docs|benchmarks)/[\w./-]*\.(?:py|md|js|wgsl|glsl|css))\b"
+)
+
 
 @pytest.mark.parametrize(
     "page",
@@ -108,6 +112,18 @@ def test_files_that_a_page_names_are_there(page):
     linked = [(ROOT / page).parent / link for link in links]
     missing = [path for path in (*(ROOT / name for name in named), *linked) if not path.exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("folder", ["vmem", "viewer", "benchmarks"])
+def test_files_that_the_code_names_are_there(folder):
+    """In docstrings and comments: they are named to be opened."""
+    named = {
+        (str(source.relative_to(ROOT)), path)
+        for source in (ROOT / folder).rglob("*.py")
+        for path in SOURCE_PATH.findall(source.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 0
+    assert [pair for pair in sorted(named) if not (ROOT / pair[1]).exists()] == []
 
 
 def _text(page: str) -> str:

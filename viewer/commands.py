@@ -101,9 +101,13 @@ def _row(
     section: Section = "debugging",
     tab: Tab | None = None,
 ) -> Command:
-    """Add a command to the table. keys: codes, separated by spaces."""
-    COMMANDS.append(Command(name, tuple(keys.split()), help, run, label, section, tab))
-    return COMMANDS[-1]
+    """Add a command to the table. keys: codes, separated by spaces; ValueError for a taken one."""
+    command = Command(name, tuple(keys.split()), help, run, label, section, tab)
+    taken = {*PAPER, *(key for other in COMMANDS for key in other.keys)}.intersection(command.keys)
+    if taken:
+        raise ValueError(f"{', '.join(sorted(taken))} of the command {name} is taken")
+    COMMANDS.append(command)
+    return command
 
 
 # fmt: off
@@ -111,7 +115,7 @@ GENERATE = _row("generate", "Space", "generate frames from the last view to the 
     lambda do: do.generate(), "Generate", section="walking")
 UNDO = _row("undo", "KeyZ", "undo the last step",
     lambda do: do.undo(), "undo", section="walking")
-REDO = _row("redo", "Shift+KeyZ", "redo it",
+REDO = _row("redo", "Shift+KeyZ", "redo the step that was undone",
     lambda do: do.redo(), "redo", section="walking")
 CANCEL = _row("cancel", "Escape", "cancel what is being generated; else back to the ghost",
     lambda do: do.cancel(), "Cancel", section="walking")
@@ -132,11 +136,11 @@ PLAY_STEPS = _row("play_steps", "Shift+KeyP", "play the steps' explanations",
     lambda do: do.play_steps(), "Play the steps", tab="Memory")
 NEXT_ROW = _row("next_row", "KeyJ", "point at the next view of the table",
     lambda do: do.next_row())
-PREVIOUS_ROW = _row("previous_row", "KeyK", "point at the one before",
+PREVIOUS_ROW = _row("previous_row", "KeyK", "point at the view before it",
     lambda do: do.previous_row())
 PIN = _row("pin", "KeyI", "pin the view pointed at: always choose it",
     lambda do: do.pin())
-BAN = _row("ban", "KeyX", "ban it: never choose it",
+BAN = _row("ban", "KeyX", "ban the view pointed at: never choose it",
     lambda do: do.ban())
 CLEAR_WHAT_IFS = _row("clear_what_ifs", "KeyU", "forget pins, bans and other what-ifs",
     lambda do: do.clear_what_ifs(), "Forget pins, bans and the rest")
@@ -146,7 +150,7 @@ NEXT_LAYER = _row("next_layer", "KeyN", "next layer of the target's eye",
     lambda do: do.next_layer(), "Target's eye")
 WIPE_LEFT = _row("wipe_left", "BracketLeft", "wipe the frame away",
     lambda do: do.wipe_left())
-WIPE_RIGHT = _row("wipe_right", "BracketRight", "and back",
+WIPE_RIGHT = _row("wipe_right", "BracketRight", "wipe the frame back in",
     lambda do: do.wipe_right())
 ASK_SURFEL = _row("ask_under_pointer", "KeyO", "ask the surfel under the mouse who saw it",
     lambda do: do.ask_under_pointer(), tab="Memory")

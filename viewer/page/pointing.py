@@ -1,8 +1,8 @@
 """What the pointer does over our own panels, in Python: over which row, and which was clicked.
 
 viser's HTML elements do not report the pointer. Ours are marked ``data-vmem="row:12"`` (see
-`mark`); the script in ``shaders/pointing.js`` listens and talks to Python through a hidden text
-element of the client's GUI, as the keyboard does.
+`mark`); the script in ``shaders/page/pointing.js`` listens and talks to Python through a hidden
+text element of the client's GUI, as the keyboard does.
 """
 
 from __future__ import annotations

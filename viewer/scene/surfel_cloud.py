@@ -1,8 +1,9 @@
 """Surfels in the browser, as true oriented disks.
 
 viser has no such primitive. Its point cloud carries position and colour; a hidden sibling carries
-normal and radius; a script (``shaders/surfel_patch.js``) gives the point cloud shaders that meet
-each pixel's ray with each disk. Where the script does not apply, users still see round points.
+normal and radius; a script (``shaders/surfel/surfel_patch.js``) gives the point cloud shaders that
+intersect each pixel's ray with each disk. Where the script does not apply, users still see round
+points.
 What depends on viser's internals is in that script; this module uses its public API only.
 
 A cloud NAME is a group of nodes:
@@ -52,7 +53,7 @@ def inject_patch(gui: viser.GuiApi) -> None:
 
 
 def patch_config(**changed: object) -> dict[str, object]:
-    """What ``shaders/surfel_patch.js`` is called with."""
+    """What ``shaders/surfel/surfel_patch.js`` is called with."""
     config: dict[str, object] = {
         "vertexShader": load("surfel.vert.glsl"),
         "fragmentShader": load("surfel.frag.glsl"),

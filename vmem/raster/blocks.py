@@ -1,7 +1,7 @@
 """Blocks of consecutive surfels with bounds, so that whole blocks out of sight are passed over.
 
-Surfels are appended tile by tile (vmem/association.py), so consecutive ones are neighbours with
-similar normals, and nothing ever needs sorting.
+Surfels are appended tile by tile (vmem/memory/association.py), so consecutive ones are neighbours
+with similar normals, and nothing ever needs sorting.
 """
 
 from __future__ import annotations

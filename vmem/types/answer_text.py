@@ -88,7 +88,7 @@ def best_left_out(retrieval: Answered) -> int | None:
 
 
 def plain_reason(retrieval: Answered, view: int) -> str:
-    """Why a view was not chosen, as a clause for people who never read a paper.
+    """Why a view was not chosen, as a clause without terms of the paper.
 
     Of a chosen view, or where there are no plainer words, the reason as the strategy gave it.
     """

@@ -70,7 +70,7 @@ class Retrieval:
         return answer_text.best_left_out(self)
 
     def plain_reason(self, view: int) -> str:
-        """Why a view was not chosen, as a clause for people who never read a paper; of a chosen
+        """Why a view was not chosen, as a clause without terms of the paper; of a chosen
         view the strategy's own reason."""
         return answer_text.plain_reason(self, view)
 

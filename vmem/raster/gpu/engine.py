@@ -1,8 +1,8 @@
 """The GPU engine: the hardware's rasterizer draws the disks, through wgpu and WGSL.
 
 One triangle a disk in the disk's own plane, fixed-function depth, and only the index map is read
-back; ``shaders/surfel.wgsl`` has the idea. Where a ray passes a rim, or two disks are closer in
-depth than float32 resolves, a pixel may come out otherwise than on the CPU: depth is the hardware's
+back; ``shaders/surfel/surfel.wgsl`` explains the method. Where a ray passes a rim, or two disks are
+closer in depth than float32 resolves, a pixel may differ from the CPU's: depth is the hardware's
 interpolation between corners that it rounded. Equal disks tie as on the CPU: the lowest index wins,
 since disks are drawn in order.
 """
