@@ -55,10 +55,12 @@ SHARE_WHILE_BUSY = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """color (H, W, 3) u8 · depth (ceil(H / 4), ceil(W / 4)) f32, z-depth, FAR where no surfel."""
+    """What the server draws for the page."""
 
     color: U8
+    """(H, W, 3) u8."""
     depth: F32
+    """(ceil(H / 4), ceil(W / 4)) f32 z-depth, FAR where no surfel is."""
 
 
 def why_no_stream() -> str:

@@ -25,7 +25,7 @@ from vmem.worlds.backend import World
 TRUTH_SIDE = 48
 """Pixels along the longer side of the exact target views."""
 DRAWN_SIDE = 96
-"""The same for holes and leaks."""
+"""Pixels along the longer side of the renders in which holes and leaks are counted."""
 TRUTH = "(truth)"
 NOISE_GRID = 9
 """Depth errors vary smoothly: random numbers on so many nodes a side, interpolated."""
@@ -42,16 +42,17 @@ class Recorded:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """A question to a memory whose answer is known.
-
-    kind: "next" (the step that the walk takes next), "jump" (a place near an old view) or "sweep"
-    (a long step there) · memory · targets · truth of ``targets`` by the memory's views.
-    """
+    """A question to a memory whose answer is known."""
 
     kind: str
+    """"next" (the step that the walk takes next), "jump" (a place near an old view) or "sweep" (a
+    long step there)."""
     memory: MemorySnapshot
+    """What is asked."""
     targets: Cameras
+    """What it is asked for."""
     truth: Truth
+    """What the memory's views truly show of ``targets``."""
 
 
 @dataclass(frozen=True)

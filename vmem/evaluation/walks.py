@@ -28,11 +28,14 @@ PLACES = 60
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """start: the first camera · steps: the target cameras of every step after it."""
+    """A way through a world."""
 
     name: str
+    """What it is called in the tables."""
     start: Camera
+    """The first camera."""
     steps: tuple[Cameras, ...]
+    """The target cameras of every step after it."""
 
 
 def through_poses(

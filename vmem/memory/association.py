@@ -196,7 +196,7 @@ class _Known:
         return any((_finer(one, camera, grid, limit) == 0).any() for one in (old, new))
 
     def without_coarse(self, camera: Camera, grid: tuple[int, int], limit: float) -> _Known:
-        """The same surfels, numbered as before, where those too coarse have radius 0. Only what may
+        """These surfels, numbered as before; those too coarse have radius 0. Only what may
         show in ``camera`` is kept: draw it from there. (Engines that hold copies of positions would
         not notice the radii: draw it on the CPU.)"""
         visible = visible_blocks(self.blocks, camera, NEAR)

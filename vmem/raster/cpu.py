@@ -30,7 +30,7 @@ from vmem.types import Surfels
 SURFELS_A_THREAD = 4096
 """Below this a second thread costs more than it saves."""
 PIXELS_A_THREAD = 32768
-"""The same for merging buffers."""
+"""Below this a second thread costs more than it saves, when buffers are merged."""
 TILE = 8
 """Side in pixels of the tiles whose farthest depth tells whether a block is hidden."""
 BLOCKS_TO_HIDE = 32

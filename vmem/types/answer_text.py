@@ -45,7 +45,7 @@ class PictureShares:
 
 
 class Answered(Protocol):
-    """As much of a Retrieval as its text needs."""
+    """The fields of a Retrieval that its text is made of."""
 
     @property
     def query(self) -> Query: ...

@@ -31,7 +31,7 @@ class Predicted:
     """Left, top, right, bottom of the part of the frame that the network was shown, as shares of
     the frame's sides."""
     points_world: Float32[np.ndarray, "T h w 3"] | None = None
-    """The same points in one frame common to all views, if the network has one."""
+    """The points in one frame common to all views, if the network predicts that."""
     poses: Float[np.ndarray, "T 4 4"] | None = None
     """c2w in the common frame, if the network gives poses."""
     origin: Float64[np.ndarray, "4 4"] | None = None

@@ -23,7 +23,7 @@ _M = TypeVar("_M", bound=nn.Module)
 
 
 def typed(modules: Iterable[nn.Module], kind: type[_M]) -> Iterator[_M]:
-    """The same modules; torch's lists forget what they hold."""
+    """``modules`` with the type of what they hold, which torch's lists do not keep."""
     return cast(Iterator[_M], iter(modules))
 
 

@@ -39,7 +39,7 @@ _CLOSE_DISTANCE = 1e-5
 
 
 class Network(Protocol):
-    """As much of the multi-view UNet as sampling uses."""
+    """The part of the multi-view UNet that sampling calls."""
 
     def prepare(
         self, crossattn: Tensor, dense: Tensor, hw: tuple[int, int], num_frames: int
