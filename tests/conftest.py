@@ -39,7 +39,9 @@ class OneFolderOrFile(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFolderOrFile:
-    """For ``-n``, whatever ``--dist`` says."""
+    """For ``-n``, whatever ``--dist`` says. Files are taken as they are collected: by number of
+    tests, the two files that run whole networks once would come last, and one worker would wait."""
+    config.option.loadscopereorder = False
     return OneFolderOrFile(config, log)
 
 
