@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import runpy
 import shutil
@@ -48,7 +49,7 @@ def test_the_first_example_of_the_api_page(tmp_path, monkeypatch, capsys):
     code = _blocks("docs/api.md")[0]
     shutil.copy(next(one.path for one in samples() if one.path.stem == "quay"), tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(open_session.__kwdefaults__, "size", 96)
+    monkeypatch.setitem(inspect.unwrap(open_session).__kwdefaults__, "size", 96)
     exec(compile(code, "docs/api.md", "exec"), {})
     out = capsys.readouterr().out
     assert "8 (4, 96, 96, 3)" in out

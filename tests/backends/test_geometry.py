@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.support import tiny
-from tests.support.fakes import box_photo
+from tests.support.fakes import BoxGeometry, box_backend, box_photo
 from vmem.__main__ import Walk
-from vmem.backends import create_backend
-from vmem.backends.registry import geometry_of
+from vmem.backends import Backend, create_backend, registry
+from vmem.backends.registry import BACKENDS, BackendRow, Order, geometry_of
 from vmem.cli.doctor import report
 from vmem.devices.memory_presets import GIB
 from vmem.devices.settings import NetworkSettings
@@ -251,12 +251,31 @@ def test_a_wrong_place_for_weights_is_named(monkeypatch):
         ("preview", "auto", "layout"),
         ("preview", "cut3r", "cut3r"),
         ("world", "auto", "exact"),
-        ("world", "layout", "exact"),
         ("world", "cut3r", "cut3r"),
     ],
 )
 def test_what_is_asked_for_and_what_it_means(backend, asked, means):
     assert geometry_of(backend, asked)[0] == means
+
+
+def test_exact_depth_is_not_replaced_by_a_guess(monkeypatch):
+    with pytest.raises(BackendError, match="only cut3r can replace, not layout"):
+        create_backend("world", geometry="layout", size=64)
+    monkeypatch.setenv("VMEM_GEOMETRY", "layout")
+    assert geometry_of("world")[0] == "exact"
+
+
+def test_a_geometry_of_its_own_is_used_unless_another_is_asked_for(monkeypatch):
+    def make(order: Order) -> Backend:
+        return box_backend()
+
+    monkeypatch.setitem(BACKENDS, "box", BackendRow(make, (), ()))
+    monkeypatch.setattr(registry, "NAMES", (*registry.NAMES, "box"))
+    assert geometry_of("box") == ("own", "the backend's own")
+    assert isinstance(create_backend("box").geometry, BoxGeometry)
+    made = create_backend("box", geometry="layout")
+    assert isinstance(made.geometry, LayoutEstimator)
+    assert made.label.endswith("not CUT3R (asked for)")
 
 
 def test_the_environment_speaks_where_nothing_is_asked_for(monkeypatch):

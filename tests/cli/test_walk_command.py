@@ -108,6 +108,16 @@ def test_equal_commands_write_equal_frames(run, photo, tmp_path):
         assert one == two
 
 
+def test_strategy_and_number_of_views_are_chosen(run, photo, tmp_path):
+    arguments = ["--strategy", "temporal", "--k", "2", "--moves", "w*2", "--size", SIZE, "--json"]
+    code, out, err = run("walk", str(photo), *arguments, "--out", "chosen")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert (report["strategy"], report["k"]) == ("temporal", 2)
+    last = json.loads((tmp_path / "chosen" / "retrieval.json").read_text())[-1]
+    assert (last["strategy"], last["k"]) == ("temporal", 2)
+
+
 def test_without_json_people_are_told(run, photo):
     code, out, err = run("walk", str(photo), "--moves", "w", "--size", SIZE, "--out", "here")
     assert (code, err) == (0, "")
@@ -134,7 +144,12 @@ REFUSED = [
     (["PHOTO", "--moves", "w x"], "unknown move 'x'"),
     (["PHOTO", "--moves", ""], "no moves given"),
     (["PHOTO", "--moves", "w*0"], "must be between 1 and"),
-    (["PHOTO", "--seed", "-1"], "seed must be between 0 and"),
+    (["PHOTO", "--strategy", "luck"], "unknown strategy 'luck': use one of votes, coverage"),
+    (["PHOTO", "--k", "0"], "k (context_views) must be a whole number between 1 and 64, got 0"),
+    (["PHOTO", "--size", SIZE, "--preset", "fast", "--backend", "preview"], "no sampler 'fast'"),
+    (["--backend", "world", "--geometry", "layout"], "only cut3r can replace, not layout"),
+    (["--backend", "world", "--size", "100"], "multiple of 8"),
+    (["PHOTO", "--seed", "-1"], "seed must be a whole number between 0 and"),
     (["PHOTO", "--size", "7"], "nearest valid size is 64"),
     (["PHOTO", "--size", "100"], "multiple of 8"),
     (["PHOTO", "--backend", "magic"], "unknown backend 'magic': use one of auto"),

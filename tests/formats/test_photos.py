@@ -244,6 +244,12 @@ def test_first_frame_of_many(kind):
 # --- refusals --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("source", [None, 5, np.zeros((32, 32, 3), np.uint8), quadrants()])
+def test_what_is_no_file_is_refused(source):
+    with pytest.raises(PhotoError, match="takes a file's path or bytes, got"):
+        load_photo(source)
+
+
 def test_bad_paths(tmp_path):
     with pytest.raises(PhotoError, match="there is no file"):
         load_photo(tmp_path / "none.jpg")

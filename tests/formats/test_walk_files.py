@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -263,12 +264,47 @@ def test_a_folder_in_place_of_a_file(short, tmp_path, kind):
     assert names(tmp_path) == {"name.mp4"}
 
 
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"frames", "walk"}))
+def test_a_pipe_stays_a_pipe_and_a_link_a_link(short, tmp_path, kind):
+    pipe, link, target = (tmp_path / name for name in ("pipe.mp4", "link.mp4", "below/target.mp4"))
+    os.mkfifo(pipe)
+    with pytest.raises(ExportError, match="not a regular file"):
+        export(kind, short, pipe)
+    assert pipe.is_fifo()
+    link.symlink_to(pipe)
+    with pytest.raises(ExportError, match="not a regular file"):
+        export(kind, short, link)
+    link.unlink()
+    target.parent.mkdir()
+    target.write_text("mine")
+    link.symlink_to(target)
+    export(kind, short, link)
+    assert link.readlink() == target
+    assert target.stat().st_size > 100
+    assert names(tmp_path) == {"pipe.mp4", "link.mp4", "below"}
+    assert names(target.parent) == {"target.mp4"}
+
+
+@pytest.mark.parametrize("name", ["frames/000003.png", "transforms.json", "walk.mp4"])
+def test_a_pipe_in_a_walks_folder_is_not_opened(short, tmp_path, name):
+    (tmp_path / "frames").mkdir()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ExportError, match="cannot write"):
+        export_walk(short, tmp_path)
+    assert (tmp_path / name).is_fifo()
+
+
+def test_ffmpeg_is_not_blamed_for_a_folder(short, tmp_path):
+    with pytest.raises(ExportError, match="it is a folder; choose another name"):
+        export("video", short, tmp_path)
+
+
 def test_check_writable(tmp_path):
     check_writable(tmp_path / "new" / "folder")
     assert names(tmp_path / "new" / "folder") == set()
     (tmp_path / "file").write_text("mine")
     for wrong in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
-        with pytest.raises(ExportError, match="MB free there"):
+        with pytest.raises(ExportError, match="cannot write"):
             check_writable(wrong)
 
 

@@ -14,8 +14,12 @@ import numpy as np
 import pytest
 
 from tests.raster.test_raster import TOWARD, disks
-from tests.support.fakes import HW, box_photo
-from vmem.cameras import Camera, CameraError, Cameras, default_K, unproject
+from tests.support.fakes import CONFIG, HW, box_backend, box_photo, open_box
+from vmem.backends import create_backend
+from vmem.cameras import Camera, CameraError, Cameras, MoveError, default_K, unproject
+from vmem.errors import BackendError, VMemError
+from vmem.formats import ExportError
+from vmem.formats.photos import PhotoError
 from vmem.memory import (
     LinkError,
     LinkIndex,
@@ -24,21 +28,24 @@ from vmem.memory import (
     associate,
     grid_size,
     make_record,
+    render,
     surfels_from_pointmap,
 )
 from vmem.memory.links import extended
 from vmem.published.merge import merge_reference
 from vmem.published.surfels import Disks
-from vmem.raster import SurfelBuffers
+from vmem.raster import RasterError, SurfelBuffers, rasterize
 from vmem.retrieval import STRATEGIES, retrieve
 from vmem.retrieval.answer import RetrievalError
 from vmem.retrieval.tally import tally
+from vmem.session import ConfigError, HistoryError, Session, SessionConfig
 from vmem.types import (
     AssociationConfig,
     Frames,
     PointMapError,
     PointMaps,
     StepRecord,
+    StepRequest,
     SurfelError,
     Surfels,
 )
@@ -246,3 +253,116 @@ def test_association_names_a_map_of_another_size(name):
     maps[name] = maps[name][1:]
     with pytest.raises(PointMapError, match=name):
         associate(Surfels.empty(), camera=CAMERA, config=AssociationConfig(), **maps)
+
+
+# --- public calls ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def still() -> Session:
+    """A session that no test changes."""
+    return open_box()
+
+
+Calls = list[tuple[Callable[[Any], Any], type[VMemError], str]]
+NONE: Any = None
+open_anything: Any = Session.open
+CALLS: Calls = [
+    *(
+        (lambda s, moves=moves: s.walk(moves), MoveError, "moves are one text, such as")
+        for moves in (None, 5, ["w"], b"w")
+    ),
+    (lambda s: s.walk(" "), MoveError, "no moves given: give words such as 'w"),
+    (lambda s: s.move("w*2"), MoveError, "2 moves: use walk"),
+    (lambda s: s.move(None), MoveError, "moves are one text"),
+    (lambda s: s.follow(None), CameraError, "a path to follow is several"),
+    (lambda s: next(s.follow([np.eye(4)])), CameraError, "got array"),
+    (lambda s: s.step(None), CameraError, "targets must be vmem.Cameras, got NoneType"),
+    (lambda s: s.step(s.camera), CameraError, "Cameras.stack"),
+    (lambda s: s.switch("a"), HistoryError, "there is no step 'a'"),
+    (lambda s: s.room("a"), ConfigError, "n_targets must be a whole number of at least 1, got 'a'"),
+    (lambda s: s.room(4, -1), ConfigError, "wanted must be"),
+    (lambda s: s.room(4, 0), ConfigError, "wanted must be"),
+    (lambda s: s.targets_to(np.zeros((4, 4))), CameraError, "must be a rotation"),
+    (lambda s: s.targets_to(np.eye(3)), CameraError, "expected c2w"),
+    (lambda s: s.targets_to("a"), CameraError, "arrays of numbers"),
+    (lambda s: render(NONE, s.camera), RasterError, "got NoneType"),
+    (lambda s: render(s, s.camera), RasterError, "session.memory .*got Session"),
+    (lambda s: rasterize(NONE, s.camera), RasterError, "got NoneType and Camera"),
+    (lambda s: rasterize(s.memory.surfels, NONE), RasterError, "got Surfels and NoneType"),
+    *(
+        (lambda s, kind=kind, path=path: s.export(kind, path), ExportError, "give the path of a")
+        for kind in ("surfels", "frames", "walk")
+        for path in ("", "a\0b", None)
+    ),
+    (lambda _: StepRequest.from_json({}), VMemError, "no step request.*'targets'"),
+    (lambda _: StepRequest.from_json(NONE), VMemError, "no step request"),
+    (lambda _: open_anything(box_photo(), backend=None), BackendError, "unknown backend None"),
+    (
+        lambda _: open_anything(box_photo(), backend=box_backend(), config=4),
+        ConfigError,
+        "config must be a vmem.SessionConfig, got 4",
+    ),
+    (
+        lambda _: open_anything(
+            box_photo(), backend=box_backend(), config=SessionConfig(sampler="fast")
+        ),
+        ConfigError,
+        "has no sampler 'fast': it has none",
+    ),
+    (lambda _: ViewMemory().truncate(3), VMemError, "step 3: memory has 0 steps"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), CALLS)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_public_calls_say_what_they_take(still, tmp_path, monkeypatch, call, error, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        call(still)
+    assert not list(tmp_path.iterdir())
+    assert len(still.memory.views) == 1
+
+
+PHOTOS = {
+    "floats": np.zeros((32, 32, 3)),
+    "grey": np.zeros((32, 32), np.uint8),
+    "two channels": np.zeros((32, 32, 2), np.uint8),
+    "four channels": np.zeros((32, 32, 4), np.uint8),
+    "no pixels": np.zeros((0, 0, 3), np.uint8),
+    "few pixels": np.zeros((8, 8, 3), np.uint8),
+    "number": 5,
+    "list": [[1, 2, 3]],
+}
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_photos_that_are_none_are_refused(name):
+    wanted = "at least 16 x 16" if "pixels" in name else r"\(H, W, 3\) of uint8; got"
+    with pytest.raises(PhotoError, match=wanted):
+        open_anything(PHOTOS[name], backend=box_backend())
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", None, 2**70])
+@pytest.mark.parametrize("backend", ["world", "preview"])
+def test_backends_are_made_with_seeds(backend, seed):
+    with pytest.raises(BackendError, match="seed must be a whole number"):
+        create_backend(backend, seed=seed)
+
+
+@pytest.mark.parametrize("size", [0, "a", 161, 96.0])
+def test_worlds_have_the_sizes_of_photos(size):
+    with pytest.raises(PhotoError, match="size must be"):
+        Session.open(None, backend="world", size=size)
+
+
+def test_a_session_has_the_seed_of_its_config_unless_another_is_given():
+    for given, seed in ((None, 5), (0, 0), (7, 7)):
+        session = Session.open(
+            box_photo(), backend=box_backend(), seed=given, config=replace(CONFIG, seed=5)
+        )
+        assert session.config.seed == seed
+    world = Session.open(None, backend="world", size=64, config=SessionConfig(seed=5)).backend
+    assert world.truth is not None
+    assert world.truth.seed == 5

@@ -105,8 +105,8 @@ def test_walk_and_follow_give_their_steps(session):
 
 
 def test_one_line_says_what_things_are(session):
-    assert repr(session).startswith("<Session box, at the photo: <MemorySnapshot: 1 views, ")
-    step = session.move("w")
+    assert repr(session).startswith("<Session box, at its start: <MemorySnapshot: 1 views, ")
+    step = session.move("W")
     assert "step 1 of 1" in repr(session)
     assert repr(step).startswith("<Step 1 'w': ")
     assert repr(step.retrieval).startswith("<Retrieval by coverage, k=4: 0 of 1 views>")

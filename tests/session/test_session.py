@@ -140,13 +140,23 @@ def test_a_backend_with_its_own_scene_takes_no_photo(backend):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"seed": -1}, "seed must be between 0 and 4294967295, got -1"),
+        ({"seed": -1}, "seed must be a whole number between 0 and 4294967295, got -1"),
         ({"seed": 2**32}, "seed must be"),
-        ({"context_views": 0}, "context_views must be between 1 and 64, got 0"),
-        ({"context_views": 65}, "context_views must be"),
+        (
+            {"context_views": 0},
+            r"k \(context_views\) must be a whole number between 1 and 64, got 0",
+        ),
+        ({"context_views": 65}, r"context_views\) must be"),
         ({"target_views": 0}, "target_views must be"),
         ({"target_views": 1000}, "target_views must be"),
         ({"strategy": "luck"}, "unknown strategy 'luck': use one of votes"),
+        ({"strategy": []}, r"unknown strategy \[\]"),
+        ({"seed": 1.5}, "seed must be a whole number between 0 and 4294967295, got 1.5"),
+        ({"seed": "5"}, "got '5'"),
+        ({"target_views": 2.5}, "target_views must be a whole number"),
+        ({"context_views": None}, r"context_views\) must be a whole number .*got None"),
+        ({"sampler": 5}, "sampler must be a name or None, got 5"),
+        ({"association": None}, "association must be an AssociationConfig, got None"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

@@ -86,6 +86,9 @@ FRAMES = {
     "another size": (lambda f: Frames(f.rgb[:, ::2]), StepError),
     "floats": (lambda f: Frames(f.rgb / 255.0), StepError),
     "no channels": (lambda f: Frames(f.rgb[..., 0]), StepError),
+    "none": (lambda f: None, StepError),
+    "an array": (lambda f: f.rgb, StepError),
+    "a list": (lambda f: Frames([1]), StepError),  # pyright: ignore[reportArgumentType]
     "provenance of one": (lambda f: Frames(f.rgb, provenance=f.rgb[:1, ..., 0]), Exception),
 }
 MAPS = {
@@ -100,6 +103,9 @@ MAPS = {
         StepError,
     ),
     "behind the camera": (lambda m: replace(m, depth=with_one(m.depth, -1)), StepError),
+    "none": (lambda m: None, StepError),
+    "an array": (lambda m: m.depth, StepError),
+    "no depth": (lambda m: replace(m, depth=None), StepError),
     "NaN depth": (lambda m: replace(m, depth=with_one(m.depth, np.nan)), StepError),
 }
 
@@ -132,7 +138,16 @@ def test_a_broken_part_leaves_everything_as_it_was(session, part, breaks, error)
     assert len(session.memory.steps) == 3
 
 
-@pytest.mark.parametrize("name", ["raises", "too few", "NaN"])
+def test_a_photo_placed_nowhere_opens_no_session():
+    class Placeless(BoxGeometry):
+        def place(self, photo: object) -> Any:
+            return None
+
+    with pytest.raises(StepError, match=r"place\(\) returned None, expected a Camera"):
+        open_box(backend=replace(box_backend(), geometry=Placeless()))
+
+
+@pytest.mark.parametrize("name", ["raises", "too few", "NaN", "none"])
 def test_a_broken_geometry_opens_no_session(name):
     breaks, error = MAPS[name]
     with pytest.raises(error):

@@ -44,9 +44,11 @@ class Made:
     def __init__(self, hold: Hold) -> None:
         self.hold = hold
         self.asked: list[tuple[str, int, int]] = []
+        self.geometries: list[str | None] = []
 
     def __call__(self, name: str, *, seed: int, size: int, geometry: str | None) -> Backend:
         self.asked.append((name, seed, size))
+        self.geometries.append(geometry)
         return box_backend(self.hold)
 
 
@@ -140,9 +142,11 @@ def test_opening_makes_a_session_of_the_photo_with_the_settings(
 def test_a_source_without_photo_is_the_procedural_world(
     workspace: Workspace, made: Made, diary: Diary
 ) -> None:
+    workspace.settings.geometry = "layout"  # said of photos: the world knows its depth
     workspace.open(Source("procedural world", None))
     diary.wait_for("failed")  # the box, which stands in for it here, wants a photo
     assert made.asked == [("world", 7, SIZE)]
+    assert made.geometries == [None]
 
 
 def test_a_photo_is_never_given_to_the_world(

@@ -24,7 +24,8 @@ def warm_up(backend_name: str = "preview") -> None:
         backend_name = "preview"
     with tqdm(total=3, desc="preparing kernels (slow the first time)", leave=False) as bar:
         photo = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
-        backend = create_backend(backend_name, seed=0, size=SIDE, geometry="layout")
+        geometry = "auto" if backend_name == "world" else "layout"
+        backend = create_backend(backend_name, seed=0, size=SIDE, geometry=geometry)
         bar.update()
         session = Session.open(None if backend.own_scene else photo, backend=backend)
         bar.update()

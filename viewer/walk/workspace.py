@@ -86,8 +86,11 @@ class Workspace:
             if source.photo is not None and name == "world":
                 name = resolve("auto")[0]
             on_progress(Progress("photo", 0, 1))
+            # The geometry was asked for with that backend, and the world has one of its own.
+            asked_for = name != "world" or settings.backend == "world"
+            geometry = settings.geometry if asked_for else None
             backend = create_backend(
-                name, seed=settings.seed, size=settings.size, geometry=settings.geometry
+                name, seed=settings.seed, size=settings.size, geometry=geometry
             )
             photo: U8 | None = None
             remarks: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from vmem.cameras import Camera
 from vmem.errors import BackendError
+from vmem.formats.photos import check_pixels
 from vmem.generation import Generator
 from vmem.geometry import GeometryEstimator
 from vmem.types import Frames, Provenance
@@ -53,7 +54,8 @@ class Backend:
         return f"{self.label} · sampler: {sampler}" if self.samplers else self.label
 
     def first_view(self, photo: UInt8[np.ndarray, "H W 3"] | None) -> tuple[Frames, Camera]:
-        """The first frame and its camera. Raises BackendError where photo and backend don't fit."""
+        """The first frame and its camera. Raises BackendError where photo and backend don't fit,
+        PhotoError for what is no photo."""
         if self.own_scene is not None:
             if photo is not None:
                 raise BackendError(
@@ -63,6 +65,7 @@ class Backend:
             return self.own_scene()
         if photo is None:
             raise BackendError(f"the {self.name} backend needs a photo to start from")
+        check_pixels(photo)
         side = self.frame_size
         if side is not None and photo.shape[:2] != (side, side):
             raise BackendError(

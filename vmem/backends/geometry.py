@@ -91,8 +91,10 @@ GEOMETRIES: dict[str, Geometry] = {
 
 AUTO = "auto"
 """The best geometry whose weights are on this machine."""
+OWN = "own"
+"""The geometry that a backend comes with, where it has no row."""
 EXACT = "exact"
-"""The depth that a backend knows itself."""
+"""The same, of a backend that knows the depth of its frames."""
 
 
 def geometry_asked(environment: Mapping[str, str] | None = None) -> str:
@@ -102,18 +104,16 @@ def geometry_asked(environment: Mapping[str, str] | None = None) -> str:
 
 
 def resolve_geometry(
-    asked: str, preferred: tuple[str, ...], exact: bool, settings: NetworkSettings
+    asked: str, preferred: tuple[str, ...], own: str, settings: NetworkSettings
 ) -> tuple[str, str]:
-    """The geometry that ``asked`` means (EXACT is the backend's own), and why, as one clause.
+    """The geometry that ``asked`` means, and why, as one clause.
 
-    preferred: what the backend takes for "auto", best first, before the layout · exact: whether the
-    backend knows its depth. Raises GeometryError.
+    preferred: what the backend takes for "auto", best first, before its ``own``. Raises
+    GeometryError.
     """
     if asked != AUTO and asked not in GEOMETRIES:
         known = ", ".join((AUTO, *GEOMETRIES))
         raise GeometryError(f"unknown geometry {asked!r}: use one of {known}")
-    if exact and asked != "cut3r":
-        return EXACT, "the world backend knows its depth"
     if asked != AUTO:
         row = GEOMETRIES[asked]
         missing = row.why_not(asked, settings)
@@ -126,7 +126,7 @@ def resolve_geometry(
         if not missing:
             return name, "its weights are here"
         reasons.append(f"{GEOMETRIES[name].title}: {missing}")
-    return "layout", "; ".join(reasons)
+    return own, "; ".join(reasons) or "the backend's own"
 
 
 def _why_no_device(settings: NetworkSettings) -> str:

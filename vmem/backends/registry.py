@@ -6,17 +6,28 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from vmem.backends.backend import Backend
-from vmem.backends.geometry import EXACT, GEOMETRIES, geometry_asked, resolve_geometry
+from vmem.backends.geometry import (
+    AUTO,
+    EXACT,
+    GEOMETRIES,
+    OWN,
+    GeometryError,
+    geometry_asked,
+    resolve_geometry,
+)
 from vmem.cameras import Camera
 from vmem.devices.settings import SAMPLERS, NetworkSettings
 from vmem.errors import BackendError
+from vmem.formats.photos import check_size
 from vmem.types import Frames
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a backend is made with."""
+    """What a backend is made with. Raises BackendError for another seed, PhotoError for a size."""
 
     seed: int
     """Fixes the scene of a backend that renders its own."""
@@ -24,6 +35,13 @@ class Order:
     """Side of the square frames in pixels, where the backend leaves the choice."""
     networks: NetworkSettings
     """How networks run."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int | np.integer) or not 0 <= self.seed < 2**32:
+            raise BackendError(
+                f"seed must be a whole number between 0 and {2**32 - 1}, got {self.seed!r}"
+            )
+        check_size(self.size)
 
 
 @dataclass(frozen=True)
@@ -38,8 +56,9 @@ class BackendRow:
     """Geometries that bring the depth of its new frames to memory's scale themselves."""
     takes_photo: bool = True
     """Whether it walks into a photo; the others render a scene of their own."""
-    is_exact: bool = False
-    """Whether it knows the depth of its frames."""
+    own: str | None = OWN
+    """Its own geometry: a name of GEOMETRIES, EXACT where it knows the depth of its frames, or OWN;
+    None: the layout, which its label then names as it does any other."""
     check: Callable[[NetworkSettings], str] | None = None
     """Raises BackendError where it cannot run; else says where it does, as one clause."""
 
@@ -105,18 +124,20 @@ def _check_vmem(networks: NetworkSettings) -> str:
 
 BACKENDS: dict[str, BackendRow] = {
     # Depth Anything takes the depth that preview's frames carry, so only CUT3R aligns by itself.
-    "preview": BackendRow(_preview, ("depth-anything",), ("cut3r",)),
+    "preview": BackendRow(_preview, ("depth-anything",), ("cut3r",), own="layout"),
     "vmem": BackendRow(
-        _vmem, ("cut3r", "depth-anything"), ("cut3r", "depth-anything"), check=_check_vmem
+        _vmem,
+        ("cut3r", "depth-anything"),
+        ("cut3r", "depth-anything"),
+        own=None,
+        check=_check_vmem,
     ),
-    "world": BackendRow(_world, (), ("cut3r",), takes_photo=False, is_exact=True),
+    "world": BackendRow(_world, (), ("cut3r",), takes_photo=False, own=EXACT),
 }
 """Name -> row. To add a backend, add a row here."""
 
-AUTO = "auto"
-"""``vmem`` where it can run, else ``preview``."""
 NAMES = (AUTO, *BACKENDS)
-"""All names that a user may give."""
+"""All names that a user may give; AUTO is ``vmem`` where it can run, else ``preview``."""
 PHOTO_NAMES = (AUTO, *(name for name, row in BACKENDS.items() if row.takes_photo))
 """Those that walk into a photo."""
 
@@ -148,7 +169,15 @@ def geometry_of(
     `resolve`, and why, as one clause. Raises BackendError."""
     row = BACKENDS[backend]
     networks = networks or NetworkSettings.from_environment()
-    return resolve_geometry(asked or geometry_asked(), row.geometries, row.is_exact, networks)
+    wanted = asked or geometry_asked()
+    if row.own == EXACT and wanted in GEOMETRIES and wanted not in row.aligned:
+        if asked:
+            raise GeometryError(
+                f"the {backend} backend knows the exact depth of its frames, which only "
+                f"{' or '.join(row.aligned)} can replace, not {asked}: leave --geometry out"
+            )
+        wanted = AUTO  # VMEM_GEOMETRY is said of every backend
+    return resolve_geometry(wanted, row.geometries, row.own or "layout", networks)
 
 
 def create_backend(
@@ -164,14 +193,15 @@ def create_backend(
     networks: how the vmem backend works (its frames have a size of their own), and where CUT3R
     runs; by default from the environment. Networks load when they are first used. geometry: a name
     of GEOMETRIES, by default VMEM_GEOMETRY, or auto. Raises BackendError for a backend or geometry
-    that is unknown or cannot run here, NetworkSettingsError.
+    that is unknown or cannot run here and for another seed, PhotoError for another size,
+    NetworkSettingsError.
     """
     networks = networks or NetworkSettings.from_environment()
     resolved = resolve(name, networks)[0]
     chosen, why = geometry_of(resolved, geometry, networks)
     row = BACKENDS[resolved]
     made = row.make(Order(seed, size, networks))
-    if chosen == EXACT or (chosen == "layout" and resolved != "vmem"):
+    if chosen == row.own:
         return made
     return replace(
         made,

@@ -83,8 +83,8 @@ class Camera:
         return _made(Camera, self.c2w, _resize_K(self.K, self.hw, hw), hw)
 
     def moved_to(self, c2w: ArrayLike) -> Camera:
-        """These intrinsics at another pose (4, 4)."""
-        return Camera(np.asarray(c2w, np.float64), self.K, self.hw)
+        """These intrinsics at another pose (4, 4). Raises CameraError for what is no rigid pose."""
+        return Camera(_as_array(c2w), self.K, self.hw)
 
 
 @dataclass(frozen=True, eq=False)

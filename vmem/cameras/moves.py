@@ -58,8 +58,11 @@ class MoveError(VMemError, ValueError):
 def parse_moves(text: str) -> list[str]:
     """Split ``"w*3 a d"`` into single words ``["w", "w", "w", "a", "d"]``.
 
-    Raises MoveError on an unknown word, a count below 1 or above MAX_COUNT, or no word at all.
+    Raises MoveError on an unknown word, a count below 1 or above MAX_COUNT, no word at all, or what
+    is no text.
     """
+    if not isinstance(text, str):
+        raise MoveError(f"moves are one text, such as 'w*2 a d'; got {text!r}")
     words: list[str] = []
     for token in text.split():
         match = re.fullmatch(r"([A-Za-z]+)(?:\*(-?\d+))?", token)
@@ -71,7 +74,7 @@ def parse_moves(text: str) -> list[str]:
             raise MoveError(f"count of move {token!r} must be between 1 and {MAX_COUNT}")
         words += [match[1].lower()] * count
     if not words:
-        raise MoveError("no moves given; an example: --moves 'w*2 a d'")
+        raise MoveError("no moves given: give words such as 'w*2 a d'")
     return words
 
 

@@ -33,6 +33,11 @@ class Walk:
     """Fixes everything that is invented."""
     size: int | None = None
     """Side of the square frames, in pixels: 288, or 576 with vmem, if not given."""
+    strategy: str | None = None
+    """How context is chosen: votes, coverage, reference, fov, pose or temporal; coverage if not
+    given."""
+    k: int | None = None
+    """How many retrieved views the generator sees, 4 if not given."""
     preset: SamplerName | None = None
     """vmem: the sampler; 50, 20 or 10 evaluations of the network a step."""
     memory: GpuMemory | None = None
@@ -52,15 +57,15 @@ class Walk:
         from vmem.backends.registry import geometry_of
         from vmem.cameras import parse_moves
         from vmem.devices.settings import NetworkSettings
-        from vmem.formats.photos import check_size, load_photo
+        from vmem.formats.photos import load_photo
         from vmem.formats.walk import check_writable, export_walk
         from vmem.session import Session, SessionConfig
 
         begin = time.perf_counter()
         words = parse_moves(self.moves)
-        config = SessionConfig(seed=self.seed)
+        chosen = {"strategy": self.strategy, "context_views": self.k, "sampler": self.preset}
+        config = SessionConfig(seed=self.seed, **{k: v for k, v in chosen.items() if v is not None})
         size = 288 if self.size is None else self.size
-        check_size(size)
         asked = {name: getattr(self, name) for name in ("preset", "memory", "device")}
         diffusion = NetworkSettings.from_environment()
         diffusion = replace(diffusion, **{k: v for k, v in asked.items() if v is not None})
@@ -70,12 +75,12 @@ class Walk:
             diffusion = replace(diffusion, size=self.size)
         photo_size = diffusion.size if name == "vmem" else size
         photo = None if self.photo is None else load_photo(self.photo, photo_size)
-        check_writable(self.out, force=self.force)
         backend = create_backend(
             name, seed=self.seed, size=size, networks=diffusion, geometry=self.geometry
         )
+        check_writable(self.out, force=self.force)
         rgb = None if photo is None else photo.rgb
-        session = Session.open(rgb, backend=backend, seed=self.seed, config=config)
+        session = Session.open(rgb, backend=backend, config=config)
         records = [session.history.head.record]
         for word in tqdm(words, desc=f"walking ({name})", unit="step", disable=None):
             records.append(session.move(word).record)
@@ -95,6 +100,8 @@ class Walk:
             "geometry": geometry,
             "geometry_notes": [record.note for record in records],
             "seed": self.seed,
+            "strategy": config.strategy,
+            "k": config.context_views,
             "out": str(self.out),
             "notes": [] if photo is None else list(photo.notes),
         }

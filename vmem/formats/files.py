@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -21,8 +22,13 @@ class ExportError(VMemError, OSError):
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path`` with the same suffix, which replaces ``path`` on success.
 
-    If the body raises, ``path`` stays as it was and the temporary file is removed.
+    A link stays, and its target is replaced. If the body raises, ``path`` stays as it was and the
+    temporary file is removed. Raises ExportError for a folder, a device, a socket or a pipe.
     """
+    path = Path(os.path.realpath(path))
+    if os.path.lexists(path) and not path.is_file():
+        what = "a folder" if path.is_dir() else "not a regular file"
+        raise ExportError(f"cannot write {path}: it is {what}; choose another name for the file")
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         yield part
@@ -39,12 +45,13 @@ def clear_errors(path: Path) -> Iterator[None]:
     except ExportError:
         raise
     except OSError as error:
-        # os.path.exists is false, never an error, for long names and for folders we cannot enter.
-        existing = next(p for p in [path, *path.absolute().parents] if os.path.exists(p))
-        free = shutil.disk_usage(existing).free / 1e6
+        free = ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            # os.path.exists is false, never an error, for folders we cannot enter.
+            existing = next(p for p in [path, *path.absolute().parents] if os.path.exists(p))
+            free = f" ({shutil.disk_usage(existing).free / 1e6:.0f} MB free there)"
         raise ExportError(
-            f"cannot write {path}: {error.strerror or error} ({free:.0f} MB free there); "
-            "choose another output directory"
+            f"cannot write {path}: {error.strerror or error}{free}; choose another output directory"
         ) from error
 
 

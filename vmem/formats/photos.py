@@ -83,11 +83,16 @@ def load_photo(source: str | Path | bytes, size: int = DEFAULT_SIZE) -> Photo:
     The largest centred square is kept. Nothing larger than needed is decoded where the format
     allows it (JPEG), so that a 100-megapixel photo loads in little memory.
 
-    Raises PhotoError: no such file, not a readable file, not an image, damaged, too small (below
-    MIN_SIDE), too large (above MAX_PIXELS), or a ``size`` outside MIN_SIZE..MAX_SIZE or off the
-    SIZE_STEP grid.
+    Raises PhotoError: neither path nor bytes, no such file, not a readable file, not an image,
+    damaged, too small (below MIN_SIDE), too large (above MAX_PIXELS), or a ``size`` outside
+    MIN_SIZE..MAX_SIZE or off the SIZE_STEP grid.
     """
     check_size(size)
+    if not isinstance(source, str | Path | bytes):
+        raise PhotoError(
+            f"load_photo takes a file's path or bytes, got {type(source).__name__}: an array "
+            "(H, W, 3) of uint8 opens as it is, vmem.open(array)"
+        )
     if isinstance(source, bytes):
         return _load(io.BytesIO(source), "photo", size, empty=not source)
     path = _readable_file(source)
@@ -108,6 +113,19 @@ def check_size(size: int) -> None:
             f"size must be a multiple of {SIZE_STEP} from {MIN_SIZE} to {MAX_SIZE} pixels, "
             f"got {size}: the nearest valid size is {nearest}"
         )
+
+
+def check_pixels(rgb: object) -> None:
+    """Raise PhotoError unless ``rgb`` is an array (H, W, 3) u8 that is no smaller and no larger
+    than a file may be."""
+    is_array = isinstance(rgb, np.ndarray)
+    if not is_array or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        got = f"{rgb.shape} of {rgb.dtype}" if is_array else type(rgb).__name__
+        raise PhotoError(
+            f"a photo is a path, a file's bytes, or an array (H, W, 3) of uint8; got {got}: give "
+            "red, green and blue from 0 to 255, as np.array(image.convert('RGB')) of Pillow does"
+        )
+    _check_dimensions((rgb.shape[1], rgb.shape[0]), "the photo")
 
 
 def samples() -> tuple[Sample, ...]:

@@ -53,6 +53,8 @@ def is_of_a_walk(path: Path) -> bool:
 
     Told by its structure: our file names in order, each with the step that made the view.
     """
+    if not path.is_file():  # to open a pipe is to wait for its writer
+        return False
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return content["ply_file_path"] == PLY_NAME and all(

@@ -41,12 +41,13 @@ def check_writable(directory: Path, *, force: bool = False) -> None:
             _refuse(_foreign(directory) + _foreign_frames(directory / FRAMES))
 
 
-def export(kind: str, memory: MemorySnapshot, path: Path, *, force: bool = False) -> None:
+def export(kind: str, memory: MemorySnapshot, path: str | Path, *, force: bool = False) -> None:
     """Write one kind of KINDS to ``path`` (a folder for "frames" and "walk", else a file).
 
     A walk or its frames are not written into a folder that has files of the same names which no
     walk wrote, unless ``force``: then those that would be written over are renamed to ``name.old``.
-    Raises ExportError for that, for an unknown kind, and where nothing can be written.
+    Raises ExportError for that, for an unknown kind, a path that is none, and where nothing can be
+    written.
     """
     if kind not in KINDS:
         raise ExportError(f"unknown export {kind!r}: use one of {', '.join(KINDS)}")
@@ -125,6 +126,8 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def _is_our_frame(path: Path) -> bool:
+    if not path.is_file():  # to open a pipe is to wait for its writer
+        return False
     try:
         with Image.open(path, formats=["PNG"]) as image:
             return image.info.get("Software") == SOFTWARE
@@ -154,6 +157,12 @@ def _refuse(foreign: list[Path]) -> None:
         )
 
 
-def _expanded(path: Path) -> Path:
-    """``path`` with ``~`` as the home folder; as it is where there is no such user."""
+def _expanded(path: str | Path) -> Path:
+    """``path`` with ``~`` as the home folder; as it is where there is no such user.
+
+    Raises ExportError for what names no file, as ``""``, which a Path would take for the current
+    folder.
+    """
+    if not isinstance(path, str | Path) or str(path) == "" or "\0" in str(path):
+        raise ExportError(f"cannot write to {path!r}: give the path of a file or folder")
     return Path(os.path.expanduser(path))

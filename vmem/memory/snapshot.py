@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int32
 
 from vmem.cameras import Camera
 from vmem.memory.links import LinkIndex
-from vmem.raster import Blocks, rasterize
+from vmem.raster import Blocks, RasterError, rasterize
 from vmem.raster.blocks import truncated
 from vmem.types import Retrieval, StepEnd, SurfelBuffers, Surfels, View
 
@@ -97,7 +97,13 @@ def render(
 ) -> SurfelBuffers:
     """What ``camera`` sees of the memory's surfels: index, depth and cosine, (H, W) each.
 
-    hw: another size of image. See `vmem.raster.rasterize` for what is drawn.
+    hw: another size of image. See `vmem.raster.rasterize` for what is drawn and what is raised;
+    RasterError also for what is no MemorySnapshot.
     """
+    if not isinstance(memory, MemorySnapshot):
+        raise RasterError(
+            f"render draws a memory, as session.memory or ViewMemory.snapshot() give it; got "
+            f"{type(memory).__name__}"
+        )
     camera = camera if hw is None else camera.resized(hw)
     return rasterize(memory.surfels, camera, blocks=memory.blocks)

@@ -76,7 +76,9 @@ class ViewMemory:
         """
         now = self._snapshot
         if not 0 <= step < len(now.steps):
-            raise MemoryStateError(f"cannot go back to step {step} of {len(now.steps) - 1}")
+            raise MemoryStateError(
+                f"cannot go back to step {step}: memory has {len(now.steps)} steps, from 0"
+            )
         self._snapshot = now.at_step(step)
 
     @property

@@ -33,10 +33,14 @@ def rasterize(
     they are made here, at a cost that grows with all surfels. No surfels, or none in sight: empty
     buffers; a radius of 0 leaves a surfel out. Raises CameraError for a camera that cannot be,
     SurfelError for surfels that are no disks (with ``blocks``, as a memory keeps them, nobody looks
-    again: what is not finite is then not drawn), RasterError for an unknown ``backend`` or blocks
-    of another number of surfels, GpuUnavailable if "gpu" is asked for by name and cannot draw.
+    again: what is not finite is then not drawn), RasterError for what are no Surfels or no Camera,
+    an unknown ``backend`` or blocks of another number of surfels, GpuUnavailable if "gpu" is asked
+    for by name and cannot draw.
     Source: paper, section 3.2 (surfel rendering); the intersection is in docs/architecture.md.
     """
+    if not (isinstance(surfels, Surfels) and isinstance(camera, Camera)):
+        got = f"{type(surfels).__name__} and {type(camera).__name__}"
+        raise RasterError(f"rasterize draws vmem.Surfels for a vmem.Camera, got {got}")
     name = resolve_engine(backend)
     if blocks is None:
         blocks = Blocks.of(surfels.validated(gaps=True))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from vmem.errors import VMemError
 from vmem.retrieval import STRATEGIES
@@ -15,7 +18,7 @@ class ConfigError(VMemError, ValueError):
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """What a walk is made with."""
+    """What a walk is made with. Raises ConfigError for a setting that cannot be."""
 
     seed: int = 0
     """Fixes everything that is random or invented."""
@@ -32,14 +35,21 @@ class SessionConfig:
     """How new views enter memory."""
 
     def __post_init__(self) -> None:
-        for name, value, low, high in (
-            ("seed", self.seed, 0, 2**32 - 1),
-            ("context_views", self.context_views, 1, 64),
-            ("target_views", self.target_views, 1, 64),
-        ):
-            if not low <= value <= high:
-                raise ConfigError(f"{name} must be between {low} and {high}, got {value}")
-        if self.strategy not in STRATEGIES:
+        check_whole("seed", self.seed, 0, 2**32 - 1)
+        check_whole("k (context_views)", self.context_views, 1, 64)
+        check_whole("target_views", self.target_views, 1, 64)
+        if self.strategy not in tuple(STRATEGIES):
             raise ConfigError(
                 f"unknown strategy {self.strategy!r}: use one of {', '.join(STRATEGIES)}"
             )
+        if not isinstance(self.sampler, str | None):
+            raise ConfigError(f"sampler must be a name or None, got {self.sampler!r}")
+        if not isinstance(self.association, AssociationConfig):
+            raise ConfigError(f"association must be an AssociationConfig, got {self.association!r}")
+
+
+def check_whole(name: str, value: object, low: int, high: float = math.inf) -> None:
+    """ConfigError unless ``value`` is a whole number from ``low`` to ``high``."""
+    if not isinstance(value, int | np.integer) or not low <= value <= high:
+        limits = f"between {low} and {high}" if high < math.inf else f"of at least {low}"
+        raise ConfigError(f"{name} must be a whole number {limits}, got {value!r}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
+
 from vmem.errors import VMemError
 from vmem.types import StepRecord
 
@@ -63,8 +65,8 @@ class History:
 
     def node(self, id: int) -> Node:
         """The node of that id, or HistoryError."""
-        if not 0 <= id < len(self._nodes):
-            raise HistoryError(f"there is no step {id}: ids go from 0 to {len(self._nodes) - 1}")
+        if not (isinstance(id, int | np.integer) and 0 <= id < len(self._nodes)):
+            raise HistoryError(f"there is no step {id!r}: ids go from 0 to {len(self._nodes) - 1}")
         return self._nodes[id]
 
 

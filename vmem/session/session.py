@@ -31,9 +31,9 @@ from vmem.generation import Context
 from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.retrieval import ask
-from vmem.session.config import ConfigError, SessionConfig
+from vmem.session.config import ConfigError, SessionConfig, check_whole
 from vmem.session.history import History, Node, common_depth
-from vmem.session.step import Step, check_frames, check_maps
+from vmem.session.step import Step, check_camera, check_frames, check_maps
 from vmem.types import (
     AssociationConfig,
     Frames,
@@ -71,8 +71,10 @@ class Session:
                 f"whose network takes {backend.slots} views and targets together, got "
                 f"{config.target_views}"
             )
+        check_camera(camera)
         self.backend = backend
         self.config = config
+        self._check_sampler(config.sampler)
         self._memory = ViewMemory()
         self._writing = threading.Lock()
         self.seconds: dict[str, float] = {}
@@ -93,7 +95,7 @@ class Session:
         photo: UInt8[np.ndarray, "H W 3"] | str | Path | bytes | None,
         *,
         backend: Backend | str = "auto",
-        seed: int = 0,
+        seed: int | None = None,
         size: int = 288,
         config: SessionConfig | None = None,
         on_progress: OnProgress = silent,
@@ -103,13 +105,17 @@ class Session:
 
         photo: a file's path or bytes, loaded as a square of ``size`` pixels (or of the only size
         that the backend makes), or (H, W, 3) u8 as it is · backend: a name of
-        vmem.backends.registry.BACKENDS, or one that was made before · ``seed`` overrides the
-        config's. Raises PhotoError, BackendError, ConfigError, Cancelled, and what the geometry
-        raises.
+        vmem.backends.registry.BACKENDS, or one that was made before · seed: by default the
+        config's. Raises PhotoError, BackendError, ConfigError, StepError for a geometry that
+        returns something else, Cancelled, and what the geometry raises.
         """
-        config = replace(config or SessionConfig(), seed=seed)
-        if isinstance(backend, str):
-            backend = create_backend(backend, seed=seed, size=size)
+        config = SessionConfig() if config is None else config
+        if not isinstance(config, SessionConfig):
+            raise ConfigError(f"config must be a vmem.SessionConfig, got {config!r}")
+        if seed is not None:
+            config = replace(config, seed=seed)
+        if not isinstance(backend, Backend):
+            backend = create_backend(backend, seed=config.seed, size=size)
         if isinstance(photo, str | Path | bytes):
             photo = load_photo(photo, backend.frame_size or size).rgb
         frames, camera = backend.first_view(photo)
@@ -137,8 +143,11 @@ class Session:
     def room(self, n_targets: int, wanted: int | None = None) -> int:
         """How many views the generator can be shown beside so many targets: those ``wanted`` (by
         default K), or fewer where its slots are fewer. Raises ConfigError if there is room for
-        none."""
-        wanted, slots = wanted or self.config.context_views, self.backend.slots
+        none, and for numbers that are not whole or below 1."""
+        wanted = self.config.context_views if wanted is None else wanted
+        check_whole("n_targets", n_targets, 1)
+        check_whole("wanted", wanted, 1)
+        slots = self.backend.slots
         if slots is None:
             return wanted
         if n_targets >= slots:
@@ -156,15 +165,18 @@ class Session:
 
     def export(self, kind: str, path: str | Path) -> None:
         """Write the walk as one of vmem.formats.walk.KINDS; raises ExportError."""
-        export(kind, self.memory, Path(path))
+        export(kind, self.memory, path)
 
     def targets_to(self, c2w: Float64[np.ndarray, "4 4"]) -> Cameras:
-        """The cameras of one step from where the walk stands to the pose ``c2w``."""
+        """The cameras of one step from where the walk stands to the pose ``c2w``.
+
+        Raises CameraError for what is no rigid pose.
+        """
         return path_targets(self.camera, c2w, self.config.target_views)
 
     def __repr__(self) -> str:
         memory, steps = self.memory, len(self.history.nodes) - 1
-        at = f"step {len(memory.steps) - 1} of {steps}" if steps else "at the photo"
+        at = f"step {len(memory.steps) - 1} of {steps}" if steps else "at its start"
         return f"<Session {self.backend.name}, {at}: {memory!r}>"
 
     # --- changing --------------------------------------------------------------------------
@@ -185,17 +197,28 @@ class Session:
         cancel: CancelToken | None = None,
     ) -> Iterator[Step]:
         """Make one step to each camera of ``path`` (its pose; intrinsics are the walk's) and yield
-        each when it is committed. Raises what `step` raises."""
-        for camera in path:
+        each when it is committed. Raises CameraError for what is no camera (at once for what is no
+        path of them), and what `step` raises."""
+        if not isinstance(path, Iterable):
+            raise CameraError(f"a path to follow is several vmem.Camera, got {path!r}")
+
+        def to(camera: Camera) -> Step:
+            if not isinstance(camera, Camera):
+                raise CameraError(f"a path to follow is of vmem.Camera, got {camera!r} in it")
             targets = self.targets_to(camera.c2w)
-            yield self.step(targets, label="path", on_progress=on_progress, cancel=cancel)
+            return self.step(targets, label="path", on_progress=on_progress, cancel=cancel)
+
+        return (to(camera) for camera in path)
 
     def move(
         self, word: str, *, on_progress: OnProgress = silent, cancel: CancelToken | None = None
     ) -> Step:
-        """One step by a move word of vmem.cameras.MOVES; MoveError for any other."""
-        if word not in MOVES:
-            raise MoveError(f"unknown move {word!r}: use one of {' '.join(MOVES)}")
+        """One step by a move word of vmem.cameras.MOVES, as `walk` reads it; MoveError for any
+        other, and for several. Raises what `step` raises."""
+        words = parse_moves(word)
+        if len(words) > 1:
+            raise MoveError(f"{word!r} are {len(words)} moves: use walk for more than one")
+        (word,) = words
         targets = self.targets_to(apply_move(self.camera.c2w, MOVES[word]))
         return self.step(targets, label=word, on_progress=on_progress, cancel=cancel)
 
@@ -209,20 +232,21 @@ class Session:
     ) -> StepRequest:
         """Everything that a step to ``targets`` depends on, as configured where it is not given.
 
-        Raises CameraError for targets of another size than the walk's, ConfigError for a sampler
-        that the backend does not have.
+        Raises CameraError for targets that are no Cameras or of another size than the walk's,
+        ConfigError for a sampler that the backend does not have.
         """
+        if not isinstance(targets, Cameras):
+            raise CameraError(
+                f"targets must be vmem.Cameras, got {type(targets).__name__}: "
+                "use targets_to(pose), or Cameras.stack([camera])"
+            )
         if targets.hw != self.camera.hw:
             raise CameraError(
                 f"this walk's frames are {self.camera.hw} (height, width), got targets of "
                 f"{targets.hw}: use targets.resized({self.camera.hw})"
             )
         sampler = sampler or self.config.sampler or self.backend.sampler
-        if sampler is not None and sampler not in self.backend.samplers:
-            known = ", ".join(self.backend.samplers) or "none"
-            raise ConfigError(
-                f"the {self.backend.name} backend has no sampler {sampler!r}: it has {known}"
-            )
+        self._check_sampler(sampler)
         query = query or Query(self.config.context_views, self.config.strategy)
         query = replace(query, k=self.room(len(targets), query.k))
         return StepRequest(targets, query, self.config.seed, sampler, self.association, label)
@@ -248,6 +272,13 @@ class Session:
         if not isinstance(targets, StepRequest):
             targets = self.request(targets, label=label, query=query, sampler=sampler)
         return self._make(targets, on_progress, cancel or CancelToken())
+
+    def _check_sampler(self, sampler: str | None) -> None:
+        if sampler is not None and sampler not in self.backend.samplers:
+            known = ", ".join(self.backend.samplers) or "none"
+            raise ConfigError(
+                f"the {self.backend.name} backend has no sampler {sampler!r}: it has {known}"
+            )
 
     def _make(self, request: StepRequest, on_progress: OnProgress, cancel: CancelToken) -> Step:
         targets, generator = request.targets, self.backend.generator
@@ -306,7 +337,7 @@ class Session:
         return Step(len(before.steps), node, record, retrieval, spent)
 
     def undo(self) -> bool:
-        """Go back one step; False if only the photo is left."""
+        """Go back one step; False if only the photo is left. Raises SessionBusy during a step."""
         with self._changing():
             parent = self.history.head.parent
             if parent is None:
@@ -315,7 +346,8 @@ class Session:
             return True
 
     def redo(self) -> bool:
-        """Go forward to the step last undone or left; False if there is none."""
+        """Go forward to the step last undone or left; False if there is none. Raises SessionBusy
+        during a step."""
         with self._changing():
             if self.history.head.recent is None:
                 return False
@@ -323,7 +355,8 @@ class Session:
             return True
 
     def switch(self, node_id: int) -> None:
-        """Go to any step of the history tree. Raises HistoryError if there is no such step."""
+        """Go to any step of the history tree. Raises HistoryError if there is no such step, and
+        SessionBusy during a step."""
         with self._changing():
             self._go_to(self.history.node(node_id))
 
@@ -362,14 +395,14 @@ def open_session(
     photo: UInt8[np.ndarray, "H W 3"] | str | Path | bytes | None = None,
     *,
     backend: Backend | str = "auto",
-    seed: int = 0,
+    seed: int | None = None,
     size: int = 288,
     config: SessionConfig | None = None,
 ) -> Session:
     """Open a photo, or None for the scene of a backend that renders its own, as a session.
 
     photo: a file's path or bytes, or (H, W, 3) u8 · backend: auto, preview, world, vmem, or one
-    made by `create_backend` · seed fixes everything that is invented · size: side of the square
-    frames in pixels. Raises what `Session.open` raises.
+    made by `create_backend` · seed fixes everything that is invented; by default the config's ·
+    size: side of the square frames in pixels. Raises what `Session.open` raises.
     """
     return Session.open(photo, backend=backend, seed=seed, size=size, config=config)

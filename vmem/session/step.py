@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from vmem.cameras import Cameras
+from vmem.cameras import Camera, Cameras
 from vmem.errors import VMemError
 from vmem.session.history import Node
 from vmem.types import Frames, PointMaps, Retrieval, StepRecord
@@ -42,29 +42,50 @@ class Step:
         return f"<Step {self.index} {self.node.label!r}: {views} frames in {total:.2f} s>"
 
 
+def check_camera(camera: Camera) -> None:
+    """StepError unless the first camera is one."""
+    if not isinstance(camera, Camera):
+        raise StepError(f"the geometry's place() returned {_kind(camera)}, expected a Camera")
+
+
 def check_frames(frames: Frames, targets: Cameras) -> None:
     """StepError unless there is one frame u8 of the targets' size for each of them."""
-    expected = (len(targets), *targets.hw, 3)
-    if frames.rgb.shape != expected or frames.rgb.dtype != np.uint8:
-        raise StepError(
-            f"the generator returned frames {frames.rgb.dtype} {frames.rgb.shape}, "
-            f"expected uint8 {expected}: nothing was stored"
-        )
+    if not isinstance(frames, Frames):
+        raise StepError(f"the generator returned {_kind(frames)}, expected Frames: {_KEPT}")
+    expected = f"uint8 {(len(targets), *targets.hw, 3)}"
+    rgb = frames.rgb
+    got = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else f"of a {_kind(rgb)}"
+    if got != expected:
+        raise StepError(f"the generator returned frames {got}, expected {expected}: {_KEPT}")
 
 
 def check_maps(maps: PointMaps, targets: Cameras, min_confidence: float) -> None:
     """StepError unless maps fit the targets and are possible wherever they are confident."""
+    if not isinstance(maps, PointMaps):
+        raise StepError(f"the geometry returned {_kind(maps)}, expected PointMaps: {_KEPT}")
     map_shape = (len(targets), *targets.hw)
     expected = ((*map_shape, 3), map_shape, map_shape)
-    got = (maps.points.shape, maps.depth.shape, maps.confidence.shape)
+    got = (_shape(maps.points), _shape(maps.depth), _shape(maps.confidence))
     if got != expected:
         raise StepError(
             f"the geometry returned points, depth and confidence of shapes {got}, "
-            f"expected {expected}: nothing was stored"
+            f"expected {expected}: {_KEPT}"
         )
     trusted = maps.confidence >= min_confidence
     if not (np.isfinite(maps.points[trusted]).all() and (maps.depth[trusted] > 0).all()):
         raise StepError(
             "the geometry is confident of points that are not finite or not in front of the "
-            "camera: nothing was stored"
+            f"camera: {_KEPT}"
         )
+
+
+_KEPT = "nothing was stored"
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _shape(value: object) -> tuple[int, ...] | str:
+    """The shape of an array; of anything else its kind."""
+    return value.shape if isinstance(value, np.ndarray) else _kind(value)

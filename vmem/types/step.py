@@ -9,11 +9,16 @@ import numpy as np
 from jaxtyping import Int32
 
 from vmem.cameras import Cameras
+from vmem.errors import VMemError
 from vmem.types.association import AssociationConfig
 from vmem.types.query import Query
 from vmem.types.retrieval import Retrieval
 from vmem.types.surfels import Surfels
 from vmem.types.views import View
+
+
+class RequestError(VMemError, ValueError):
+    """Data that is no step request."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +60,25 @@ class StepRequest:
     @staticmethod
     def from_json(row: dict[str, Any]) -> StepRequest:
         """The request that `to_json` wrote. Raises CameraError or RetrievalError for values that
-        cannot be, KeyError or TypeError for another shape of data."""
-        targets, query = row["targets"], dict(row["query"])
-        for name in ("pinned", "banned"):
-            query[name] = tuple(query[name])
-        return StepRequest(
-            Cameras(np.array(targets["c2w"]), np.array(targets["K"]), tuple(targets["hw"])),
-            Query(**query),
-            row["seed"],
-            row["sampler"],
-            AssociationConfig(**row["association"]),
-            row["label"],
-        )
+        cannot be, RequestError for another shape of data."""
+        try:
+            targets, query = row["targets"], dict(row["query"])
+            for name in ("pinned", "banned"):
+                query[name] = tuple(query[name])
+            return StepRequest(
+                Cameras(np.array(targets["c2w"]), np.array(targets["K"]), tuple(targets["hw"])),
+                Query(**query),
+                row["seed"],
+                row["sampler"],
+                AssociationConfig(**row["association"]),
+                row["label"],
+            )
+        except VMemError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise RequestError(
+                f"this is no step request as StepRequest.to_json writes it: {error!r}"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
