@@ -215,6 +215,12 @@ def test_views_without_links_are_chosen_by_their_poses(walk, strategy):
     assert not found.votes.any()
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_surfels_are_arrays():
+    with pytest.raises(SurfelError, match="must be arrays"):
+        Surfels("a", "b", "c", "d").validated()  # pyright: ignore
+
+
 # --- the published merge ---------------------------------------------------------------------
 
 
