@@ -169,6 +169,48 @@ def test_stack_refuses_none_and_mixed_sizes():
     mixed = [Camera(np.eye(4), default_K(hw), hw) for hw in (HW, (8, 8))]
     with pytest.raises(CameraError, match="one common image size"):
         Cameras.stack(mixed)
+    for wrong, says in ((3, "got 3"), ([None], "among them None")):
+        with pytest.raises(CameraError, match=says):
+            Cameras.stack(wrong)  # pyright: ignore
+    assert len(Cameras.stack(camera for camera in mixed[:1])) == 1
+
+
+@pytest.mark.parametrize("index", [None, "a", 1.0, [0], (0, 1)])
+def test_cameras_are_taken_by_number_or_slice(index):
+    with pytest.raises(CameraError, match="numbered"):
+        with_pose(0, 3, 1.0)[index]
+    with pytest.raises(IndexError):
+        with_pose(0, 3, 1.0)[3]
+
+
+def test_cameras_cannot_be_written():
+    c2w, K = np.eye(4), default_K(HW)
+    camera, cameras = Camera(c2w, K, HW), Cameras(c2w[None], K[None], HW)
+    parts = [camera, cameras, cameras[0], cameras[:1], camera.resized((4, 4)), camera.moved_to(c2w)]
+    for made in [*parts, Cameras.stack([camera]), cameras.resized((4, 4))]:
+        for array in (made.c2w, made.K):
+            with pytest.raises(ValueError, match="read-only"):
+                array[:] = np.nan
+    c2w[:], K[:] = np.nan, np.nan  # the caller's own
+    assert np.isfinite(camera.c2w).all()
+    assert np.isfinite(cameras.K).all()
+
+
+@pytest.mark.parametrize("fov", [0, -1, 4, math.pi, math.nan, "a", None])
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_field_of_view_is_less_than_half_a_circle(fov):
+    with pytest.raises(CameraError, match="between 0 and pi"):
+        default_K(HW, fov)
+    with pytest.raises(CameraError, match="image size"):
+        default_K((0, 0))
+
+
+def test_one_line_says_where_a_camera_stands():
+    camera = Camera(np.eye(4), default_K((288, 384)), (288, 384))
+    assert repr(camera) == "<Camera 384 x 288 px, fov 54.0°, at (0.00, 0.00, 0.00)>"
+    assert repr(Cameras.stack([camera] * 3)) == (
+        "<Cameras: 3, 384 x 288 px, fov 54.0°, (0.00, 0.00, 0.00) to (0.00, 0.00, 0.00)>"
+    )
 
 
 def with_pose(row: int, column: int, value: float) -> Cameras:

@@ -179,7 +179,10 @@ def test_undo_then_redo_restores_every_bit(seed, n_steps, data):
 
 
 def test_snapshots_cannot_be_written(walk):
-    for array in arrays(walk):
+    view, index, blocks = walk.views[1], walk.seen_by, walk.blocks
+    maps = [view.rgb, view.depth, view.confidence, view.provenance, view.age]
+    derived = [walk.poses, walk.K_normalized, index.start, index.views, blocks.sphere, blocks.cone]
+    for array in (*arrays(walk), *derived, *(part for part in maps if part is not None)):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
 
@@ -205,6 +208,8 @@ def test_there_is_no_going_back_to_a_step_that_never_was(step):
     before = memory.snapshot()
     with pytest.raises(MemoryStateError, match=f"step {step}"):
         memory.truncate(step)
+    with pytest.raises(MemoryStateError, match=f"no step {step}"):
+        before.at_step(step)
     assert memory.snapshot() is before
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.evidence import evidences, selected
 from tests.support.fakes import open_box
-from vmem.cameras import Cameras
+from vmem.cameras import CameraError, Cameras
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import STRATEGIES, Evidence, ask, retrieve
 from vmem.retrieval.answer import ALL_BANNED
@@ -182,18 +182,65 @@ def test_fewer_surfels_answer_in_the_numbers_of_all(walk: MemorySnapshot) -> Non
     [
         ({"k": 0}, "at least 1"),
         ({"k": 2.5}, "whole"),
+        ({"k": True}, "whole.*got True"),
+        ({"k": "4"}, "got '4'"),
+        ({"strategy": ["votes"]}, "by its name"),
+        ({"strategy": 3}, "by its name"),
         ({"weighting": "loud"}, "unknown weighting"),
+        ({"weighting": ["cos"]}, "unknown weighting"),
         ({"density": 0.0}, "above 0"),
         ({"density": float("nan")}, "above 0"),
+        ({"density": "a"}, "above 0.*'a'"),
         ({"suppression": -1.0}, "0 or more"),
+        ({"suppression": "a"}, "0 or more.*'a'"),
         ({"suppression": float("inf")}, "0 or more"),
         ({"pinned": (1,), "banned": (1,)}, "pinned and banned"),
         ({"pinned": (1, 1)}, "pinned twice"),
+        ({"pinned": 3}, "pinned views.* got 3"),
+        ({"pinned": None}, "pinned views.* got None"),
+        ({"pinned": "ab"}, "pinned views.* got 'ab'"),
+        ({"pinned": ("a",)}, "whole numbers"),
+        ({"banned": (1.5,)}, "banned views.*whole numbers"),
+        ({"banned": [True]}, "whole numbers"),
+        ({"banned": {1: 2}}, "banned views"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(wrong: dict, says: str) -> None:
     with pytest.raises(RetrievalError, match=says):
         Query(**wrong)
+
+
+def test_views_may_be_named_in_any_series() -> None:
+    query = Query(pinned=np.array([2, 1]), banned=[np.int64(3)])  # pyright: ignore
+    assert query == Query(pinned=(2, 1), banned=(3,))
+    assert json.loads(json.dumps(query.to_json()))["pinned"] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        ({"loud": 1}, RetrievalError, "no 'loud': it has k, strategy"),
+        ({"query": {"k": 3}}, RetrievalError, "expected a Query, got {'k': 3}"),
+        ({"query": {}}, RetrievalError, "expected a Query"),
+        ({"config": {}}, RetrievalError, "expected a SelectionConfig"),
+        ({"memory": "session"}, RetrievalError, "pass session.memory"),
+        ({"targets": 3}, CameraError, "expected cameras.*got 3"),
+        ({"targets": [3]}, CameraError, "among them 3"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_ask_says_what_it_was_given(
+    walk: MemorySnapshot, wrong: dict, error: type[Exception], says: str
+) -> None:
+    asked = {"memory": walk, "targets": targets_at(walk, 0)} | wrong
+    with pytest.raises(error, match=says):
+        ask(**asked)
+
+
+def test_one_camera_and_a_list_of_cameras_will_do(walk: MemorySnapshot) -> None:
+    cameras = [walk.views[view].camera for view in (3, 4)]
+    assert ask(walk, cameras).order == ask(walk, Cameras.stack(cameras)).order
+    assert ask(walk, cameras[0]).order == ask(walk, cameras[:1]).order
 
 
 def test_views_that_are_not_there_cannot_be_named(walk: MemorySnapshot) -> None:

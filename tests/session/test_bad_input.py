@@ -222,6 +222,12 @@ def test_views_without_links_are_chosen_by_their_poses(walk, strategy):
     assert not found.votes.any()
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_surfels_are_arrays():
+    with pytest.raises(SurfelError, match="must be arrays"):
+        Surfels("a", "b", "c", "d").validated()  # pyright: ignore
+
+
 # --- the published merge ---------------------------------------------------------------------
 
 
@@ -277,8 +283,7 @@ CALLS: Calls = [
     (lambda s: s.move(None), MoveError, "moves are one text"),
     (lambda s: s.follow(None), CameraError, "a path to follow is several"),
     (lambda s: next(s.follow([np.eye(4)])), CameraError, "got array"),
-    (lambda s: s.step(None), CameraError, "targets must be vmem.Cameras, got NoneType"),
-    (lambda s: s.step(s.camera), CameraError, "Cameras.stack"),
+    (lambda s: s.step(None), CameraError, "expected cameras to stack, got None"),
     (lambda s: s.switch("a"), HistoryError, "there is no step 'a'"),
     (lambda s: s.room("a"), ConfigError, "n_targets must be a whole number of at least 1, got 'a'"),
     (lambda s: s.room(4, -1), ConfigError, "wanted must be"),
@@ -310,7 +315,7 @@ CALLS: Calls = [
         ConfigError,
         "has no sampler 'fast': it has none",
     ),
-    (lambda _: ViewMemory().truncate(3), VMemError, "step 3: memory has 0 steps"),
+    (lambda _: ViewMemory().truncate(3), VMemError, "no step 3: this memory has 0"),
 ]
 
 

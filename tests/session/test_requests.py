@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from tests.session.test_session import assert_same_memory
 from tests.support.fakes import CONFIG, box_backend, box_photo, forming_backend, open_box
+from vmem.cameras import CameraError, Cameras
 from vmem.session import ConfigError, Session
 from vmem.types import AssociationConfig, Query, StepRequest, ViewId
 
@@ -111,5 +114,30 @@ def test_one_line_says_what_things_are(session):
     assert repr(step).startswith("<Step 1 'w': ")
     assert repr(step.retrieval).startswith("<Retrieval by coverage, k=4: 0 of 1 views>")
     assert repr(session.memory.views[1]).startswith("<View 1.0 of step 1: ")
-    for thing in (session, step, session.memory, step.retrieval, session.memory.views[0]):
+    assert repr(step.node) == "<Node 1 'w' after 0: 0 children>"
+    assert repr(session.history) == "<History: 2 nodes, at 1 'w'>"
+    assert repr(step.record).startswith("<StepRecord: 4 views, ")
+    assert repr(session.memory.surfels) == f"<Surfels: {len(session.memory.surfels):,} disks>"
+    assert repr(step.retrieval.buffers[0]).startswith("<SurfelBuffers: ")
+    parts = (step.node, step.record, step.retrieval.buffers[0], session.history, session.camera)
+    for thing in (session, step, session.memory, step.retrieval, session.memory.views[0], *parts):
         assert "\n" not in repr(thing)
+        assert len(repr(thing)) < 200
+
+
+def test_a_step_is_copied_without_the_tree(session):
+    first, second = session.walk("w d")
+    for copied in (copy.deepcopy(second), pickle.loads(pickle.dumps(second))):
+        assert (copied.node.id, copied.node.label, copied.node.parent) == (2, "d", None)
+        np.testing.assert_array_equal(copied.frames, second.frames)
+    assert second.node.parent is first.node
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_one_camera_will_do(session):
+    camera = session.camera
+    assert session.retrieve(camera).order == session.retrieve(Cameras.stack([camera])).order
+    assert len(session.step(camera).record.views) == 1
+    assert len(session.step([camera, camera]).record.views) == 2
+    with pytest.raises(CameraError, match="got 3"):
+        session.step(3)

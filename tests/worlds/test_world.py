@@ -197,8 +197,9 @@ def test_a_seen_point_is_seen_from_elsewhere_or_hidden_by_something_nearer(any_w
 
 def test_a_tiny_motion_changes_little(any_world):
     for camera in random_cameras(any_world, per_place=1):
-        moved = camera.moved_to(camera.c2w + 0)
-        moved.c2w[:3, 3] += 1e-5
+        c2w = camera.c2w.copy()
+        c2w[:3, 3] += 1e-5
+        moved = camera.moved_to(c2w)
         one, two = render(any_world, camera), render(any_world, moved)
         calm = np.abs(one.depth - two.depth) < 1e-3
         assert calm.mean() > 0.98

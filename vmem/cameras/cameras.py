@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -39,9 +40,12 @@ class CameraError(VMemError, ValueError):
     """A camera that cannot be: wrong shape, non-rigid pose, degenerate intrinsics, empty image."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Camera:
-    """One pinhole camera, checked when it is made: CameraError says what is wrong with it."""
+    """One pinhole camera, checked when it is made: CameraError says what is wrong with it.
+
+    Its arrays are copies that cannot be written.
+    """
 
     c2w: Float64[np.ndarray, "4 4"]
     """Rigid pose, camera to world."""
@@ -51,12 +55,15 @@ class Camera:
     """(height, width) of the image in pixels."""
 
     def __post_init__(self) -> None:
-        c2w, K, hw = _as_array(self.c2w), _as_array(self.K), checked_size(self.hw)
+        c2w, K, hw = _copied(self.c2w), _copied(self.K), checked_size(self.hw)
         if c2w.shape != (4, 4) or K.shape != (3, 3):
             raise CameraError(f"expected c2w (4, 4) and K (3, 3), got {c2w.shape} and {K.shape}")
         check_pose(c2w, "camera")
         check_intrinsics(K, "camera")
         _set(self, c2w, K, hw)
+
+    def __repr__(self) -> str:
+        return f"<Camera {_optics(self)}, at {_place(self)}>"
 
     @property
     def position(self) -> Float64[np.ndarray, 3]:
@@ -84,13 +91,13 @@ class Camera:
 
     def moved_to(self, c2w: ArrayLike) -> Camera:
         """These intrinsics at another pose (4, 4). Raises CameraError for what is no rigid pose."""
-        return Camera(_as_array(c2w), self.K, self.hw)
+        return Camera(_copied(c2w), self.K, self.hw)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cameras(Sequence[Camera]):
     """N >= 1 cameras of one image size, checked when they are made: CameraError names the first bad
-    one and what is wrong with it."""
+    one and what is wrong with it. Their arrays are copies that cannot be written."""
 
     c2w: Float64[np.ndarray, "N 4 4"]
     """Rigid poses, camera to world."""
@@ -100,7 +107,7 @@ class Cameras(Sequence[Camera]):
     """(height, width) of the images in pixels."""
 
     def __post_init__(self) -> None:
-        c2w, K, hw = _as_array(self.c2w), _as_array(self.K), checked_size(self.hw)
+        c2w, K, hw = _copied(self.c2w), _copied(self.K), checked_size(self.hw)
         n = len(c2w) if c2w.ndim else 0
         if c2w.shape != (n, 4, 4) or K.shape != (n, 3, 3) or n == 0:
             raise CameraError(
@@ -112,13 +119,33 @@ class Cameras(Sequence[Camera]):
         _set(self, c2w, K, hw)
 
     @staticmethod
-    def stack(cameras: Sequence[Camera]) -> Cameras:
-        """Stack single cameras; CameraError if there are none or their sizes differ."""
+    def stack(cameras: Iterable[Camera]) -> Cameras:
+        """Stack single cameras; CameraError if there are none, their sizes differ, or they are no
+        cameras."""
+        try:
+            cameras = list(cameras)
+        except TypeError as error:
+            raise CameraError(f"expected cameras to stack, got {cameras!r}") from error
+        for camera in cameras:
+            if not isinstance(camera, Camera):
+                raise CameraError(f"expected cameras to stack, got among them {camera!r}")
         sizes = {camera.hw for camera in cameras}
         if len(sizes) != 1:
             raise CameraError(f"cameras to stack need one common image size, got {sorted(sizes)}")
         c2w = np.stack([camera.c2w for camera in cameras])
         return _made(Cameras, c2w, np.stack([camera.K for camera in cameras]), cameras[0].hw)
+
+    @staticmethod
+    def of(targets: Cameras | Camera | Iterable[Camera]) -> Cameras:
+        """One camera or several, as Cameras; CameraError as `stack` raises it."""
+        if isinstance(targets, Cameras):
+            return targets
+        return Cameras.stack([targets] if isinstance(targets, Camera) else targets)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Cameras: {len(self)}, {_optics(self[0])}, {_place(self[0])} to {_place(self[-1])}>"
+        )
 
     def __len__(self) -> int:
         return len(self.c2w)
@@ -128,7 +155,14 @@ class Cameras(Sequence[Camera]):
     @overload
     def __getitem__(self, index: slice) -> Cameras: ...
     def __getitem__(self, index: int | slice) -> Camera | Cameras:
-        if isinstance(index, slice) and not len(self.c2w[index]):
+        if not isinstance(index, slice):
+            try:
+                index = operator.index(index)
+            except TypeError as error:
+                raise CameraError(
+                    f"cameras are numbered, or taken by slices: got {index!r}"
+                ) from error
+        elif not len(self.c2w[index]):
             raise CameraError(f"no cameras at {index} of {len(self)}")
         kind: Any = Cameras if isinstance(index, slice) else Camera
         return _made(kind, self.c2w[index], self.K[index], self.hw)
@@ -153,13 +187,24 @@ def _made(kind: type[_C], c2w: F64, K: F64, hw: tuple[int, int]) -> _C:
 
 
 def _set(camera: Camera | Cameras, c2w: F64, K: F64, hw: tuple[int, int]) -> None:
+    c2w.flags.writeable = K.flags.writeable = False  # each our own, or a slice of a camera's
     for name, value in (("c2w", c2w), ("K", K), ("hw", hw)):
         object.__setattr__(camera, name, value)
 
 
-def _as_array(numbers: ArrayLike) -> F64:
+def _optics(camera: Camera) -> str:
+    h, w = camera.hw
+    shorter = math.degrees(camera.fov[0] if h < w else camera.fov[1])
+    return f"{w} x {h} px, fov {shorter:.1f}°"
+
+
+def _place(camera: Camera) -> str:
+    return "({:.2f}, {:.2f}, {:.2f})".format(*camera.position)
+
+
+def _copied(numbers: ArrayLike) -> F64:
     try:
-        return np.asarray(numbers, np.float64)
+        return np.array(numbers, np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise CameraError(f"c2w and K must be arrays of numbers: {error}") from error
 
@@ -203,12 +248,18 @@ def checked_size(hw: object) -> tuple[int, int]:
     except (TypeError, ValueError) as error:
         raise CameraError(f"image size must be (height, width), whole, got {hw!r}") from error
     if min(size) < 1:
-        raise CameraError(f"image size (height, width) must be positive, got {hw}")
+        raise CameraError(f"image size (height, width) must be positive, got {hw!r}")
     return size
 
 
 def default_K(hw: tuple[int, int], fov: float = DEFAULT_FOV) -> Float64[np.ndarray, "3 3"]:
-    """Intrinsics with ``fov`` radians along the shorter side, principal point centred."""
+    """Intrinsics with ``fov`` radians along the shorter side, principal point centred.
+
+    Raises CameraError unless ``hw`` is a size and ``fov`` between 0 and pi.
+    """
+    hw = checked_size(hw)
+    if not (isinstance(fov, Real) and 0 < fov < math.pi):
+        raise CameraError(f"fov must be between 0 and pi, in radians, got {fov!r}")
     f = 0.5 * min(hw) / math.tan(fov / 2)
     return np.array([[f, 0, hw[1] / 2], [0, f, hw[0] / 2], [0, 0, 1]])
 

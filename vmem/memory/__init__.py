@@ -3,9 +3,9 @@
 from vmem.memory.association import Association, associate
 from vmem.memory.ingest import make_record
 from vmem.memory.links import LinkError, LinkIndex
-from vmem.memory.snapshot import MemorySnapshot, render
+from vmem.memory.snapshot import MemorySnapshot, MemoryStateError, render
 from vmem.memory.spawn import grid_size, surfels_from_pointmap
-from vmem.memory.view_memory import MemoryStateError, ViewMemory
+from vmem.memory.view_memory import ViewMemory
 
 __all__ = [
     "Association",

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Int32, Int64, UInt16
 from numba import njit
 
-from vmem.arrays import I32
+from vmem.arrays import I32, freeze
 from vmem.errors import VMemError
+from vmem.kernels.parallel import read_only
 
 
 class LinkError(VMemError, ValueError):
@@ -32,6 +33,9 @@ class LinkIndex:
     """Where the rows of S surfels start, and the end: S + 1 numbers."""
     views: UInt16[np.ndarray, " L"] | Int32[np.ndarray, " L"]
     """u16, or i32 of a memory with more than 65,536 views."""
+
+    def __post_init__(self) -> None:
+        freeze(self, "start", "views")
 
     @staticmethod
     def empty() -> LinkIndex:
@@ -68,7 +72,8 @@ def extended(
     old = index.views if short else index.views.astype(np.int32, copy=False)
     start = np.empty(n_surfels + 1, np.int64)
     views = np.empty(len(old) + len(link_surfel), np.uint16 if short else np.int32)
-    _extend(index.start, old, link_surfel, link_view, start, views)
+    given = read_only(index.start, old, link_surfel, link_view)
+    _extend(start, views, *given)
     return LinkIndex(start, views)
 
 
@@ -87,7 +92,7 @@ def _check_log(n_surfels: int, n_views: int, link_surfel: I32, link_view: I32) -
 
 
 @njit(cache=True, nogil=True)
-def _extend(old_start, old_views, link_surfel, link_view, start, views):
+def _extend(start, views, old_start, old_views, link_surfel, link_view):
     n_old, n = old_start.shape[0] - 1, start.shape[0] - 1
     start[:] = 0
     for link in range(link_surfel.shape[0]):

@@ -9,10 +9,16 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from vmem.cameras import Camera
+from vmem.errors import VMemError
+from vmem.kernels.parallel import read_only
 from vmem.memory.links import LinkIndex
 from vmem.raster import Blocks, RasterError, rasterize
 from vmem.raster.blocks import truncated
 from vmem.types import Retrieval, StepEnd, SurfelBuffers, Surfels, View
+
+
+class MemoryStateError(VMemError, RuntimeError):
+    """An operation that this memory's history does not allow."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,17 +75,25 @@ class MemorySnapshot:
 
     @cached_property
     def poses(self) -> Float64[np.ndarray, "V 4 4"]:
-        """c2w of all views."""
-        return np.array([view.camera.c2w for view in self.views], np.float64).reshape(-1, 4, 4)
+        """c2w of all views, read-only."""
+        c2w = [view.camera.c2w for view in self.views]
+        return read_only(np.array(c2w, np.float64).reshape(-1, 4, 4))[0]
 
     @cached_property
     def K_normalized(self) -> Float64[np.ndarray, "V 3 3"]:
-        """Intrinsics of all views, rows 0 and 1 over the image's width and height."""
+        """Intrinsics of all views, rows 0 and 1 over the image's width and height, read-only."""
         K = [view.camera.resized((1, 1)).K for view in self.views]
-        return np.array(K, np.float64).reshape(-1, 3, 3)
+        return read_only(np.array(K, np.float64).reshape(-1, 3, 3))[0]
 
     def at_step(self, step: int) -> MemorySnapshot:
-        """This memory as it was at the end of ``step``, one of ``range(len(steps))``."""
+        """This memory as it was at the end of ``step``, one of ``range(len(steps))``.
+
+        Raises MemoryStateError for any other.
+        """
+        if step not in range(len(self.steps)):
+            raise MemoryStateError(
+                f"there is no step {step!r}: this memory has {len(self.steps)}, counted from 0"
+            )
         end = self.steps[step]
         return MemorySnapshot(
             self.surfels[: end.n_surfels],

@@ -5,15 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.errors import VMemError
 from vmem.memory.links import extended as extended_links
 from vmem.memory.snapshot import MemorySnapshot
 from vmem.raster.blocks import extended as extended_blocks
 from vmem.types import StepEnd, StepRecord, Surfels
-
-
-class MemoryStateError(VMemError, RuntimeError):
-    """An operation that this memory's history does not allow."""
 
 
 class ViewMemory:
@@ -74,12 +69,7 @@ class ViewMemory:
 
         Raises MemoryStateError if there is no such step.
         """
-        now = self._snapshot
-        if not 0 <= step < len(now.steps):
-            raise MemoryStateError(
-                f"cannot go back to step {step}: memory has {len(now.steps)} steps, from 0"
-            )
-        self._snapshot = now.at_step(step)
+        self._snapshot = self._snapshot.at_step(step)
 
     @property
     def nbytes(self) -> dict[str, int]:

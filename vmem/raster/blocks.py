@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numba import njit
 
+from vmem.arrays import freeze
 from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only
 from vmem.types import Surfels
@@ -37,6 +38,9 @@ class Blocks:
     degrees."""
     n_surfels: int
     """Number of surfels in all blocks."""
+
+    def __post_init__(self) -> None:
+        freeze(self, "sphere", "cone")
 
     def __len__(self) -> int:
         return len(self.sphere)

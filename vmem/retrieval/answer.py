@@ -6,17 +6,20 @@ that evidence and says of every view why it was taken or left. Source: paper, se
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vmem.cameras import Camera, Cameras, pose_distance
+from vmem.errors import VMemError
 from vmem.memory import MemorySnapshot
+from vmem.progress import Cancelled
 from vmem.raster import rasterize
 from vmem.retrieval.attribution import chosen_looks_at
-from vmem.retrieval.evidence import Evidence, SelectionConfig, completed
+from vmem.retrieval.evidence import Evidence, Selection, SelectionConfig, completed
 from vmem.retrieval.strategies import STRATEGIES
 from vmem.retrieval.tally import Tally, tally
 from vmem.retrieval.thinning import thinned
@@ -25,7 +28,7 @@ from vmem.types import DEFAULT_STRATEGY, WEIGHTINGS, PictureShares, Query, Retri
 QUERY_SIDE = 192
 """Longer side, in pixels, of the drawings that vote: finer ones change no shares that matter."""
 
-ALL_BANNED = "every view is banned: nothing can be chosen"
+ALL_BANNED = "every view is banned, so nothing can be chosen: lift a ban"
 
 
 def query_size(hw: tuple[int, int]) -> tuple[int, int]:
@@ -36,21 +39,21 @@ def query_size(hw: tuple[int, int]) -> tuple[int, int]:
 
 def retrieve(
     memory: MemorySnapshot,
-    targets: Cameras | Camera,
+    targets: Cameras | Camera | Iterable[Camera],
     k: int = 4,
     strategy: str = DEFAULT_STRATEGY,
     config: SelectionConfig | None = None,
 ) -> Retrieval:
     """Choose at most ``k`` views of ``memory`` as context for all ``targets``.
 
-    Raises RetrievalError for an unknown strategy, k below 1 or a memory without views.
+    Raises what `ask` raises.
     """
     return ask(memory, targets, Query(k, strategy), config)
 
 
 def ask(
     memory: MemorySnapshot,
-    targets: Cameras | Camera,
+    targets: Cameras | Camera | Iterable[Camera],
     query: Query | None = None,
     config: SelectionConfig | None = None,
     **parts: Any,
@@ -60,12 +63,21 @@ def ask(
     Every target is drawn at query size and their votes add up. Fields of a Query may be given by
     name instead of a query, or to change one: ``ask(memory, camera, k=4, strategy="votes")``.
 
-    Raises RetrievalError for an unknown strategy, an empty memory or views that it does not have,
-    SurfelError or LinkError for a memory that was put together wrongly by hand.
+    Raises RetrievalError for what cannot be asked, an empty memory or views that it does not have,
+    and for a strategy that fails or whose answer cannot be, CameraError for targets that are no
+    cameras, SurfelError or LinkError for a memory that was put together wrongly by hand.
     """
-    query = replace(query or Query(), **parts)
-    if isinstance(targets, Camera):
-        targets = Cameras.stack([targets])
+    query = Query() if query is None else query
+    config = SelectionConfig() if config is None else config
+    for given, kind in ((memory, MemorySnapshot), (query, Query), (config, SelectionConfig)):
+        if not isinstance(given, kind):
+            hint = ": pass session.memory" if kind is MemorySnapshot else ""
+            raise RetrievalError(f"expected a {kind.__name__}, got {given!r}{hint}")
+    known = [field.name for field in fields(Query)]
+    for name in parts:
+        if name not in known:
+            raise RetrievalError(f"a query has no {name!r}: it has {', '.join(known)}")
+    query, targets = replace(query, **parts), Cameras.of(targets)
     if query.strategy not in STRATEGIES:
         raise RetrievalError(
             f"unknown strategy {query.strategy!r}: use one of {', '.join(STRATEGIES)}"
@@ -76,7 +88,6 @@ def ask(
     if query.density < 1:
         return _asked_of_few(memory, targets, query, config)
 
-    config = config or SelectionConfig()
     if query.suppression is not None:
         config = replace(config, suppression=query.suppression)
     n_views = len(memory.views)
@@ -109,12 +120,16 @@ def ask(
         banned=frozenset(query.banned),
         config=config,
     )
-    chosen_by = STRATEGIES[query.strategy]
-    selection = completed(evidence, chosen_by(evidence, query.k), query.k)
+    selection = _selected(evidence, query)
     chosen = np.zeros(n_views, bool)
     chosen[list(selection.order)] = True
     rank = np.empty(n_views, np.int32)
     rank[list(selection.ranking)] = np.arange(n_views, dtype=np.int32)
+    nothing = (
+        ALL_BANNED
+        if len(evidence.banned) == n_views
+        else f"strategy {query.strategy!r} selected no view"
+    )
     return Retrieval(
         query=query,
         targets=targets,
@@ -130,8 +145,24 @@ def ask(
         surfel_pixels=found.surfel_pixels,
         buffers=buffers,
         picture=_picture(found, chosen, memory, sum(b.index.size for b in buffers)),
-        note=selection.note if selection.order else ALL_BANNED,
+        note=selection.note if selection.order else nothing,
     )
+
+
+def _selected(evidence: Evidence, query: Query) -> Selection:
+    """What the strategy chose; RetrievalError that names it if it fails."""
+    try:
+        answer = STRATEGIES[query.strategy](evidence, query.k)
+    except (VMemError, Cancelled):
+        raise
+    except Exception as error:
+        raise RetrievalError(
+            f"strategy {query.strategy!r} failed: {type(error).__name__}: {error}"
+        ) from error
+    try:
+        return completed(evidence, answer, query.k)
+    except RetrievalError as error:
+        raise RetrievalError(f"strategy {query.strategy!r} {error}") from error
 
 
 def _picture(
@@ -145,7 +176,7 @@ def _picture(
 
 
 def _asked_of_few(
-    memory: MemorySnapshot, targets: Cameras, query: Query, config: SelectionConfig | None
+    memory: MemorySnapshot, targets: Cameras, query: Query, config: SelectionConfig
 ) -> Retrieval:
     """The answer of a share of the surfels, in the numbering of all."""
     few = thinned(memory, query.density)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32
 
+from vmem.arrays import freeze
 from vmem.cameras import Cameras
 from vmem.memory import LinkIndex, MemorySnapshot
-from vmem.types import Reason, ReasonKind
+from vmem.types import Reason, ReasonKind, RetrievalError, view_numbers
 
 NOTHING_VISIBLE = "no stored surfel is visible from here: nearest poses chosen instead"
 
@@ -38,7 +39,10 @@ class SelectionConfig:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is known about V candidate views for one query of T targets over S surfels."""
+    """What is known about V candidate views for one query of T targets over S surfels.
+
+    Its arrays cannot be written: memory and the answer share them.
+    """
 
     votes: Float32[np.ndarray, " V"]
     """Weight of the visible surfels that a view saw."""
@@ -68,6 +72,9 @@ class Evidence:
     """Views that are never chosen."""
     config: SelectionConfig = field(default_factory=SelectionConfig)
     """How choices are spread."""
+
+    def __post_init__(self) -> None:
+        freeze(self, "votes", "coverage", "distance", "poses", "visible", "pixels", "K_normalized")
 
     def __len__(self) -> int:
         return len(self.votes)
@@ -104,13 +111,48 @@ Strategy = Callable[[Evidence, int], Selection | Sequence[int]]
 
 
 def completed(evidence: Evidence, chosen: Selection | Sequence[int], k: int) -> Selection:
-    """A strategy's answer with a ranking and a reason for every view, pins and bans heeded."""
+    """A strategy's answer with a ranking and a reason for every view, pins and bans heeded.
+
+    Raises RetrievalError, to follow the strategy's name, for an answer that cannot be.
+    """
     if isinstance(chosen, Selection):
-        return chosen
-    named = list(dict.fromkeys(int(view) for view in chosen))
+        return _checked(evidence, chosen, k)
+    named = list(dict.fromkeys(_known(chosen, len(evidence))))
     rest = [view for view in by_votes(evidence) if view not in named]
     k = min(k, len(named) + len(set(evidence.pinned) - set(named)))
     return top(evidence, [*named, *rest], k, Reason(ReasonKind.CHOSEN))
+
+
+def _checked(evidence: Evidence, chosen: Selection, k: int) -> Selection:
+    n = len(evidence)
+    order, ranking = _known(chosen.order, n), _known(chosen.ranking, n)
+    pinned, banned = evidence.pinned[:k], evidence.banned.intersection(order)
+    if len(set(order)) < len(order):
+        raise RetrievalError(f"chose a view twice: {order}")
+    if len(order) > k:
+        raise RetrievalError(f"chose {len(order)} views, but k is {k}: {order}")
+    if banned:
+        raise RetrievalError(f"chose view {min(banned)}, which is banned: heed evidence.banned")
+    if order[: len(pinned)] != pinned:
+        raise RetrievalError(f"chose {order}, but {pinned} are pinned: begin with evidence.pinned")
+    if sorted(ranking) != list(range(n)):
+        raise RetrievalError(f"must rank each of the {n} views once, ranked {ranking}")
+    reasons = tuple(chosen.reasons)
+    if len(reasons) != n or not all(isinstance(reason, Reason) for reason in reasons):
+        raise RetrievalError(f"must give one Reason for each of the {n} views, got {reasons}")
+    return replace(chosen, order=order, ranking=ranking, reasons=reasons)
+
+
+def _known(views: Sequence[int], n: int) -> tuple[int, ...]:
+    """``views`` as ints, if each is one of n views."""
+    try:
+        numbers = view_numbers(views)
+    except TypeError as error:
+        raise RetrievalError(f"must return views' numbers or a Selection: {error}") from error
+    for view in numbers:
+        if not 0 <= view < n:
+            raise RetrievalError(f"returned view {view} of {n}: views go from 0 to {n - 1}")
+    return numbers
 
 
 def top(

@@ -15,7 +15,7 @@ class HistoryError(VMemError, ValueError):
     """A place in the history that does not exist."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Node:
     """One step of the tree. ``recent`` is the child that redo returns to."""
 
@@ -25,6 +25,10 @@ class Node:
     label: str
     children: list[Node] = field(default_factory=list)
     recent: Node | None = None
+
+    def __repr__(self) -> str:
+        after = "" if self.parent is None else f" after {self.parent.id}"
+        return f"<Node {self.id} {self.label!r}{after}: {len(self.children)} children>"
 
     def path(self) -> list[Node]:
         """Nodes from the root to this one."""
@@ -42,6 +46,9 @@ class History:
     def __init__(self, root: StepRecord, label: str) -> None:
         self._nodes = [Node(0, None, root, label)]
         self.head = self._nodes[0]
+
+    def __repr__(self) -> str:
+        return f"<History: {len(self._nodes)} nodes, at {self.head.id} {self.head.label!r}>"
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -157,9 +157,13 @@ class Session:
             )
         return min(wanted, slots - n_targets)
 
-    def retrieve(self, targets: Cameras, query: Query | None = None) -> Retrieval:
+    def retrieve(
+        self, targets: Cameras | Camera | Iterable[Camera], query: Query | None = None
+    ) -> Retrieval:
         """What memory offers for these targets: by default as configured, and never more views than
-        the generator can take."""
+        the generator can take. Raises ConfigError for more targets than it takes, and what
+        `vmem.ask` raises."""
+        targets = Cameras.of(targets)
         query = query or Query(self.config.context_views, self.config.strategy)
         return ask(self.memory, targets, query, k=self.room(len(targets), query.k))
 
@@ -224,7 +228,7 @@ class Session:
 
     def request(
         self,
-        targets: Cameras,
+        targets: Cameras | Camera | Iterable[Camera],
         *,
         label: str = "walk",
         query: Query | None = None,
@@ -235,11 +239,7 @@ class Session:
         Raises CameraError for targets that are no Cameras or of another size than the walk's,
         ConfigError for a sampler that the backend does not have.
         """
-        if not isinstance(targets, Cameras):
-            raise CameraError(
-                f"targets must be vmem.Cameras, got {type(targets).__name__}: "
-                "use targets_to(pose), or Cameras.stack([camera])"
-            )
+        targets = Cameras.of(targets)
         if targets.hw != self.camera.hw:
             raise CameraError(
                 f"this walk's frames are {self.camera.hw} (height, width), got targets of "
@@ -253,7 +253,7 @@ class Session:
 
     def step(
         self,
-        targets: Cameras | StepRequest,
+        targets: Cameras | Camera | Iterable[Camera] | StepRequest,
         *,
         label: str = "walk",
         query: Query | None = None,
@@ -289,7 +289,7 @@ class Session:
             with self._stage("retrieve"):
                 retrieval = ask(before, targets, request.query)
             if not retrieval.order:
-                raise RetrievalError(f"{retrieval.note}: lift a ban")
+                raise RetrievalError(retrieval.note)
             cancel.check()
             context = Context(
                 views=tuple(before.views[view] for view in retrieval.order),

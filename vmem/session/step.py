@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -36,6 +37,11 @@ class Step:
     def frames(self) -> UInt8[np.ndarray, "T H W 3"]:
         """The new frames."""
         return np.stack([view.rgb for view in self.record.views])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: the node without the tree that it hangs in."""
+        node = Node(self.node.id, None, self.node.record, self.node.label)
+        return vars(self) | {"node": node}
 
     def __repr__(self) -> str:
         views, total = len(self.record.views), sum(self.seconds.values())

@@ -5,7 +5,14 @@ from vmem.types.arrays_state import StateArrays
 from vmem.types.association import MIN_CONFIDENCE, POINTS_PER_FRAME, AssociationConfig
 from vmem.types.buffers import SurfelBuffers, overlaid
 from vmem.types.point_maps import PointMapError, PointMaps
-from vmem.types.query import DEFAULT_STRATEGY, PUBLISHED, WEIGHTINGS, Query, RetrievalError
+from vmem.types.query import (
+    DEFAULT_STRATEGY,
+    PUBLISHED,
+    WEIGHTINGS,
+    Query,
+    RetrievalError,
+    view_numbers,
+)
 from vmem.types.reasons import Reason, ReasonKind
 from vmem.types.retrieval import Retrieval
 from vmem.types.step import StepEnd, StepRecord, StepRequest
@@ -39,4 +46,5 @@ __all__ = [
     "View",
     "ViewId",
     "overlaid",
+    "view_numbers",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SurfelBuffers:
     """Which disk each pixel shows, and how."""
 
@@ -18,6 +18,10 @@ class SurfelBuffers:
     """z-depth, 0 where there is no disk."""
     cosine: Float32[np.ndarray, "H W"]
     """Between the disk's normal and the direction back to the eye, 0 where there is none."""
+
+    def __repr__(self) -> str:
+        h, w = self.index.shape
+        return f"<SurfelBuffers: {w} x {h} px, {(self.index >= 0).mean():.0%} covered>"
 
 
 def overlaid(first: SurfelBuffers, second: SurfelBuffers, offset: int) -> SurfelBuffers:

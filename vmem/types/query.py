@@ -6,8 +6,10 @@ A query is recorded with the retrieval that answers it, and so with the step tha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -59,19 +61,27 @@ class Query:
     that surfaces stay closed. In (0, 1]."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, int | np.integer) or self.k < 1:
+        if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
             raise RetrievalError(
-                f"k, the number of views to choose, must be whole and at least 1, got {self.k}"
+                f"k, the number of views to choose, must be whole and at least 1, got {self.k!r}"
             )
-        if self.weighting is not None and self.weighting not in WEIGHTINGS:
+        if not isinstance(self.strategy, str):
+            raise RetrievalError(f"a strategy is known by its name, got {self.strategy!r}")
+        # A list of the names, so that what has no hash is unknown too.
+        if self.weighting is not None and self.weighting not in list(WEIGHTINGS):
             known = ", ".join(WEIGHTINGS)
             raise RetrievalError(f"unknown weighting {self.weighting!r}: use one of {known}")
-        if not 0 < self.density <= 1:
-            raise RetrievalError(f"density must be above 0 and at most 1, got {self.density}")
+        if not (isinstance(self.density, Real) and 0 < self.density <= 1):
+            raise RetrievalError(f"density must be above 0 and at most 1, got {self.density!r}")
         if self.suppression is not None and not (
-            math.isfinite(self.suppression) and self.suppression >= 0
+            isinstance(self.suppression, Real) and 0 <= self.suppression < math.inf
         ):
-            raise RetrievalError(f"suppression must be 0 or more, got {self.suppression}")
+            raise RetrievalError(f"suppression must be 0 or more, got {self.suppression!r}")
+        for name in ("pinned", "banned"):
+            try:
+                object.__setattr__(self, name, view_numbers(getattr(self, name)))
+            except TypeError as error:
+                raise RetrievalError(f"{name} views are given by their numbers: {error}") from error
         both = set(self.pinned) & set(self.banned)
         if both:
             raise RetrievalError(f"view {min(both)} is pinned and banned: choose one")
@@ -96,6 +106,19 @@ class Query:
         """As plain numbers, strings and lists; None where the strategy's own was left to rule."""
         return asdict(self) | {
             "k": int(self.k),
-            "pinned": [int(view) for view in self.pinned],
-            "banned": [int(view) for view in self.banned],
+            "pinned": list(self.pinned),
+            "banned": list(self.banned),
         }
+
+
+def view_numbers(views: Iterable[int]) -> tuple[int, ...]:
+    """``views`` as plain ints; TypeError for all else: text, a mapping, True, 1.0."""
+    if isinstance(views, str | bytes | Mapping) or not isinstance(views, Iterable):
+        raise TypeError(f"got {views!r}")
+    numbers = tuple(views)
+    try:
+        if any(isinstance(view, bool) for view in numbers):
+            raise TypeError
+        return tuple(operator.index(view) for view in numbers)
+    except TypeError:
+        raise TypeError(f"got {numbers!r}, not whole numbers only") from None

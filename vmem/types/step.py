@@ -81,7 +81,7 @@ class StepRequest:
             ) from error
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StepRecord:
     """All that one step adds, ready to be appended, and appended again after an undo."""
 
@@ -99,6 +99,10 @@ class StepRecord:
     """What the geometry says of the step: one line, or ""."""
     request: StepRequest | None = None
     """What was asked for; None for the photo."""
+
+    def __repr__(self) -> str:
+        surfels, links = len(self.surfels), len(self.link_surfel)
+        return f"<StepRecord: {len(self.views)} views, {surfels:,} surfels, {links:,} links>"
 
 
 @dataclass(frozen=True)

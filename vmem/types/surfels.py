@@ -19,7 +19,7 @@ class SurfelError(VMemError, ValueError):
     """Surfel arrays that contradict each other or hold values that no disk can have."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Surfels:
     """S disks as arrays."""
 
@@ -34,6 +34,9 @@ class Surfels:
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def __repr__(self) -> str:
+        return f"<Surfels: {len(self):,} disks>"
 
     def __getitem__(
         self, index: slice | Bool[np.ndarray, " S"] | Integer[np.ndarray, " n"]
@@ -63,6 +66,9 @@ class Surfels:
 
         ``gaps`` allows a radius of exactly 0, which leaves a surfel out of a drawing.
         """
+        kinds = [type(part).__name__ for part in vars(self).values()]
+        if set(kinds) != {"ndarray"}:
+            raise SurfelError(f"position, normal, radius and color must be arrays; got {kinds}")
         n = len(self.position)
         shapes = (self.position.shape, self.normal.shape, self.radius.shape, self.color.shape)
         if shapes != ((n, 3), (n, 3), (n,), (n, 3)):

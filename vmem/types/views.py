@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from vmem.arrays import freeze
 from vmem.cameras import Camera
 from vmem.types.arrays_state import StateArrays
 
@@ -56,7 +57,7 @@ class ViewId(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class View:
-    """A stored image with its camera."""
+    """A stored image with its camera. Its maps cannot be written."""
 
     rgb: UInt8[np.ndarray, "H W 3"]
     """Colours."""
@@ -78,6 +79,9 @@ class View:
     """What the geometry needs to go on from here, on the last view of its steps only; else None."""
     id: ViewId | None = None
     """Which view of the walk this is; None outside of a walk."""
+
+    def __post_init__(self) -> None:
+        freeze(self, "rgb", "depth", "confidence", "provenance", "age")
 
     def __repr__(self) -> str:
         x, y, z = self.camera.position

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmem.cameras import Camera
-from vmem.kernels.parallel import run_sliced, thread_count
+from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.worlds.raycast import smooth_rows, trace_rows
 from vmem.worlds.world import World, WorldRender
 
@@ -26,8 +26,7 @@ def render(world: World, camera: Camera, *, shadows: bool = True) -> WorldRender
     shown, normal = np.zeros((h, w, 3), np.float32), np.zeros((h, w, 3), np.float32)
     rgb = np.zeros((h, w, 3), np.uint8)
     depth, hit = np.zeros((h, w), np.float32), np.zeros((h, w), np.bool_)
-    c2w = np.ascontiguousarray(camera.c2w, np.float64)
-    K = np.ascontiguousarray(camera.K, np.float64)
+    c2w, K = read_only(camera.c2w, camera.K)
     scene = (
         world.boxes,
         world.tree,

@@ -19,6 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vmem.arrays import F32
+from vmem.kernels.parallel import read_only
 
 LANCZOS_RADIUS = 3
 """Source pixels that the kernel reaches to each side."""
@@ -62,7 +63,8 @@ def make_texture(
     # A surface may change by the tearing ratio at each of the pixels that the kernel reaches.
     max_ratio = tear**LANCZOS_RADIUS
     smooth = smooth_pixels(depth, LANCZOS_RADIUS, max_ratio)
-    return Texture(np.ascontiguousarray(rgb), np.ascontiguousarray(depth), smooth, max_ratio)
+    rgb, depth = read_only(rgb, depth)
+    return Texture(rgb, depth, smooth, max_ratio)
 
 
 def smooth_pixels(

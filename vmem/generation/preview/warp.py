@@ -25,6 +25,7 @@ from numba import njit
 
 from vmem.arrays import F32, F64
 from vmem.cameras import Camera
+from vmem.kernels.parallel import read_only
 
 NEAR = 0.02
 """Distance from the target camera, in scene units, below which geometry is not drawn."""
@@ -69,7 +70,7 @@ def warp_depth(depth: Float32[np.ndarray, "h w"], source: Camera, target: Camera
     out_density = np.zeros((h, w), np.float32)
     linear, offset = index_homography(source, target)
     _rasterize(
-        np.ascontiguousarray(depth, np.float32),
+        read_only(np.asarray(depth, np.float32))[0],
         linear,
         offset,
         tear_ratio(source),

@@ -44,7 +44,7 @@ def images_from_frames(frames: UInt8[np.ndarray, "T H W 3"]) -> Float32[Tensor, 
             f"frames: got {frames.shape} {frames.dtype}, expected (N, H, W, 3) uint8. "
             "Add the frame axis or drop alpha."
         )
-    levels = torch.from_numpy(np.ascontiguousarray(frames))
+    levels = torch.tensor(np.ascontiguousarray(frames))  # a copy: torch warns of read-only arrays
     return rearrange(levels, "n h w c -> n c h w") / 127.5 - 1
 
 
