@@ -24,6 +24,10 @@ from vmem.session import Session
 os.environ.pop("HF_HUB_CACHE", None)
 os.environ["HF_HOME"] = os.path.join(tempfile.gettempdir(), "vmem-tests-have-no-hub")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores; torch reads this when it is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples on every run, and no test that fails because a machine was slow.
 settings.register_profile("vmem", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("vmem")
