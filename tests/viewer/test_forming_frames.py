@@ -304,8 +304,8 @@ def test_a_sampler_that_was_chosen_before_is_not_named_any_more(watched: Watched
         watched.client.commands.move("w")
         until(lambda made=made: len(watched.session.memory.steps) == made)
         watched.rests()
-    where = watched.client.display.walk.shown.place
-    assert where.endswith("forming: a test's own scene out of noise · sampler: reference")
+    label = "forming: a test's own scene out of noise · sampler: reference"
+    until(lambda: watched.client.display.walk.shown.place.endswith(label))
 
 
 def test_where_nothing_samples_there_is_no_sampler_to_choose(
