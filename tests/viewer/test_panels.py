@@ -11,7 +11,7 @@ import pytest
 import viser
 
 from tests.support.fakes import open_box
-from tests.support.standins import Asked, handles, labelled, use
+from tests.support.standins import Asked, call, handles, labelled, use
 from viewer.paint.palette import BACKGROUND
 from viewer.panels.history import HistoryPanel, tree_html
 from viewer.panels.memory import MemoryPanel
@@ -280,3 +280,10 @@ def test_a_value_is_read_before_a_panel_can_put_the_old_one_back(
     ]
     assert len(with_values) > 20
     assert late == []
+    asked.calls.clear()
+    ours = SimpleNamespace(client=None, client_id=None)
+    for handle in with_values:
+        if not isinstance(handle, viser.GuiButtonHandle):
+            for callback in handle._impl.update_cb:
+                call(callback, ours)
+    assert asked.calls == [], "viser calls back for values that we set, too"

@@ -35,13 +35,16 @@ def is_user(event: viser.GuiEvent) -> bool:
 def at_once(
     changed: Callable[[viser.GuiEvent[Any]], object],
 ) -> Callable[[viser.GuiEvent[Any]], Coroutine[Any, Any, None]]:
-    """``changed`` as a callback that viser runs before it reads the next message.
+    """``changed`` as a callback for what the user does, run before viser reads the next message.
 
     A plain function goes to viser's thread pool. Until that has time for it, a panel that shows
-    its state anew has put the old value back into the element, and the user's is lost.
+    its state anew has put the old value back into the element, and the user's is lost. viser calls
+    back for values that we set ourselves, too: carried out late, such an echo would undo what the
+    user chose since.
     """
 
     async def callback(event: viser.GuiEvent[Any]) -> None:
-        changed(event)
+        if is_user(event):
+            changed(event)
 
     return callback

@@ -9,7 +9,7 @@ from viewer.actions import Actions
 from viewer.commands import PLAY
 from viewer.paint.palette import AMBER, DIM, TEXT, css
 from viewer.paint.resize import thumbnail
-from viewer.panels.elements import at_once, command_button, is_user
+from viewer.panels.elements import at_once, command_button
 from vmem.arrays import U8
 from vmem.session import Node, Session
 
@@ -31,12 +31,10 @@ class HistoryPanel:
         self._tree = gui.add_html("")
 
     def _scrubbed(self, event: viser.GuiEvent) -> None:
-        if is_user(event):
-            self._commands.show_frame(int(self._scrub.value))
+        self._commands.show_frame(int(self._scrub.value))
 
     def _went(self, event: viser.GuiEvent) -> None:
-        if is_user(event):
-            self._commands.switch(int(self._step.value.split()[0]))
+        self._commands.switch(int(self._step.value.split()[0]))
 
     def show(self, session: Session) -> None:
         """Show the tree and the frames of the present walk."""

@@ -14,7 +14,7 @@ from viewer.debugger.explained import Explained
 from viewer.page.html import add_style
 from viewer.page.thumbnails import Thumbnails
 from viewer.paint.surfel_colors import MODES, Painted
-from viewer.panels.elements import at_once, command_button, is_user
+from viewer.panels.elements import at_once, command_button
 from viewer.panels.memory_explain import ExplainPanel
 from viewer.panels.memory_strategies import StrategiesPanel
 from viewer.panels.memory_surfel import SurfelPanel
@@ -73,8 +73,7 @@ class MemoryPanel:
         )
 
     def _chose_heat(self, event: viser.GuiEvent) -> None:
-        if is_user(event):
-            self._commands.set_heat(self._heat.value)
+        self._commands.set_heat(self._heat.value)
 
     @property
     def colors(self) -> ColorsShown:

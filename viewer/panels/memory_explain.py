@@ -17,7 +17,7 @@ from viewer.page.pointing import mark
 from viewer.page.scripts import answer_mark
 from viewer.page.thumbnails import Thumbnails
 from viewer.paint.palette import css, owner_colors
-from viewer.panels.elements import at_once, is_user
+from viewer.panels.elements import at_once
 from viewer.settings import ROWS, Settings
 from vmem.arrays import U8
 from vmem.memory import MemorySnapshot
@@ -68,10 +68,9 @@ class ExplainPanel:
         rows.on_update(at_once(lambda _: commands.set_rows(rows.value)))
 
     def _chosen(self, event: viser.GuiEvent) -> None:
-        if is_user(event):
-            options = self._subject.options
-            at = options.index(self._subject.value)
-            self._commands.explain(None if at == 0 else len(options) - at)
+        options = self._subject.options
+        at = options.index(self._subject.value)
+        self._commands.explain(None if at == 0 else len(options) - at)
 
     @property
     def shown(self) -> ExplainShown:

@@ -12,7 +12,7 @@ from viewer.actions import Actions
 from viewer.commands import NEXT_LAYER, WIPE_LEFT, WIPE_RIGHT
 from viewer.paint.palette import BACKGROUND
 from viewer.paint.target_layers import LAYERS, LayerPicture
-from viewer.panels.elements import at_once, is_user
+from viewer.panels.elements import at_once
 from viewer.settings import Layer, SceneOptions
 from vmem.arrays import U8
 
@@ -62,12 +62,10 @@ class TargetPanel:
         self._legend = gui.add_markdown("")
 
     def _chose_layer(self, event: viser.GuiEvent) -> None:
-        if is_user(event):
-            self._commands.set_layer(self._layer.value)
+        self._commands.set_layer(self._layer.value)
 
     def _wiped(self, event: viser.GuiEvent) -> None:
-        if is_user(event):
-            self._commands.set_wipe(float(self._wipe.value))
+        self._commands.set_wipe(float(self._wipe.value))
 
     @property
     def shown(self) -> TargetShown:

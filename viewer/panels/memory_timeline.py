@@ -12,7 +12,7 @@ from viewer.commands import PLAY_STEPS
 from viewer.page.html import data_url
 from viewer.page.pointing import mark
 from viewer.paint.timeline_matrix import matrix_legend, paint_matrix, shares_of
-from viewer.panels.elements import at_once, command_button, is_user
+from viewer.panels.elements import at_once, command_button
 from vmem.memory import MemorySnapshot
 
 AXES = "rows: steps, from the top · columns: views"
@@ -46,8 +46,7 @@ class TimelinePanel:
         self._painted: tuple[MemorySnapshot, int | None] | None = None
 
     def _scrubbed(self, event: viser.GuiEvent) -> None:
-        if is_user(event):
-            self._commands.explain(int(self._step.value) or None)
+        self._commands.explain(int(self._step.value) or None)
 
     @property
     def shown(self) -> TimelineShown:

@@ -9,7 +9,7 @@ import viser
 
 from viewer.actions import Actions
 from viewer.commands import BAN, CLEAR_WHAT_IFS, PIN
-from viewer.panels.elements import at_once, command_button, is_user
+from viewer.panels.elements import at_once, command_button
 from viewer.settings import QuerySetting, Settings
 from vmem.retrieval import STRATEGIES
 from vmem.types import WEIGHTINGS
@@ -73,8 +73,7 @@ class WhatIfPanel:
         self, handle: Any, name: QuerySetting, convert: Callable[[Any], object] = _same
     ) -> Callable[[viser.GuiEvent], None]:
         def changed(event: viser.GuiEvent) -> None:
-            if is_user(event):
-                self._commands.set_query(name, convert(handle.value))
+            self._commands.set_query(name, convert(handle.value))
 
         return changed
 

@@ -6,7 +6,7 @@ import viser
 
 from viewer.actions import Actions
 from viewer.commands import HELP, KEYMAPS
-from viewer.panels.elements import at_once, command_button, is_user
+from viewer.panels.elements import at_once, command_button
 from viewer.scene.stream import why_no_stream
 from viewer.settings import RENDERERS, Settings
 from vmem.backends import PHOTO_NAMES
@@ -34,8 +34,7 @@ class SettingsPanel:
         again = gui.add_button("Begin this walk again", icon=viser.Icon.REFRESH)
 
         def chosen(event: viser.GuiEvent) -> None:
-            if is_user(event):
-                commands.set_next(backend.value, int(size.value), int(seed.value))
+            commands.set_next(backend.value, int(size.value), int(seed.value))
 
         for choice in (backend, size, seed):
             choice.on_update(at_once(chosen))
