@@ -94,7 +94,7 @@ AUTO = "auto"
 OWN = "own"
 """The geometry that a backend comes with, where it has no row."""
 EXACT = "exact"
-"""The same, of a backend that knows the depth of its frames."""
+"""Geometry of a backend that knows the depth of its frames."""
 
 
 def geometry_asked(environment: Mapping[str, str] | None = None) -> str:

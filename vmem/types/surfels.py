@@ -30,7 +30,7 @@ class Surfels:
     radius: Float32[np.ndarray, " S"]
     """Scene units."""
     color: UInt8[np.ndarray, "S 3"]
-    """As first seen."""
+    """RGB of the surface in the view that made the surfel."""
 
     def __len__(self) -> int:
         return len(self.position)
