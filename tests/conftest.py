@@ -42,11 +42,19 @@ class OneFolderOrFile(LoadScopeScheduling):
         return "tests/browser" if file.startswith("tests/browser/") else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFolderOrFile:
-    """For ``-n``, whatever ``--dist`` says. Files are taken as they are collected: by number of
-    tests, the two files that run whole networks once would come last, and one worker would wait."""
+    """For ``-n``, whatever ``--dist`` says. Files are taken in the order of the tests, not by their
+    number of tests."""
     config.option.loadscopereorder = False
     return OneFolderOrFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what takes one worker longest, Chromium's tests; beside them the golden networks, which
+    need no kernels: while those run, the first worker compiles the kernels for both."""
+    first = ("tests/browser/", "tests/golden/test_02", "tests/golden/test_07")
+    items.sort(key=lambda item: not item.nodeid.startswith(first))
 
 
 @pytest.fixture

@@ -147,8 +147,10 @@
 
   function onPointer(event) {
     if (!event.isPrimary) return;
+    // Released outside the page. A panel rendered anew under a resting pointer makes events, too.
+    const rests = pointer?.x === event.clientX && pointer?.y === event.clientY;
+    if (!event.buttons && !rests) pressed = null;
     pointer = { x: event.clientX, y: event.clientY, element: event.target };
-    if (!event.buttons) pressed = null;
     lookSoon();
   }
 

@@ -35,8 +35,10 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def app(photo: Path) -> Iterator[App]:
-    running = App(ViewerConfig(photo=photo, size=128, open=False, keep=15.0))
+def app(photo: Path, request: pytest.FixtureRequest) -> Iterator[App]:
+    """A program whose walks outlive their page by 15 s, or as long as a test asks for."""
+    keep = getattr(request, "param", 15.0)
+    running = App(ViewerConfig(photo=photo, size=128, open=False, keep=keep))
     yield running
     running.close()
 
@@ -191,6 +193,7 @@ def test_a_reload_finds_the_same_walk(app: App, opened: Workspace, page: Page) -
     until(page, lambda: steps(opened) == 2)
 
 
+@pytest.mark.parametrize("app", [2.0], indirect=True)
 def test_two_browsers_walk_apart_and_a_closed_one_is_freed(
     app: App, opened: Workspace, page: Page
 ) -> None:
