@@ -278,13 +278,12 @@ def _draw_blocks(position, normal, radius, blocks, size, w2c, intrinsics, near, 
                     du = np.float32(column) - centre_u
                     inverse = w_row + wu * du
                     distance = (A * du + linear_row + linear_row) * du + quadratic_row
-                    bits = np.uint64(np.float32(inverse).view(np.uint32))
-                    key = (bits << np.uint64(32)) | low_bits
-                    # One branch, not four: none of them can be foreseen.
+                    # One branch, not four: none can be foreseen, and the nearer is a maximum.
                     if (
-                        (key > keys[row, column])
-                        & (distance <= rr * inverse * inverse)
+                        (distance <= rr * inverse * inverse)
                         & (zero < inverse)
                         & (inverse < limit)
                     ):
-                        keys[row, column] = key
+                        bits = np.uint64(np.float32(inverse).view(np.uint32))
+                        key = (bits << np.uint64(32)) | low_bits
+                        keys[row, column] = max(keys[row, column], key)
