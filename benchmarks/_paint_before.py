@@ -1,4 +1,4 @@
-"""Painting that looks at all surfels, as it was before issue 13: baseline of ``benchmarks.paint``."""
+"""Painting that looks at all surfels, as before issue 13: the baseline of ``benchmarks.paint``."""
 
 from __future__ import annotations
 

@@ -118,9 +118,7 @@ def milliseconds(*calls: Callable[[], object], times: int = 15) -> tuple[float, 
     return tuple(1e3 * float(np.median(side)) / len(calls) for side in (wall, cpu))  # pyright: ignore
 
 
-def alternately(
-    *calls: Callable[[], object], times: int = 15
-) -> tuple[tuple[float, float], ...]:
+def alternately(*calls: Callable[[], object], times: int = 15) -> tuple[tuple[float, float], ...]:
     """Median over ``times`` rounds, of each of ``calls`` in turn: (wall ms, process CPU ms)."""
     for call in calls:
         call()

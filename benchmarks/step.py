@@ -1,4 +1,4 @@
-"""What a preview step of four frames at 288 px costs beside its frames: estimate, associate, retrieve."""
+"""What a preview step of four frames at 288 px costs beside making them."""
 
 from __future__ import annotations
 

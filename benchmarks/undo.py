@@ -60,7 +60,8 @@ def _anew(memory: MemorySnapshot) -> MemorySnapshot:
 
 def _used(memory: MemorySnapshot) -> MemorySnapshot:
     """What a query uses is there."""
-    assert len(memory.seen_by.stop) and len(memory.poses) == len(memory.K_normalized)
+    assert len(memory.seen_by.stop) == len(memory.surfels)
+    assert len(memory.poses) == len(memory.K_normalized)
     return memory
 
 

@@ -18,9 +18,7 @@ def log(rng: np.random.Generator, n_surfels: int, n_views: int, n: int):
 
 
 def rows(index: LinkIndex) -> list[list[int]]:
-    return [
-        index.views[a:b].tolist() for a, b in zip(index.start[:-1], index.stop, strict=True)
-    ]
+    return [index.views[a:b].tolist() for a, b in zip(index.start[:-1], index.stop, strict=True)]
 
 
 @given(st.integers(0, 2**31), st.lists(st.integers(0, 40), min_size=1, max_size=5))

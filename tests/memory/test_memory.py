@@ -88,7 +88,10 @@ def assert_equals_records(memory: MemorySnapshot, records: list[StepRecord]) -> 
     pairs = [
         (memory.seen_by.stop - memory.seen_by.start[:-1], np.diff(seen_by.start)),
         (np.concatenate([np.zeros(0, np.uint16), *rows_of(memory.seen_by)]), seen_by.views),
-        (memory.K_normalized, np.reshape([normalized_K(view) for view in memory.views], (-1, 3, 3))),
+        (
+            memory.K_normalized,
+            np.reshape([normalized_K(view) for view in memory.views], (-1, 3, 3)),
+        ),
         (memory.poses, np.reshape([view.camera.c2w for view in memory.views], (-1, 4, 4))),
         # The last block of a truncated memory may keep wider bounds.
         (memory.blocks.sphere[:-1], blocks.sphere[:-1]),

@@ -60,7 +60,9 @@ def index_map(
     h, w = camera.hw
     visible = visible_blocks(blocks, camera, near)
     offered = len(visible) * BLOCK
-    worth = min(offered // SURFELS_A_THREAD, max(h * w // PIXELS_A_THREAD, offered // SURFELS_ALONE))
+    worth = min(
+        offered // SURFELS_A_THREAD, max(h * w // PIXELS_A_THREAD, offered // SURFELS_ALONE)
+    )
     parts = max(1, min(thread_count(), MOST_THREADS, worth))
     mergers = max(1, min(parts, h * w // PIXELS_A_THREAD))
     keys = np.zeros((parts, h, w), np.uint64)
@@ -279,11 +281,7 @@ def _draw_blocks(position, normal, radius, blocks, size, w2c, intrinsics, near, 
                     inverse = w_row + wu * du
                     distance = (A * du + linear_row + linear_row) * du + quadratic_row
                     # One branch, not four: none can be foreseen, and the nearer is a maximum.
-                    if (
-                        (distance <= rr * inverse * inverse)
-                        & (zero < inverse)
-                        & (inverse < limit)
-                    ):
+                    if (distance <= rr * inverse * inverse) & (zero < inverse) & (inverse < limit):
                         bits = np.uint64(np.float32(inverse).view(np.uint32))
                         key = (bits << np.uint64(32)) | low_bits
                         keys[row, column] = max(keys[row, column], key)
