@@ -301,6 +301,7 @@ def test_what_is_asked_quickly_meanwhile_stands(state: State, slow: Slow) -> Non
     debugger = state.debugger
     debugger.query_changed()
     state.settles()
+    slow.begun.get(timeout=30)
     state.settings.strategy = "votes"
     debugger.query_changed()
     assert Change.COMPUTING in state.settles()
