@@ -125,7 +125,8 @@ def _seen(memory: MemorySnapshot, retrieval: Retrieval) -> tuple[I32, F32]:
     if retrieval.query.density < 1:
         # Disks that stand for others are wider than their blocks say.
         seen = visible_surfels(retrieval)
-        return seen, retrieval.surfel_weight[seen] / retrieval.surfel_pixels[seen]
+        weight, pixels = retrieval.surfel_weight[seen], retrieval.surfel_pixels[seen]
+        return seen, np.divide(weight, pixels, dtype=np.float32)
     # In the browser a disk may lie on top that the drawing found beneath its neighbours.
     known = memory.surfels[: len(retrieval.surfel_weight)]
     by = WEIGHTINGS[retrieval.query.vote]

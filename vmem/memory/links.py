@@ -76,11 +76,10 @@ def extended(
     short = n_views <= SHORT_VIEWS
     old = index.views if short else index.views.astype(np.int32, copy=False)
     start = np.empty(n_surfels + 1, np.int64)
-    rows = read_only(index.start, index.stop)
-    log = read_only(link_surfel, link_view)
-    _lay_out(start, *rows, log[0])
+    old_start, old_stop, surfels = read_only(index.start, index.stop, link_surfel)
+    _lay_out(start, old_start, old_stop, surfels)
     views = np.empty(start[-1], np.uint16 if short else np.int32)
-    _fill(views, *read_only(start, *rows, old, *log))
+    _fill(views, *read_only(start, old_start, old_stop, old, surfels, link_view))
     return LinkIndex(start, views)
 
 

@@ -75,8 +75,9 @@ def normals_from_points(
     not lean over silhouettes and the borders have normals too. Where the neighbours coincide or
     there are none, the normal looks at the eye; it is a unit vector whatever the map holds.
     """
-    row, column = np.indices(depth.shape) if at is None else at
-    at = row, column
+    if at is None:
+        rows, columns = np.meshgrid(*map(np.arange, depth.shape), indexing="ij")
+        at = rows, columns
     with np.errstate(invalid="ignore", over="ignore"):
         to_eye = _unit(eye.astype(np.float32) - points[at], np.array([0, 0, -1], np.float32))
         # float64: the product of two short tangents is shorter than float32 can hold.
@@ -149,7 +150,8 @@ def surfels_from_pointmap(
     if shapes != ((*hw, 3), hw, (*hw, 3)):
         raise SurfelError(f"points, depth and rgb of a camera of {hw} have shapes {shapes}")
     rows, columns = cell_centres(camera.hw, grid)
-    row, column = divmod(np.arange(grid[0] * grid[1]) if cells is None else cells, grid[1])
+    cells = np.arange(grid[0] * grid[1]) if cells is None else cells
+    row, column = cells // grid[1], cells % grid[1]
     grid_pixels = np.ix_(rows, columns)
     normal = normals_from_points(
         points[grid_pixels], depth[grid_pixels], camera.position, (row, column)

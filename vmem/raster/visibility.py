@@ -53,11 +53,12 @@ def visible_votes(
 
     if blocks is None:
         blocks = np.arange(-(-len(surfels) // BLOCK), dtype=np.int32)
+    (where,) = read_only(blocks)
 
     def look(part: int, start: int, stop: int) -> None:
-        _look(votes, *read_only(blocks[start:stop]), BLOCK, by_slant, by_depth, *given)
+        _look(votes, where[start:stop], BLOCK, by_slant, by_depth, *given)
 
-    run_sliced(look, len(blocks), min(thread_count(), len(blocks) * BLOCK // SURFELS_A_THREAD))
+    run_sliced(look, len(where), min(thread_count(), len(where) * BLOCK // SURFELS_A_THREAD))
     return votes
 
 
