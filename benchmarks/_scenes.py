@@ -118,6 +118,19 @@ def milliseconds(*calls: Callable[[], object], times: int = 15) -> tuple[float, 
     return tuple(1e3 * float(np.median(side)) / len(calls) for side in (wall, cpu))  # pyright: ignore
 
 
+def alternately(*calls: Callable[[], object], times: int = 15) -> tuple[tuple[float, float], ...]:
+    """Median over ``times`` rounds, of each of ``calls`` in turn: (wall ms, process CPU ms)."""
+    for call in calls:
+        call()
+    spent = np.empty((len(calls), 2, times))
+    for i in range(times):
+        for side, call in enumerate(calls):
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            spent[side, :, i] = time.perf_counter() - wall, time.process_time() - cpu
+    return tuple((1e3 * wall, 1e3 * cpu) for wall, cpu in np.median(spent, axis=-1).tolist())
+
+
 def metric(benchmark: str, name: str, value: float, unit: str, better: str = "lower") -> dict:
     """One row of output."""
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 
 from tests.support.fakes import box_colour, box_depth
 from vmem.cameras import MOVES, Camera, apply_move, default_K, unproject
-from vmem.memory import Association, associate, grid_size
+from vmem.memory import Association, associate, association, grid_size
 from vmem.memory.association import TILE, tile_order
 from vmem.memory.spawn import cell_centres
-from vmem.raster import rasterize
+from vmem.raster import SurfelBuffers, rasterize
 from vmem.types import AssociationConfig, Surfels
 
 HW = (48, 64)
@@ -217,3 +218,29 @@ def test_uncertain_depth_has_more_tolerance():
     assert len(taken_in(memory, depth, confidence=unsure).seen) > 0.9 * len(memory)
     strict = replace(CONFIG, doubt=0.0)
     assert len(taken_in(memory, depth, confidence=unsure, config=strict).seen) == 0
+
+
+@pytest.mark.parametrize("recent", [False, True])
+def test_what_was_drawn_before_is_not_drawn_again(recent, monkeypatch):
+    memory = taken_in(Surfels.empty(), box_depth(CAMERA)).spawned
+    turned = CAMERA.moved_to(apply_move(CAMERA.c2w, MOVES["d"], amount=3))
+    new = taken_in(memory, box_depth(turned), turned).spawned if recent else None
+    depth = box_depth(turned)
+    points = unproject(depth, turned)
+    given = points, depth, np.ones_like(depth), box_colour(points), turned, CONFIG
+    plain = associate(memory, *given, recent=new)
+    drawings: list[Surfels] = []
+
+    def watched(surfels: Surfels, *rest: Any) -> SurfelBuffers:
+        drawings.append(surfels)
+        return rasterize(surfels, *rest)
+
+    monkeypatch.setattr(association, "rasterize", watched)
+    for side, times in ((2, 0), (3, 1)):  # of another size it is of no use
+        drawings.clear()
+        size = (side * GRID[0], side * GRID[1])
+        drawn = rasterize(memory, turned.resized(size))
+        found = associate(memory, *given, recent=new, drawn=drawn)
+        assert sum(one is memory for one in drawings) == times
+        np.testing.assert_array_equal(found.seen, plain.seen)
+        np.testing.assert_array_equal(found.spawned.position, plain.spawned.position)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmem.memory import LinkIndex
-from vmem.memory.links import SHORT_VIEWS, extended
+from vmem.memory.links import SHORT_VIEWS, extended, truncated
 from vmem.raster import SurfelBuffers
 from vmem.retrieval.tally import tally
 
@@ -17,25 +17,56 @@ def log(rng: np.random.Generator, n_surfels: int, n_views: int, n: int):
     return surfel, rng.integers(0, n_views, len(surfel), np.int32)
 
 
+def rows(index: LinkIndex) -> list[list[int]]:
+    return [index.views[a:b].tolist() for a, b in zip(index.start[:-1], index.stop, strict=True)]
+
+
 @given(st.integers(0, 2**31), st.lists(st.integers(0, 40), min_size=1, max_size=5))
 def test_grown_or_made_at_once_rows_are_the_views_in_order(seed, steps):
     rng = np.random.default_rng(seed)
-    index, rows, n_surfels = LinkIndex.empty(), [], 0
+    index, expected, n_surfels = LinkIndex.empty(), [], 0
     surfels, views = [], []
     for step, new in enumerate(steps):
         n_surfels += new
-        rows += [[] for _ in range(new)]
+        expected += [[] for _ in range(new)]
         surfel, view = log(rng, n_surfels, step + 1, int(rng.integers(0, 60)))
         for s, v in zip(surfel, view, strict=True):
-            rows[s].append(v)
+            expected[s].append(v)
         index = extended(index, n_surfels, step + 1, surfel, view)
         surfels.append(surfel)
         views.append(view)
     anew = LinkIndex.of(n_surfels, len(steps), np.concatenate(surfels), np.concatenate(views))
     for one in (index, anew):
         assert one.start[0] == 0
-        got = [one.views[a:b].tolist() for a, b in zip(one.start, one.start[1:], strict=False)]
-        assert got == rows
+        assert one.start[-1] == len(one.views)
+        assert rows(one) == expected
+
+
+@given(st.integers(0, 2**31), st.integers(0, 30), st.integers(0, 30), st.integers(0, 80))
+def test_shortened_rows_are_those_before_and_grow_again(seed, before, new, n_links):
+    rng = np.random.default_rng(seed)
+    surfel, view = log(rng, before, 3, n_links)
+    index = LinkIndex.of(before, 3, surfel, view)
+    # A later step may name any surfel, and views that were there before.
+    later = log(rng, before + new, 5, n_links)
+    grown = extended(index, before + new, 5, *later)
+    short = truncated(grown, before, 3, later[0])
+    assert rows(short) == rows(index)
+    twice = truncated(truncated(grown, before, 3, later[0]), 0, 0, surfel)
+    assert rows(twice) == []
+    again = log(rng, before + new, 4, n_links)
+    assert rows(extended(short, before + new, 4, *again)) == rows(
+        extended(index, before + new, 4, *again)
+    )
+
+
+def test_shortening_takes_back_the_wider_type():
+    surfel = np.arange(3, dtype=np.int32)
+    index = LinkIndex.of(3, SHORT_VIEWS, surfel, surfel)
+    grown = extended(index, 3, SHORT_VIEWS + 1, surfel[:1], np.array([SHORT_VIEWS], np.int32))
+    short = truncated(grown, 3, SHORT_VIEWS, surfel[:1])
+    assert short.views.dtype == np.uint16
+    assert rows(short) == [[0], [1], [2]]
 
 
 def test_more_views_than_two_bytes_count():

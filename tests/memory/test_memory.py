@@ -58,6 +58,17 @@ def arrays(memory: MemorySnapshot) -> list[NDArray]:
     return [*surfels, memory.link_surfel, memory.link_view]
 
 
+def rows_of(index: LinkIndex) -> list[NDArray]:
+    """The views of each surfel."""
+    return [
+        index.views[start:stop] for start, stop in zip(index.start[:-1], index.stop, strict=True)
+    ]
+
+
+def normalized_K(view: View) -> NDArray:
+    return view.camera.resized((1, 1)).K
+
+
 def assert_equals_records(memory: MemorySnapshot, records: list[StepRecord]) -> None:
     """The oracle: everything concatenated anew."""
     expected = Surfels.concatenate([Surfels.empty(), *(r.surfels for r in records)])
@@ -75,8 +86,12 @@ def assert_equals_records(memory: MemorySnapshot, records: list[StepRecord]) -> 
         LinkIndex.of(len(expected), len(memory.views), *columns[4:]),
     )
     pairs = [
-        (memory.seen_by.start, seen_by.start),
-        (memory.seen_by.views, seen_by.views),
+        (memory.seen_by.stop - memory.seen_by.start[:-1], np.diff(seen_by.start)),
+        (np.concatenate([np.zeros(0, np.uint16), *rows_of(memory.seen_by)]), seen_by.views),
+        (
+            memory.K_normalized,
+            np.reshape([normalized_K(view) for view in memory.views], (-1, 3, 3)),
+        ),
         (memory.poses, np.reshape([view.camera.c2w for view in memory.views], (-1, 4, 4))),
         # The last block of a truncated memory may keep wider bounds.
         (memory.blocks.sphere[:-1], blocks.sphere[:-1]),
@@ -291,7 +306,9 @@ def test_a_memory_at_a_step_is_the_memory_of_then():
             np.testing.assert_array_equal(got, wanted)
         assert (again.views, again.steps) == (snapshot.views, snapshot.steps)
         assert again.retrievals == snapshot.retrievals
-        np.testing.assert_array_equal(again.seen_by.views, snapshot.seen_by.views)
+        for got, wanted in zip(rows_of(again.seen_by), rows_of(snapshot.seen_by), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+        np.testing.assert_array_equal(again.poses, snapshot.poses)
         assert again.blocks.n_surfels == snapshot.blocks.n_surfels
 
 

@@ -287,3 +287,21 @@ def test_surfels_of_unequal_lengths_are_refused():
     five, four = some_surfels(5), some_surfels(4)
     with pytest.raises(SurfelError, match="expected shapes"):
         Surfels(five.position, five.normal, four.radius, five.color).validated()
+
+
+@given(st.integers(0, 2**31), st.integers(0, 40))
+def test_surfels_of_some_cells_are_those_among_all(seed, n):
+    rng = np.random.default_rng(seed)
+    camera = camera_at(4)
+    depth = box_depth(camera)
+    depth[rng.uniform(size=depth.shape) < 0.1] = rng.choice([0, np.inf, np.nan])
+    with np.errstate(invalid="ignore"):
+        points = unproject(depth, camera)
+    rgb = rng.integers(0, 256, (*HW, 3), np.uint8)
+    grid = (9, 13)
+    cells = rng.permutation(grid[0] * grid[1])[:n]
+    everything = surfels_from_pointmap(points, depth, rgb, camera, grid)
+    some = surfels_from_pointmap(points, depth, rgb, camera, grid, cells=cells)
+    assert len(some) == n
+    for name in ("position", "normal", "radius", "color"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(everything, name)[cells])

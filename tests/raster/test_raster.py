@@ -251,6 +251,7 @@ def test_any_number_of_threads_draws_the_same(monkeypatch, threads):
     cameras = [random_camera(rng) for _ in range(4)]
     alone = [rasterize(surfels, camera) for camera in cameras]
     monkeypatch.setattr(cpu, "SURFELS_A_THREAD", 50)
+    monkeypatch.setattr(cpu, "SURFELS_ALONE", 50)
     monkeypatch.setattr(cpu, "thread_count", lambda: threads)
     for camera, expected in zip(cameras, alone, strict=True):
         got = rasterize(surfels, camera)
@@ -260,6 +261,7 @@ def test_any_number_of_threads_draws_the_same(monkeypatch, threads):
 
 def test_many_threads_may_draw_at_once(monkeypatch):
     monkeypatch.setattr(cpu, "SURFELS_A_THREAD", 50)
+    monkeypatch.setattr(cpu, "SURFELS_ALONE", 50)
     monkeypatch.setattr(cpu, "thread_count", lambda: 3)
     rng = np.random.default_rng(1)
     surfels = random_surfels(rng, 400, 2.0, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,8 @@ from tests.support.standins import until
 from viewer.paint.surfel_colors import MODES
 from viewer.panels.memory_surfel import spans
 from viewer.walk.workspace import Source, Workspace
+from vmem.retrieval import STRATEGIES
+from vmem.retrieval.evidence import Evidence
 
 
 def test_a_client_without_a_walk_takes_every_key_calmly(
@@ -271,3 +274,36 @@ def test_a_defect_is_shown_to_the_user_and_survived(
     assert browser.handle.notifications == [
         ("Something went wrong", "ZeroDivisionError: division by zero")
     ]
+
+
+def test_keys_are_handled_while_a_slow_strategy_answers(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may = threading.Event(), threading.Event()
+
+    def slow(evidence: Evidence, k: int) -> list[int]:
+        begun.set()
+        assert may.wait(30)
+        return [0]
+
+    monkeypatch.setitem(STRATEGIES, "slow", slow)
+    panel = browser.client.display.memory.explain
+    browser.client.commands.set_query("strategy", "slow")
+    try:
+        until(begun.is_set)
+        until(lambda: "slow is being computed" in panel.computing)
+        heat, place = browser.workspace.settings.scene.heat, browser.place.copy()
+        browser.presses("KeyH")
+        until(lambda: browser.workspace.settings.scene.heat != heat)
+        browser.client.commands.set_mode("fly")
+        browser.holds("KeyW")
+        until(lambda: browser.place[2, 3] > place[2, 3] + 0.05)
+        browser.lets_go("KeyW")
+        assert not may.is_set()
+    finally:
+        may.set()
+    until(lambda: not panel.computing)
+    retrieval = browser.client.debugger.retrieval
+    assert retrieval is not None
+    assert retrieval.strategy == "slow"
+    np.testing.assert_allclose(retrieval.targets.c2w[-1], browser.place)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 from numpy.testing import assert_array_equal
@@ -15,6 +19,8 @@ from viewer.settings import Settings
 from viewer.walk.pins import Pins
 from vmem.cameras import MOVES, apply_move
 from vmem.memory import MemorySnapshot
+from vmem.retrieval import STRATEGIES
+from vmem.retrieval.evidence import Evidence
 from vmem.types import Query
 
 
@@ -24,7 +30,16 @@ class State:
     def __init__(self) -> None:
         self.settings, self.pins = Settings(), Pins()
         self.messages: list[str] = []
-        self.debugger = Debugger(self.settings, self.pins, self.query, self.notify)
+        self.posted: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
+        self.debugger = Debugger(self.settings, self.pins, self.query, self.notify, self.post)
+
+    def post(self, call: Callable[..., None], *arguments: Any) -> None:
+        self.posted.put((call, arguments))
+
+    def runs_posted(self) -> None:
+        """Run the next call that is posted, once it is."""
+        call, arguments = self.posted.get(timeout=30)
+        call(*arguments)
 
     def query(self, memory: MemorySnapshot, *, targets: int | None = None) -> Query:
         pinned, banned = self.pins.pinned(memory), self.pins.banned(memory)
@@ -164,6 +179,8 @@ def test_what_cannot_be_asked_is_said_and_the_last_answer_stays(state: State) ->
     before = state.debugger.explained
     state.debugger.set_query("strategy", "no such strategy")
     assert Change.ANSWER not in state.settles()
+    state.runs_posted()
+    assert Change.ANSWER not in state.settles()
     assert state.messages == ["This cannot be asked"]
     assert state.debugger.explained is before
 
@@ -212,3 +229,107 @@ def test_an_answer_does_not_fit_a_memory_that_lacks_its_views(state: State) -> N
     assert explained.fits(explained.memory)
     assert not explained.fits(explained.memory.at_step(1))
     assert replace(explained, ms=1.0).fits(explained.memory)
+
+
+# --- slow strategies ---------------------------------------------------------------------------
+
+
+class Slow:
+    """A strategy that answers when it may; it chooses the view 0."""
+
+    def __init__(self) -> None:
+        self.begun: SimpleQueue[Evidence] = SimpleQueue()
+        self.may = threading.Semaphore(0)
+        self.error: Exception | None = None
+
+    def __call__(self, evidence: Evidence, k: int) -> list[int]:
+        self.begun.put(evidence)
+        assert self.may.acquire(timeout=30)
+        if self.error is not None:
+            raise self.error
+        return [0]
+
+
+@pytest.fixture
+def slow(state: State, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    """A slow strategy, which the debugger's settings choose."""
+    slow = Slow()
+    monkeypatch.setitem(STRATEGIES, "slow", slow)
+    state.settings.strategy = "slow"
+    yield slow
+    slow.may.release(10)
+
+
+def test_a_slow_answer_is_computed_beside_and_the_one_before_stays(
+    state: State, slow: Slow
+) -> None:
+    debugger, before = state.debugger, state.debugger.explained
+    debugger.query_changed()
+    assert state.settles() == Change.COMPUTING
+    assert debugger.computing == "slow"
+    slow.begun.get(timeout=30)
+    assert debugger.explained is before
+    slow.may.release()
+    state.runs_posted()
+    assert debugger.computing is None
+    assert debugger.retrieval is not None
+    assert debugger.retrieval.order == (0,)
+    assert state.settles() == Change.COMPUTING | Change.ANSWER
+
+
+def test_of_several_slow_questions_the_first_and_the_last_are_asked_and_the_last_is_answered(
+    state: State, slow: Slow, walk: MemorySnapshot
+) -> None:
+    debugger, before = state.debugger, state.debugger.explained
+    begun = []
+    for view in (3, 5, 7):
+        debugger.follow_ghost(walk.views[view].camera)
+        state.settles()
+        begun = begun or [slow.begun.get(timeout=30)]
+    slow.may.release()
+    state.runs_posted()
+    assert debugger.explained is before, "that was the first, which is of no use by now"
+    assert debugger.computing == "slow"
+    slow.may.release()
+    state.runs_posted()
+    assert slow.begun.qsize() == 1, "nobody asked for the second"
+    assert debugger.retrieval is not None
+    assert_array_equal(debugger.retrieval.targets.c2w[-1], walk.views[7].camera.c2w)
+
+
+def test_what_is_asked_quickly_meanwhile_stands(state: State, slow: Slow) -> None:
+    debugger = state.debugger
+    debugger.query_changed()
+    state.settles()
+    slow.begun.get(timeout=30)
+    state.settings.strategy = "votes"
+    debugger.query_changed()
+    assert Change.COMPUTING in state.settles()
+    quick = debugger.explained
+    slow.may.release()
+    state.runs_posted()
+    assert debugger.explained is quick
+    assert debugger.computing is None
+
+
+def test_a_slow_answer_is_not_taken_while_something_else_is_due(
+    state: State, slow: Slow, walk: MemorySnapshot
+) -> None:
+    debugger, before = state.debugger, state.debugger.explained
+    debugger.query_changed()
+    state.settles()
+    slow.may.release()
+    slow.begun.get(timeout=30)
+    debugger.show_memory(walk.at_step(2), walk.views[0].camera)
+    state.runs_posted()
+    assert debugger.explained is before
+
+
+def test_a_slow_strategy_that_fails_says_so_once(state: State, slow: Slow) -> None:
+    slow.error = ValueError("no")
+    state.debugger.query_changed()
+    state.settles()
+    slow.may.release()
+    state.runs_posted()
+    assert state.messages == ["This cannot be asked"]
+    assert state.debugger.computing is None

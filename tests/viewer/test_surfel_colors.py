@@ -409,3 +409,13 @@ def test_only_surfels_that_are_asked_are_lit(walk: MemorySnapshot) -> None:
 def _dark(memory: MemorySnapshot) -> np.ndarray:
     """What surfels look like that play no part."""
     return paint_surfels("weight", memory, None).color
+
+
+@pytest.mark.parametrize("mode", ["weight", "support", "uncovered"])
+def test_colours_can_be_written_and_the_next_ones_do_not_know(
+    mode: Heat, walk: MemorySnapshot, retrieval: Retrieval
+) -> None:
+    first = paint_surfels(mode, walk, retrieval).color
+    wanted = first.copy()
+    first[:] = 7
+    assert_array_equal(paint_surfels(mode, walk, retrieval).color, wanted)

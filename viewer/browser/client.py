@@ -1,7 +1,8 @@
 """One browser: its scene, panels, keyboard and ghost, on one thread of their own.
 
 Keys, panels, mouse and the worker post calls; the client's thread carries them out in order. The
-retrieval for the ghost is done when nothing is waiting, so the latest position always wins.
+retrieval for the ghost is done when nothing is waiting, so the latest position always wins; one by
+a slow strategy on a thread beside.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Client(Actor):
         settings = workspace.settings
         self.notifications = Notifications(handle, self.post, settings)
         self.debugger = Debugger(
-            settings, workspace.pins, workspace.query, self.notifications.notify
+            settings, workspace.pins, workspace.query, self.notifications.notify, self.post
         )
         self.commands = posted(self.post, lambda: self.actions)
         self.display = Display(

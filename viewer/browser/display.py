@@ -239,6 +239,8 @@ class Display:
         changed, self._panel_changes = self._panel_changes, Change(0)
         if Change.PLAYING in changed:
             self.memory.timeline.show_playing(self._debugger.playing)
+        if Change.COMPUTING in changed:
+            self.memory.explain.show_computing(self._debugger.computing)
         if Change.CELL in changed:
             self.memory.timeline.show_cell(self.scene.memory, self._debugger.cell)
         if self.target.take(now):

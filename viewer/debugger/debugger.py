@@ -8,9 +8,11 @@ drew on, or would with another query).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from enum import Flag, auto
 from typing import Any, Protocol, TypeVar
 
+from viewer.debugger.beside import Beside
 from viewer.debugger.explained import Explained, listed
 from viewer.paint.surfel_colors import MODES
 from viewer.paint.target_layers import LAYERS
@@ -24,6 +26,8 @@ from vmem.types import Query, Retrieval, RetrievalError
 
 STEP_TIME = 0.8
 """Seconds for which each step is explained when the steps are played."""
+QUICK = frozenset({"votes", "coverage", "temporal", "pose", "fov"})
+"""Strategies that answer within a frame. ``reference`` takes seconds, those of others may."""
 WIPE_STEP = 0.1
 """Share of the frame's width that a key wipes."""
 
@@ -53,6 +57,8 @@ class Change(Flag):
     """The row pointed at is to be scrolled to."""
     PLAYING = auto()
     """Playing the steps has begun or ended."""
+    COMPUTING = auto()
+    """A slow answer has begun to be computed, or no longer is."""
 
 
 class QueryFor(Protocol):
@@ -72,8 +78,16 @@ class Notify(Protocol):
 class Debugger:
     """State of the debugger. One thread calls it, and ``settle`` when nothing is waiting."""
 
-    def __init__(self, settings: Settings, pins: Pins, query: QueryFor, notify: Notify) -> None:
-        """``query(memory)`` is what is asked, ``notify(title, body)`` shows a message."""
+    def __init__(
+        self,
+        settings: Settings,
+        pins: Pins,
+        query: QueryFor,
+        notify: Notify,
+        post: Callable[..., None],
+    ) -> None:
+        """``query(memory)`` is what is asked, ``notify(title, body)`` shows a message,
+        ``post(call, *arguments)`` runs a call on the thread that calls this."""
         self._settings = settings
         self._pins = pins
         self._query = query
@@ -96,6 +110,9 @@ class Debugger:
         """Whether the steps are explained one after the other."""
         self.due = False
         """Whether an answer is still to come."""
+        self.computing: str | None = None
+        """The slow strategy whose answer is being computed; until then the one before stays."""
+        self._beside = Beside(post)
         self._what_if = False
         self._next_step = 0.0
         self._changed = Change(0)
@@ -314,27 +331,59 @@ class Debugger:
 
     def _answer(self) -> None:
         memory = self.memory
+        self._beside.drop()
+        self._show_computing(None)
         if self.ghost is None or not memory.views:
             return
         if self.pointed is not None and self.pointed >= len(memory.views):
             self.point(None)
-        began = time.perf_counter()
         recorded = None if self.step is None else memory.retrievals[self.step]
         if recorded is not None and not self._what_if:
-            self.explained = Explained(memory, recorded, self.step)
-        else:
-            asked = self.memory_before(self.step)
-            targets = recorded.targets if recorded else Cameras.stack([self.ghost])
+            self._take(Explained(memory, recorded, self.step))
+            return
+        asked, step, what_if = self.memory_before(self.step), self.step, self._what_if
+        targets = recorded.targets if recorded else Cameras.stack([self.ghost])
+        try:
+            # The ghost is one target, but a step there will have several.
+            query = self._query(asked, targets=len(targets) if recorded else None)
+        except RetrievalError as error:
+            self._take(error)
+            return
+
+        def answer() -> Explained | RetrievalError:
+            began = time.perf_counter()
             try:
-                # The ghost is one target, but a step there will have several.
-                n = len(targets) if recorded else None
-                retrieval = ask(asked, targets, self._query(asked, targets=n))
+                retrieval = ask(asked, targets, query)
             except RetrievalError as error:
-                self._notify("This cannot be asked", str(error), "red")
-                return
-            ms = 1e3 * (time.perf_counter() - began)
-            self.explained = Explained(memory, retrieval, self.step, self._what_if, ms)
+                return error
+            return Explained(memory, retrieval, step, what_if, 1e3 * (time.perf_counter() - began))
+
+        if query.strategy in QUICK:
+            self._take(answer())
+        else:
+            self._show_computing(query.strategy)
+            self._beside.ask(answer, self._take_late)
+
+    def _take(self, answer: Explained | RetrievalError) -> None:
+        if isinstance(answer, RetrievalError):
+            self._notify("This cannot be asked", str(answer), "red")
+            return
+        self.explained = answer
         self._changed |= Change.ANSWER
+
+    def _take_late(self, answer: Explained | Exception) -> None:
+        """Take what was computed beside, unless something else is to be answered by now."""
+        if self.due:
+            return
+        self._show_computing(None)
+        if isinstance(answer, Exception) and not isinstance(answer, RetrievalError):
+            raise answer
+        self._take(answer)
+
+    def _show_computing(self, strategy: str | None) -> None:
+        if strategy != self.computing:
+            self.computing = strategy
+            self._changed |= Change.COMPUTING
 
     def memory_before(self, step: int | None) -> MemorySnapshot:
         """The memory that is asked for a step: all before it; for the ghost all there is."""

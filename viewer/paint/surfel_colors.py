@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import njit
@@ -28,12 +29,13 @@ from viewer.paint.palette import (
     owner_palette,
 )
 from viewer.settings import Heat
-from vmem.arrays import F32, U8
-from vmem.kernels.parallel import run_sliced, thread_count
+from vmem.arrays import F32, I32, U8
+from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.memory import MemorySnapshot
 from vmem.raster import SurfelBuffers
-from vmem.raster.visibility import visible_votes
-from vmem.retrieval.attribution import looks, looks_beside, owners, picture_shares, visible_surfels
+from vmem.raster.blocks import BLOCK, visible_blocks
+from vmem.raster.visibility import NEAREST, visible_votes
+from vmem.retrieval.attribution import looks, looks_beside, owners, visible_surfels
 from vmem.types import PUBLISHED, WEIGHTINGS, Provenance, Retrieval
 from vmem.types.wording import percent
 
@@ -45,6 +47,9 @@ COVERED = 0.75
 
 SHARED = 0.4
 """How far surfels that other chosen views saw too take on the colour of the view pointed at."""
+
+SURFELS_A_THREAD = 262_144
+"""To dim fewer than this, a second thread costs more than it saves."""
 
 PIXELS_A_THREAD = 65_536
 """Below this a second thread costs more than it saves."""
@@ -70,8 +75,39 @@ def _image(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
 
 
 def _dimmed(memory: MemorySnapshot) -> U8:
-    """All surfels in dark grey, so that the room stays readable behind what is highlighted."""
-    return grey(memory.surfels.color, UNSEEN)
+    """All surfels in dark grey, so that the room stays readable behind what is highlighted.
+
+    The caller may write to it. Live colours ask for the same memory again and again: it is copied,
+    at a fifth of the time that it takes to make.
+    """
+    made = _DIMMED.get(memory)
+    if made is None:
+        made = _DIMMED[memory] = _all_dimmed(memory.surfels.color)
+    return made.copy()
+
+
+_DIMMED: WeakKeyDictionary[MemorySnapshot, U8] = WeakKeyDictionary()
+"""What _dimmed makes, while its memory is in use."""
+
+
+def _all_dimmed(color: U8) -> U8:
+    (given,) = read_only(color)
+    color = np.empty(given.shape, np.uint8)
+    (levels,) = read_only((np.arange(3 * 255 + 1) / 3 * UNSEEN).astype(np.uint8))
+
+    def part(_: int, start: int, stop: int) -> None:
+        _grey_rows(given[start:stop], levels, color[start:stop])
+
+    run_sliced(part, len(color), min(thread_count(), len(color) // SURFELS_A_THREAD))
+    return color
+
+
+@njit(cache=True, nogil=True)
+def _grey_rows(given, levels, color):
+    for i in range(given.shape[0]):
+        total = np.int32(given[i, 0]) + np.int32(given[i, 1]) + np.int32(given[i, 2])
+        for channel in range(3):
+            color[i, channel] = levels[total]
 
 
 def _known(memory: MemorySnapshot, retrieval: Retrieval | None) -> Retrieval | None:
@@ -81,29 +117,51 @@ def _known(memory: MemorySnapshot, retrieval: Retrieval | None) -> Retrieval | N
     return retrieval if len(retrieval.votes) <= len(memory.views) else None
 
 
-def _votes(memory: MemorySnapshot, retrieval: Retrieval) -> F32:
-    """(n,) f32 vote of a pixel of each surfel that a target sees, 0 for the others."""
-    drawn = np.flatnonzero(retrieval.surfel_pixels > 0)
-    n = len(retrieval.surfel_weight)
-    votes = np.zeros(n, np.float32)
-    if retrieval.query.density == 1:
-        # In the browser a disk may lie on top that the drawing found beneath its neighbours.
-        by = WEIGHTINGS[retrieval.query.vote]
-        for target, buffers in zip(retrieval.targets, retrieval.buffers, strict=True):
-            beneath = visible_votes(memory.surfels[:n], buffers, target, *by)
-            np.maximum(votes, beneath, out=votes)
-    votes[drawn] = retrieval.surfel_weight[drawn] / retrieval.surfel_pixels[drawn]
-    return votes
+def _seen(memory: MemorySnapshot, retrieval: Retrieval) -> tuple[I32, F32]:
+    """Surfels that a target sees, (m,) i32 ascending, and the vote of a pixel of each, (m,) f32.
+
+    Looks at the surfels of visible blocks only, and so costs what the targets see.
+    """
+    if retrieval.query.density < 1:
+        # Disks that stand for others are wider than their blocks say.
+        seen = visible_surfels(retrieval)
+        weight, pixels = retrieval.surfel_weight[seen], retrieval.surfel_pixels[seen]
+        return seen, np.divide(weight, pixels, dtype=np.float32)
+    # In the browser a disk may lie on top that the drawing found beneath its neighbours.
+    known = memory.surfels[: len(retrieval.surfel_weight)]
+    by = WEIGHTINGS[retrieval.query.vote]
+    beneath = np.zeros(len(known), np.float32)
+    looked_at = np.zeros(len(memory.blocks), bool)
+    for target, buffers in zip(retrieval.targets, retrieval.buffers, strict=True):
+        blocks = visible_blocks(memory.blocks, target, NEAREST)
+        looked_at[blocks] = True
+        visible_votes(known, buffers, target, *by, blocks=blocks, out=beneath)
+    blocks = np.flatnonzero(looked_at).astype(np.int32)
+    seen, votes = np.empty(len(blocks) * BLOCK, np.int32), np.empty(len(blocks) * BLOCK, np.float32)
+    given = read_only(blocks, beneath, retrieval.surfel_weight, retrieval.surfel_pixels)
+    m = _gather(seen, votes, BLOCK, *given)
+    return seen[:m], votes[:m]
+
+
+@njit(cache=True, nogil=True)
+def _gather(seen, votes, size, blocks, beneath, weight, pixels):
+    m, n = 0, beneath.shape[0]
+    for block in blocks:
+        for s in range(block * size, min(n, (block + 1) * size)):
+            vote = weight[s] / pixels[s] if pixels[s] > 0 else beneath[s]
+            if vote > 0:
+                seen[m], votes[m] = s, vote
+                m += 1
+    return m
 
 
 def _weight(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
     color, top, vote = _dimmed(memory), 0.0, PUBLISHED
     if known := _known(memory, retrieval):
-        votes, vote = _votes(memory, known), known.query.vote
-        seen = np.flatnonzero(votes)
+        (seen, votes), vote = _seen(memory, known), known.query.vote
         if len(seen):
-            top = float(np.quantile(votes[seen], 0.99))
-            color[seen] = colormap(0.12 + 0.88 * (votes[seen] / max(top, 1e-12)).clip(0, 1))
+            top = float(np.quantile(votes, 0.99))
+            color[seen] = colormap(0.12 + 0.88 * (votes / max(top, 1e-12)).clip(0, 1))
     legend = (
         f"vote of a pixel, {vote}, z: depth in scene units: 0 to {top:.2f} · "
         "dark grey: not seen from here"
@@ -114,7 +172,7 @@ def _weight(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
 def _support(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
     color, k = _dimmed(memory), 1
     if known := _known(memory, retrieval):
-        seen = np.flatnonzero(_votes(memory, known)).astype(np.int32)
+        seen, _ = _seen(memory, known)
         views = looks(memory, known, seen)
         k = max(1, len(known.order))
         color[seen] = colormap(0.15 + 0.85 * views / k, VIRIDIS)
@@ -129,10 +187,11 @@ def _support(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
 def _uncovered(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
     color, share = _dimmed(memory), 0.0
     if known := _known(memory, retrieval):
-        seen = np.flatnonzero(_votes(memory, known)).astype(np.int32)
+        seen, _ = _seen(memory, known)
         color[seen] = grey(memory.surfels.color[seen], COVERED)
-        color[seen[looks(memory, known, seen) == 0]] = INVENTED
-        share = picture_shares(memory, known).known
+        unexplained = seen[looks(memory, known, seen) == 0]
+        color[unexplained] = INVENTED
+        share = _picture_share(known, unexplained)
     legend = (
         f"orange: seen from here, but by none of the chosen views ({percent(share)} of the "
         "picture) · grey: a chosen view saw it · dark grey: not seen from here"
@@ -211,7 +270,7 @@ def paint_pointed(memory: MemorySnapshot, retrieval: Retrieval, view: int) -> Pa
     color, known = _dimmed(memory), _known(memory, retrieval)
     if known is None or not 0 <= view < len(memory.views):
         return Painted(color, f"view {view} is not of this memory")
-    seen = np.flatnonzero(_votes(memory, known)).astype(np.int32)
+    seen, _ = _seen(memory, known)
     saw, others = looks_beside(memory, known, seen, view)
     alone, shared = seen[saw & (others == 0)], seen[saw & (others > 0)]
     color[alone] = POINTED
@@ -229,10 +288,15 @@ def paint_pointed(memory: MemorySnapshot, retrieval: Retrieval, view: int) -> Pa
 
 def _amount(retrieval: Retrieval, surfels: NDArray[np.int32]) -> str:
     """How many of ``surfels`` (m,) cover a pixel, and how much of the picture they cover."""
-    pixels = retrieval.surfel_pixels[surfels]
+    n = int(np.count_nonzero(retrieval.surfel_pixels[surfels]))
+    share = percent(_picture_share(retrieval, surfels))
+    return f"{n} surfel{'s' * (n != 1)}, {share} of the picture,"
+
+
+def _picture_share(retrieval: Retrieval, surfels: NDArray[np.int32]) -> float:
+    """Share of the targets' pictures that ``surfels`` (m,) cover."""
     total = max(1, sum(buffers.index.size for buffers in retrieval.buffers))
-    n, share = int(np.count_nonzero(pixels)), float(pixels.sum(dtype=np.float64)) / total
-    return f"{n} surfel{'s' * (n != 1)}, {percent(share)} of the picture,"
+    return float(retrieval.surfel_pixels[surfels].sum(dtype=np.float64)) / total
 
 
 def paint_view(

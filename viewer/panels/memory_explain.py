@@ -58,6 +58,7 @@ class ExplainPanel:
             hint="the ghost's view to come, or a step of the walk",
         )
         self._subject.on_update(at_once(self._chosen))
+        self._computing = gui.add_html("", visible=False)
         self._words = gui.add_markdown("")
         self._was = gui.add_button("Show it as it was", color="gray", icon=viser.Icon.ARROW_BACK_UP)
         self._was.visible = False
@@ -76,6 +77,21 @@ class ExplainPanel:
     def shown(self) -> ExplainShown:
         """What it says now."""
         return ExplainShown(self._words.content, self._health.content, self._table.content)
+
+    @property
+    def computing(self) -> str:
+        """What it says, as HTML, of an answer that is being computed; "" if there is none."""
+        return self._computing.content if self._computing.visible else ""
+
+    def show_computing(self, strategy: str | None) -> None:
+        """Say that the answer of ``strategy`` is being computed, or with None nothing of it."""
+        self._computing.visible = strategy is not None
+        if strategy is not None:
+            self._computing.content = (
+                "<div class='vmem-panel'><div class='vmem-muted'>"
+                f"{html.escape(strategy)} is being computed: until then this is the answer before"
+                "</div></div>"
+            )
 
     def show_subjects(self, labels: Sequence[str], step: int | None) -> None:
         """Offer the ghost and the steps, newest first, and show which is explained.

@@ -278,8 +278,17 @@ def pixel_rays(camera: Camera) -> Float64[np.ndarray, "H W 3"]:
 
 def unproject(depth: Float32[np.ndarray, "H W"], camera: Camera) -> Float32[np.ndarray, "H W 3"]:
     """World points of a z-depth map seen by ``camera``."""
-    points = pixel_rays(camera) * depth[..., None]
-    return (points @ camera.c2w[:3, :3].T + camera.position).astype(np.float32)
+    x = (np.arange(camera.hw[1]) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
+    y = (np.arange(camera.hw[0]) + 0.5 - camera.K[1, 2]) / camera.K[1, 1]
+    points = np.empty((*depth.shape, 3), np.float32)
+    # Axis by axis, since a ray's part along a world axis is a sum of one for its column and one
+    # for its row.
+    for axis, (right, down, ahead) in enumerate(camera.c2w[:3, :3]):
+        along = right * x + (down * y + ahead)[:, None]
+        along *= depth
+        along += camera.position[axis]
+        points[..., axis] = along
+    return points
 
 
 # --- between conventions -------------------------------------------------------------------

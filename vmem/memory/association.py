@@ -52,11 +52,13 @@ def associate(
     *,
     blocks: Blocks | None = None,
     recent: Surfels | None = None,
+    drawn: SurfelBuffers | None = None,
 ) -> Association:
     """Associate one view's maps, all of ``camera``, with the surfels of memory.
 
     ``blocks`` are memory's own, if they are kept. ``recent`` surfels, which the same step spawned
-    before, count as known and are numbered after memory's.
+    before, count as known and are numbered after memory's. ``drawn`` is what ``camera`` sees of
+    memory, if that was drawn before: it is used if it has the size at which this looks.
 
     Raises CameraError, and PointMapError for maps of another size than the camera's.
     """
@@ -75,7 +77,7 @@ def associate(
     fine_camera = camera.resized(fine)
     pixel = np.ix_(*cell_centres(camera.hw, fine))
     measured, sure = depth[pixel], confidence[pixel]
-    drawn = known.drawn(fine_camera)
+    drawn = known.drawn(fine_camera, old=drawn if drawn and drawn.index.shape == fine else None)
     width = config.depth_tolerance * (1 + config.doubt * (1 - np.clip(sure, 0, 1)))
     trusted = sure >= config.min_confidence
     bent = STRAIGHT
@@ -111,9 +113,9 @@ def associate(
     # A sample's cell holds four fine pixels; any of them can explain it.
     explained = agrees.reshape(grid[0], 2, grid[1], 2).any(axis=(1, 3)).ravel()
     usable = confidence[np.ix_(*cell_centres(camera.hw, grid))].ravel() >= config.min_confidence
-    samples = surfels_from_pointmap(points, depth, rgb, camera, grid)
     order = tile_order(grid)
-    spawned = samples[order[(usable & ~explained)[order]]]
+    cells = order[(usable & ~explained)[order]]
+    spawned = surfels_from_pointmap(points, depth, rgb, camera, grid, cells=cells)
     return Association(seen, spawned, bent)
 
 
@@ -134,7 +136,12 @@ def interpolated(
 
 def _distinct(values: I32) -> I32:
     """Ascending and unique; several times faster than np.unique, which hashes."""
-    values = np.sort(values)
+    # Neighbouring pixels mostly show the same surfel: less is left to sort.
+    return _without_repeats(np.sort(_without_repeats(values)))
+
+
+def _without_repeats(values: I32) -> I32:
+    """The first of each run of equal values."""
     return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
 
 
@@ -156,8 +163,11 @@ class _Known:
     blocks: Blocks
     recent: Surfels
 
-    def drawn(self, camera: Camera, backend: str = "auto") -> SurfelBuffers:
-        old = rasterize(self.memory, camera, backend, self.blocks)
+    def drawn(
+        self, camera: Camera, backend: str = "auto", old: SurfelBuffers | None = None
+    ) -> SurfelBuffers:
+        """``old`` is what the camera sees of memory, if that is known."""
+        old = old or rasterize(self.memory, camera, backend, self.blocks)
         if len(self.recent) == 0:
             return old
         return overlaid(old, rasterize(self.recent, camera, backend), len(self.memory))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from vmem.arrays import I32
@@ -16,6 +18,7 @@ from vmem.types import (
     Retrieval,
     StepRecord,
     StepRequest,
+    SurfelBuffers,
     Surfels,
     View,
     ViewId,
@@ -32,12 +35,14 @@ def make_record(
     *,
     request: StepRequest | None = None,
     node: int | None = None,
+    drawn: Sequence[SurfelBuffers] | None = None,
 ) -> StepRecord:
     """Work out what T new frames add to ``memory``, without touching it.
 
     Frames are associated one after the other, each also with what the ones before it spawned.
     request: what the step was asked to make · node: id that the step will have in the history, by
-    default its number.
+    default its number · drawn: what each camera sees of ``memory``, at any size, if that was drawn
+    before.
     Raises CameraError for impossible cameras, PointMapError for maps that do not fit them.
     """
     maps.validated((len(frames), *cameras.hw))
@@ -59,6 +64,7 @@ def make_record(
             config,
             blocks=memory.blocks,
             recent=spawned,
+            drawn=None if drawn is None else drawn[i],
         )
         first = len(memory.surfels) + len(spawned)
         new = np.arange(first, first + len(found.spawned), dtype=np.int32)

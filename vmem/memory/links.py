@@ -27,15 +27,20 @@ SHORT_VIEWS = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class LinkIndex:
-    """Views that saw surfel s: ``views[start[s]:start[s + 1]]``, in the order of the log."""
+    """Views that saw surfel s: ``views[start[s]:stop[s]]``, in the order of the log."""
 
     start: Int64[np.ndarray, " S1"]
-    """Where the rows of S surfels start, and the end: S + 1 numbers."""
+    """Where the rows of S surfels start, and the end of the last: S + 1 numbers."""
     views: UInt16[np.ndarray, " L"] | Int32[np.ndarray, " L"]
-    """u16, or i32 of a memory with more than 65,536 views."""
+    """u16, or i32 of a memory with more than 65,536 views. Between rows that were shortened there
+    are links that count no more."""
+    stop: Int64[np.ndarray, " S"] = None  # pyright: ignore[reportAssignmentType]
+    """Where the rows stop; by default where the next one starts."""
 
     def __post_init__(self) -> None:
-        freeze(self, "start", "views")
+        if self.stop is None:
+            object.__setattr__(self, "stop", self.start[1:])
+        freeze(self, "start", "views", "stop")
 
     @staticmethod
     def empty() -> LinkIndex:
@@ -71,10 +76,22 @@ def extended(
     short = n_views <= SHORT_VIEWS
     old = index.views if short else index.views.astype(np.int32, copy=False)
     start = np.empty(n_surfels + 1, np.int64)
-    views = np.empty(len(old) + len(link_surfel), np.uint16 if short else np.int32)
-    given = read_only(index.start, old, link_surfel, link_view)
-    _extend(start, views, *given)
+    old_start, old_stop, surfels = read_only(index.start, index.stop, link_surfel)
+    _lay_out(start, old_start, old_stop, surfels)
+    views = np.empty(start[-1], np.uint16 if short else np.int32)
+    _fill(views, *read_only(start, old_start, old_stop, old, surfels, link_view))
     return LinkIndex(start, views)
+
+
+def truncated(
+    index: LinkIndex, n_surfels: int, n_views: int, undone: Int32[np.ndarray, " m"]
+) -> LinkIndex:
+    """``index`` without the last m links of its log, which are to the surfels ``undone``; now of
+    the first ``n_surfels`` and ``n_views``. Rows are shortened in place of being moved."""
+    stop = index.stop[:n_surfels].copy()
+    _shorten(stop, *read_only(undone))
+    views = index.views if n_views > SHORT_VIEWS else index.views.astype(np.uint16, copy=False)
+    return LinkIndex(index.start[: n_surfels + 1], views, stop)
 
 
 def _check_log(n_surfels: int, n_views: int, link_surfel: I32, link_view: I32) -> None:
@@ -92,22 +109,34 @@ def _check_log(n_surfels: int, n_views: int, link_surfel: I32, link_view: I32) -
 
 
 @njit(cache=True, nogil=True)
-def _extend(start, views, old_start, old_views, link_surfel, link_view):
-    n_old, n = old_start.shape[0] - 1, start.shape[0] - 1
+def _lay_out(start, old_start, old_stop, link_surfel):
+    n_old, n = old_stop.shape[0], start.shape[0] - 1
     start[:] = 0
     for link in range(link_surfel.shape[0]):
         start[link_surfel[link] + 1] += 1
     for s in range(n):
-        known = old_start[s + 1] - old_start[s] if s < n_old else 0
+        known = old_stop[s] - old_start[s] if s < n_old else 0
         start[s + 1] += start[s] + known
+
+
+@njit(cache=True, nogil=True)
+def _fill(views, start, old_start, old_stop, old_views, link_surfel, link_view):
+    n_old, n = old_stop.shape[0], start.shape[0] - 1
     end = np.empty(n, np.int64)
     for s in range(n):
         end[s] = start[s]
         if s < n_old:
-            for link in range(old_start[s], old_start[s + 1]):
+            for link in range(old_start[s], old_stop[s]):
                 views[end[s]] = old_views[link]
                 end[s] += 1
     for link in range(link_surfel.shape[0]):
         s = link_surfel[link]
         views[end[s]] = link_view[link]
         end[s] += 1
+
+
+@njit(cache=True, nogil=True)
+def _shorten(stop, undone):
+    for link in range(undone.shape[0]):
+        if undone[link] < stop.shape[0]:
+            stop[undone[link]] -= 1

@@ -12,8 +12,9 @@ from vmem.cameras import Camera
 from vmem.errors import VMemError
 from vmem.kernels.parallel import read_only
 from vmem.memory.links import LinkIndex
+from vmem.memory.links import truncated as truncated_links
 from vmem.raster import Blocks, RasterError, rasterize
-from vmem.raster.blocks import truncated
+from vmem.raster.blocks import truncated as truncated_blocks
 from vmem.types import Retrieval, StepEnd, SurfelBuffers, Surfels, View
 
 
@@ -26,7 +27,8 @@ class MemorySnapshot:
     """An immutable picture of the memory; readers need no lock.
 
     What follows from these (blocks, seen_by, poses, K_normalized) is computed on first use and
-    kept. A ViewMemory passes grown_blocks and grown_links, its own copies extended by what is new.
+    kept. A ViewMemory passes grown_blocks and grown_links, its own copies extended by what is new;
+    ``earlier`` is a memory whose first views are, as far as both reach, the same.
     """
 
     surfels: Surfels
@@ -43,11 +45,21 @@ class MemorySnapshot:
     """What led to each step."""
     grown_blocks: InitVar[Blocks | None] = None
     grown_links: InitVar[LinkIndex | None] = None
+    earlier: InitVar[MemorySnapshot | None] = None
 
-    def __post_init__(self, grown_blocks: Blocks | None, grown_links: LinkIndex | None) -> None:
+    def __post_init__(
+        self,
+        grown_blocks: Blocks | None,
+        grown_links: LinkIndex | None,
+        earlier: MemorySnapshot | None,
+    ) -> None:
         # Not fields: `dataclasses.replace` with other surfels or links must not carry them over.
         object.__setattr__(self, "_blocks", grown_blocks)
         object.__setattr__(self, "_links", grown_links)
+        # Its arrays and not itself, or no memory would ever be freed.
+        known = {} if earlier is None else vars(earlier)
+        object.__setattr__(self, "_poses", known.get("poses", np.zeros((0, 4, 4))))
+        object.__setattr__(self, "_K", known.get("K_normalized", np.zeros((0, 3, 3))))
 
     def __repr__(self) -> str:
         surfels, links = len(self.surfels), len(self.link_surfel)
@@ -76,14 +88,16 @@ class MemorySnapshot:
     @cached_property
     def poses(self) -> Float64[np.ndarray, "V 4 4"]:
         """c2w of all views, read-only."""
-        c2w = [view.camera.c2w for view in self.views]
-        return read_only(np.array(c2w, np.float64).reshape(-1, 4, 4))[0]
+        known = vars(self)["_poses"][: len(self.views)]
+        c2w = [view.camera.c2w for view in self.views[len(known) :]]
+        return read_only(np.concatenate([known, np.array(c2w).reshape(-1, 4, 4)]))[0]
 
     @cached_property
     def K_normalized(self) -> Float64[np.ndarray, "V 3 3"]:
         """Intrinsics of all views, rows 0 and 1 over the image's width and height, read-only."""
-        K = [view.camera.resized((1, 1)).K for view in self.views]
-        return read_only(np.array(K, np.float64).reshape(-1, 3, 3))[0]
+        known = vars(self)["_K"][: len(self.views)]
+        K = [view.camera.resized((1, 1)).K for view in self.views[len(known) :]]
+        return read_only(np.concatenate([known, np.array(K).reshape(-1, 3, 3)]))[0]
 
     def at_step(self, step: int) -> MemorySnapshot:
         """This memory as it was at the end of ``step``, one of ``range(len(steps))``.
@@ -95,6 +109,10 @@ class MemorySnapshot:
                 f"there is no step {step!r}: this memory has {len(self.steps)}, counted from 0"
             )
         end = self.steps[step]
+        links: LinkIndex | None = vars(self).get("seen_by", vars(self)["_links"])
+        if links is not None:
+            undone = self.link_surfel[end.n_links :]
+            links = truncated_links(links, end.n_surfels, end.n_views, undone)
         return MemorySnapshot(
             self.surfels[: end.n_surfels],
             self.link_surfel[: end.n_links],
@@ -102,7 +120,9 @@ class MemorySnapshot:
             self.views[: end.n_views],
             self.steps[: step + 1],
             self.retrievals[: step + 1],
-            truncated(self.blocks, end.n_surfels),
+            truncated_blocks(self.blocks, end.n_surfels),
+            links,
+            self,
         )
 
 

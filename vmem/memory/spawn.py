@@ -12,6 +12,8 @@ from vmem.arrays import F32
 from vmem.cameras import Camera, checked_size
 from vmem.types import POINTS_PER_FRAME, SurfelError, Surfels
 
+Cells = tuple[NDArray[np.integer], NDArray[np.integer]]
+"""Rows and columns of cells of a grid, of any one shape."""
 RADIUS_SCALE = 0.75
 """Disk radius over sample spacing: 0.71 is the least without gaps on a square grid."""
 
@@ -40,18 +42,23 @@ def cell_centres(
     return rows, columns
 
 
-def _nearer_side(points: F32, depth: F32, axis: int) -> F32:
-    """Tangent along ``axis`` (H, W, 3): the one-sided difference with the smaller depth jump."""
-    with np.errstate(invalid="ignore"):  # missing depth may be infinite
-        forward = np.diff(points, axis=axis, append=np.take(points, [-1], axis=axis))
-        jump = np.abs(np.diff(depth, axis=axis, append=np.take(depth, [-1], axis=axis)))
-    backward = np.roll(forward, 1, axis=axis)
-    # Beside missing depth the other neighbour serves.
-    jump[~(np.isfinite(jump) & np.isfinite(forward).all(axis=-1))] = np.inf
-    last = [slice(None)] * 2
-    last[axis] = slice(-1, None)
-    jump[tuple(last)] = np.inf
-    jump_back = np.roll(jump, 1, axis=axis)
+def _nearer_side(points: F32, depth: F32, at: Cells, axis: int) -> F32:
+    """Tangents along ``axis`` (*cells, 3): of each cell the one-sided difference with the smaller
+    depth jump."""
+    sides = []
+    for start, end in ((0, 1), (-1, 0)):
+        ends = [list(at), list(at)]
+        for cells, offset in zip(ends, (start, end), strict=True):
+            cells[axis] = np.clip(at[axis] + offset, 0, depth.shape[axis] - 1)
+        first, second = tuple(ends[0]), tuple(ends[1])
+        with np.errstate(invalid="ignore"):  # missing depth may be infinite
+            tangent = points[second] - points[first]
+            jump = np.abs(depth[second] - depth[first])
+        # Beside missing depth, and at the border, the other neighbour serves.
+        there = (first[axis] != second[axis]) & np.isfinite(tangent).all(axis=-1)
+        jump[~(there & np.isfinite(jump))] = np.inf
+        sides.append((tangent, jump))
+    (forward, jump), (backward, jump_back) = sides
     return np.where((jump_back < jump)[..., None], backward, forward)
 
 
@@ -59,17 +66,22 @@ def normals_from_points(
     points: Float32[np.ndarray, "H W 3"],
     depth: Float32[np.ndarray, "H W"],
     eye: Float[np.ndarray, " 3"],
-) -> Float32[np.ndarray, "H W 3"]:
-    """Unit normals of a point map, facing ``eye``.
+    at: Cells | None = None,
+) -> Float32[np.ndarray, "*cells 3"]:
+    """Unit normals of a point map, facing ``eye``; of the cells ``at`` these (row, column), by
+    default of all, (H, W, 3).
 
     Edge-aware: along each axis the neighbour across the smaller depth jump is used, so normals do
     not lean over silhouettes and the borders have normals too. Where the neighbours coincide or
     there are none, the normal looks at the eye; it is a unit vector whatever the map holds.
     """
+    if at is None:
+        rows, columns = np.meshgrid(*map(np.arange, depth.shape), indexing="ij")
+        at = rows, columns
     with np.errstate(invalid="ignore", over="ignore"):
-        to_eye = _unit(eye.astype(np.float32) - points, np.array([0, 0, -1], np.float32))
+        to_eye = _unit(eye.astype(np.float32) - points[at], np.array([0, 0, -1], np.float32))
         # float64: the product of two short tangents is shorter than float32 can hold.
-        across, down = (_nearer_side(points, depth, axis).astype(np.float64) for axis in (1, 0))
+        across, down = (_nearer_side(points, depth, at, axis).astype(np.float64) for axis in (1, 0))
         normal = _unit(np.cross(across, down), to_eye)
         facing = np.sum(normal * to_eye, axis=-1, keepdims=True)
     return np.where(facing < 0, -normal, normal)
@@ -126,8 +138,10 @@ def surfels_from_pointmap(
     camera: Camera,
     grid: tuple[int, int],
     radius_scale: float = RADIUS_SCALE,
+    cells: Int[np.ndarray, " n"] | None = None,
 ) -> Surfels:
-    """One surfel for every cell of ``grid`` (rows, columns), row-major: (gh * gw,) of them.
+    """One surfel for each of ``cells``, row-major indices into ``grid`` (rows, columns), in their
+    order; by default for all gh * gw.
 
     points (world), depth and rgb are all of ``camera``. Radii are those of ``disk_radius``. Raises
     SurfelError for maps of another size.
@@ -136,15 +150,15 @@ def surfels_from_pointmap(
     if shapes != ((*hw, 3), hw, (*hw, 3)):
         raise SurfelError(f"points, depth and rgb of a camera of {hw} have shapes {shapes}")
     rows, columns = cell_centres(camera.hw, grid)
-    cell = np.ix_(rows, columns)
-    position = points[cell]
-    normal = normals_from_points(position, depth[cell], camera.position)
+    cells = np.arange(grid[0] * grid[1]) if cells is None else cells
+    row, column = cells // grid[1], cells % grid[1]
+    grid_pixels = np.ix_(rows, columns)
+    normal = normals_from_points(
+        points[grid_pixels], depth[grid_pixels], camera.position, (row, column)
+    )
+    pixels = rows[row], columns[column]
+    position = points[pixels]
     with np.errstate(invalid="ignore", over="ignore"):  # missing depth may be infinite
         cosine = view_cosine(position, normal, camera)
-        radius = disk_radius(depth[cell], cosine, camera, grid, radius_scale)
-    return Surfels(
-        np.ascontiguousarray(position.reshape(-1, 3), np.float32),
-        np.ascontiguousarray(normal.reshape(-1, 3)),
-        radius.reshape(-1),
-        np.ascontiguousarray(rgb[cell].reshape(-1, 3)),
-    )
+        radius = disk_radius(depth[pixels], cosine, camera, grid, radius_scale)
+    return Surfels(position, normal, radius, rgb[pixels])

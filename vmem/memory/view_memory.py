@@ -62,6 +62,7 @@ class ViewMemory:
             (*now.retrievals, record.retrieval),
             extended_blocks(now.blocks, grown),
             seen_by,
+            now,
         )
 
     def truncate(self, step: int) -> None:
@@ -77,6 +78,8 @@ class ViewMemory:
         surfels = (self._position, self._normal, self._radius, self._color)
         blocks, seen_by = self._snapshot.blocks, self._snapshot.seen_by
         index = blocks.sphere.nbytes + blocks.cone.nbytes + seen_by.start.nbytes
+        if len(seen_by.stop) and not np.shares_memory(seen_by.start, seen_by.stop):
+            index += seen_by.stop.nbytes
         links = self._link_surfel.nbytes + self._link_view.nbytes + seen_by.views.nbytes
         return {"surfels": index + sum(array.nbytes for array in surfels), "links": links}
 

@@ -29,8 +29,10 @@ from vmem.types import Surfels
 
 SURFELS_A_THREAD = 4096
 """Below this a second thread costs more than it saves."""
+SURFELS_ALONE = 16384
+"""In an image of few pixels disks are small: below this a second thread costs more there."""
 PIXELS_A_THREAD = 32768
-"""Below this a second thread costs more than it saves, when buffers are merged."""
+"""Of fewer pixels, an image has few; and to merge buffers takes one thread."""
 TILE = 8
 """Side in pixels of the tiles whose farthest depth tells whether a block is hidden."""
 BLOCKS_TO_HIDE = 32
@@ -57,8 +59,11 @@ def index_map(
     """Index of the nearest front-facing disk a pixel's ray meets, -1 where none."""
     h, w = camera.hw
     visible = visible_blocks(blocks, camera, near)
-    parts = min(thread_count(), MOST_THREADS, len(visible) * BLOCK // SURFELS_A_THREAD)
-    parts = max(1, parts)
+    offered = len(visible) * BLOCK
+    worth = min(
+        offered // SURFELS_A_THREAD, max(h * w // PIXELS_A_THREAD, offered // SURFELS_ALONE)
+    )
+    parts = max(1, min(thread_count(), MOST_THREADS, worth))
     mergers = max(1, min(parts, h * w // PIXELS_A_THREAD))
     keys = np.zeros((parts, h, w), np.uint64)
     index = np.full((h, w), -1, np.int32)
@@ -275,13 +280,8 @@ def _draw_blocks(position, normal, radius, blocks, size, w2c, intrinsics, near, 
                     du = np.float32(column) - centre_u
                     inverse = w_row + wu * du
                     distance = (A * du + linear_row + linear_row) * du + quadratic_row
-                    bits = np.uint64(np.float32(inverse).view(np.uint32))
-                    key = (bits << np.uint64(32)) | low_bits
-                    # One branch, not four: none of them can be foreseen.
-                    if (
-                        (key > keys[row, column])
-                        & (distance <= rr * inverse * inverse)
-                        & (zero < inverse)
-                        & (inverse < limit)
-                    ):
-                        keys[row, column] = key
+                    # One branch, not four: none can be foreseen, and the nearer is a maximum.
+                    if (distance <= rr * inverse * inverse) & (zero < inverse) & (inverse < limit):
+                        bits = np.uint64(np.float32(inverse).view(np.uint32))
+                        key = (bits << np.uint64(32)) | low_bits
+                        keys[row, column] = max(keys[row, column], key)

@@ -12,7 +12,7 @@ from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
 from vmem.types import SurfelBuffers, Surfels
 
-PIXELS_A_THREAD = 8192
+PIXELS_A_THREAD = 65_536
 """Below this a second thread costs more than it saves."""
 
 

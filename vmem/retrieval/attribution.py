@@ -120,12 +120,12 @@ def uncovered(memory: MemorySnapshot, retrieval: Retrieval) -> Int32[np.ndarray,
 
 def owners(memory: MemorySnapshot) -> Int32[np.ndarray, " S"]:
     """First view that saw each surfel; ``len(memory.views)`` where none is known."""
-    start, views = _rows(memory)
+    start, stop, views = _rows(memory)
     nobody = np.int32(len(memory.views))
     if not len(views):
-        return np.full(len(start) - 1, nobody, np.int32)
-    first = views[np.minimum(start[:-1], len(views) - 1)].astype(np.int32)
-    first[start[:-1] == start[1:]] = nobody
+        return np.full(len(start), nobody, np.int32)
+    first = views[np.minimum(start, len(views) - 1)].astype(np.int32)
+    first[start == stop] = nobody
     return first
 
 
@@ -146,8 +146,11 @@ def union_coverage(memory: MemorySnapshot, retrieval: Retrieval) -> float:
     return float(covered / max(float(weight.sum(dtype=np.float64)), 1e-12))
 
 
-def _rows(memory: MemorySnapshot) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
-    return memory.seen_by.start, memory.seen_by.views
+def _rows(
+    memory: MemorySnapshot,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.integer]]:
+    index = memory.seen_by
+    return index.start[:-1], index.stop, index.views
 
 
 def _chosen(retrieval: Retrieval) -> NDArray[np.bool_]:
@@ -169,20 +172,20 @@ def _check_memory(memory: MemorySnapshot, retrieval: Retrieval) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _count_looks(n, surfels, start, views, chosen):
+def _count_looks(n, surfels, start, stop, views, chosen):
     for i in range(surfels.shape[0]):
         s = surfels[i]
-        for link in range(start[s], start[s + 1]):
+        for link in range(start[s], stop[s]):
             view = np.int64(views[link])
             if view < chosen.shape[0] and chosen[view]:
                 n[i] += 1
 
 
 @njit(cache=True, nogil=True)
-def _compare(saw, n, view, surfels, start, views, others):
+def _compare(saw, n, view, surfels, start, stop, views, others):
     for i in range(surfels.shape[0]):
         s = surfels[i]
-        for link in range(start[s], start[s + 1]):
+        for link in range(start[s], stop[s]):
             other = np.int64(views[link])
             if other == view:
                 saw[i] = True
@@ -191,17 +194,17 @@ def _compare(saw, n, view, surfels, start, views, others):
 
 
 @njit(cache=True, nogil=True)
-def _sum_alone(surfels, pixels, visible, start, views, chosen, area):
+def _sum_alone(surfels, pixels, visible, start, stop, views, chosen, area):
     for i in range(visible.shape[0]):
         s = visible[i]
         looks = 0
-        for link in range(start[s], start[s + 1]):
+        for link in range(start[s], stop[s]):
             view = np.int64(views[link])
             if view < chosen.shape[0] and chosen[view]:
                 looks += 1
         if looks > 1:
             continue
-        for link in range(start[s], start[s + 1]):
+        for link in range(start[s], stop[s]):
             view = np.int64(views[link])
             if view < chosen.shape[0] and chosen[view] == (looks == 1):
                 surfels[view] += 1

@@ -65,7 +65,7 @@ def tally(
     visible = visible[:n]
     found = Tally(weight, pixels, np.zeros(n_views), np.zeros(n_views), visible)
     known = _sum_surfels(
-        visible, index.start, index.views, weight, pixels, found.votes, found.pixels
+        visible, index.start, index.stop, index.views, weight, pixels, found.votes, found.pixels
     )
     if not known:
         raise LinkError(f"a surfel was seen by a view beyond the {n_views} of this memory")
@@ -90,10 +90,10 @@ def _sum_pixels(index, cosine, depth, by_slant, by_depth, weight, pixels, visibl
 
 
 @njit(cache=True, nogil=True)
-def _sum_surfels(visible, start, views, weight, pixels, votes, seen):
+def _sum_surfels(visible, start, stop, views, weight, pixels, votes, seen):
     for k in range(visible.shape[0]):
         s = visible[k]
-        for link in range(start[s], start[s + 1]):
+        for link in range(start[s], stop[s]):
             view = np.int32(views[link])
             if view >= votes.shape[0]:
                 return False

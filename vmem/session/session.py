@@ -325,6 +325,8 @@ class Session:
                     request.association,
                     request=request,
                     node=len(self.history.nodes),
+                    # Association looks at frames of the usual size as the query did.
+                    drawn=retrieval.buffers if request.query.density == 1 else None,
                 )
             cancel.check()
             with self._stage("commit"):

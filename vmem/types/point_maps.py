@@ -43,8 +43,11 @@ class PointMaps:
                 f"frames of (T, H, W) = {shape} need points (T, H, W, 3), depth and confidence "
                 f"(T, H, W); got {shapes}"
             )
-        fine = np.isfinite(self.points).all(axis=-1) & (self.depth > 0) & (self.depth < np.inf)
-        wrong = (self.confidence > 0) & ~fine
+        wrong = ~((self.depth > 0) & (self.depth < np.inf))
+        missing = ~np.isfinite(self.points)
+        for axis in range(3):  # several times faster than .any(axis=-1)
+            wrong |= missing[..., axis]
+        wrong &= self.confidence > 0
         if wrong.any():
             frame, row, column = (int(at[0]) for at in np.nonzero(wrong))
             raise PointMapError(

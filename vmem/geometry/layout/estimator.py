@@ -95,10 +95,12 @@ class LayoutEstimator:
         to memory's unit, with confidence 0 in the sky. Pixels of confidence 0 have finite points.
         """
         if frames.depth is not None:
-            usable = np.isfinite(frames.depth) & (frames.depth > 0)
-            depth = np.where(usable, frames.depth, 0).astype(np.float32)
-            carried = 1.0 if frames.confidence is None else frames.confidence
-            confidence = (usable * carried).astype(np.float32)
+            depth = np.asarray(frames.depth, np.float32)
+            usable = (depth > 0) & (depth < np.inf)
+            if not usable.all():
+                depth = np.where(usable, depth, np.float32(0))
+            carried = 1 if frames.confidence is None else frames.confidence
+            confidence = np.multiply(usable, carried, dtype=np.float32)
         else:
             pairs = zip(frames.rgb, cameras, strict=True)
             layouts = [estimate_layout(rgb, camera) for rgb, camera in pairs]
@@ -107,8 +109,10 @@ class LayoutEstimator:
             views = zip(depth, solid, cameras, strict=True)
             depth = np.stack([rescaled(*view, memory) for view in views])
             confidence = (solid & (depth > 0)).astype(np.float32)
-        points = [unproject(one, camera) for one, camera in zip(depth, cameras, strict=True)]
-        return PointMaps(np.stack(points), depth, confidence)
+        points = np.empty((*depth.shape, 3), np.float32)
+        for i, camera in enumerate(cameras):
+            points[i] = unproject(depth[i], camera)
+        return PointMaps(points, depth, confidence)
 
 
 def estimate_layout(rgb: UInt8[np.ndarray, "H W 3"], camera: Camera) -> Layout:

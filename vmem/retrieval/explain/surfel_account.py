@@ -86,7 +86,7 @@ def account(memory: MemorySnapshot, surfel: int) -> SurfelAccount:
 
 def _sightings(memory: MemorySnapshot, surfel: int) -> tuple[Sighting, ...]:
     seen_by = memory.seen_by
-    views = np.unique(seen_by.views[seen_by.start[surfel] : seen_by.start[surfel + 1]])
+    views = np.unique(seen_by.views[seen_by.start[surfel] : seen_by.stop[surfel]])
     position = memory.surfels.position[surfel].astype(np.float64)
     normal = memory.surfels.normal[surfel].astype(np.float64)
     poses = memory.poses[views]

@@ -62,8 +62,8 @@ def _owned(memory: MemorySnapshot, retrieval: Retrieval, visible: NDArray[np.int
     Where a walk begins or returns to, one view usually made what is visible; but others see it too.
     """
     n_views = len(retrieval.votes)
-    start, views = memory.seen_by.start, memory.seen_by.views
-    linked = visible[start[visible] < start[visible + 1]]
+    start, stop, views = memory.seen_by.start, memory.seen_by.stop, memory.seen_by.views
+    linked = visible[start[visible] < stop[visible]]
     if n_views < 2 or not len(linked):
         return ""
     pixels = retrieval.surfel_pixels[linked]

@@ -43,7 +43,7 @@ def coverage(evidence: Evidence, k: int) -> Selection:
     if not evidence.has_votes:
         return fallback(evidence, k)
     surface, area = _surface(evidence)
-    start, views = evidence.seen_by.start, evidence.seen_by.views
+    rows = evidence.seen_by.start, evidence.seen_by.stop, evidence.seen_by.views
     new, worth = area.copy(), area.copy()
     chosen = Chosen(evidence.poses)
     chosen.open &= (evidence.votes > 0) & evidence.allowed
@@ -59,10 +59,10 @@ def coverage(evidence: Evidence, k: int) -> Selection:
                 ReasonKind.PINNED_AGAIN,
             )
         else:
-            _sum_by_view(surface, start, views, worth, gains)
+            _sum_by_view(surface, *rows, worth, gains)
             view = _best_gain(evidence, gains, chosen)
             adds_much, repeats = ReasonKind.CHOSEN_ADDS, ReasonKind.CHOSEN_AGAIN
-        _seen_by_view(surface, start, views, view, covered)
+        _seen_by_view(surface, *rows, view, covered)
         adds = min(1.0, float(new[covered].sum()))  # a sample's estimate
         reasons[view] = (
             Reason(adds_much, share=adds) if adds >= config.min_gain else Reason(repeats)
@@ -70,7 +70,7 @@ def coverage(evidence: Evidence, k: int) -> Selection:
         chosen.add(view)
         new[covered] = 0
         worth[covered] *= config.second_look
-    _sum_by_view(surface, start, views, new, gains)
+    _sum_by_view(surface, *rows, new, gains)
     for view in np.flatnonzero(chosen.open).tolist():
         adds_more = gains[view] >= config.min_gain
         reasons[view] = Reason(ReasonKind.BEYOND_K if adds_more else ReasonKind.ADDS_NOTHING)
@@ -109,19 +109,20 @@ def _surface(evidence: Evidence) -> tuple[NDArray[np.int32], F64]:
     total = evidence.pixels[visible].sum(dtype=np.float64)
     least = total / SURFACE_SAMPLES if len(visible) > SURFACE_SAMPLES else 0.0
     surface, area = np.empty(len(visible), np.int32), np.empty(len(visible))
-    m = _sample(visible, evidence.pixels, evidence.seen_by.start, least, surface, area)
+    start, stop = evidence.seen_by.start, evidence.seen_by.stop
+    m = _sample(visible, evidence.pixels, start, stop, least, surface, area)
     return surface[:m], area[:m] / total
 
 
 @njit(cache=True, nogil=True)
-def _sample(visible, pixels, start, least, surface, area):
+def _sample(visible, pixels, start, stop, least, surface, area):
     """Keep a surfel with chance ``pixels / least``; the kept ones count for ``least`` at least."""
     m = 0
     for i in range(visible.shape[0]):
         s = visible[i]
         # Low bits of a product by an odd number near 2^32 / phi spread evenly over surfels.
         chance = np.uint32(s * np.int64(2654435769)) * 2.0**-32
-        if pixels[s] > chance * least and start[s] < start[s + 1]:
+        if pixels[s] > chance * least and start[s] < stop[s]:
             surface[m] = s
             area[m] = max(pixels[s], least)
             m += 1
@@ -129,20 +130,20 @@ def _sample(visible, pixels, start, least, surface, area):
 
 
 @njit(cache=True, nogil=True)
-def _sum_by_view(surface, start, views, worth, gains):
+def _sum_by_view(surface, start, stop, views, worth, gains):
     gains[:] = 0
     for i in range(surface.shape[0]):
         s = surface[i]
-        for link in range(start[s], start[s + 1]):
+        for link in range(start[s], stop[s]):
             gains[views[link]] += worth[i]
 
 
 @njit(cache=True, nogil=True)
-def _seen_by_view(surface, start, views, view, seen):
+def _seen_by_view(surface, start, stop, views, view, seen):
     for i in range(surface.shape[0]):
         s = surface[i]
         seen[i] = False
-        for link in range(start[s], start[s + 1]):
+        for link in range(start[s], stop[s]):
             if views[link] == view:
                 seen[i] = True
                 break
