@@ -88,15 +88,13 @@ class Frustums:
         self.cameras += [view.camera for view in views]
         self.colors += [QUIET] * len(views)
         if views:
-            added = [
-                {
-                    "pose": self._pose(view.camera),
-                    "picture": jpeg_url(thumbnail(view.rgb, THUMBNAIL)),
-                }
-                for view in views
-            ]
-            colors = [[kept + i, QUIET] for i in range(len(views))]
-            self._change(keep=kept, add=added, colors=colors)
+            pictures = [jpeg_url(thumbnail(view.rgb, THUMBNAIL)) for view in views]
+            poses = [self._pose(view.camera) for view in views]
+            self._change(
+                keep=kept,
+                add=[{"pose": p, "picture": url} for p, url in zip(poses, pictures, strict=True)],
+                colors=[[kept + i, QUIET] for i in range(len(views))],
+            )
 
     def truncate(self, n: int) -> None:
         """Keep the frustums of the first ``n`` views."""
