@@ -277,13 +277,16 @@ def shown(server: viser.ViserServer) -> tuple[np.ndarray, np.ndarray]:
 
 
 def frustum_news(heard: list[Any], node: str = "/views") -> list[dict[str, Any]]:
-    """What the page is told of the frustums below a node, in order."""
-    scripts = [message.source for message in heard if isinstance(message, RunJavascriptMessage)]
-    news = [
-        json.JSONDecoder().raw_decode(source[source.index(CHANGE) + len(CHANGE) + 2 :])[0]
-        for source in scripts
-        if CHANGE in source
-    ]
+    """What messages tell the page of the frustums below a node, in order."""
+    sources = [message.source for message in heard if isinstance(message, RunJavascriptMessage)]
+    return news_in(sources, node)
+
+
+def news_in(scripts: list[str], node: str) -> list[dict[str, Any]]:
+    """What scripts tell the page of the frustums below a node, in order."""
+    read = json.JSONDecoder().raw_decode
+    starts = [(script, script.find(CHANGE)) for script in scripts]
+    news = [read(script[at + len(CHANGE) + 2 :])[0] for script, at in starts if at >= 0]
     return [one for one in news if one["node"] == node]
 
 
@@ -300,8 +303,13 @@ class DrawnFrustum:
 def frustums(server: viser.ViserServer, node: str = "/views") -> list[DrawnFrustum]:
     """The frustums that a page draws that has been told everything."""
     buffer: Any = server._websock_server._broadcast_buffer
+    return drawn_after(frustum_news(list(buffer.message_from_id.values()), node))
+
+
+def drawn_after(all_news: list[dict[str, Any]]) -> list[DrawnFrustum]:
+    """The frustums that a page draws once it has been told these news."""
     drawn: list[DrawnFrustum] = []
-    for news in frustum_news(list(buffer.message_from_id.values()), node):
+    for news in all_news:
         del drawn[news["keep"] :]
         for one in news.get("add", ()):
             rows, size = np.reshape(one["pose"][:12], (3, 4)), np.array(one["pose"][12:])

@@ -1,0 +1,102 @@
+"""What a page is sent, weighed where it arrives: payloads of the websocket, compressed as they are.
+
+- ``wire.step500``: steps that add 500 surfels each to a cloud, over what position, normal, radius
+  and colour of these take (21 bytes); the mean, in which the merging of chunks is spread over all
+- ``wire.undo``: the same steps taken back, over what they had added
+- ``wire.step``: all of a step with one frame of 288 pixels, in the whole program with the Walk tab
+  open: the mean, the most, and the mean by kind of message
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import viser
+
+from benchmarks._listener import Listener
+from benchmarks._scenes import house, metric
+from viewer.scene.surfel_cloud import SurfelCloud
+from viewer.server.app import App, ViewerConfig
+from vmem.types import Surfels
+
+FIRST, STEP, STEPS = 3_000, 500, 64
+SURFEL_BYTES = 12 + 6 + 3
+"""Position f32, normal and radius f16, colour u8."""
+MOVES = "wwdwwaawwwdw"
+KINDS = 4
+"""Kinds of message that are listed."""
+
+
+def run() -> Iterator[dict[str, object]]:
+    """Rows of output."""
+    yield from _cloud()
+    yield from _whole_steps()
+
+
+def _cloud() -> Iterator[dict[str, object]]:
+    surfels = house(FIRST + STEP * STEPS)
+    with redirect_stdout(io.StringIO()):
+        server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+    listener = Listener(server.get_port())
+    try:
+        cloud = SurfelCloud(_only_client(server).scene, "/surfels")
+        _append(cloud, surfels[:FIRST])
+        listener.taken()
+        added = []
+        for start in range(FIRST, FIRST + STEP * STEPS, STEP):
+            _append(cloud, surfels[start : start + STEP])
+            added.append(listener.taken(0.2).total())
+        undone = []
+        for left in range(len(cloud) - STEP, FIRST - STEP, -STEP):
+            cloud.truncate(left)
+            undone.append(listener.taken(0.2).total())
+    finally:
+        listener.close()
+        with redirect_stdout(io.StringIO()):
+            server.stop()
+    yield metric("wire", "wire.step500.ratio", float(np.mean(added)) / STEP / SURFEL_BYTES, "1")
+    yield metric("wire", "wire.step500.median_ratio", np.median(added) / STEP / SURFEL_BYTES, "1")
+    yield metric("wire", "wire.undo.ratio", float(np.mean(undone)) / STEP / SURFEL_BYTES, "1")
+
+
+def _append(cloud: SurfelCloud, surfels: Surfels) -> None:
+    cloud.append(surfels.position, surfels.normal, surfels.radius, surfels.color)
+
+
+def _only_client(server: viser.ViserServer) -> viser.ClientHandle:
+    while not server.get_clients():
+        time.sleep(0.02)
+    return next(iter(server.get_clients().values()))
+
+
+def _whole_steps() -> Iterator[dict[str, object]]:
+    app = App(ViewerConfig(backend="preview", open=False, keep=0.1))
+    listener = Listener(app.port)
+    try:
+        while not any(walk.session for walk in app.walks.values()):
+            time.sleep(0.05)
+        client = app.clients[0]
+        workspace: Any = client.workspace
+        config = workspace._config
+        workspace._config = lambda backend: replace(config(backend), target_views=1)
+        listener.taken()
+        steps: list[Counter[str]] = []
+        for move in MOVES:
+            client.commands.move(move)
+            steps.append(listener.taken())
+    finally:
+        listener.close()
+        app.close()
+    sizes = [step.total() / 1e3 for step in steps]
+    yield metric("wire", "wire.step.kb", float(np.mean(sizes)), "kB")
+    yield metric("wire", "wire.step.most_kb", max(sizes), "kB")
+    kinds = sum(steps, Counter())
+    for kind, size in kinds.most_common(KINDS):
+        yield metric("wire", f"wire.step.{kind}.kb", size / 1e3 / len(steps), "kB")
