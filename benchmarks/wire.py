@@ -1,10 +1,12 @@
 """What a page is sent, weighed where it arrives: payloads of the websocket, compressed as they are.
 
 - ``wire.step500``: steps that add 500 surfels each to a cloud, over what position, normal, radius
-  and colour of these take (21 bytes); the mean, in which the merging of chunks is spread over all
+  and colour of these take (21 bytes); with the merging of chunks at rest after each, which the mean
+  spreads over all, and the largest of a step without
 - ``wire.undo``: the same steps taken back, over what they had added
 - ``wire.step``: all of a step with one frame of 288 pixels, in the whole program with the Walk tab
   open: the mean, the most, and the mean by kind of message
+- ``wire.rest``: what follows once these steps are over
 """
 
 from __future__ import annotations
@@ -49,10 +51,12 @@ def _cloud() -> Iterator[dict[str, object]]:
         cloud = SurfelCloud(_only_client(server).scene, "/surfels")
         _append(cloud, surfels[:FIRST])
         listener.taken()
-        added = []
+        added, alone = [], []
         for start in range(FIRST, FIRST + STEP * STEPS, STEP):
             _append(cloud, surfels[start : start + STEP])
-            added.append(listener.taken(0.2).total())
+            alone.append(listener.taken(0.2).total())
+            cloud.tidy()
+            added.append(alone[-1] + listener.taken(0.2).total())
         undone = []
         for left in range(len(cloud) - STEP, FIRST - STEP, -STEP):
             cloud.truncate(left)
@@ -62,7 +66,7 @@ def _cloud() -> Iterator[dict[str, object]]:
         with redirect_stdout(io.StringIO()):
             server.stop()
     yield metric("wire", "wire.step500.ratio", float(np.mean(added)) / STEP / SURFEL_BYTES, "1")
-    yield metric("wire", "wire.step500.median_ratio", np.median(added) / STEP / SURFEL_BYTES, "1")
+    yield metric("wire", "wire.step500.most_alone_ratio", max(alone) / STEP / SURFEL_BYTES, "1")
     yield metric("wire", "wire.undo.ratio", float(np.mean(undone)) / STEP / SURFEL_BYTES, "1")
 
 
@@ -91,12 +95,14 @@ def _whole_steps() -> Iterator[dict[str, object]]:
         for move in MOVES:
             client.commands.move(move)
             steps.append(listener.taken())
+        rest = listener.taken(3.0).total()
     finally:
         listener.close()
         app.close()
     sizes = [step.total() / 1e3 for step in steps]
     yield metric("wire", "wire.step.kb", float(np.mean(sizes)), "kB")
     yield metric("wire", "wire.step.most_kb", max(sizes), "kB")
+    yield metric("wire", "wire.rest.kb", rest / 1e3, "kB")
     kinds = sum(steps, Counter())
     for kind, size in kinds.most_common(KINDS):
         yield metric("wire", f"wire.step.{kind}.kb", size / 1e3 / len(steps), "kB")

@@ -68,7 +68,7 @@ def workspace(
     (workspace,) = app.walks.values()
     until(page, lambda: not workspace.worker.busy)
     page.wait_for_function(
-        "() => Object.keys(window.__viserSceneTree.getState()).includes('/views/0')"
+        "() => window.__vmemFrustums?.['/views']?.views.length > 0"
     )
     page.wait_for_timeout(500)
     steps.allowed.release(FormingGenerator.STEPS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import viser
@@ -40,6 +41,8 @@ TARGET_TIME = 0.15
 """Seconds between updates of the picture of what the target sees."""
 HEAT_TIME = 0.04
 """Seconds between recolourings of the surfels; more where the page lags."""
+REST_TIME = 2.0
+"""Seconds after the memory has last changed until what the page has of it is tidied."""
 JOB_TIME = 0.3
 """Seconds from the beginning of a job in which what the Memory tab explains waits for its end."""
 FORMING_TIME = 0.1
@@ -80,6 +83,7 @@ class Display:
         self._open_tab = ""
         self._newest_due = False
         self._busy_since: float | None = None
+        self._tidy_at: float | None = None
         self._stream: SurfelStream | None = None
         self._no_stream_told = False
         self._labels: list[str] = []
@@ -129,6 +133,7 @@ class Display:
         self._settings.scene.step = None
         explained = self._explained(memory)
         self.scene.show_memory(memory, None if explained is None else explained.retrieval)
+        self._tidy_at = time.perf_counter() + REST_TIME
         self.scene.show_ghost(ghost)
         self.history.show(session)
         self.show_newest()
@@ -264,8 +269,9 @@ class Display:
         reveals = Change.ROW in changed and self._debugger.pointed is not None
         if reveals:
             self.tab_opened("Memory")
+        rest = self._tidy(now)
         if not self._is_seen("Memory"):
-            return None
+            return rest
         hold = 0.0 if reveals else self._job_hold(now)
         if self.target.take(now, hold):
             self._show_target()
@@ -273,7 +279,19 @@ class Display:
             self._show_table()
         if reveals:
             reveal(self._handle.gui, row_answer(self._debugger.pointed or 0), "Memory")
-        return _soonest(self.target.wait(now, hold), self.table.wait(now, hold))
+        return _soonest(rest, self.target.wait(now, hold), self.table.wait(now, hold))
+
+    def _tidy(self, now: float) -> float | None:
+        """Tidy the scene once the walk has come to rest; the seconds until then, None if it is."""
+        if self._tidy_at is None:
+            return None
+        if self._workspace.worker.busy:
+            self._tidy_at = now + REST_TIME
+        if now < self._tidy_at:
+            return self._tidy_at - now
+        self._tidy_at = None
+        self.scene.tidy()
+        return None
 
     def _job_hold(self, now: float) -> float:
         """Seconds to wait for a job that has just begun: its end brings pictures of its own."""

@@ -14,10 +14,11 @@ A cloud NAME is a group of nodes:
   is how many of the chunk's surfels are drawn
 
 Chunks follow each other in the order of the surfels: whole ones of chunk_size, then a tail of
-smaller ones. An append sends what is new as one more of these, and now and then the last ones
-again, merged (see `chunks_to_merge`): each surfel 2.7 times on the way to a whole chunk, in steps
-of 500. A truncation sends no surfel: chunks are removed, and of the last one fewer are drawn. Node
-names are used again, so that viser keeps no tombstones for them.
+smaller ones. An append sends what is new, as one more of these. `SurfelCloud.tidy`, called when
+there is time, sends the last ones again as one (see `chunks_to_merge`): in steps of 500, a surfel
+travels 2.8 times until it is in a whole chunk. A truncation sends no surfel: chunks are removed,
+and of the last one fewer are drawn. Node names are used again, so that viser keeps no tombstones
+for them.
 
 A page that is slow with many surfels thins them by distance, and draws those that stay larger; see
 docs/stream.md.
@@ -40,7 +41,9 @@ F16 = NDArray[np.float16]
 
 CHUNK_SIZE = 16_384
 TAIL = 12
-"""Chunks that are not whole, at most: each costs the page a draw call, and a place to merge at."""
+"""Chunks that are not whole which are left as they are: each costs the page a draw call."""
+LONGEST_TAIL = 48
+"""Chunks that are not whole, at most, however little time there was to merge them."""
 NORMAL_RADIUS_SUFFIX = "_normal_radius"
 THIN_FROM = 100_000
 """Surfels from which on a slow page leaves out some of those that are far away."""
@@ -117,24 +120,24 @@ def _joined(batches: Sequence[_Batch]) -> _Batch:
     )
 
 
-def chunks_to_merge(sizes: Sequence[int], count: int, whole: int = CHUNK_SIZE) -> int:
-    """How many of the last chunks to send again with ``count`` more surfels, as one.
+def chunks_to_merge(sizes: Sequence[int], whole: int = CHUNK_SIZE) -> int:
+    """How many of the last chunks to send again as one; 0 for none.
 
-    sizes: surfels in each chunk; ``whole`` in a whole one. As long as there are fewer than TAIL
-    that are not whole, none. Then as few of them, yet at least one, as make a chunk no larger than
-    the one before; so the larger a chunk is, the more rarely it travels. All of them once they
-    make a whole chunk. Each surfel thus travels O(log n) times, in practice at most three.
+    sizes: surfels in each chunk; ``whole`` in a whole one. All that are not whole, once they make
+    one. Else none, as long as there are no more than TAIL of them; then as few, yet two at least,
+    as make a chunk no larger than the one before, so that the larger a chunk is, the more rarely
+    it travels.
     """
     tail = 0
     while tail < len(sizes) and sizes[-1 - tail] < whole:
         tail += 1
     open_sizes = sizes[len(sizes) - tail :]
-    if sum(open_sizes) + count >= whole:
+    if sum(open_sizes) >= whole:
         return tail
-    if tail < TAIL:
+    if tail <= TAIL:
         return 0
-    merged = open_sizes[-1] + count
-    for taken in range(1, tail):
+    merged = open_sizes[-1] + open_sizes[-2]
+    for taken in range(2, tail):
         if merged <= open_sizes[-1 - taken]:
             return taken
         merged += open_sizes[-1 - taken]
@@ -215,8 +218,8 @@ class SurfelCloud:
         """Add surfels at the end.
 
         position (S, 3) f32 and normal (S, 3) f32, unit, in the cloud's frame; radius (S,) f32 in
-        scene units; rgb (S, 3) u8. Sends the new surfels, and some of the last chunks that are not
-        whole again. Raises ValueError if the shapes disagree.
+        scene units; rgb (S, 3) u8. Sends these surfels; others only if LONGEST_TAIL is reached.
+        Raises ValueError if the shapes disagree.
         """
         count = len(position)
         _check_shape("position", position, (count, 3))
@@ -227,13 +230,19 @@ class SurfelCloud:
             return
         normal_radius = np.column_stack([encode_octahedral(normal), radius]).astype(np.float16)
         batch = _Batch(np.asarray(position, np.float32), normal_radius, np.asarray(rgb, np.uint8))
-        merged = chunks_to_merge([len(chunk) for chunk in self._chunks], count, self._chunk_size)
+        self._send(batch)
+        if sum(len(chunk) < self._chunk_size for chunk in self._chunks) > LONGEST_TAIL:
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Merge chunks of the tail, if there are many. Sends their surfels again."""
+        merged = chunks_to_merge([len(chunk) for chunk in self._chunks], self._chunk_size)
+        if merged == 0:
+            return
         kept = len(self._chunks) - merged
         replaced = self._chunks[kept:]
         del self._chunks[kept:]
-        batch = _joined([*(chunk.data() for chunk in replaced), batch])
-        for start in range(0, len(batch), self._chunk_size):
-            self._send_next_chunk(batch[start : start + self._chunk_size])
+        self._send(_joined([chunk.data() for chunk in replaced]))
         # Behind the merged chunk, which has the place of the first ones: no frame lacks a surfel.
         for chunk in replaced[len(self._chunks) - kept :]:
             chunk.remove()
@@ -295,6 +304,10 @@ class SurfelCloud:
         """Take the whole cloud out of the scene; it cannot be used afterwards."""
         self._chunks.clear()
         self._group.remove()
+
+    def _send(self, batch: _Batch) -> None:
+        for start in range(0, len(batch), self._chunk_size):
+            self._send_next_chunk(batch[start : start + self._chunk_size])
 
     def _send_next_chunk(self, batch: _Batch) -> None:
         """Add a chunk at the end, in place of whatever node has its name."""
