@@ -271,3 +271,18 @@ def test_a_defect_is_shown_to_the_user_and_survived(
     assert browser.handle.notifications == [
         ("Something went wrong", "ZeroDivisionError: division by zero")
     ]
+
+
+def test_the_scene_is_tidied_once_the_walk_has_come_to_rest(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewer.browser.display.REST_TIME", 0.3)
+    display, tidied = browser.client.display, []
+    monkeypatch.setattr(
+        display.scene, "tidy", lambda: tidied.append((browser.steps, browser.workspace.worker.busy))
+    )
+    for _ in range(2):
+        browser.presses("KeyW")
+    until(lambda: tidied)
+    browser.rests()
+    assert tidied == [(2, False)], "once, behind both steps"
