@@ -1,7 +1,8 @@
 // Turns viser's stock point clouds into surfels: gives them the shaders of surfel.*.glsl.
 // A function expression; Python calls it with `config`:
 //   vertexShader, fragmentShader  GLSL
-//   suffix                        a node NAME + suffix holds the normals and radii of node NAME
+//   suffix                        a node NAME + suffix holds the normals and radii of node NAME;
+//                                 its point_size is how many of them are drawn
 //   chunkSize                     how many surfels a whole node has
 //   thinFrom                      disks from which on far ones may be left out
 //   slow, quick                   milliseconds a frame above which more, below which fewer are
@@ -174,7 +175,8 @@
     drawLots(geometry.attributes.position.count, geometry.attributes.position);
     if (geometry.attributes.lot !== lots) geometry.setAttribute("lot", lots);
     const share = Math.min(1, (within / Math.max(nearest, 1e-6)) ** 2);
-    const some = share < 0.9 && count === config.chunkSize;
+    const whole = count === config.chunkSize && geometry.attributes.position.count === count;
+    const some = whole && share < 0.9;
     const index = some ? order : null;
     if (geometry.index !== index) geometry.setIndex(index);
     geometry.setDrawRange(0, some ? Math.ceil((share + 0.02) * count) : count);
@@ -183,7 +185,7 @@
   // Runs just before three.js draws, when all of this frame's messages have been applied.
   function dress(renderer, camera, target) {
     const refs = window.__viserMutable.nodeRefFromName;
-    let nodes = null;
+    const nodes = window.__viserSceneTree.getState();
     const ready = new Map();
     // A picture for the server (get_render) has a camera of its own, and all disks.
     const own = camera === window.__viserMutable.camera;
@@ -204,7 +206,6 @@
       const cloud = chunk.slice(0, chunk.lastIndexOf("/"));
       if (!ready.has(cloud)) {
         const material = prepareMaterial(cloud, points.material, renderer, camera, target);
-        nodes ??= window.__viserSceneTree.getState();
         const settings = nodes[cloud]?.message.props;
         material.uniforms.uSizeScale.value = settings?.axes_length ?? 1;
         material.uniforms.uShade.value = settings?.axes_radius ?? 0;
@@ -221,8 +222,9 @@
       }
       bound(points, normalRadius, material.uniforms.uSizeScale.value);
       // The two nodes arrive as two messages. Between them only the surfels that both know are
-      // drawn; chunks grow and shrink at their end, so those belong together.
-      const count = Math.min(position.count, color.count, normalRadius.count);
+      // drawn; chunks grow at their end, so those belong together.
+      const drawn = nodes[name]?.message.props.point_size ?? 0;
+      const count = Math.min(position.count, color.count, normalRadius.count, drawn);
       const [nearest, far] = distances(points, camera);
       drawShare(points, count, nearest, within);
       status.disks += count;

@@ -185,7 +185,7 @@ def test_a_reload_finds_the_same_walk(app: App, opened: Workspace, page: Page) -
     until(page, lambda: steps(opened) == 1)
     page.reload()
     page.wait_for_function(
-        "() => Object.keys(window.__viserSceneTree?.getState() ?? {}).includes('/views/4')",
+        "() => window.__vmemFrustums?.['/views']?.views.length > 4",
         timeout=60_000,
     )
     assert list(app.walks.values()) == [opened]
@@ -219,7 +219,7 @@ def test_leaving_in_the_middle_of_a_step(app: App, opened: Workspace, page: Page
     until(page, lambda: steps(opened) == 1)
     page.goto(app.url)
     page.wait_for_function(
-        "() => Object.keys(window.__viserSceneTree?.getState() ?? {}).includes('/views/4')",
+        "() => window.__vmemFrustums?.['/views']?.views.length > 4",
         timeout=60_000,
     )
     assert list(app.walks.values()) == [opened]

@@ -67,9 +67,7 @@ def workspace(
     until(page, lambda: any(walk.session for walk in app.walks.values()))
     (workspace,) = app.walks.values()
     until(page, lambda: not workspace.worker.busy)
-    page.wait_for_function(
-        "() => Object.keys(window.__viserSceneTree.getState()).includes('/views/0')"
-    )
+    page.wait_for_function("() => window.__vmemFrustums?.['/views']?.views.length > 0")
     page.wait_for_timeout(500)
     steps.allowed.release(FormingGenerator.STEPS)
     page.keyboard.press("w")

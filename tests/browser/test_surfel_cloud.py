@@ -183,6 +183,7 @@ def test_recolour_sends_colours_only(
 ) -> None:
     for x in (-0.5, -0.5, 0.5, 0.5):
         cloud.append(*disk((x, 0, 2), (0, 0, -1), 0.3, RED))
+    cloud.tidy()
     wait_for_disks(shared_viser_page, 8)
     before = picture(client)
     sent = []
@@ -213,6 +214,8 @@ def test_append_and_truncate_reach_the_scene_tree(
     expected = [f"/surfels/{i:04d}{s}" for i in range(3) for s in ("", NORMAL_RADIUS_SUFFIX)]
     for count in (2, 4, 6, 8, 10):
         cloud.append(*disk((0, 0, 2), (0, 0, -1), 0.3, RED))
+        wait_for_disks(shared_viser_page, count)
+        cloud.tidy()
         wait_for_disks(shared_viser_page, count)
     assert shared_viser_page.evaluate(names) == expected
     cloud.truncate(7)

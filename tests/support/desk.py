@@ -16,6 +16,7 @@ from tests.support.walking import pixels, session_of, until
 from viewer.browser.client import Client
 from viewer.debugger.debugger import Debugger
 from viewer.debugger.explained import Explained
+from viewer.scene.surfel_cloud import NORMAL_RADIUS_SUFFIX
 from viewer.settings import Settings
 from viewer.walk.workspace import Workspace
 from vmem.cameras import Camera
@@ -25,6 +26,7 @@ from vmem.types import Retrieval
 AMBER, SKY, INVENTED = (255, 176, 46), (86, 180, 233), (213, 94, 0)
 QUIET_ROW = (139, 145, 156)
 """Text of a row whose view was not chosen."""
+CHUNK = re.compile(r"/surfels/\d+")
 BLANK = (5, 5)
 """A place in the window where nothing is."""
 
@@ -222,7 +224,8 @@ class Desk:
 
     def frustum(self, view: int) -> tuple[int, ...]:
         """Colour of a view's frustum."""
-        return tuple(self.part(f"/views/{view}", "color").tolist())
+        drawn = "(view) => window.__vmemFrustums['/views'].colorsDrawn()[view]"
+        return tuple(self.page.evaluate(drawn, view))
 
     def lines(self, name: str) -> np.ndarray:
         """(N, 2, 3) f32 ends of a node's lines."""
@@ -230,9 +233,13 @@ class Desk:
 
     def colors(self) -> np.ndarray:
         """(S, 3) u8 of all surfels."""
-        chunks = range(1 + (len(self.memory.surfels) - 1) // 16_384)
-        parts = [self.part(f"/surfels/{chunk:04d}", "colors") for chunk in chunks]
-        return np.concatenate(parts).reshape(-1, 3)
+        names = "() => Object.keys(window.__viserSceneTree.getState())"
+        chunks = sorted(name for name in self.page.evaluate(names) if CHUNK.fullmatch(name))
+        parts = []
+        for chunk in chunks:
+            drawn = int(self.part(chunk + NORMAL_RADIUS_SUFFIX, "point_size"))
+            parts.append(self.part(chunk, "colors").reshape(-1, 3)[:drawn])
+        return np.concatenate(parts)
 
     def image(self, name: str) -> np.ndarray:
         """(h, w, 3) i16 picture that stands in the scene."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import inspect
 import io
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import viser
+from PIL import Image
+from viser._messages import RunJavascriptMessage
 
 from viewer.actions import Actions
+from viewer.scene.frustums import CHANGE
 from viewer.scene.surfel_cloud import NORMAL_RADIUS_SUFFIX
 from viewer.settings import Settings
 from viewer.walk.pins import Pins
@@ -247,17 +253,72 @@ def nodes(server: viser.ViserServer, under: str) -> dict[str, Any]:
     return {name: handles[name] for name in sorted(handles) if name.startswith(under)}
 
 
+def chunks(server: viser.ViserServer) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(positions (S, 3), colours (S, 3)) of the surfels that each chunk in the scene draws."""
+    found = nodes(server, "/surfels/")
+    drawn = {
+        name: int(found[name + NORMAL_RADIUS_SUFFIX].point_size)
+        for name in found
+        if not name.endswith(NORMAL_RADIUS_SUFFIX)
+    }
+    return {
+        name: (found[name].points[:count], found[name].colors[:count])
+        for name, count in drawn.items()
+    }
+
+
 def shown(server: viser.ViserServer) -> tuple[np.ndarray, np.ndarray]:
     """Positions (S, 3) and colours (S, 3) of the surfels in the scene."""
-    chunks = [
-        chunk
-        for name, chunk in nodes(server, "/surfels/").items()
-        if not name.endswith(NORMAL_RADIUS_SUFFIX)
-    ]
-    if not chunks:
+    parts = list(chunks(server).values())
+    if not parts:
         return np.zeros((0, 3)), np.zeros((0, 3))
-    points = np.concatenate([chunk.points for chunk in chunks])
-    return points, np.concatenate([chunk.colors for chunk in chunks])
+    points, colors = zip(*parts, strict=True)
+    return np.concatenate(points), np.concatenate(colors)
+
+
+def frustum_news(heard: list[Any], node: str = "/views") -> list[dict[str, Any]]:
+    """What messages tell the page of the frustums below a node, in order."""
+    sources = [message.source for message in heard if isinstance(message, RunJavascriptMessage)]
+    return news_in(sources, node)
+
+
+def news_in(scripts: list[str], node: str) -> list[dict[str, Any]]:
+    """What scripts tell the page of the frustums below a node, in order."""
+    read = json.JSONDecoder().raw_decode
+    starts = [(script, script.find(CHANGE)) for script in scripts]
+    news = [read(script[at + len(CHANGE) + 2 :])[0] for script, at in starts if at >= 0]
+    return [one for one in news if one["node"] == node]
+
+
+@dataclass
+class DrawnFrustum:
+    """A frustum as the page draws it."""
+
+    c2w: np.ndarray
+    size: np.ndarray
+    picture: np.ndarray
+    color: tuple[int, ...] = (0, 0, 0)
+
+
+def frustums(server: viser.ViserServer, node: str = "/views") -> list[DrawnFrustum]:
+    """The frustums that a page draws that has been told everything."""
+    buffer: Any = server._websock_server._broadcast_buffer
+    return drawn_after(frustum_news(list(buffer.message_from_id.values()), node))
+
+
+def drawn_after(all_news: list[dict[str, Any]]) -> list[DrawnFrustum]:
+    """The frustums that a page draws once it has been told these news."""
+    drawn: list[DrawnFrustum] = []
+    for news in all_news:
+        del drawn[news["keep"] :]
+        for one in news.get("add", ()):
+            rows, size = np.reshape(one["pose"][:12], (3, 4)), np.array(one["pose"][12:])
+            data = base64.b64decode(one["picture"].partition(",")[2])
+            picture = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+            drawn.append(DrawnFrustum(np.vstack([rows, [0, 0, 0, 1]]), size, picture))
+        for view, color in news.get("colors", ()):
+            drawn[view].color = tuple(color)
+    return drawn
 
 
 def pictures(server: viser.ViserServer) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:

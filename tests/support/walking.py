@@ -25,7 +25,7 @@ def open_walk(app: App, page: Page) -> Workspace:
     (workspace,) = (walk for key, walk in app.walks.items() if key not in others)
     until(page, lambda: workspace.session is not None and not workspace.worker.busy)
     page.wait_for_function(
-        "() => Object.keys(window.__viserSceneTree.getState()).some(n => n.startsWith('/views/'))",
+        "() => window.__vmemFrustums?.['/views']?.views.length > 0",
         timeout=30_000,
     )
     page.wait_for_timeout(500)

@@ -307,3 +307,18 @@ def test_keys_are_handled_while_a_slow_strategy_answers(
     assert retrieval is not None
     assert retrieval.strategy == "slow"
     np.testing.assert_allclose(retrieval.targets.c2w[-1], browser.place)
+
+
+def test_the_scene_is_tidied_once_the_walk_has_come_to_rest(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewer.browser.display.REST_TIME", 0.3)
+    display, tidied = browser.client.display, []
+    monkeypatch.setattr(
+        display.scene, "tidy", lambda: tidied.append((browser.steps, browser.workspace.worker.busy))
+    )
+    for _ in range(2):
+        browser.presses("KeyW")
+    until(lambda: tidied)
+    browser.rests()
+    assert tidied == [(2, False)], "once, behind both steps"

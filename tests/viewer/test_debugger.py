@@ -125,11 +125,11 @@ def test_pointing_lights_frustum_line_and_surfels(walked: Browser) -> None:
     do(walked, debugger.explain, 2)
     before = shown(_server(walked))[1].copy()
     view = explained(walked).order[0]
-    color = display.scene.frustums[view].color
+    color = display.scene.frustums.colors[view]
     do(walked, walked.client.actions.point, event("enter", f"row:{view}"))
     updated(walked, display.heat)
     assert debugger.pointed == view
-    assert tuple(display.scene.frustums[view].color) == SKY
+    assert display.scene.frustums.colors[view] == SKY
     assert_array_equal(
         lines(walked, "/pointed")[:, 1],
         np.array([memory.views[view].camera.position], np.float32) + np.float32(1e-4),
@@ -140,7 +140,7 @@ def test_pointing_lights_frustum_line_and_surfels(walked: Browser) -> None:
     do(walked, walked.client.actions.point, event("leave", f"row:{view}"))
     updated(walked, display.heat)
     assert debugger.pointed is None
-    assert tuple(display.scene.frustums[view].color) == tuple(color) == AMBER
+    assert display.scene.frustums.colors[view] == color == AMBER
     assert len(lines(walked, "/pointed")) == 0
     assert_array_equal(shown(_server(walked))[1], before)
     assert display.memory.colors.legend == paint_surfels("image", memory, None).legend
@@ -174,12 +174,12 @@ def test_keys_go_through_the_rows(walked: Browser) -> None:
 def test_banning_the_best_view_changes_the_choice_and_its_line(walked: Browser) -> None:
     debugger = debugger_of(walked)
     best = explained(walked).order[0]
-    frustums = walked.client.display.scene.frustums
-    assert tuple(frustums[best].color) == AMBER
+    colors = walked.client.display.scene.frustums.colors
+    assert colors[best] == AMBER
     do(walked, walked.client.actions.point, event("click", f"ban:{best}"))
     assert best not in explained(walked).order
     assert explained(walked).reasons[best].kind is ReasonKind.BANNED
-    assert tuple(frustums[best].color) != AMBER
+    assert colors[best] != AMBER
     ends = [memory_of(walked).views[view].camera.position for view in explained(walked).order]
     np.testing.assert_allclose(lines(walked, "/retrieval")[:, 1], ends, atol=1e-3)
     do(walked, debugger.point, best)

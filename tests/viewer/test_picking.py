@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.standins import FakeCamera
-from viewer.scene.picking import REACH, nearest_view, pick_surfel, pointer_ray
+from viewer.scene.frustums import half_size
+from viewer.scene.picking import (
+    REACH,
+    nearest_view,
+    pick_frustum,
+    pick_surfel,
+    pointer_ray,
+)
 from vmem.cameras import Camera, default_K, rotation_x, rotation_y
 from vmem.memory import MemorySnapshot
 from vmem.types import Surfels, View
@@ -193,3 +200,80 @@ def test_the_ray_of_a_pixel_meets_what_is_drawn_there(turn, pitch, fov, x, y) ->
     across = local[:2] / local[2] / (2 * math.tan(fov / 2)) + [0.5 * eye.aspect, 0.5]
     np.testing.assert_allclose(across, [x * eye.aspect, y], atol=1e-6)
     assert np.linalg.norm(direction) == pytest.approx(1)
+
+
+# --- the frustum that was clicked ---------------------------------------------------------------
+
+
+def some_frustums(seed: int, n: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (n, 4, 4) all about, and sizes (n, 3)."""
+    rng = np.random.default_rng(seed)
+    poses = np.stack([np.eye(4)] * n)
+    for pose in poses:
+        turn = rotation_y(rng.uniform(-math.pi, math.pi)) @ rotation_x(rng.uniform(-1, 1))
+        pose[:3, :3], pose[:3, 3] = turn, rng.uniform(-1, 1, 3)
+    return poses, rng.uniform(0.02, 0.3, (n, 3))
+
+
+def ray_to(eye: np.ndarray, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return eye, (point - eye) / np.linalg.norm(point - eye)
+
+
+def distance_to_picture(pose, size, origin, direction) -> float:
+    """Where a ray meets the picture of one frustum; infinity if it does not."""
+    corner = pose[:3, :3] @ (size * [-1, -1, 1]) + pose[:3, 3]
+    across, down = pose[:3, 0] * 2 * size[0], pose[:3, 1] * 2 * size[1]
+    try:
+        u, v, t = np.linalg.solve(np.stack([across, down, -direction], axis=1), origin - corner)
+    except np.linalg.LinAlgError:
+        return math.inf
+    return t if t > 0 and 0 <= u <= 1 and 0 <= v <= 1 else math.inf
+
+
+@given(st.integers(0, 10_000), st.floats(-0.9, 0.9), st.floats(-0.9, 0.9))
+def test_the_nearest_picture_on_the_ray_is_clicked_or_a_line_before_it(
+    seed: int, x: float, y: float
+) -> None:
+    poses, sizes = some_frustums(seed)
+    wanted = seed % len(poses)
+    eye = np.array([0.0, 0.0, -3.0])
+    point = poses[wanted, :3, :3] @ (sizes[wanted] * [x, y, 1]) + poses[wanted, :3, 3]
+    origin, direction = ray_to(eye, point)
+    found = pick_frustum(poses, sizes, origin, direction)
+    distances = [
+        distance_to_picture(*one, origin, direction) for one in zip(poses, sizes, strict=True)
+    ]
+    if found != np.argmin(distances):
+        assert distance_to_lines(poses[found], sizes[found], origin, direction) < 0.005
+
+
+def distance_to_lines(pose, size, origin, direction) -> float:
+    """Smallest angle between a ray and the lines of one frustum, point by point."""
+    a, b, c, d = np.array([(-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1)]) * size
+    eye = np.zeros(3)
+    lines = [(a, b), (b, c), (c, d), (d, a), (eye, a), (eye, b), (eye, c), (eye, d)]
+    lines.append((size * [0, -1.2, 1], size * [0, -1.0, 1]))
+    smallest = math.inf
+    for start, stop in lines:
+        for share in np.linspace(0, 1, 200):
+            at = pose[:3, :3] @ (start + share * (stop - start)) + pose[:3, 3] - origin
+            cosine = at @ direction / np.linalg.norm(at)
+            smallest = min(smallest, math.acos(np.clip(cosine, -1, 1)))
+    return smallest
+
+
+@given(st.integers(0, 10_000), st.floats(0.1, 0.9))
+def test_a_line_is_clicked_where_no_picture_is(seed: int, share: float) -> None:
+    poses, sizes = some_frustums(seed, 1)
+    poses = np.concatenate([poses, poses])
+    poses[1, :3, 3] += [0, 5, 0]
+    point = poses[0, :3, :3] @ (share * sizes[0] * [1, 1, 1]) + poses[0, :3, 3]
+    assert pick_frustum(poses, sizes[[0, 0]], *ray_to(np.array([0.0, 0, -3]), point)) == 0
+
+
+def test_a_frustum_has_the_size_that_viser_gives_one() -> None:
+    camera = Camera(np.eye(4), default_K((60, 90)), (60, 90))
+    half_width, half_height, depth = half_size(camera, 0.03)
+    assert half_height / depth == pytest.approx(math.tan(camera.fov[0] / 2))
+    assert half_width / half_height == pytest.approx(1.5)
+    assert half_width * half_height * depth / 3 == pytest.approx(0.03**3)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import zstandard
 
+from tests.support.standins import drawn_after, news_in
 from viewer.paint.palette import AMBER
 from viewer.paint.surfel_colors import paint_surfels
 from viewer.share.first_camera import FOV, WINDOW, first_camera
@@ -27,6 +28,7 @@ from vmem.retrieval import retrieve
 from vmem.types import Retrieval, Surfels
 
 STEP = 3
+FRUSTUMS = "/views", "/chosen_views"
 
 Nodes = dict[str, dict[str, Any]]
 
@@ -74,12 +76,15 @@ def recording(walk: MemorySnapshot) -> Recording:
 
 
 def test_the_scene_is_what_the_retrieval_knew(walk: MemorySnapshot, recording: Recording) -> None:
-    retrieval, (nodes, _) = retrieval_of(walk, STEP), read(recording.viser)
+    retrieval, (nodes, scripts) = retrieval_of(walk, STEP), read(recording.viser)
     n, known = len(retrieval.surfel_weight), len(retrieval.votes)
     assert n < len(walk.surfels)
     assert known < len(walk.views)
-    views = [name for name in nodes if re.fullmatch(r"/views/\d+", name)]
-    assert sorted(views, key=lambda name: int(name[7:])) == [f"/views/{i}" for i in range(known)]
+    drawn = [one.c2w for node in FRUSTUMS for one in drawn_after(news_in(scripts, node))]
+    order = [view for view in range(known) if view not in retrieval.order] + [*retrieval.order]
+    assert len(order) == known
+    stored = [walk.views[view].camera.c2w for view in order]
+    np.testing.assert_allclose(drawn, stored, atol=1e-7)
     cloud = nodes["/surfels/0000"]
     np.testing.assert_array_equal(cloud["points"].reshape(-1, 3), walk.surfels.position[:n])
     expected = paint_surfels("weight", walk, retrieval).color[:n]
@@ -89,9 +94,13 @@ def test_the_scene_is_what_the_retrieval_knew(walk: MemorySnapshot, recording: R
 def test_chosen_views_alone_are_lit_and_have_a_line(
     walk: MemorySnapshot, recording: Recording
 ) -> None:
-    retrieval, (nodes, _) = retrieval_of(walk, STEP), read(recording.viser)
-    lit = {i for i in range(len(retrieval.votes)) if nodes[f"/views/{i}"]["color"] == [*AMBER]}
-    assert lit == set(retrieval.order)
+    retrieval, (nodes, scripts) = retrieval_of(walk, STEP), read(recording.viser)
+    others, chosen = (drawn_after(news_in(scripts, node)) for node in FRUSTUMS)
+    assert {one.color for one in chosen} == {AMBER}
+    assert AMBER not in {one.color for one in others}
+    for one, view in zip(chosen, retrieval.order, strict=True):
+        np.testing.assert_allclose(one.c2w, walk.views[view].camera.c2w, atol=1e-7)
+        assert (one.size > others[0].size).all()
     lines = nodes["/retrieval"]["points"].reshape(-1, 2, 3)
     assert len(lines) == len(retrieval.order)
     for view, line in zip(retrieval.order, lines, strict=True):

@@ -11,9 +11,20 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from tests.support.fakes import open_box
-from tests.support.standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
+from tests.support.standins import (
+    CHUNK,
+    Recorder,
+    chunks,
+    clouds,
+    frustum_news,
+    frustums,
+    nodes,
+    sent,
+    shown,
+    updates,
+)
 from viewer.paint.resize import thumbnail
-from viewer.scene.frustums import THUMBNAIL, pose_wxyz
+from viewer.scene.frustums import THUMBNAIL
 from viewer.scene.scene import SceneView
 from viewer.settings import SceneOptions
 from vmem.memory import MemorySnapshot
@@ -36,12 +47,11 @@ def assert_shows(server: viser.ViserServer, memory: MemorySnapshot) -> None:
     points, colors = shown(server)
     assert_array_equal(points, memory.surfels.position)
     assert_array_equal(colors, memory.surfels.color)
-    frustums = nodes(server, "/views/")
-    assert set(frustums) == {f"/views/{i}" for i in range(len(memory.views))}
-    for i, stored in enumerate(memory.views):
-        frustum = frustums[f"/views/{i}"]
-        np.testing.assert_allclose(frustum.position, stored.camera.position, atol=1e-7)
-        np.testing.assert_allclose(frustum.wxyz, pose_wxyz(stored.camera.c2w), atol=1e-7)
+    drawn = frustums(server)
+    assert len(drawn) == len(memory.views)
+    for frustum, stored in zip(drawn, memory.views, strict=True):
+        np.testing.assert_allclose(frustum.c2w, stored.camera.c2w, atol=1e-7)
+        assert frustum.picture.shape == thumbnail(stored.rgb, THUMBNAIL).shape
 
 
 # --- differences -------------------------------------------------------------------------------
@@ -53,7 +63,7 @@ def test_the_whole_memory_is_shown(
     view.show_memory(walk, None)
     assert_shows(server, walk)
     assert view.memory is walk
-    assert len(view.frustums) == len(walk.views)
+    assert len(view.frustums.cameras) == len(walk.views)
 
 
 def test_a_step_sends_only_its_own_surfels_and_frustums(
@@ -61,18 +71,17 @@ def test_a_step_sends_only_its_own_surfels_and_frustums(
 ) -> None:
     before, after = walk.at_step(3), walk.at_step(4)
     view.show_memory(before, None)
-    handles = list(view.frustums)
+    there = set(chunks(server))
     with recorder.listening() as heard:
         view.show_memory(after, None)
-    first = len(before.surfels) // CHUNK
-    last = (len(after.surfels) - 1) // CHUNK
-    assert clouds(heard) == [f"/surfels/{i:04d}" for i in range(first, last + 1)]
-    assert first > 0, "there must be chunks that stay"
-    added = [f"/views/{i}" for i in range(len(before.views), len(after.views))]
-    assert sent(heard, "CameraFrustumMessage", "/views/") == added
+    sizes = {name: len(points) for name, (points, _) in chunks(server).items()}
+    assert sum(sizes[name] for name in clouds(heard)) >= len(after.surfels) - len(before.surfels)
+    assert there - set(clouds(heard)), "there must be chunks that stay"
+    (news,) = frustum_news(heard)
+    assert news["keep"] == len(before.views)
+    assert len(news["add"]) == len(news["colors"]) == len(after.views) - len(before.views)
     assert updates(heard, "/surfels") == []
-    assert sent(heard, "RemoveSceneNodeMessage", "/views/") == []
-    assert view.frustums[: len(handles)] == handles
+    assert sent(heard, "RemoveSceneNodeMessage", "/views") == []
     assert_shows(server, after)
 
 
@@ -83,7 +92,7 @@ def test_the_same_memory_again_sends_no_surfel_and_no_frustum(
     with recorder.listening() as heard:
         view.show_memory(walk, None)
     assert clouds(heard) == []
-    assert sent(heard, "CameraFrustumMessage") == []
+    assert frustum_news(heard) == []
     assert updates(heard, "/surfels") + updates(heard, "/views") == []
 
 
@@ -92,14 +101,10 @@ def test_an_undo_only_cuts_what_the_step_had_added(
 ) -> None:
     before, after = walk.at_step(3), walk.at_step(4)
     view.show_memory(after, None)
-    handles = list(view.frustums)
     with recorder.listening() as heard:
         view.show_memory(before, None)
-    assert sent(heard, "CameraFrustumMessage", "/views/") == []
-    removed = [f"/views/{i}" for i in range(len(before.views), len(after.views))]
-    assert sent(heard, "RemoveSceneNodeMessage", "/views/") == removed
-    assert len(clouds(heard)) <= 1, "at most the chunk that is cut in two"
-    assert view.frustums == handles[: len(before.views)]
+    assert frustum_news(heard) == [{"node": "/views", "keep": len(before.views)}]
+    assert clouds(heard) == [], "what stays is not sent again"
     assert_shows(server, before)
 
 
@@ -125,12 +130,11 @@ def test_another_branch_keeps_what_both_share(
     shared = one.steps[1]
     assert one.steps[1] == other.steps[1]
     view.show_memory(one, None)
-    handles = list(view.frustums)
     with recorder.listening() as heard:
         view.show_memory(other, None)
-    assert view.frustums[: shared.n_views] == handles[: shared.n_views]
-    added = [f"/views/{i}" for i in range(shared.n_views, len(other.views))]
-    assert sent(heard, "CameraFrustumMessage", "/views/") == added
+    cut, grown = frustum_news(heard)
+    assert cut["keep"] == grown["keep"] == shared.n_views
+    assert len(grown["add"]) == len(other.views) - shared.n_views
     untouched = {f"/surfels/{i:04d}" for i in range(shared.n_surfels // CHUNK)}
     assert untouched
     assert not untouched & set(clouds(heard))
@@ -138,13 +142,13 @@ def test_another_branch_keeps_what_both_share(
 
 
 def test_another_walk_shares_nothing_even_where_its_sizes_agree(
-    view: SceneView, server: viser.ViserServer
+    view: SceneView, server: viser.ViserServer, recorder: Recorder
 ) -> None:
     first, second = open_box(seed=1), open_box(seed=1)
     view.show_memory(first.memory, None)
-    handles = list(view.frustums)
-    view.show_memory(second.memory, None)
-    assert view.frustums[0] is not handles[0]
+    with recorder.listening() as heard:
+        view.show_memory(second.memory, None)
+    assert [news["keep"] for news in frustum_news(heard)] == [0, 0]
     assert_shows(server, second.memory)
 
 
@@ -202,15 +206,15 @@ def test_switches_hide_and_show(
     view.show_memory(walk, None)
     view.options.frustums = view.options.billboards = False
     view.show_options()
-    assert not any(frustum.visible for frustum in view.frustums)
+    assert not view.frustums.visible
     assert not any(billboards(server))
     view.show_memory(walk.at_step(4), None)
     view.show_memory(walk, None)
-    assert not any(frustum.visible for frustum in view.frustums), "new ones obey too"
+    assert not view.frustums.visible, "new ones obey too"
     assert not any(billboards(server))
     view.options.frustums = view.options.billboards = True
     view.show_options()
-    assert all(frustum.visible for frustum in view.frustums)
+    assert view.frustums.visible
     assert all(billboards(server))
 
 
@@ -219,7 +223,7 @@ def test_standing_in_a_view_puts_away_what_would_hide_its_frame(
 ) -> None:
     view.show_memory(walk, None)
     view.show_ghost(walk.views[3].camera)
-    aids = ["/ghost", "/path", *(f"/views/{i}" for i in range(len(walk.views)))]
+    aids = ["/ghost", "/path", "/views"]
     view.immerse(True)
     view.show_screen(walk.views[3])
     screen = nodes(server, "/screen")["/screen"]

@@ -8,7 +8,17 @@ import viser
 import viser.transforms as vtf
 from numpy.testing import assert_array_equal
 
-from tests.support.standins import CHUNK, Recorder, clouds, nodes, sent, shown, updates
+from tests.support.standins import (
+    Recorder,
+    chunks,
+    clouds,
+    frustum_news,
+    frustums,
+    nodes,
+    sent,
+    shown,
+    updates,
+)
 from viewer.paint.palette import AMBER, FAINT, QUIET
 from viewer.paint.surfel_colors import LIVE_MODES, MODES, paint_surfels
 from viewer.scene.scene import SceneView
@@ -41,7 +51,7 @@ def test_a_recolouring_sends_colours_of_changed_chunks_and_no_geometry(
 
 
 def test_of_a_recoloured_memory_only_the_chunks_that_differ_are_sent(
-    view: SceneView, recorder: Recorder, walk: MemorySnapshot
+    view: SceneView, server: viser.ViserServer, recorder: Recorder, walk: MemorySnapshot
 ) -> None:
     view.options.heat = "weight"
     here, there = asked(walk, 0), asked(walk, 20)
@@ -51,9 +61,11 @@ def test_of_a_recoloured_memory_only_the_chunks_that_differ_are_sent(
         view.show_heat(there)
     before = paint_surfels("weight", walk, here).color
     after = paint_surfels("weight", walk, there).color
-    chunks = {int(i) // CHUNK for i in np.flatnonzero((before != after).any(axis=1))}
+    ends = np.cumsum([len(points) for points, _ in chunks(server).values()])
+    rows = np.flatnonzero((before != after).any(axis=1))
+    changed = set(np.searchsorted(ends, rows, side="right").tolist())
     assert {name for name, _ in updates(heard, "/surfels/")} == {
-        f"/surfels/{i:04d}" for i in chunks
+        f"/surfels/{i:04d}" for i in changed
     }
 
 
@@ -82,10 +94,10 @@ def test_chosen_views_are_lit_and_joined_to_the_ghost(
     retrieval = asked(walk, 20)
     ghost = walk.views[20].camera
     view.show_retrieval(ghost, retrieval)
-    for i, frustum in enumerate(view.frustums):
+    for i, frustum in enumerate(frustums(server)):
         lit = i in retrieval.order
         expected = AMBER if lit else QUIET if retrieval.share[i] > 0 else FAINT
-        assert tuple(frustum.color) == expected
+        assert frustum.color == view.frustums.colors[i] == expected
     rays = nodes(server, "/retrieval")["/retrieval"]
     assert rays.points.shape == (len(retrieval.order), 2, 3)
     for (start, end), chosen in zip(rays.points, retrieval.order, strict=True):
@@ -93,7 +105,7 @@ def test_chosen_views_are_lit_and_joined_to_the_ghost(
         np.testing.assert_allclose(end, walk.views[chosen].camera.position, atol=2e-4)
     with recorder.listening() as heard:
         view.show_retrieval(ghost, retrieval)
-    assert updates(heard, "/views/") == [], "colours that are right already are not sent"
+    assert frustum_news(heard) == [], "colours that are right already are not sent"
 
 
 def test_when_the_choice_changes_only_the_frustums_that_change_are_told(
@@ -101,17 +113,15 @@ def test_when_the_choice_changes_only_the_frustums_that_change_are_told(
 ) -> None:
     view.show_memory(walk, None)
     view.show_retrieval(walk.views[0].camera, asked(walk, 0))
-    before = [tuple(frustum.color) for frustum in view.frustums]
+    before = list(view.frustums.colors)
     with recorder.listening() as heard:
         view.show_retrieval(walk.views[20].camera, asked(walk, 20))
-    after = [tuple(frustum.color) for frustum in view.frustums]
-    changed = {
-        f"/views/{i}"
-        for i, pair in enumerate(zip(before, after, strict=True))
-        if len(set(pair)) > 1
-    }
+    after = view.frustums.colors
+    changed = [i for i, pair in enumerate(zip(before, after, strict=True)) if len(set(pair)) > 1]
     assert changed
-    assert {name for name, _ in updates(heard, "/views/")} == changed
+    (news,) = frustum_news(heard)
+    assert (news["keep"], "add" in news) == (len(walk.views), False)
+    assert [view for view, _ in news["colors"]] == changed
 
 
 def test_rays_follow_a_choice_of_another_size(
@@ -138,6 +148,7 @@ def test_the_ghost_is_one_node_that_moves(
     with recorder.listening() as heard:
         view.show_ghost(there)
     assert sent(heard, "CameraFrustumMessage") == []
+    assert frustum_news(heard) == []
     assert nodes(server, "/ghost")["/ghost"] is handle
     np.testing.assert_allclose(handle.position, there.position)
     rotation = vtf.SO3(handle.wxyz).as_matrix()

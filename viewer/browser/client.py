@@ -20,6 +20,7 @@ from viewer.commands import KEYMAPS, SWALLOWED, command_of
 from viewer.debugger.debugger import Debugger
 from viewer.page.keyboard import Keyboard, KeyEvent
 from viewer.page.pointing import Pointing
+from viewer.page.tabs import OpenTab
 from viewer.preferences import remembered
 from viewer.walk.actor import Actor
 from viewer.walk.ghost import FLY_RATE
@@ -59,6 +60,7 @@ class Client(Actor):
         self.actions = BrowserActions(handle, workspace, self.debugger, self.display)
         self._keyboard = Keyboard(handle, SWALLOWED, self.key_changed)
         self._pointing = Pointing(handle, lambda event: self.post(self.actions.point, event))
+        self._open_tab = OpenTab(handle, lambda tab: self.post(self.display.tab_opened, tab))
         handle.scene.on_click()(self.clicked)
         workspace.listen(lambda event: self.post(self._job_changed, event))
         self.start()
@@ -69,6 +71,7 @@ class Client(Actor):
         self.workspace.listen(None)
         self._keyboard.dispose()
         self._pointing.dispose()
+        self._open_tab.dispose()
         self.close()
         self.display.close()
 

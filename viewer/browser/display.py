@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import viser
@@ -40,6 +41,10 @@ TARGET_TIME = 0.15
 """Seconds between updates of the picture of what the target sees."""
 HEAT_TIME = 0.04
 """Seconds between recolourings of the surfels; more where the page lags."""
+REST_TIME = 2.0
+"""Seconds after the memory has last changed until what the page has of it is tidied."""
+JOB_TIME = 0.3
+"""Seconds from the beginning of a job in which what the Memory tab explains waits for its end."""
 FORMING_TIME = 0.1
 """Seconds between pictures of the frames that are being generated."""
 IN_SCENE = (
@@ -75,6 +80,10 @@ class Display:
         self.forming_frames: tuple[Camera, U8] | None = None
         """The last camera and the frames (T, H', W', 3) of the step that is being made."""
         self._panel_changes = Change(0)
+        self._open_tab = ""
+        self._newest_due = False
+        self._busy_since: float | None = None
+        self._tidy_at: float | None = None
         self._stream: SurfelStream | None = None
         self._no_stream_told = False
         self._labels: list[str] = []
@@ -104,6 +113,17 @@ class Display:
     def open_tab(self, tab: Tab) -> None:
         """Open a tab: what was asked is answered there."""
         reveal(self._handle.gui, tab=tab)
+        self.tab_opened(tab)
+
+    def tab_opened(self, label: str) -> None:
+        """The page shows that tab; "": it does not say. What the tab lacks follows."""
+        self._open_tab = label
+        self.history.show_seen(self._is_seen("History"))
+        if self._newest_due and self._is_seen("Walk"):
+            self.show_newest()
+
+    def _is_seen(self, tab: Tab) -> bool:
+        return self._open_tab in ("", tab)
 
     # --- the walk --------------------------------------------------------------------------
 
@@ -113,6 +133,7 @@ class Display:
         self._settings.scene.step = None
         explained = self._explained(memory)
         self.scene.show_memory(memory, None if explained is None else explained.retrieval)
+        self._tidy_at = time.perf_counter() + REST_TIME
         self.scene.show_ghost(ghost)
         self.history.show(session)
         self.show_newest()
@@ -135,8 +156,12 @@ class Display:
     def show_newest(self) -> None:
         """Show the newest frame, beside what memory knew of it before it was made.
 
-        While a step is being made, its last frame as far as it has formed.
+        While a step is being made, its last frame as far as it has formed. In a tab that is not
+        open, the picture waits until it is.
         """
+        self._newest_due = not self._is_seen("Walk")
+        if self._newest_due:
+            return
         memory = self.scene.memory
         if self.forming_frames is not None:
             self.walk.show_forming(self.forming_frames[1][-1])
@@ -243,13 +268,41 @@ class Display:
             self.memory.explain.show_computing(self._debugger.computing)
         if Change.CELL in changed:
             self.memory.timeline.show_cell(self.scene.memory, self._debugger.cell)
-        if self.target.take(now):
+        reveals = Change.ROW in changed and self._debugger.pointed is not None
+        if reveals:
+            self.tab_opened("Memory")
+        rest = self._tidy(now)
+        if not self._is_seen("Memory"):
+            return rest
+        hold = 0.0 if reveals else self._job_hold(now)
+        if self.target.take(now, hold):
             self._show_target()
-        if self.table.take(now):
+        if self.table.take(now, hold):
             self._show_table()
-        if Change.ROW in changed and self._debugger.pointed is not None:
-            reveal(self._handle.gui, row_answer(self._debugger.pointed), "Memory")
-        return _soonest(self.target.wait(now), self.table.wait(now))
+        if reveals:
+            reveal(self._handle.gui, row_answer(self._debugger.pointed or 0), "Memory")
+        return _soonest(rest, self.target.wait(now, hold), self.table.wait(now, hold))
+
+    def _tidy(self, now: float) -> float | None:
+        """Tidy the scene once the walk has come to rest; the seconds until then, None if it is."""
+        if self._tidy_at is None:
+            return None
+        if self._workspace.worker.busy:
+            self._tidy_at = now + REST_TIME
+        if now < self._tidy_at:
+            return self._tidy_at - now
+        self._tidy_at = None
+        self.scene.tidy()
+        return None
+
+    def _job_hold(self, now: float) -> float:
+        """Seconds to wait for a job that has just begun: its end brings pictures of its own."""
+        if not self._workspace.worker.busy:
+            self._busy_since = None
+            return 0.0
+        if self._busy_since is None:
+            self._busy_since = now
+        return max(0.0, self._busy_since + JOB_TIME - now)
 
     def _show_changes(self, changed: Change) -> None:
         debugger, explained = self._debugger, self._explained(self.scene.memory)

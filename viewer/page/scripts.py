@@ -20,16 +20,18 @@ from viser import _messages as viser_messages
 from shaders import load
 
 
-def run_script(gui: viser.GuiApi, function: str, config: Mapping[str, Any]) -> None:
-    """Call a JavaScript function expression in the page of a client, or of all (server's GUI).
+def run_script(
+    scope: viser.GuiApi | viser.SceneApi, function: str, config: Mapping[str, Any]
+) -> None:
+    """Call a JavaScript function expression in the page of a client, or of all (the server's).
 
     ``config`` becomes the function's only argument, by way of JSON. A script sent to the server's
-    GUI is also run by every client that comes later, and again when one reconnects without a
+    scope is also run by every client that comes later, and again when one reconnects without a
     reload. Scripts run in the order in which they were sent; an error goes to the page's console.
     """
     call = f"({function})({json.dumps(dict(config))})"
     source = f"try {{ {call} }} catch (error) {{ console.error(error) }}"
-    gui._websock_interface.queue_message(viser_messages.RunJavascriptMessage(source))
+    scope._websock_interface.queue_message(viser_messages.RunJavascriptMessage(source))
 
 
 def answer_mark(answer: str) -> str:

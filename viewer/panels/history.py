@@ -22,6 +22,8 @@ class HistoryPanel:
 
     def __init__(self, gui: viser.GuiApi, commands: Actions) -> None:
         self._commands = commands
+        self._seen = True
+        self._waiting: U8 | None = None
         self._frame = gui.add_image(np.zeros((8, 8, 3), np.uint8), format="jpeg")
         self._scrub = gui.add_slider("Frame", 0, 1, 1, 0)
         self._scrub.on_update(at_once(self._scrubbed))
@@ -52,9 +54,16 @@ class HistoryPanel:
         self._tree.content = tree_html(nodes[0], head)
 
     def show_view(self, view: int, rgb: U8) -> None:
-        """Show a frame (H, W, 3) of the walk, and the slider at its number."""
+        """Show a frame (H, W, 3) of the walk, once it can be seen, and the slider at its number."""
         self._scrub.value = view
-        self._frame.image = thumbnail(rgb, PICTURE)
+        self._waiting = rgb
+        self.show_seen(self._seen)
+
+    def show_seen(self, seen: bool) -> None:
+        """Whether the tab is open: pictures wait until it is."""
+        self._seen = seen
+        if seen and self._waiting is not None:
+            self._frame.image, self._waiting = thumbnail(self._waiting, PICTURE), None
 
     def show_playing(self, playing: bool) -> None:
         """Name the button by what it does now."""

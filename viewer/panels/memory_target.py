@@ -18,6 +18,8 @@ from vmem.arrays import U8
 
 SIDE = 288
 """Longer side of each picture, in pixels."""
+QUALITY = 80
+"""Of the pictures as JPEG."""
 GAP = 4
 """Pixels between the pictures."""
 
@@ -41,7 +43,7 @@ class TargetPanel:
         self._commands = commands
         self._options = options
         blank = np.full((SIDE // 2, SIDE, 3), BACKGROUND, np.uint8)
-        self._picture = gui.add_image(blank, label=None, format="png")
+        self._picture = gui.add_image(blank, label=None, jpeg_quality=QUALITY)
         self._layer = gui.add_dropdown(
             NEXT_LAYER.labelled(),
             tuple(LAYERS),
@@ -70,7 +72,7 @@ class TargetPanel:
     @property
     def shown(self) -> TargetShown:
         """What it shows now."""
-        picture = np.asarray(self._picture.image, np.uint8)
+        picture = np.asarray(self._picture.image, np.uint8)[..., :3]
         return TargetShown(picture, self._layer.value, self._legend.content)
 
     def show(self, left: U8, layer: LayerPicture, left_is: str) -> None:
@@ -79,7 +81,12 @@ class TargetPanel:
             self._layer.value = self._options.layer
         if self._wipe.value != self._options.wipe:
             self._wipe.value = self._options.wipe
-        self._picture.image = beside(left, layer.image)
+        picture = beside(left, layer.image)
+        # viser sends pictures without alpha as JPEG, a third of the bytes, and those with it as
+        # PNG: the colours of the other layers mean something, pixel by pixel.
+        if self._options.layer != "scene":
+            picture = np.dstack([picture, np.full_like(picture[..., :1], 255)])
+        self._picture.image = picture
         self._legend.content = f"Left: {left_is}. Right: {layer.legend}."
         self._bar.visible = layer.bar is not None
         if layer.bar is not None:

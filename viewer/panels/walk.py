@@ -58,7 +58,7 @@ class WalkPanel:
 
     def __init__(self, gui: viser.GuiApi, commands: Actions, settings: Settings) -> None:
         blank = np.full((PICTURE // 2, PICTURE, 3), BACKGROUND, np.uint8)
-        self._picture = gui.add_image(blank, label=None, format="jpeg", jpeg_quality=85)
+        self._picture = gui.add_image(blank, label=None, format="jpeg", jpeg_quality=80)
         self._place = gui.add_markdown("")
         self._stage = gui.add_markdown("*ready*")
         self._bar = gui.add_progress_bar(0)

@@ -45,7 +45,7 @@ class SceneView:
         self,
         scene: viser.SceneApi,
         options: SceneOptions,
-        on_view_clicked: Callable[[int], None] = lambda view: None,
+        on_view_clicked: Callable[[int], None] | None = None,
     ) -> None:
         """``on_view_clicked(view)`` is called, on one of viser's threads, for a clicked frustum."""
         self._scene = scene
@@ -69,9 +69,9 @@ class SceneView:
         scene.set_up_direction("-y")
 
     @property
-    def frustums(self) -> list[viser.CameraFrustumHandle]:
-        """Handles of the views' frustums, by view."""
-        return self._frustums.handles
+    def frustums(self) -> Frustums:
+        """The views' frustums."""
+        return self._frustums
 
     @property
     def memory(self) -> MemorySnapshot:
@@ -110,8 +110,7 @@ class SceneView:
             self._stream.show(memory, self._color)
         else:
             self._update_cloud(end.n_surfels if end else 0)
-        for view in memory.views[len(self._frustums.handles) :]:
-            self._frustums.add(view, self.options.frustums and not self._immersed)
+        self._frustums.add(memory.views[len(self._frustums.cameras) :])
         self._show_path(memory)
         self.show_billboards()
 
@@ -122,6 +121,10 @@ class SceneView:
         self._cloud.append(new.position, new.normal, new.radius, self._color[kept:])
         if self.options.heat not in LIVE_MODES:
             self._cloud.set_colors(self._color)
+
+    def tidy(self) -> None:
+        """Make what the page has cheaper to draw: when nothing else is to be sent."""
+        self._cloud.tidy()
 
     def show_heat(self, retrieval: Retrieval | None, pointed: int | None = None) -> Painted:
         """Recolour surfels: by the present mode, or by what a view that is pointed at explains.

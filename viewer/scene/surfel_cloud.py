@@ -3,19 +3,22 @@
 viser has no such primitive. Its point cloud carries position and colour; a hidden sibling carries
 normal and radius; a script (``shaders/surfel/surfel_patch.js``) gives the point cloud shaders that
 intersect each pixel's ray with each disk. Where the script does not apply, users still see round
-points.
+points, and of those that were cut off some until they are merged.
 What depends on viser's internals is in that script; this module uses its public API only.
 
 A cloud NAME is a group of nodes:
 
 - ``NAME`` an invisible frame; its axes_length is the size scale and its axes_radius the shade
 - ``NAME/0000`` the first chunk: position f32, colour u8
-- ``NAME/0000_normal_radius`` its hidden sibling: octahedral normal and radius, f16
+- ``NAME/0000_normal_radius`` its hidden sibling: octahedral normal and radius, f16; its point_size
+  is how many of the chunk's surfels are drawn
 
-Chunk i holds the surfels [i * chunk_size, (i + 1) * chunk_size), whatever the history. An append
-or truncation therefore sends at most one chunk beyond what is new, and node names are used again,
-so that viser keeps no tombstones for them. A chunk of one single surfel stays a round point:
-viser's client takes one colour to be the colour of all.
+Chunks follow each other in the order of the surfels: whole ones of chunk_size, then a tail of
+smaller ones. An append sends what is new, as one more of these. `SurfelCloud.tidy`, called when
+there is time, sends the last ones again as one (see `chunks_to_merge`): in steps of 500, a surfel
+travels 2.8 times until it is in a whole chunk. A truncation sends no surfel: chunks are removed,
+and of the last one fewer are drawn. Node names are used again, so that viser keeps no tombstones
+for them.
 
 A page that is slow with many surfels thins them by distance, and draws those that stay larger; see
 docs/stream.md.
@@ -23,6 +26,7 @@ docs/stream.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +40,10 @@ from vmem.arrays import F32, U8
 F16 = NDArray[np.float16]
 
 CHUNK_SIZE = 16_384
+TAIL = 12
+"""Chunks that are not whole which are left as they are: each costs the page a draw call."""
+LONGEST_TAIL = 48
+"""Chunks that are not whole, at most, however little time there was to merge them."""
 NORMAL_RADIUS_SUFFIX = "_normal_radius"
 THIN_FROM = 100_000
 """Surfels from which on a slow page leaves out some of those that are far away."""
@@ -103,30 +111,73 @@ class _Batch:
     def __getitem__(self, rows: slice) -> _Batch:
         return _Batch(self.position[rows], self.normal_radius[rows], self.rgb[rows])
 
-    def followed_by(self, other: _Batch) -> _Batch:
-        return _Batch(
-            np.concatenate([self.position, other.position]),
-            np.concatenate([self.normal_radius, other.normal_radius]),
-            np.concatenate([self.rgb, other.rgb]),
-        )
+
+def _joined(batches: Sequence[_Batch]) -> _Batch:
+    return _Batch(
+        np.concatenate([batch.position for batch in batches]),
+        np.concatenate([batch.normal_radius for batch in batches]),
+        np.concatenate([batch.rgb for batch in batches]),
+    )
 
 
-@dataclass(frozen=True, eq=False)
+def chunks_to_merge(sizes: Sequence[int], whole: int = CHUNK_SIZE) -> int:
+    """How many of the last chunks to send again as one; 0 for none.
+
+    sizes: surfels in each chunk; ``whole`` in a whole one. All that are not whole, once they make
+    one. Else none, as long as there are no more than TAIL of them; then as few, yet two at least,
+    as make a chunk no larger than the one before, so that the larger a chunk is, the more rarely
+    it travels.
+    """
+    tail = 0
+    while tail < len(sizes) and sizes[-1 - tail] < whole:
+        tail += 1
+    open_sizes = sizes[len(sizes) - tail :]
+    if sum(open_sizes) >= whole:
+        return tail
+    if tail <= TAIL:
+        return 0
+    merged = open_sizes[-1] + open_sizes[-2]
+    for taken in range(2, tail):
+        if merged <= open_sizes[-1 - taken]:
+            return taken
+        merged += open_sizes[-1 - taken]
+    return tail
+
+
 class _Chunk:
     """The two scene nodes of one chunk. The handles also keep its data."""
 
-    disks: viser.PointCloudHandle
-    normal_radius: viser.PointCloudHandle
+    def __init__(
+        self, disks: viser.PointCloudHandle, normal_radius: viser.PointCloudHandle, count: int
+    ) -> None:
+        self.disks = disks
+        self.normal_radius = normal_radius
+        self._count = count
 
     def __len__(self) -> int:
-        return len(self.disks.points)
+        """Number of its surfels that are drawn."""
+        return self._count
+
+    def cut(self, count: int) -> None:
+        """Draw the first ``count`` only; the rest is left unused until the chunk is merged."""
+        if count < self._count:
+            self._count = count
+            self.normal_radius.point_size = float(count)
+
+    def recolor(self, rgb: U8) -> None:
+        """Colour what is drawn, (S, 3) u8; nothing is sent where that changes nothing."""
+        if np.array_equal(rgb, self.disks.colors[: self._count]):
+            return
+        colors = np.array(self.disks.colors, np.uint8)
+        colors[: self._count] = rgb
+        self.disks.colors = colors
 
     def data(self) -> _Batch:
         return _Batch(
             np.asarray(self.disks.points, np.float32),
             np.asarray(self.normal_radius.points, np.float16),
             np.asarray(self.disks.colors, np.uint8),
-        )
+        )[: self._count]
 
     def remove(self) -> None:
         self.disks.remove()
@@ -161,15 +212,13 @@ class SurfelCloud:
 
     def __len__(self) -> int:
         """Number of surfels."""
-        if not self._chunks:
-            return 0
-        return (len(self._chunks) - 1) * self._chunk_size + len(self._chunks[-1])
+        return sum(map(len, self._chunks))
 
     def append(self, position: F32, normal: F32, radius: F32, rgb: U8) -> None:
         """Add surfels at the end.
 
         position (S, 3) f32 and normal (S, 3) f32, unit, in the cloud's frame; radius (S,) f32 in
-        scene units; rgb (S, 3) u8. Sends the new surfels, and the last chunk again if it had room.
+        scene units; rgb (S, 3) u8. Sends these surfels; others only if LONGEST_TAIL is reached.
         Raises ValueError if the shapes disagree.
         """
         count = len(position)
@@ -181,23 +230,37 @@ class SurfelCloud:
             return
         normal_radius = np.column_stack([encode_octahedral(normal), radius]).astype(np.float16)
         batch = _Batch(np.asarray(position, np.float32), normal_radius, np.asarray(rgb, np.uint8))
-        if self._chunks and len(self._chunks[-1]) < self._chunk_size:
-            batch = self._chunks.pop().data().followed_by(batch)
-        for start in range(0, len(batch), self._chunk_size):
-            self._send_next_chunk(batch[start : start + self._chunk_size])
+        self._send(batch)
+        if sum(len(chunk) < self._chunk_size for chunk in self._chunks) > LONGEST_TAIL:
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Merge chunks of the tail, if there are many. Sends their surfels again."""
+        merged = chunks_to_merge([len(chunk) for chunk in self._chunks], self._chunk_size)
+        if merged == 0:
+            return
+        kept = len(self._chunks) - merged
+        replaced = self._chunks[kept:]
+        del self._chunks[kept:]
+        self._send(_joined([chunk.data() for chunk in replaced]))
+        # Behind the merged chunk, which has the place of the first ones: no frame lacks a surfel.
+        for chunk in replaced[len(self._chunks) - kept :]:
+            chunk.remove()
 
     def truncate(self, count: int) -> None:
-        """Keep the first ``count`` surfels. Sends at most one chunk.
+        """Keep the first ``count`` surfels. Sends no surfel.
 
         Raises ValueError unless 0 <= count <= len(self).
         """
         if not 0 <= count <= len(self):
             raise ValueError(f"cannot keep {count} of {len(self)} surfels")
-        whole, rest = divmod(count, self._chunk_size)
-        while len(self._chunks) > whole + (rest > 0):
-            self._chunks.pop().remove()
-        if rest and len(self._chunks[-1]) > rest:
-            self._send_next_chunk(self._chunks.pop().data()[:rest])
+        surplus = len(self) - count
+        while self._chunks and surplus >= len(self._chunks[-1]):
+            chunk = self._chunks.pop()
+            surplus -= len(chunk)
+            chunk.remove()
+        if surplus:
+            self._chunks[-1].cut(len(self._chunks[-1]) - surplus)
 
     def set_colors(self, rgb: U8) -> None:
         """Recolour every surfel: rgb (S, 3) u8. Sends colours only, of chunks that changed.
@@ -205,11 +268,10 @@ class SurfelCloud:
         Raises ValueError if the shape is not (len(self), 3).
         """
         _check_shape("rgb", rgb, (len(self), 3))
-        for index, chunk in enumerate(self._chunks):
-            start = index * self._chunk_size
-            colors = np.asarray(rgb[start : start + len(chunk)], np.uint8)
-            if not np.array_equal(colors, chunk.disks.colors):
-                chunk.disks.colors = colors
+        start = 0
+        for chunk in self._chunks:
+            chunk.recolor(rgb[start : start + len(chunk)])
+            start += len(chunk)
 
     @property
     def visible(self) -> bool:
@@ -243,13 +305,20 @@ class SurfelCloud:
         self._chunks.clear()
         self._group.remove()
 
+    def _send(self, batch: _Batch) -> None:
+        for start in range(0, len(batch), self._chunk_size):
+            self._send_next_chunk(batch[start : start + self._chunk_size])
+
     def _send_next_chunk(self, batch: _Batch) -> None:
         """Add a chunk at the end, in place of whatever node has its name."""
-        name = f"{self._name}/{len(self._chunks):04d}"
+        name, count = f"{self._name}/{len(self._chunks):04d}", len(batch)
+        # viser's client takes a single colour to be that of all points, so there are always two.
+        batch = _joined([batch, batch]) if count == 1 else batch
         normal_radius = self._scene.add_point_cloud(
             name + NORMAL_RADIUS_SUFFIX,
             batch.normal_radius,
             (0, 0, 0),
+            point_size=float(count),
             precision="float16",
             visible=False,
         )
@@ -263,7 +332,7 @@ class SurfelCloud:
             point_shading="flat",
             precision="float32",
         )
-        self._chunks.append(_Chunk(disks, normal_radius))
+        self._chunks.append(_Chunk(disks, normal_radius, count))
 
 
 def _check_shape(name: str, array: NDArray, expected: tuple[int, ...]) -> None:

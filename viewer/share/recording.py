@@ -85,14 +85,15 @@ def record_scene(
     cloud.append(surfels.position, surfels.normal, surfels.radius, color)
 
     target = retrieval.targets[-1]
-    frustums = Frustums(scene, lambda view: None)
-    for view in memory.views[: len(retrieval.votes)]:
-        frustums.add(view, visible=True)
-    frustums.highlight(set(retrieval.order), retrieval.share)
-    for view in retrieval.order:
-        # Larger, so that views in the same place do not hide them.
-        frustums.handles[view].scale = CHOSEN_SCALE
-        frustums.handles[view].thickness = 2.5
+    views = memory.views[: len(retrieval.votes)]
+    others = [view for view in range(len(views)) if view not in retrieval.order]
+    frustums = Frustums(scene)
+    frustums.add([views[view] for view in others])
+    frustums.highlight(set(), retrieval.share[others])
+    # Larger, so that views in the same place do not hide them.
+    chosen = Frustums(scene, name="/chosen_views", scale=CHOSEN_SCALE, thickness=2.5)
+    chosen.add([views[view] for view in retrieval.order])
+    chosen.highlight(set(range(len(retrieval.order))), retrieval.share)
     _add_targets(offline, retrieval)
     _add_lines(offline, memory, retrieval)
     if options.labels:
@@ -106,9 +107,9 @@ def record_scene(
         )
         Billboards(scene).show(target, pairs)
 
-    chosen = [memory.views[view].camera.position for view in retrieval.order]
+    stops = [memory.views[view].camera.position for view in retrieval.order]
     camera = offline.initial_camera
-    camera.position, camera.look_at = first_camera(surfels, target, np.array(chosen).reshape(-1, 3))
+    camera.position, camera.look_at = first_camera(surfels, target, np.array(stops).reshape(-1, 3))
     camera.fov = FOV
     title = heading(step)
     words = retrieval.summary(step)
