@@ -37,8 +37,11 @@ OBSERVED_BONUS = 4.0
 """Factor on the share of pixels that were observed in the photo."""
 LEAST_DENSITY = 1e-6
 """Density that a source counts with at least, so that it fills where it is the only one."""
-LEAST_WEIGHT = 0.08
-"""Sources below this part of the best one's weight are not sampled at all."""
+LEAST_WEIGHT = 0.02
+"""Sources below this part of the best one's weight count for nothing."""
+MINOR_WEIGHT = 0.4
+"""Sources below this part of the best one's weight are minor: the strongest of them stands for all,
+with their weights together. Sampling each would show the same at several times the cost."""
 _INDEX = np.uintp
 """Type of indices in the innermost loops: signed ones may be negative, which numba looks after at
 every access; the look keeps compilers from vector instructions."""
@@ -182,7 +185,7 @@ def _weigh(weight: F32, out_winner: NDArray[np.int8]) -> None:
     ``out_winner`` gets the first source of the largest weight, -1 where no source has a share.
     """
     n, h, w = weight.shape
-    zero, least = np.float32(0), np.float32(LEAST_WEIGHT)
+    zero, least, minor = np.float32(0), np.float32(LEAST_WEIGHT), np.float32(MINOR_WEIGHT)
     for i in range(_INDEX(h)):
         for j in range(_INDEX(w)):
             best, winner = zero, -1
@@ -194,11 +197,19 @@ def _weigh(weight: F32, out_winner: NDArray[np.int8]) -> None:
             if winner < 0:
                 continue
             scale, total = np.float32(1) / best, zero
+            strongest, pooled, pool = zero, zero, _INDEX(0)
             for k in range(_INDEX(n)):
                 share = (weight[k, i, j] * scale) ** 2
                 share = share if share > least else zero
-                weight[k, i, j] = share
                 total += share
+                if share < minor:
+                    pooled += share
+                    if share > strongest:
+                        strongest, pool = share, k
+                    share = zero
+                weight[k, i, j] = share
+            if pooled > zero:
+                weight[pool, i, j] = pooled
             scale = np.float32(1) / total
             for k in range(_INDEX(n)):
                 weight[k, i, j] *= scale
