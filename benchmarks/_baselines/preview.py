@@ -244,7 +244,9 @@ def _render_color(
     return np.clip(rgb, 0, 255)
 
 
-def trusted_is_possible(maps: PointMaps, min_confidence: float) -> bool:
-    """What check_maps looks at in the values of maps."""
+def check_maps_before(maps: PointMaps, targets: Cameras, min_confidence: float) -> None:
+    """check_maps as it was, without its words."""
     trusted = maps.confidence >= min_confidence
-    return bool(np.isfinite(maps.points[trusted]).all() and (maps.depth[trusted] > 0).all())
+    assert maps.points.shape == (len(targets), *targets.hw, 3)
+    assert np.isfinite(maps.points[trusted]).all()
+    assert (maps.depth[trusted] > 0).all()
