@@ -5,7 +5,8 @@ For the sources k on the nearest surface, with density d and age a:
     share_k  = d_k AGE_FADE^-a_k (OBSERVED_BONUS if observed)
     weight_k = share_k^2 / sum_j share_j^2
 
-Shares are squared, because equal shares of similar sources would blur.
+Shares are squared, because equal shares of similar sources would blur. Of the sources that count
+little beside the best, only the strongest is sampled, with the weight of them all.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from vmem.cameras import Camera
 from vmem.generation.preview.texture import Texture, accumulate, make_texture
 from vmem.generation.preview.warp import Warp, tear_ratio
 from vmem.kernels.parallel import read_only, slices
+from vmem.kernels.vectors import FAST, INDEX
 from vmem.types import Provenance
 
 SURFACE_TOLERANCE = 0.06
@@ -42,11 +44,6 @@ LEAST_WEIGHT = 0.02
 MINOR_WEIGHT = 0.4
 """Sources below this part of the best one's weight are minor: the strongest of them stands for all,
 with their weights together. Sampling each would show the same at several times the cost."""
-_INDEX = np.uintp
-"""Type of indices in the innermost loops: signed ones may be negative, which numba looks after at
-every access; the look keeps compilers from vector instructions."""
-FAST = {"contract", "arcp", "nsz", "reassoc"}
-"""What the compiler may assume of single precision; NaN and infinity keep their meaning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +114,7 @@ def blend(
         weight = np.empty((len(shown), *nearest.shape), np.float32)
         for k, (source, warp) in enumerate(shown):
             _share(warp.depth, warp.density, warp.uv, nearest, source.trust, weight[k])
-        winner = np.empty(nearest.shape, np.int8)
+        winner = np.empty(nearest.shape, np.int16)
         _weigh(weight, winner)
         for k, (source, warp) in enumerate(shown):
             accumulate(rgb[rows], weight[k], source.texture, warp.uv)
@@ -149,19 +146,19 @@ def _rows(warp: Warp, rows: slice) -> Warp:
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _keep_nearer(depth: F32, nearest: F32) -> None:
     """nearest = min(nearest, depth) where there is depth."""
-    for i in range(_INDEX(depth.shape[0])):
-        for j in range(_INDEX(depth.shape[1])):
+    for i in range(INDEX(depth.shape[0])):
+        for j in range(INDEX(depth.shape[1])):
             z, before = depth[i, j], nearest[i, j]
             nearest[i, j] = z if (z > 0) & (z < before) else before
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _pixel(uv: F32, h: int, w: int) -> tuple[int, int]:
+def _pixel(uv: F32, h: int, w: int) -> tuple[np.uintp, np.uintp]:
     """Row and column of the pixel nearest to index ``uv``, within the image."""
     half = np.float32(0.5)
     row = min(max(np.int32(np.floor(uv[1] + half)), 0), h - 1)
     col = min(max(np.int32(np.floor(uv[0] + half)), 0), w - 1)
-    return _INDEX(row), _INDEX(col)
+    return INDEX(row), INDEX(col)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -169,8 +166,8 @@ def _share(depth: F32, density: F32, uv: F32, nearest: F32, trust: F32, out: F32
     """One source's shares, 0 where it does not show the nearest surface."""
     h, w = trust.shape
     reach, least = np.float32(1 + SURFACE_TOLERANCE), np.float32(LEAST_DENSITY)
-    for i in range(_INDEX(depth.shape[0])):
-        for j in range(_INDEX(depth.shape[1])):
+    for i in range(INDEX(depth.shape[0])):
+        for j in range(INDEX(depth.shape[1])):
             z, share = depth[i, j], np.float32(0)
             if z > 0 and z <= nearest[i, j] * reach:
                 row, col = _pixel(uv[i, j], h, w)
@@ -179,17 +176,17 @@ def _share(depth: F32, density: F32, uv: F32, nearest: F32, trust: F32, out: F32
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _weigh(weight: F32, out_winner: NDArray[np.int8]) -> None:
+def _weigh(weight: F32, out_winner: NDArray[np.int16]) -> None:
     """Turn the shares in ``weight`` (n, H, W) into weights that sum to 1, in place.
 
     ``out_winner`` gets the first source of the largest weight, -1 where no source has a share.
     """
     n, h, w = weight.shape
     zero, least, minor = np.float32(0), np.float32(LEAST_WEIGHT), np.float32(MINOR_WEIGHT)
-    for i in range(_INDEX(h)):
-        for j in range(_INDEX(w)):
+    for i in range(INDEX(h)):
+        for j in range(INDEX(w)):
             best, winner = zero, -1
-            for k in range(_INDEX(n)):
+            for k in range(INDEX(n)):
                 share = weight[k, i, j]
                 if share > best:
                     best, winner = share, np.int64(k)
@@ -197,8 +194,8 @@ def _weigh(weight: F32, out_winner: NDArray[np.int8]) -> None:
             if winner < 0:
                 continue
             scale, total = np.float32(1) / best, zero
-            strongest, pooled, pool = zero, zero, _INDEX(0)
-            for k in range(_INDEX(n)):
+            strongest, pooled, pool = zero, zero, INDEX(0)
+            for k in range(INDEX(n)):
                 share = (weight[k, i, j] * scale) ** 2
                 share = share if share > least else zero
                 total += share
@@ -211,14 +208,14 @@ def _weigh(weight: F32, out_winner: NDArray[np.int8]) -> None:
             if pooled > zero:
                 weight[pool, i, j] = pooled
             scale = np.float32(1) / total
-            for k in range(_INDEX(n)):
+            for k in range(INDEX(n)):
                 weight[k, i, j] *= scale
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _take(
     k: int,
-    winner: NDArray[np.int8],
+    winner: NDArray[np.int16],
     weight: F32,
     depth: F32,
     uv: F32,
@@ -232,8 +229,8 @@ def _take(
 ) -> None:
     """Add source ``k``'s part of the depth, and where it won take over what it says of a pixel."""
     h, w = age.shape
-    for i in range(_INDEX(weight.shape[0])):
-        for j in range(_INDEX(weight.shape[1])):
+    for i in range(INDEX(weight.shape[0])):
+        for j in range(INDEX(weight.shape[1])):
             out_depth[i, j] += weight[i, j] * depth[i, j]
             if winner[i, j] == k:
                 row, col = _pixel(uv[i, j], h, w)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vmem.arrays import F32
 from vmem.kernels.parallel import read_only
+from vmem.kernels.vectors import FAST, INDEX
 
 LANCZOS_RADIUS = 3
 """Source pixels that the kernel reaches to each side."""
@@ -29,11 +30,6 @@ _BEFORE = LANCZOS_RADIUS - 1
 """Taps before the pixel that a sample lies in."""
 _PHASES = 64
 """Subpixel positions for which the kernel's weights are tabulated."""
-_INDEX = np.uintp
-"""Type of indices in the innermost loops: signed ones may be negative, which numba looks after at
-every access; the look keeps compilers from vector instructions."""
-FAST = {"contract", "arcp", "nsz", "reassoc"}
-"""What the compiler may assume of single precision; NaN and infinity keep their meaning."""
 
 
 def _lanczos_table() -> F32:
@@ -114,7 +110,7 @@ def accumulate(
 
 
 @njit(cache=True, nogil=True)
-def _mirrored(index: int, size: int) -> int:
+def _mirrored(index: int | np.int32, size: int) -> int | np.int32:
     """The index within 0 to size - 1, mirrored about the border pixel where it is beyond."""
     if index < 0:
         index = -index
@@ -139,9 +135,9 @@ def _accumulate(
     half, phases = np.float32(0.5), np.float32(_PHASES)
     # Not a constant for the compiler, which would write the loop out instead of using vectors; but
     # known to be a multiple of 8.
-    lanes = _INDEX(table.shape[1]) & _INDEX(0xF8)
-    for i in range(_INDEX(total.shape[0])):
-        for j in range(_INDEX(total.shape[1])):
+    lanes = INDEX(table.shape[1]) & INDEX(0xF8)
+    for i in range(INDEX(total.shape[0])):
+        for j in range(INDEX(total.shape[1])):
             share = weight[i, j]
             if share <= 0:
                 continue
@@ -157,9 +153,9 @@ def _accumulate(
             # On one surface all taps count and their weights sum to 1: no depths are read.
             inside = 0 <= row <= h - _TAPS and 0 <= col <= w - _TAPS
             if inside and smooth[near_row, near_col]:
-                y0, x0 = _INDEX(row), _INDEX(col)
-                y1, y2, y3 = y0 + _INDEX(1), y0 + _INDEX(2), y0 + _INDEX(3)
-                y4, y5 = y0 + _INDEX(4), y0 + _INDEX(5)
+                y0, x0 = INDEX(row), INDEX(col)
+                y1, y2, y3 = y0 + INDEX(1), y0 + INDEX(2), y0 + INDEX(3)
+                y4, y5 = y0 + INDEX(4), y0 + INDEX(5)
                 v0, v1, v2 = weights_v[0], weights_v[1], weights_v[2]
                 v3, v4, v5 = weights_v[3], weights_v[4], weights_v[5]
                 # A loop over one vector's length of columns, for all three colours.
@@ -194,9 +190,9 @@ def _accumulate(
                 centre = depth[near_row, near_col]
                 low, high = centre / max_ratio, centre * max_ratio
                 for a in range(_TAPS):
-                    y = _INDEX(_mirrored(row + a, h))
+                    y = INDEX(_mirrored(row + a, h))
                     for b in range(_TAPS):
-                        x = _INDEX(_mirrored(col + b, w))
+                        x = INDEX(_mirrored(col + b, w))
                         if low <= depth[y, x] <= high:
                             tap = weights_v[a] * weights_u[b]
                             red += tap * planes[y, 0, x]

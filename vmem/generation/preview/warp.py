@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from vmem.arrays import F32, F64
 from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only
+from vmem.kernels.vectors import FAST, INDEX
 
 NEAR = 0.02
 """Distance from the target camera, in scene units, below which geometry is not drawn."""
@@ -38,13 +39,8 @@ BILLBOARD_DENSITY = 0.25
 """Factor on the density of torn quarters, which are drawn facing the source camera."""
 _SLACK = 1e-4
 """Share of a triangle beyond its edges that is drawn too, so that no crack opens between two."""
-_INDEX = np.uintp
-"""Type of indices in loops over rows: signed ones may be negative, which numba looks after at
-every access; the look keeps compilers from vector instructions."""
-_X, _Y, _DEPTH, _INVERSE, _SOURCE = (np.uintp(k) for k in range(5))
+_X, _Y, _DEPTH, _INVERSE, _SOURCE = (INDEX(k) for k in range(5))
 """Rows of a projected row of pixels, see `_project_row`."""
-FAST = {"contract", "arcp", "nsz", "reassoc"}
-"""What the compiler may assume of single precision; NaN and infinity keep their meaning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +236,7 @@ def _project_row(depth: F32, row: int, linear: F64, offset: F64, out: F32) -> No
     y_1 = np.float32(linear[1, 1] * row + linear[1, 2])
     z_1 = np.float32(linear[2, 1] * row + linear[2, 2])
     x_t, y_t, z_t = np.float32(offset[0]), np.float32(offset[1]), np.float32(offset[2])
-    for j in range(_INDEX(len(depth))):
+    for j in range(INDEX(len(depth))):
         u = np.float32(np.int32(j))
         z = depth[j]
         z = z if (z > zero) & (z < largest) else zero
@@ -258,8 +254,8 @@ def _project_row(depth: F32, row: int, linear: F64, offset: F64, out: F32) -> No
 def _find_whole_cells(upper: F32, lower: F32, tear: float, out: NDArray[np.bool_]) -> None:
     """Which cells between two rows are one surface."""
     ratio = np.float32(tear)
-    for j in range(_INDEX(len(out))):
-        k = j + _INDEX(1)
+    for j in range(INDEX(len(out))):
+        k = j + INDEX(1)
         a, b, c, d = upper[_SOURCE, j], upper[_SOURCE, k], lower[_SOURCE, j], lower[_SOURCE, k]
         out[j] = max(max(a, b), max(c, d)) <= min(min(a, b), min(c, d)) * ratio
 
@@ -271,11 +267,11 @@ def _bound_cells(upper: F32, lower: F32, hw: tuple[int, int], out: NDArray[np.in
     Rows of ``out``: first column, column behind the last, first row, row behind the last.
     """
     zero, one, slack = np.float32(0), np.float32(1), np.float32(_SLACK)
-    for axis in range(_INDEX(2)):
+    for axis in range(INDEX(2)):
         size = np.float32(hw[1] if axis == _X else hw[0])
-        first, behind = _INDEX(2) * axis, _INDEX(2) * axis + _INDEX(1)
-        for j in range(_INDEX(upper.shape[1] - 1)):
-            k = j + _INDEX(1)
+        first, behind = INDEX(2) * axis, INDEX(2) * axis + INDEX(1)
+        for j in range(INDEX(upper.shape[1] - 1)):
+            k = j + INDEX(1)
             a, b, c, d = upper[axis, j], upper[axis, k], lower[axis, j], lower[axis, k]
             low = min(min(a, b), min(c, d)) - slack
             high = max(max(a, b), max(c, d)) + slack
@@ -298,11 +294,11 @@ def _draw_whole_cells(
     corners 0, 1, 2 and 3, 2, 1, without a division for pixels that are not drawn."""
     zero, one, smallest = np.float32(0), np.float32(1), np.float32(1e-9)
     v = np.float32(row)
-    for j in range(_INDEX(len(whole))):
+    for j in range(INDEX(len(whole))):
         left, right, top, bottom = box[0, j], box[1, j], box[2, j], box[3, j]
         if not whole[j] or left >= right or top >= bottom:
             continue
-        k = j + _INDEX(1)
+        k = j + INDEX(1)
         x0, x1, x2, x3 = upper[_X, j], upper[_X, k], lower[_X, j], lower[_X, k]
         y0, y1, y2, y3 = upper[_Y, j], upper[_Y, k], lower[_Y, j], lower[_Y, k]
         if upper[_DEPTH, k] < zero or lower[_DEPTH, j] < zero:
@@ -319,9 +315,9 @@ def _draw_whole_cells(
         )
         least_a, least_b = -np.float32(_SLACK) * area_a, -np.float32(_SLACK) * area_b
         u = np.float32(np.int32(j))
-        for y in range(_INDEX(top), _INDEX(bottom)):
+        for y in range(INDEX(top), INDEX(bottom)):
             dy0, dy3 = np.float32(np.int32(y)) - y0, np.float32(np.int32(y)) - y3
-            for x in range(_INDEX(left), _INDEX(right)):
+            for x in range(INDEX(left), INDEX(right)):
                 dx0, dx3 = np.float32(np.int32(x)) - x0, np.float32(np.int32(x)) - x3
                 # Barycentric weights times the area, and from them, perspective-correct,
                 #   z = area / sum e_k / z_k,   u = z / area sum e_k / z_k u_k,
