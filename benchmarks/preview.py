@@ -5,32 +5,16 @@ The scene is synthetic (a textured floor before a wall, exact depth): the same o
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 
-from vmem.arrays import U8
-from vmem.cameras import (
-    MOVES,
-    Camera,
-    Cameras,
-    apply_move,
-    default_K,
-    path_targets,
-    pixel_rays,
-    pose_distance,
-    rotation_x,
-)
-from vmem.generation import Context
+from benchmarks._preview_walk import Walk, psnr, sharpness
+from vmem.cameras import Camera, default_K, pixel_rays, rotation_x
 from vmem.generation.preview.generator import PreviewGenerator
-from vmem.progress import CancelToken, silent
-from vmem.types import Frames, View
-
-CONTEXT_VIEWS = 4
-TARGETS = 4
+from vmem.types import View
 
 
 def run() -> Iterable[dict[str, object]]:
@@ -65,48 +49,9 @@ def _room(size: int) -> View:
     return View(np.asarray(rgb, np.uint8), camera, 0, depth, np.ones_like(depth))
 
 
-class _Walk:
-    """A session in small: every view kept, the nearest poses as context."""
-
-    def __init__(self, photo: View) -> None:
-        self.generator = PreviewGenerator()
-        self.photo = photo
-        self.views = [photo]
-        self.pose = photo.camera.c2w
-
-    def step(self, word: str, *, without_photo: bool = False) -> None:
-        end = apply_move(self.pose, MOVES[word])
-        targets = path_targets(self.photo.camera.moved_to(self.pose), end, TARGETS)
-        pool = self.views[1:] if without_photo and len(self.views) > 1 else self.views
-        pool = sorted(pool, key=lambda view: float(pose_distance(view.camera.c2w, end)))
-        context = Context(tuple(pool[:CONTEXT_VIEWS]), self.photo, 1)
-        frames = self.generator.generate(
-            context, targets, seed=0, on_progress=silent, cancel=CancelToken()
-        )
-        self.views += _views(frames, targets)
-        self.pose = end
-
-
-def _views(frames: Frames, cameras: Cameras) -> Iterator[View]:
-    assert frames.depth is not None
-    assert frames.provenance is not None
-    assert frames.age is not None
-    for i in range(len(frames)):
-        depth = frames.depth[i]
-        yield View(
-            frames.rgb[i],
-            cameras[i],
-            1,
-            depth,
-            np.ones_like(depth),
-            frames.provenance[i],
-            frames.age[i],
-        )
-
-
 def _seconds_a_step(photo: View) -> float:
     """Median seconds for one step of four frames from four context views, kernels warm."""
-    walk = _Walk(photo)
+    walk = Walk(photo, PreviewGenerator())
     walk.step("a")
     seconds = []
     for _ in range(5):
@@ -119,17 +64,10 @@ def _seconds_a_step(photo: View) -> float:
 def _loop_closure(photo: View) -> Iterator[dict[str, object]]:
     """15 turns out and 15 back; once as it is, once never seeing the photo again."""
     for name, without_photo in (("photo_retrieved", False), ("photo_forgotten", True)):
-        walk = _Walk(photo)
+        walk = Walk(photo, PreviewGenerator())
         for word in ["a"] * 15 + ["d"] * 15:
             walk.step(word, without_photo=without_photo)
         home = walk.views[-1].rgb
-        error = np.mean((home.astype(float) - photo.rgb) ** 2)
-        psnr = 10 * math.log10(255**2 / max(float(error), 1e-9))
-        yield _metric(f"loop_psnr_{name}", psnr, "dB", "higher")
-        ratio = _sharpness(home) / _sharpness(photo.rgb)
+        yield _metric(f"loop_psnr_{name}", psnr(home, photo.rgb), "dB", "higher")
+        ratio = sharpness(home) / sharpness(photo.rgb)
         yield _metric(f"loop_sharpness_{name}", ratio, "ratio", "higher")
-
-
-def _sharpness(rgb: U8) -> float:
-    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return float(cv2.Laplacian(gray, cv2.CV_32F).var())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.preview_scenes import camera_at
 from vmem.cameras import Camera, pixel_rays, unproject
 from vmem.generation.preview.inpaint import fill_from_background, push_pull
-from vmem.generation.preview.warp import index_homography, tear_ratio, warp_depth
+from vmem.generation.preview.warp import NEAR, index_homography, tear_ratio, warp_depth
 
 
 def test_plane_moves_by_focal_times_translation_over_depth() -> None:
@@ -29,33 +30,49 @@ def test_magnified_source_has_lower_density() -> None:
     np.testing.assert_allclose(warp.density[20:28, 28:36], 0.25, rtol=1e-3)
 
 
-def slow_depth(depth: np.ndarray, source: Camera, target: Camera) -> np.ndarray:
-    """Per pixel, the nearest of all triangles of all whole cells, by ray-triangle intersection."""
+def slow_warp(depth: np.ndarray, source: Camera, target: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Per pixel, the nearest of all triangles of all whole cells, by ray-triangle intersection:
+    z-depth, infinite where there is none, and the point that is hit."""
     points = unproject(depth.astype(np.float32), source).astype(np.float64)
     rays = pixel_rays(target) @ target.c2w[:3, :3].T
+    in_front = (points - target.position) @ target.c2w[:3, 2] >= NEAR
     out = np.full(target.hw, np.inf)
     for i, j in np.ndindex(depth.shape[0] - 1, depth.shape[1] - 1):
-        a, b, c, d = (points[i + k // 2, j + k % 2] for k in range(4))
-        for p, q, r in ((a, b, c), (d, c, b)):
+        corners = [(i + k // 2, j + k % 2) for k in range(4)]
+        for triangle in (corners[:3], corners[:0:-1]):
+            if not all(in_front[corner] for corner in triangle):
+                continue
+            p, q, r = (points[corner] for corner in triangle)
+            if np.cross(q - p, r - p) @ (p - target.position) <= 0:
+                continue  # seen from behind
             for pixel in np.ndindex(*target.hw):
                 system = np.stack([p - q, p - r, rays[pixel]], axis=1)
                 beta, gamma, t = np.linalg.solve(system, p - target.position)
                 if beta >= -1e-9 and gamma >= -1e-9 and beta + gamma <= 1 + 1e-9:
                     out[pixel] = min(out[pixel], t)
-    return out
+    return out, target.position + np.where(np.isfinite(out), out, 0)[..., None] * rays
 
 
-def test_rasterizer_agrees_with_ray_casting() -> None:
+@pytest.mark.parametrize(
+    ("position", "yaw"),
+    [((0.13, 0.07, 0.21), 0.05), ((0, 0, 1.6), 0), ((-0.1, 0, -0.4), 0.3), ((0.6, 0, 1.7), 0.9)],
+)
+def test_rasterizer_agrees_with_ray_casting(
+    position: tuple[float, float, float], yaw: float
+) -> None:
     source = camera_at(hw=(6, 7))
     rng = np.random.default_rng(3)
     depth = 2 + 0.1 * cv2.GaussianBlur(rng.standard_normal((6, 7)), (0, 0), 1.0)
     assert depth.max() / depth.min() < tear_ratio(source)
-    target = camera_at((0.13, 0.07, 0.21), yaw=0.05, hw=(9, 8))
-    slow = slow_depth(depth, source, target)
-    fast = warp_depth(depth.astype(np.float32), source, target).depth
+    target = camera_at(position, yaw=yaw, hw=(9, 8))
+    slow, points = slow_warp(depth, source, target)
+    fast = warp_depth(depth.astype(np.float32), source, target)
     covered = np.isfinite(slow)
-    assert covered.sum() > 30
-    np.testing.assert_allclose(fast[covered], slow[covered], rtol=1e-4)
+    assert covered.sum() > 10
+    np.testing.assert_allclose(fast.depth[covered], slow[covered], rtol=1e-4)
+    in_source = points[covered] @ source.w2c[:3, :3].T + source.w2c[:3, 3]
+    index = (in_source @ source.K.T)[:, :2] / in_source[:, 2:] - 0.5
+    np.testing.assert_allclose(fast.uv[covered], index, atol=1e-2)
 
 
 def test_homography_agrees_with_projection() -> None:
@@ -74,9 +91,13 @@ def test_invalid_depth_is_absent() -> None:
     depth = np.full(camera.hw, 2.0, np.float32)
     depth[10:14, 10:14] = np.nan
     depth[20:24, 20:24] = 0
+    depth[30:34, 20:24] = np.inf
+    depth[30:34, 30:34] = -1
     warp = warp_depth(depth, camera, camera)
     assert (warp.depth[11:13, 11:13] == 0).all()
     assert (warp.depth[21:23, 21:23] == 0).all()
+    assert (warp.depth[31:33, 21:23] == 0).all()
+    assert (warp.depth[31:33, 31:33] == 0).all()
     assert np.isfinite(warp.depth).all()
 
 

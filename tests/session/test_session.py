@@ -18,7 +18,7 @@ from vmem.memory import MemorySnapshot
 from vmem.progress import Progress
 from vmem.retrieval import retrieve
 from vmem.session import ConfigError, Session, SessionConfig
-from vmem.types import DEFAULT_STRATEGY, Frames, Provenance
+from vmem.types import DEFAULT_STRATEGY, Frames, Provenance, View
 
 
 def frames_of(session: Session) -> np.ndarray:
@@ -37,6 +37,20 @@ def assert_same_memory(a: MemorySnapshot, b: MemorySnapshot) -> None:
 
 
 # --- opening and stepping --------------------------------------------------------------------
+
+
+def test_a_generator_that_can_prepares_for_the_photo():
+    begun = []
+
+    class Preparing(BoxGenerator):
+        def prepare(self, anchor: View, *, seed: int) -> None:
+            begun.append((anchor, seed))
+
+    backend = replace(open_box().backend, generator=Preparing())
+    session = Session.open(box_photo(), backend=backend, seed=5, config=CONFIG)
+    assert begun == [(session.memory.views[0], 5)]
+    session.move("w")
+    assert len(begun) == 1
 
 
 def test_the_photo_is_the_first_view(session):

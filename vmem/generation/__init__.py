@@ -1,5 +1,5 @@
 """Generators make frames from retrieved views."""
 
-from vmem.generation.base import Context, Generator
+from vmem.generation.base import Context, Generator, Prepares
 
-__all__ = ["Context", "Generator"]
+__all__ = ["Context", "Generator", "Prepares"]

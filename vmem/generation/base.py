@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vmem.cameras import Cameras
 from vmem.progress import CancelToken, OnProgress
@@ -40,5 +40,17 @@ class Generator(Protocol):
         seed: the session's; equal arguments give equal frames. sampler: by name, one of those that
         the generator offers, None for its own choice; generators without samplers ignore it.
         Reports progress a frame or a denoising step, polls ``cancel`` as often; raises Cancelled.
+        """
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A generator that can begin work for a walk before its first step asks for it."""
+
+    def prepare(self, anchor: View, *, seed: int) -> None:
+        """Called once the walk's first view is in memory; returns at once.
+
+        Changes no frame. An error of the work is raised by the step that needs it.
         """
         ...

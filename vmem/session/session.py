@@ -27,7 +27,7 @@ from vmem.cameras import (
 from vmem.errors import VMemError
 from vmem.formats.photos import load_photo
 from vmem.formats.walk import export
-from vmem.generation import Context
+from vmem.generation import Context, Prepares
 from vmem.memory import MemorySnapshot, ViewMemory, make_record
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.retrieval import ask
@@ -88,6 +88,8 @@ class Session:
             self._memory.append(record)
         self.history = History(record, "photo")
         _log("photo", record)
+        if isinstance(backend.generator, Prepares):
+            backend.generator.prepare(self.memory.views[0], seed=config.seed)
 
     @classmethod
     def open(

@@ -9,7 +9,6 @@ Coordinates ``uv`` are pixel *indices* (column, row), integers at pixel centres.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -20,23 +19,30 @@ from numpy.typing import NDArray
 
 from vmem.arrays import F32
 from vmem.kernels.parallel import read_only
+from vmem.kernels.vectors import FAST, INDEX
 
 LANCZOS_RADIUS = 3
 """Source pixels that the kernel reaches to each side."""
+_TAPS = 2 * LANCZOS_RADIUS
+_LANES = 8
+"""Columns that are weighed at once, the last two by nothing."""
+_BEFORE = LANCZOS_RADIUS - 1
+"""Taps before the pixel that a sample lies in."""
 _PHASES = 64
 """Subpixel positions for which the kernel's weights are tabulated."""
 
 
 def _lanczos_table() -> F32:
-    """(phases + 1, 2 * radius) f32 weights that sum to 1, for samples phase / phases past a pixel.
+    """(phases + 1, lanes) f32 weights that sum to 1, for samples phase / phases past a pixel.
 
     lanczos(x) = sinc(x) sinc(x / radius) for |x| < radius, 0 beyond.
     """
     phase = np.arange(_PHASES + 1)[:, None] / _PHASES
-    tap = np.arange(2 * LANCZOS_RADIUS)[None] - (LANCZOS_RADIUS - 1)
+    tap = np.arange(_TAPS)[None] - _BEFORE
     x = tap - phase
     table = np.sinc(x) * np.sinc(x / LANCZOS_RADIUS) * (np.abs(x) < LANCZOS_RADIUS)
-    return (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
+    table /= table.sum(axis=1, keepdims=True)
+    return np.pad(table, ((0, 0), (0, _LANES - _TAPS))).astype(np.float32)
 
 
 _LANCZOS = _lanczos_table()
@@ -48,6 +54,8 @@ class Texture:
 
     rgb: UInt8[np.ndarray, "H W 3"]
     """Colours."""
+    planes: UInt8[np.ndarray, "H 3 W+2"]
+    """Row by row red, green and blue, each with room for the kernel's idle lanes."""
     depth: Float32[np.ndarray, "H W"]
     """z-depth."""
     smooth: Bool[np.ndarray, "H W"]
@@ -63,8 +71,11 @@ def make_texture(
     # A surface may change by the tearing ratio at each of the pixels that the kernel reaches.
     max_ratio = tear**LANCZOS_RADIUS
     smooth = smooth_pixels(depth, LANCZOS_RADIUS, max_ratio)
-    rgb, depth = read_only(rgb, depth)
-    return Texture(rgb, depth, smooth, max_ratio)
+    planes = np.zeros((len(rgb), 3, rgb.shape[1] + _LANES - _TAPS), np.uint8)
+    for channel in range(3):
+        planes[:, channel, : rgb.shape[1]] = rgb[..., channel]
+    rgb, planes, depth = read_only(rgb, planes, depth)
+    return Texture(rgb, planes, depth, smooth, max_ratio)
 
 
 def smooth_pixels(
@@ -89,7 +100,7 @@ def accumulate(
     _accumulate(
         total,
         weight,
-        texture.rgb,
+        texture.planes,
         texture.depth,
         texture.smooth,
         uv,
@@ -99,7 +110,7 @@ def accumulate(
 
 
 @njit(cache=True, nogil=True)
-def _mirrored(index: int, size: int) -> int:
+def _mirrored(index: int | np.int32, size: int) -> int | np.int32:
     """The index within 0 to size - 1, mirrored about the border pixel where it is beyond."""
     if index < 0:
         index = -index
@@ -108,11 +119,11 @@ def _mirrored(index: int, size: int) -> int:
     return min(max(index, 0), size - 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _accumulate(
     total: F32,
     weight: F32,
-    rgb: NDArray[np.uint8],
+    planes: NDArray[np.uint8],
     depth: F32,
     smooth: NDArray[np.bool_],
     uv: F32,
@@ -121,51 +132,80 @@ def _accumulate(
 ) -> None:
     """total += weight * sum_ab table[a] table[b] rgb[a, b] / norm, pixel by pixel."""
     h, w = depth.shape
-    taps = table.shape[1]
-    before = taps // 2 - 1
-    for i in range(total.shape[0]):
-        for j in range(total.shape[1]):
+    half, phases = np.float32(0.5), np.float32(_PHASES)
+    # Not a constant for the compiler, which would write the loop out instead of using vectors; but
+    # known to be a multiple of 8.
+    lanes = INDEX(table.shape[1]) & INDEX(0xF8)
+    for i in range(INDEX(total.shape[0])):
+        for j in range(INDEX(total.shape[1])):
             share = weight[i, j]
             if share <= 0:
                 continue
             u, v = uv[i, j, 0], uv[i, j, 1]
-            col, row = math.floor(u), math.floor(v)
-            weights_u = table[int((u - col) * _PHASES + 0.5)]
-            weights_v = table[int((v - row) * _PHASES + 0.5)]
-            nearest_row = _mirrored(math.floor(v + 0.5), h)
-            nearest_col = _mirrored(math.floor(u + 0.5), w)
+            left, above = np.floor(u), np.floor(v)
+            weights_u = table[np.int32((u - left) * phases + half)]
+            weights_v = table[np.int32((v - above) * phases + half)]
+            col, row = np.int32(left) - _BEFORE, np.int32(above) - _BEFORE
+            near_row = _mirrored(np.int32(np.floor(v + half)), h)
+            near_col = _mirrored(np.int32(np.floor(u + half)), w)
             red, green, blue = np.float32(0), np.float32(0), np.float32(0)
             norm = np.float32(1)
             # On one surface all taps count and their weights sum to 1: no depths are read.
-            inside = before <= row < h - before - 1 and before <= col < w - before - 1
-            if inside and smooth[nearest_row, nearest_col]:
-                for a in range(taps):
-                    y = row + a - before
-                    for b in range(taps):
-                        x = col + b - before
-                        tap = weights_v[a] * weights_u[b]
-                        red += tap * rgb[y, x, 0]
-                        green += tap * rgb[y, x, 1]
-                        blue += tap * rgb[y, x, 2]
+            inside = 0 <= row <= h - _TAPS and 0 <= col <= w - _TAPS
+            if inside and smooth[near_row, near_col]:
+                y0, x0 = INDEX(row), INDEX(col)
+                y1, y2, y3 = y0 + INDEX(1), y0 + INDEX(2), y0 + INDEX(3)
+                y4, y5 = y0 + INDEX(4), y0 + INDEX(5)
+                v0, v1, v2 = weights_v[0], weights_v[1], weights_v[2]
+                v3, v4, v5 = weights_v[3], weights_v[4], weights_v[5]
+                # A loop over one vector's length of columns, for all three colours.
+                for b in range(lanes):
+                    x, tap = x0 + b, weights_u[b]
+                    red += tap * (
+                        v0 * planes[y0, 0, x]
+                        + v1 * planes[y1, 0, x]
+                        + v2 * planes[y2, 0, x]
+                        + v3 * planes[y3, 0, x]
+                        + v4 * planes[y4, 0, x]
+                        + v5 * planes[y5, 0, x]
+                    )
+                    green += tap * (
+                        v0 * planes[y0, 1, x]
+                        + v1 * planes[y1, 1, x]
+                        + v2 * planes[y2, 1, x]
+                        + v3 * planes[y3, 1, x]
+                        + v4 * planes[y4, 1, x]
+                        + v5 * planes[y5, 1, x]
+                    )
+                    blue += tap * (
+                        v0 * planes[y0, 2, x]
+                        + v1 * planes[y1, 2, x]
+                        + v2 * planes[y2, 2, x]
+                        + v3 * planes[y3, 2, x]
+                        + v4 * planes[y4, 2, x]
+                        + v5 * planes[y5, 2, x]
+                    )
             else:
                 norm = np.float32(0)
-                centre = depth[nearest_row, nearest_col]
+                centre = depth[near_row, near_col]
                 low, high = centre / max_ratio, centre * max_ratio
-                for a in range(taps):
-                    y = _mirrored(row + a - before, h)
-                    for b in range(taps):
-                        x = _mirrored(col + b - before, w)
+                for a in range(_TAPS):
+                    y = INDEX(_mirrored(row + a, h))
+                    for b in range(_TAPS):
+                        x = INDEX(_mirrored(col + b, w))
                         if low <= depth[y, x] <= high:
                             tap = weights_v[a] * weights_u[b]
-                            red += tap * rgb[y, x, 0]
-                            green += tap * rgb[y, x, 1]
-                            blue += tap * rgb[y, x, 2]
+                            red += tap * planes[y, 0, x]
+                            green += tap * planes[y, 1, x]
+                            blue += tap * planes[y, 2, x]
                             norm += tap
-            if norm > 0.5:
-                total[i, j, 0] += share * red / norm
-                total[i, j, 1] += share * green / norm
-                total[i, j, 2] += share * blue / norm
+            if norm > half:
+                share /= norm
             else:
                 # Dividing by what little is left of the kernel would amplify its negative lobes.
-                for k in range(3):
-                    total[i, j, k] += share * rgb[nearest_row, nearest_col, k]
+                red = np.float32(planes[near_row, 0, near_col])
+                green = np.float32(planes[near_row, 1, near_col])
+                blue = np.float32(planes[near_row, 2, near_col])
+            total[i, j, 0] += share * red
+            total[i, j, 1] += share * green
+            total[i, j, 2] += share * blue

@@ -22,10 +22,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 from numba import njit
+from numpy.typing import NDArray
 
 from vmem.arrays import F32, F64
 from vmem.cameras import Camera
 from vmem.kernels.parallel import read_only
+from vmem.kernels.vectors import FAST, INDEX
 
 NEAR = 0.02
 """Distance from the target camera, in scene units, below which geometry is not drawn."""
@@ -35,6 +37,10 @@ MAX_TEAR = 1.25
 """Depth ratio of neighbouring pixels that is a discontinuity at any resolution."""
 BILLBOARD_DENSITY = 0.25
 """Factor on the density of torn quarters, which are drawn facing the source camera."""
+_SLACK = 1e-4
+"""Share of a triangle beyond its edges that is drawn too, so that no crack opens between two."""
+_X, _Y, _DEPTH, _INVERSE, _SOURCE = (INDEX(k) for k in range(5))
+"""Rows of a projected row of pixels, see `_project_row`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +139,7 @@ def _draw_triangle(
     if area <= 1e-9:
         return
     h, w = out_depth.shape
-    slack = 1e-4
+    slack = _SLACK
     left = max(0, math.ceil(min(x0, x1, x2) - slack))
     right = min(w - 1, math.floor(max(x0, x1, x2) + slack))
     top = max(0, math.ceil(min(y0, y1, y2) - slack))
@@ -176,50 +182,28 @@ def _rasterize(
 ) -> None:
     """Z-buffer the mesh of ``depth`` (h, w) into the three maps (H, W), which start at 0."""
     h, w = depth.shape
-    target_h, target_w = out_depth.shape
-    # Project every pixel once: target index and depth, depth -1 where there is nothing to draw.
-    screen = np.empty((h, w, 3))
-    for i in range(h):
-        for j in range(w):
-            z = depth[i, j]
-            x, y, q = 0.0, 0.0, -1.0
-            if z > 0 and math.isfinite(z):
-                x, y, q = _project(j, i, z, linear, offset)
-            screen[i, j, 0] = x
-            screen[i, j, 1] = y
-            screen[i, j, 2] = q
     # Cell (i, j) has its corners at pixels (i, j), (i, j+1), (i+1, j), (i+1, j+1), numbered so.
     # Cells start one pixel outside, so that border pixels are drawn to their outer edge.
+    lines = np.empty((2, 5, w), np.float32)
+    box = np.empty((4, w), np.int32)
+    whole = np.zeros(w + 1, np.bool_)  # of cells -1 to w - 1
     corners = np.empty((4, 5))
     for i in range(-1, h):
+        if i + 1 < h:
+            _project_row(depth[i + 1], i + 1, linear, offset, lines[(i + 1) % 2])
+        if 0 <= i < h - 1:
+            upper, lower = lines[i % 2], lines[(i + 1) % 2]
+            _find_whole_cells(upper, lower, tear, whole[1:w])
+            _bound_cells(upper, lower, out_depth.shape, box)
+            _draw_whole_cells(i, upper, lower, whole[1:w], box, out_depth, out_uv, out_density)
+        else:
+            whole[:] = False
         for j in range(-1, w):
-            whole = 0 <= i < h - 1 and 0 <= j < w - 1
-            if whole:
-                z0, z1, z2, z3 = depth[i, j], depth[i, j + 1], depth[i + 1, j], depth[i + 1, j + 1]
-                whole = max(z0, z1, z2, z3) <= min(z0, z1, z2, z3) * tear
-            if whole:
-                # Cells entirely beside the target image are skipped, on either axis.
-                for axis in range(2):
-                    a, b = screen[i, j, axis], screen[i, j + 1, axis]
-                    c, d = screen[i + 1, j, axis], screen[i + 1, j + 1, axis]
-                    size = target_h if axis else target_w
-                    if max(a, b, c, d) < 0 or min(a, b, c, d) > size - 1:
-                        whole = False
-                if not whole:
-                    continue
-                for k in range(4):
-                    row, col = i + k // 2, j + k % 2
-                    corners[k, 0] = screen[row, col, 0]
-                    corners[k, 1] = screen[row, col, 1]
-                    corners[k, 2] = screen[row, col, 2]
-                    corners[k, 3] = col
-                    corners[k, 4] = row
-                _draw_triangle(corners, 0, 1, 2, 1.0, out_depth, out_uv, out_density)
-                _draw_triangle(corners, 3, 2, 1, 1.0, out_depth, out_uv, out_density)
+            if whole[j + 1]:
                 continue
             for k in range(4):
                 row, col = i + k // 2, j + k % 2
-                if not (0 <= row < h and 0 <= col < w) or screen[row, col, 2] < 0:
+                if not (0 <= row < h and 0 <= col < w) or lines[row % 2, _DEPTH, col] < 0:
                     continue
                 _draw_quarter(
                     depth[row, col],
@@ -234,6 +218,133 @@ def _rasterize(
                     out_uv,
                     out_density,
                 )
+
+
+# Whole cells, nearly all of a mesh, are drawn row by row: what can be said of a row in single
+# precision without a branch is, which compilers turn into vector instructions.
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _project_row(depth: F32, row: int, linear: F64, offset: F64, out: F32) -> None:
+    """One row of pixels in the target: ``out`` (5, w) of x, y, depth, 1 / depth, source depth.
+
+    Depth is -1 where there is nothing to draw, source depth 0 where it is absent.
+    """
+    zero, one, near, largest = np.float32(0), np.float32(1), np.float32(NEAR), np.float32(3e38)
+    x_u, y_u, z_u = np.float32(linear[0, 0]), np.float32(linear[1, 0]), np.float32(linear[2, 0])
+    x_1 = np.float32(linear[0, 1] * row + linear[0, 2])
+    y_1 = np.float32(linear[1, 1] * row + linear[1, 2])
+    z_1 = np.float32(linear[2, 1] * row + linear[2, 2])
+    x_t, y_t, z_t = np.float32(offset[0]), np.float32(offset[1]), np.float32(offset[2])
+    for j in range(INDEX(len(depth))):
+        u = np.float32(np.int32(j))
+        z = depth[j]
+        z = z if (z > zero) & (z < largest) else zero
+        q = z * (z_u * u + z_1) + z_t
+        drawn = (z > zero) & (q >= near)
+        inverse = one / (q if drawn else one)
+        out[_X, j] = (z * (x_u * u + x_1) + x_t) * inverse
+        out[_Y, j] = (z * (y_u * u + y_1) + y_t) * inverse
+        out[_DEPTH, j] = q if drawn else -one
+        out[_INVERSE, j] = inverse
+        out[_SOURCE, j] = z
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _find_whole_cells(upper: F32, lower: F32, tear: float, out: NDArray[np.bool_]) -> None:
+    """Which cells between two rows are one surface."""
+    ratio = np.float32(tear)
+    for j in range(INDEX(len(out))):
+        k = j + INDEX(1)
+        a, b, c, d = upper[_SOURCE, j], upper[_SOURCE, k], lower[_SOURCE, j], lower[_SOURCE, k]
+        out[j] = max(max(a, b), max(c, d)) <= min(min(a, b), min(c, d)) * ratio
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _bound_cells(upper: F32, lower: F32, hw: tuple[int, int], out: NDArray[np.int32]) -> None:
+    """Target pixels that each cell between two rows may cover.
+
+    Rows of ``out``: first column, column behind the last, first row, row behind the last.
+    """
+    zero, one, slack = np.float32(0), np.float32(1), np.float32(_SLACK)
+    for axis in range(INDEX(2)):
+        size = np.float32(hw[1] if axis == _X else hw[0])
+        first, behind = INDEX(2) * axis, INDEX(2) * axis + INDEX(1)
+        for j in range(INDEX(upper.shape[1] - 1)):
+            k = j + INDEX(1)
+            a, b, c, d = upper[axis, j], upper[axis, k], lower[axis, j], lower[axis, k]
+            low = min(min(a, b), min(c, d)) - slack
+            high = max(max(a, b), max(c, d)) + slack
+            out[first, j] = np.int32(np.ceil(min(max(low, zero), size)))
+            out[behind, j] = np.int32(np.floor(max(min(high, size - one), -one)) + one)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _draw_whole_cells(
+    row: int,
+    upper: F32,
+    lower: F32,
+    whole: NDArray[np.bool_],
+    box: NDArray[np.int32],
+    out_depth: F32,
+    out_uv: F32,
+    out_density: F32,
+) -> None:
+    """Z-buffer both triangles of every whole cell of a row: what `_draw_triangle` does with the
+    corners 0, 1, 2 and 3, 2, 1, without a division for pixels that are not drawn."""
+    zero, one, smallest = np.float32(0), np.float32(1), np.float32(1e-9)
+    v = np.float32(row)
+    for j in range(INDEX(len(whole))):
+        left, right, top, bottom = box[0, j], box[1, j], box[2, j], box[3, j]
+        if not whole[j] or left >= right or top >= bottom:
+            continue
+        k = j + INDEX(1)
+        x0, x1, x2, x3 = upper[_X, j], upper[_X, k], lower[_X, j], lower[_X, k]
+        y0, y1, y2, y3 = upper[_Y, j], upper[_Y, k], lower[_Y, j], lower[_Y, k]
+        if upper[_DEPTH, k] < zero or lower[_DEPTH, j] < zero:
+            continue  # corners of both triangles
+        area_a = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        area_b = (x2 - x3) * (y1 - y3) - (x1 - x3) * (y2 - y3)
+        draw_a = (area_a > smallest) & (upper[_DEPTH, j] >= zero)
+        draw_b = (area_b > smallest) & (lower[_DEPTH, k] >= zero)
+        i0, i1, i2, i3 = (
+            upper[_INVERSE, j],
+            upper[_INVERSE, k],
+            lower[_INVERSE, j],
+            lower[_INVERSE, k],
+        )
+        least_a, least_b = -np.float32(_SLACK) * area_a, -np.float32(_SLACK) * area_b
+        u = np.float32(np.int32(j))
+        for y in range(INDEX(top), INDEX(bottom)):
+            dy0, dy3 = np.float32(np.int32(y)) - y0, np.float32(np.int32(y)) - y3
+            for x in range(INDEX(left), INDEX(right)):
+                dx0, dx3 = np.float32(np.int32(x)) - x0, np.float32(np.int32(x)) - x3
+                # Barycentric weights times the area, and from them, perspective-correct,
+                #   z = area / sum e_k / z_k,   u = z / area sum e_k / z_k u_k,
+                # with u_k one more at corners 1 and 3, v_k at 2 and 3.
+                e1 = dx0 * (y2 - y0) - (x2 - x0) * dy0
+                e2 = (x1 - x0) * dy0 - dx0 * (y1 - y0)
+                e0 = area_a - e1 - e2
+                if draw_a and min(min(e0, e1), e2) >= least_a:
+                    p1, p2, area = e1 * i1, e2 * i2, area_a
+                    inverse = one / (e0 * i0 + p1 + p2)
+                    right_share, lower_share = p1 * inverse, p2 * inverse
+                else:
+                    e2 = dx3 * (y1 - y3) - (x1 - x3) * dy3
+                    e1 = (x2 - x3) * dy3 - dx3 * (y2 - y3)
+                    e3 = area_b - e1 - e2
+                    if not draw_b or min(min(e3, e1), e2) < least_b:
+                        continue
+                    p1, p2, area = e1 * i1, e2 * i2, area_b
+                    inverse = one / (e3 * i3 + p1 + p2)
+                    right_share, lower_share = one - p2 * inverse, one - p1 * inverse
+                depth = area * inverse
+                before = out_depth[y, x]
+                if before <= zero or depth < before:
+                    out_depth[y, x] = depth
+                    out_uv[y, x, 0] = u + right_share
+                    out_uv[y, x, 1] = v + lower_share
+                    out_density[y, x] = min(one, one / area)
 
 
 @njit(cache=True, nogil=True)
