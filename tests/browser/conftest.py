@@ -133,7 +133,7 @@ def shared_desk(debugger_app: App, debugger_page: Page) -> Desk:
     """The walk, made with keys in a page that then shows the Memory tab."""
     page = debugger_page
     page.set_viewport_size({"width": 860, "height": 580})
-    workspace = open_walk(debugger_app, page)
+    workspace = open_walk(debugger_app, page, resolution=0.7)  # thin lines are looked at
     client = debugger_app.clients[0]
     desk = Desk(page, workspace, client)
     desk.set_number("Turn", 24)

@@ -15,11 +15,15 @@ from viewer.walk.workspace import Workspace
 from vmem.session import Session
 
 
-def open_walk(app: App, page: Page) -> Workspace:
-    """The new walk of a page that has loaded and shows its first surfels."""
+def open_walk(app: App, page: Page, resolution: float = 0.5) -> Workspace:
+    """The new walk of a page that has loaded and shows its first surfels.
+
+    resolution: pixels of the scene a pixel of the page. On the CPU, disks take most of a test's time,
+    by the pixel.
+    """
     others = set(app.walks)
     # fixedDpr keeps viser from lowering the resolution on a slow machine.
-    page.goto(f"{app.url}/?fixedDpr=1")
+    page.goto(f"{app.url}/?fixedDpr={resolution}")
     page.wait_for_function("() => window.__viserMutable?.cameraControl", timeout=60_000)
     until(page, lambda: len(app.walks) > len(others))
     (workspace,) = (walk for key, walk in app.walks.items() if key not in others)
