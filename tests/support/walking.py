@@ -18,8 +18,8 @@ from vmem.session import Session
 def open_walk(app: App, page: Page, resolution: float = 0.5) -> Workspace:
     """The new walk of a page that has loaded and shows its first surfels.
 
-    resolution: pixels of the scene a pixel of the page. On the CPU, disks take most of a test's time,
-    by the pixel.
+    resolution: pixels of the scene a pixel of the page. Disks drawn on the CPU take most of a
+    test's time, by the pixel.
     """
     others = set(app.walks)
     # fixedDpr keeps viser from lowering the resolution on a slow machine.
