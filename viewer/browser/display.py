@@ -23,6 +23,7 @@ from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import WalkPanel
 from viewer.scene.camera_rig import CameraRig
+from viewer.scene.flat_photo import FlatPhoto
 from viewer.scene.scene import SceneView
 from viewer.scene.stream import SurfelStream, why_no_stream
 from viewer.scene.surfel_cloud import inject_patch
@@ -96,6 +97,7 @@ class Display:
         with self._tab(tabs, "Settings"):
             self.settings = SettingsPanel(handle.gui, commands, settings)
         self.scene = SceneView(handle.scene, settings.scene, on_view_clicked=commands.go_to_view)
+        self._flat = FlatPhoto(handle.scene)
 
     @staticmethod
     def _tab(tabs: viser.GuiTabGroupHandle, name: Tab) -> viser.GuiTabHandle:
@@ -107,8 +109,18 @@ class Display:
 
     # --- the walk --------------------------------------------------------------------------
 
+    def show_opening(self, photo: U8 | None) -> None:
+        """Show the photo (H, W, 3) that the first walk is being made of; None: no longer."""
+        before = self._flat.shown
+        self._flat.show(photo)
+        if photo is not None and photo is not before:
+            self.walk.show_forming(photo, "opening…")
+        elif photo is None and before is not None:
+            self.walk.show_frame(before, None)
+
     def show_session(self, session: Session, memory: MemorySnapshot, ghost: Camera) -> None:
         """Bring scene and panels up to ``memory``, which is the session's."""
+        self.show_opening(None)
         self.choose_renderer(len(memory.surfels))
         self._settings.scene.step = None
         explained = self._explained(memory)

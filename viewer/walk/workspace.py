@@ -13,6 +13,7 @@ from pathlib import Path
 from viewer.settings import OWN_SUPPRESSION, Settings
 from viewer.walk.jobs import BothMade, Download
 from viewer.walk.pins import Pins
+from viewer.walk.preparation import Preparation
 from viewer.walk.worker import Event, Job, Worker
 from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
@@ -45,13 +46,17 @@ class Source:
 class Workspace:
     """Session and worker of one person; ``listen`` to it from one browser at a time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, preparation: Preparation | None = None) -> None:
+        """preparation: what opening waits for, up to its stage "ask", and steps, up to "step"."""
         self.settings = settings
+        self._preparation = preparation
         self.session: Session | None = None
         self.pins = Pins()
         self.source: Source | None = None
         self.remarks: tuple[str, ...] = ()
         """What was done to the photo, for its owner."""
+        self.opening: Photo | None = None
+        """The photo that is being opened."""
         self._listener = _ignored
         self.worker = Worker(lambda event: self._listener(event))
 
@@ -78,44 +83,62 @@ class Workspace:
 
     def open(self, source: Source) -> None:
         """Start a new walk; the present one stays until the new one is ready."""
-        settings = self.settings
-        wanted = "world" if source.photo is None else settings.backend
+        wanted = "world" if source.photo is None else self.settings.backend
 
         def job(on_progress: OnProgress, cancel: CancelToken) -> Session:
-            name, _ = resolve(wanted)
-            if source.photo is not None and name == "world":
-                name = resolve("auto")[0]
-            on_progress(Progress("photo", 0, 1))
-            # The geometry was asked for with that backend, and the world has one of its own.
-            asked_for = name != "world" or settings.backend == "world"
-            geometry = settings.geometry if asked_for else None
-            backend = create_backend(
-                name, seed=settings.seed, size=settings.size, geometry=geometry
-            )
-            photo: U8 | None = None
-            remarks: tuple[str, ...] = ()
-            if source.photo is not None:
-                size = backend.frame_size or settings.size
-                loaded = source.decoded
-                if loaded is None or len(loaded.rgb) != size:
-                    loaded = load_photo(source.photo, size)
-                photo, remarks = loaded.rgb, loaded.notes
-            cancel.check()
-            on_progress(Progress("scene (slow the first time)", 0, 1))
-            session = Session.open(
-                photo,
-                backend=backend,
-                seed=settings.seed,
-                config=self._config(backend),
-                on_progress=on_progress,
-                cancel=cancel,
-            )
-            cancel.check()
-            self.session, self.source, self.remarks = session, source, remarks
-            self.pins.clear()
+            self.opening = source.decoded
+            try:
+                session = self._open(source, wanted, on_progress, cancel)
+            finally:
+                self.opening = None
+            if self._preparation is not None and not self._preparation.is_done("step"):
+                # No step needs this to be right; but it says on the page why one would take time.
+                self.worker.submit("prepare the first step", self._prepare_step)
             return session
 
         self.worker.submit(f"open {source.title}", job)
+
+    def _open(
+        self, source: Source, wanted: str, on_progress: OnProgress, cancel: CancelToken
+    ) -> Session:
+        settings = self.settings
+        name, _ = resolve(wanted)
+        if source.photo is not None and name == "world":
+            name = resolve("auto")[0]
+        on_progress(Progress("photo", 0, 1))
+        # The geometry was asked for with that backend, and the world has one of its own.
+        asked_for = name != "world" or settings.backend == "world"
+        geometry = settings.geometry if asked_for else None
+        backend = create_backend(name, seed=settings.seed, size=settings.size, geometry=geometry)
+        photo: U8 | None = None
+        remarks: tuple[str, ...] = ()
+        if source.photo is not None:
+            size = backend.frame_size or settings.size
+            loaded = source.decoded
+            if loaded is None or len(loaded.rgb) != size:
+                loaded = load_photo(source.photo, size)
+            photo, remarks = loaded.rgb, loaded.notes
+            self.opening = loaded
+        if self._preparation is not None:
+            self._preparation.wait_for("ask", on_progress, cancel)
+        cancel.check()
+        on_progress(Progress("scene (slow the first time)", 0, 1))
+        session = Session.open(
+            photo,
+            backend=backend,
+            seed=settings.seed,
+            config=self._config(backend),
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+        cancel.check()
+        self.session, self.source, self.remarks = session, source, remarks
+        self.pins.clear()
+        return session
+
+    def _prepare_step(self, on_progress: OnProgress, cancel: CancelToken) -> None:
+        assert self._preparation is not None
+        self._preparation.wait_for("step", on_progress, cancel)
 
     def query(
         self, memory: MemorySnapshot, *, tried: bool = True, targets: int | None = None
