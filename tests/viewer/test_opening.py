@@ -128,7 +128,8 @@ def test_a_reloaded_page_is_shown_the_flat_photo_too(
     server.scene.reset()
     server.gui.reset()
     again = Browser(server, early.workspace)
-    until(lambda: nodes(server, "/opening"))
+    assert nodes(server, "/opening"), "before anything else"
+    until(lambda: "preparing kernels (slow the first time) 0/2" in stage(again))
     held.let("open", "ask", "step")
     until(lambda: nodes(server, "/views") and not nodes(server, "/opening"))
     again.client.leave()

@@ -80,6 +80,10 @@ class Display:
         self._no_stream_told = False
         self._labels: list[str] = []
         self._billboards_show = (settings.scene.layer, settings.scene.wipe)
+        self._flat = FlatPhoto(handle.scene)
+        self._opening: U8 | None = None
+        if workspace.session is None and workspace.opening is not None:
+            self._flat.show(workspace.opening.rgb)  # panels take longer to make
         # An answer wakes the browser's thread, as colours may be waiting for it.
         self.backlog = Backlog(handle.gui, lambda: post(lambda: None))
         handle.camera.on_update(self._camera_moved)
@@ -97,7 +101,6 @@ class Display:
         with self._tab(tabs, "Settings"):
             self.settings = SettingsPanel(handle.gui, commands, settings)
         self.scene = SceneView(handle.scene, settings.scene, on_view_clicked=commands.go_to_view)
-        self._flat = FlatPhoto(handle.scene)
 
     @staticmethod
     def _tab(tabs: viser.GuiTabGroupHandle, name: Tab) -> viser.GuiTabHandle:
@@ -111,7 +114,7 @@ class Display:
 
     def show_opening(self, photo: U8 | None) -> None:
         """Show the photo (H, W, 3) that the first walk is being made of; None: no longer."""
-        before = self._flat.shown
+        before, self._opening = self._opening, photo
         self._flat.show(photo)
         if photo is not None and photo is not before:
             self.walk.show_forming(photo, "opening…")

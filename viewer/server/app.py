@@ -189,6 +189,10 @@ class App:
         if handle.client_id not in self.server.get_clients():
             self._wait_for_return(key)
             return
+        # Not only a new walk: its browser may have gone before it was opened, and come back. Before
+        # the browser's panels are made: it shows the photo first.
+        if walk.workspace.session is None and not walk.workspace.worker.busy:
+            walk.workspace.open(self._source)
         try:
             client = Client(handle, walk.workspace)
         except Exception:
@@ -197,9 +201,6 @@ class App:
             raise
         with self._lock:
             self._clients[handle.client_id] = (key, client)
-        # Not only a new walk: its browser may have gone before it was opened, and come back.
-        if walk.workspace.session is None and not walk.workspace.worker.busy:
-            client.commands.open(self._source)
         if handle.client_id not in self.server.get_clients():
             self._disconnected(handle)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -58,7 +59,9 @@ class Workspace:
         self.opening: Photo | None = None
         """The photo that is being opened."""
         self._listener = _ignored
-        self.worker = Worker(lambda event: self._listener(event))
+        self._last_event: Event | None = None
+        self._telling = threading.Lock()
+        self.worker = Worker(self._tell)
 
     def adopt(self, session: Session) -> None:
         """Go on with a session that was opened elsewhere, as it is configured."""
@@ -71,8 +74,17 @@ class Workspace:
         self.pins.clear()
 
     def listen(self, listener) -> None:
-        """Send events of jobs to ``listener(event)``, on the worker's thread; None: to no one."""
-        self._listener = listener or _ignored
+        """Send events of jobs to ``listener(event)``, on the worker's thread; None: to no one. What
+        the job that runs has said last is said again, at once."""
+        with self._telling:
+            self._listener = listener or _ignored
+            if self._last_event is not None:
+                self._listener(self._last_event)
+
+    def _tell(self, event: Event) -> None:
+        with self._telling:
+            self._last_event = event if event.kind in ("started", "progress") else None
+            self._listener(event)
 
     def close(self) -> None:
         """Cancel what runs and end the worker."""
@@ -96,6 +108,7 @@ class Workspace:
                 self.worker.submit("prepare the first step", self._prepare_step)
             return session
 
+        self.opening = source.decoded
         self.worker.submit(f"open {source.title}", job)
 
     def _open(
