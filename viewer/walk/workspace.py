@@ -78,7 +78,7 @@ class Workspace:
         the job that runs has said last is said again, at once."""
         with self._telling:
             self._listener = listener or _ignored
-            if self._last_event is not None:
+            if self._last_event is not None and self.worker.busy:
                 self._listener(self._last_event)
 
     def _tell(self, event: Event) -> None:
