@@ -28,14 +28,15 @@ import msgspec.msgpack
 import numpy as np
 import viser
 import zstandard
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from benchmarks._scenes import metric
 
 ROOT = Path(__file__).parents[1]
 NOW = (str(ROOT / "run_viewer.py"),)
 BEFORE = ("-m", "benchmarks._start_before")
-WARM_ROUNDS, COLD_ROUNDS = 7, 3
+WARM_ROUNDS, COLD_ROUNDS = 5, 3
 PATIENCE = 120.0
 """Seconds after which nothing is expected any more."""
 CAMERA = {
@@ -158,7 +159,7 @@ def _sent(port: int) -> tuple[float, float]:
                     return photo, time.perf_counter()
 
 
-def _messages(page: ClientConnection) -> list[dict[str, Any]]:
+def _messages(page: Connection) -> list[dict[str, Any]]:
     """The next messages of viser, without their arrays."""
     packed = page.recv(PATIENCE)
     assert isinstance(packed, bytes)
