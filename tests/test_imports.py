@@ -54,14 +54,16 @@ STAGES = {
 
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, set[str]]:
-    """Top-level packages that a process has loaded after each stage and those before."""
+    """Top-level packages, and scipy.spatial, that a process has loaded after each stage and those
+    before."""
     code = f"""
 import importlib, json, sys
 loaded = {{}}
 for stage, names in json.loads({json.dumps(STAGES)!r}).items():
     for name in names:
         importlib.import_module(name)
-    loaded[stage] = sorted({{name.split(".")[0] for name in sys.modules}})
+    tops = {{name.split(".")[0] for name in sys.modules}}
+    loaded[stage] = sorted(tops | {{"scipy.spatial"}} & set(sys.modules))
 print(json.dumps(loaded))
 """
     done = subprocess.run(
@@ -105,8 +107,8 @@ def test_nothing_but_a_network_or_the_stream_loads_a_package_of_the_extra(loaded
     assert not loaded[stage] & {*GPU, "huggingface_hub"}
 
 
-def test_matplotlib_waits_for_a_figure(loaded):
-    assert "matplotlib" not in loaded["program"]
+def test_matplotlib_waits_for_a_figure_and_scipy_for_a_step(loaded):
+    assert not loaded["program"] & {"matplotlib", "scipy.spatial"}
 
 
 def test_the_engine_does_not_know_the_viewer(loaded):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,25 +103,60 @@ def test_a_port_that_nobody_has_and_tables_that_are_not_there_name_nobody(
     assert listener(busy_port, tmp_path) == ""
 
 
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Backends whose kernels were prepared."""
+    prepared: list[str] = []
+
+    def stages(backend: str) -> dict[str, Callable[[], object]]:
+        return {"open": lambda: prepared.append(backend)}
+
+    monkeypatch.setattr(program, "stages", stages)
+    return prepared
+
+
 @pytest.mark.parametrize("wrong", [{"size": 65}, {"port": -1}])
-def test_run_checks_before_it_warms_up(
-    wrong: dict[str, Any], config: ViewerConfig, monkeypatch: pytest.MonkeyPatch
+def test_run_checks_before_it_prepares_kernels(
+    wrong: dict[str, Any], config: ViewerConfig, prepared: list[str]
 ) -> None:
-    warmed: list[str] = []
-    monkeypatch.setattr(program, "warm_up", warmed.append)
     with pytest.raises(VMemError):
         program.run(replace(config, **wrong))
-    assert warmed == []
+    assert prepared == []
 
 
-def test_a_busy_port_is_found_before_the_kernels_are_compiled(
-    busy_port: int, config: ViewerConfig, monkeypatch: pytest.MonkeyPatch
+def test_a_busy_port_is_found_before_kernels_are_prepared(
+    busy_port: int, config: ViewerConfig, prepared: list[str]
 ) -> None:
-    warmed: list[str] = []
-    monkeypatch.setattr(program, "warm_up", warmed.append)
     with pytest.raises(ViewerError, match="cannot listen"):
         program.run(replace(config, port=busy_port))
-    assert warmed == []
+    assert prepared == []
+
+
+class Broken(Exception):
+    """A kernel that cannot be compiled."""
+
+
+def test_the_page_is_served_while_kernels_are_prepared_and_what_fails_ends_the_program(
+    config: ViewerConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    statuses: list[int] = []
+
+    def look_and_fail() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/")
+        statuses.append(connection.getresponse().status)
+        connection.close()
+        raise Broken
+
+    monkeypatch.setattr(program, "stages", lambda backend: {"open": look_and_fail})
+    with pytest.raises(Broken):
+        program.run(replace(config, port=port))
+    assert statuses == [200]
+    assert capsys.readouterr().out.startswith(f"VMem Viewer at http://127.0.0.1:{port} ")
+    assert program._why_taken("127.0.0.1", port) == "", "the server is stopped"
 
 
 # --- ports ---------------------------------------------------------------------------------------

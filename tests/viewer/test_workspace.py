@@ -404,6 +404,25 @@ def test_closing_cancels_what_runs_and_ends_the_worker(
     assert diary.of("cancelled") == [], "nobody listens any more"
 
 
+def test_who_comes_late_hears_what_the_running_job_said_last(
+    walking: Workspace, hold: Hold
+) -> None:
+    hold.opened.clear()
+    walking.walk_along([pose(), pose("w")], "w")
+    assert hold.entered.wait(PATIENCE)
+    late = Diary()
+    walking.listen(late)
+    (event,) = late.events
+    assert event.kind == "progress"
+    assert event.label == "step w"
+    hold.opened.set()
+    late.wait_for("finished")
+    idle = Diary()
+    until(lambda: not walking.worker.busy)
+    walking.listen(idle)
+    assert idle.events == []
+
+
 def test_a_walk_goes_on_while_nobody_listens(walking: Workspace, diary: Diary) -> None:
     walking.listen(None)
     walking.walk_along([pose(), pose("w")], "w")

@@ -106,6 +106,8 @@ class Client(Actor):
         self.display.show_event(event)
         if event.kind == "finished":
             self._show_result(event.result)
+        elif event.kind == "progress" and self.workspace.session is None:
+            self._show_opening()
         elif event.kind in ("failed", "cancelled"):
             if event.kind == "failed":
                 self.workspace.worker.cancel()
@@ -132,6 +134,7 @@ class Client(Actor):
         """Bring everything up to the session as it is now."""
         session, actions = self.workspace.session, self.actions
         if session is None:
+            self._show_opening()
             return
         if session is not self._shown_session:
             self._shown_session = session
@@ -143,6 +146,10 @@ class Client(Actor):
             memory, ghost = session.memory, actions.ghost.camera
             self.debugger.show_memory(memory, ghost)
             self.display.show_session(session, memory, ghost)
+
+    def _show_opening(self) -> None:
+        opening = self.workspace.opening
+        self.display.show_opening(None if opening is None else opening.rgb)
 
     def settle(self) -> float | None:
         """Fly, play, retrieve: whatever only matters for the latest state."""

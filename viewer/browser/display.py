@@ -24,6 +24,7 @@ from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import WalkPanel
 from viewer.scene.camera_rig import CameraRig
+from viewer.scene.flat_photo import FlatPhoto
 from viewer.scene.scene import SceneView
 from viewer.scene.stream import SurfelStream, why_no_stream
 from viewer.scene.surfel_cloud import inject_patch
@@ -88,6 +89,10 @@ class Display:
         self._no_stream_told = False
         self._labels: list[str] = []
         self._billboards_show = (settings.scene.layer, settings.scene.wipe)
+        self._flat = FlatPhoto(handle.scene)
+        self._opening: U8 | None = None
+        if workspace.session is None and workspace.opening is not None:
+            self._flat.show(workspace.opening.rgb)  # panels take longer to make
         # An answer wakes the browser's thread, as colours may be waiting for it.
         self.backlog = Backlog(handle.gui, lambda: post(lambda: None))
         handle.camera.on_update(self._camera_moved)
@@ -127,8 +132,18 @@ class Display:
 
     # --- the walk --------------------------------------------------------------------------
 
+    def show_opening(self, photo: U8 | None) -> None:
+        """Show the photo (H, W, 3) that the first walk is being made of; None: no longer."""
+        before, self._opening = self._opening, photo
+        self._flat.show(photo)
+        if photo is not None and photo is not before:
+            self.walk.show_forming(photo, "opening…")
+        elif photo is None and before is not None:
+            self.walk.show_frame(before, None)
+
     def show_session(self, session: Session, memory: MemorySnapshot, ghost: Camera) -> None:
         """Bring scene and panels up to ``memory``, which is the session's."""
+        self.show_opening(None)
         self.choose_renderer(len(memory.surfels))
         self._settings.scene.step = None
         explained = self._explained(memory)

@@ -25,6 +25,7 @@ PICTURE = 288
 COUNTABLE = 999
 """Units of a stage above which a percentage is shown instead of their number."""
 STAGES = {
+    "kernels": "preparing kernels (slow the first time)",
     "retrieve": "asking the memory",
     "weights": "loading the weights",
     "encode": "encoding the remembered views",
@@ -114,14 +115,15 @@ class WalkPanel:
             right = np.asarray(resized, np.uint8)
         self._show_beside(left, right)
 
-    def show_forming(self, frame: U8) -> None:
-        """Show the last frame (H, W, 3) of the step that is being made, as far as it has formed."""
+    def show_forming(self, frame: U8, note: str = "forming…") -> None:
+        """Show the last frame (H, W, 3) of the step that is being made, as far as it has formed,
+        beside a note."""
         left = thumbnail(frame, PICTURE)
-        note = Image.fromarray(_empty(left))
-        middle = (note.width / 2, note.height / 2)
+        right = Image.fromarray(_empty(left))
+        middle = (right.width / 2, right.height / 2)
         font = ImageFont.load_default(22)
-        ImageDraw.Draw(note).text(middle, "forming…", fill=AMBER, font=font, anchor="mm")
-        self._show_beside(left, np.asarray(note))
+        ImageDraw.Draw(right).text(middle, note, fill=AMBER, font=font, anchor="mm")
+        self._show_beside(left, np.asarray(right))
 
     def _show_beside(self, left: U8, right: U8) -> None:
         gap = np.full((len(left), 4, 3), BACKGROUND, np.uint8)

@@ -23,8 +23,9 @@ from viewer.preferences import apply
 from viewer.scene.camera_rig import AHEAD, BEHIND
 from viewer.server.guard import guarded
 from viewer.server.listener import listener
-from viewer.server.warmup import warm_up
+from viewer.server.warmup import stages
 from viewer.settings import SceneOptions, Settings
+from viewer.walk.preparation import Preparation
 from viewer.walk.workspace import Source, Workspace
 from vmem.backends import resolve
 from vmem.backends.registry import geometry_of
@@ -82,12 +83,17 @@ class App:
     """A running viewer: the server and the walks of all browsers."""
 
     def __init__(
-        self, config: ViewerConfig, source: Source | None = None, session: Session | None = None
+        self,
+        config: ViewerConfig,
+        source: Source | None = None,
+        session: Session | None = None,
+        preparation: Preparation | None = None,
     ) -> None:
         """Check everything that can be checked, then listen.
 
         source: what `check` has returned for ``config``, where it has been called already ·
-        session: shown to the first browser that comes; later ones begin walks of their own.
+        session: shown to the first browser that comes; later ones begin walks of their own ·
+        preparation: what all walks wait for, until it has got far enough.
         Raises ViewerError and the errors of photos, backends and settings.
         """
         name, why = resolve(config.backend)
@@ -101,6 +107,7 @@ class App:
         )
         self._keep = config.keep
         self._session = session
+        self._preparation = preparation
         self._walks: dict[str, _Walk] = {}
         self._clients: dict[int, tuple[str, Client]] = {}
         self._lock = threading.Lock()
@@ -170,7 +177,7 @@ class App:
                 key = secrets.token_urlsafe(12)
                 settings = replace(self._settings, scene=SceneOptions())
                 apply(choices, settings)
-                workspace = Workspace(settings)
+                workspace = Workspace(settings, self._preparation)
                 if self._session is not None:
                     workspace.adopt(self._session)
                     self._session = None
@@ -182,6 +189,10 @@ class App:
         if handle.client_id not in self.server.get_clients():
             self._wait_for_return(key)
             return
+        # Not only a new walk: its browser may have gone before it was opened, and come back. Before
+        # the browser's panels are made: it shows the photo first.
+        if walk.workspace.session is None and not walk.workspace.worker.busy:
+            walk.workspace.open(self._source)
         try:
             client = Client(handle, walk.workspace)
         except Exception:
@@ -190,9 +201,6 @@ class App:
             raise
         with self._lock:
             self._clients[handle.client_id] = (key, client)
-        # Not only a new walk: its browser may have gone before it was opened, and come back.
-        if walk.workspace.session is None and not walk.workspace.worker.busy:
-            client.commands.open(self._source)
         if handle.client_id not in self.server.get_clients():
             self._disconnected(handle)
 
@@ -241,24 +249,29 @@ class _Walk:
 
 
 def run(config: ViewerConfig) -> None:
-    """Start the viewer and serve until interrupted."""
-    source = check(config)
-    _choose_port(config.host, config.port)  # before the kernels, which may take a minute
-    warm_up(resolve(config.backend)[0])
-    serve(App(config, source), open=config.open)
+    """Start the viewer and serve until interrupted. The kernels, which may take a minute when they
+    are compiled, are prepared behind the page; what goes wrong there is raised here."""
+    preparation = Preparation(stages(resolve(config.backend)[0]))
+    serve(App(config, preparation=preparation), open=config.open, preparation=preparation)
 
 
-def serve(app: App, *, open: bool) -> None:
-    """Say where ``app`` is, open its page if wanted, and serve until interrupted."""
+def serve(app: App, *, open: bool, preparation: Preparation | None = None) -> None:
+    """Say where ``app`` is, open its page if wanted, and serve until interrupted. Raises what a
+    stage of ``preparation``, which is begun here, raises."""
     try:
         print(app.line, flush=True)
         if open:
             threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
+        if preparation is not None:
+            preparation.start()
+            preparation.finish()
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
         print("\nstopped")
     finally:
+        if preparation is not None:
+            preparation.stop()
         app.close()
 
 

@@ -6,7 +6,7 @@ import time
 
 from vmem.progress import Progress
 
-ONCE = frozenset({"weights"})
+ONCE = frozenset({"weights", "kernels"})
 """Stages that a process goes through once: the next job will not have them."""
 GUESSES = (
     {"retrieve": 1.0, "generate": 10.0, "geometry": 5.0, "memory": 2.0},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from viewer.settings import OWN_SUPPRESSION, Settings
 from viewer.walk.jobs import BothMade, Download
 from viewer.walk.pins import Pins
+from viewer.walk.preparation import Preparation
 from viewer.walk.worker import Event, Job, Worker
 from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
@@ -45,15 +47,21 @@ class Source:
 class Workspace:
     """Session and worker of one person; ``listen`` to it from one browser at a time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, preparation: Preparation | None = None) -> None:
+        """preparation: what opening waits for, up to its stage "ask", and steps, up to "step"."""
         self.settings = settings
+        self._preparation = preparation
         self.session: Session | None = None
         self.pins = Pins()
         self.source: Source | None = None
         self.remarks: tuple[str, ...] = ()
         """What was done to the photo, for its owner."""
+        self.opening: Photo | None = None
+        """The photo that is being opened."""
         self._listener = _ignored
-        self.worker = Worker(lambda event: self._listener(event))
+        self._last_event: Event | None = None
+        self._telling = threading.Lock()
+        self.worker = Worker(self._tell)
 
     def adopt(self, session: Session) -> None:
         """Go on with a session that was opened elsewhere, as it is configured."""
@@ -66,8 +74,17 @@ class Workspace:
         self.pins.clear()
 
     def listen(self, listener) -> None:
-        """Send events of jobs to ``listener(event)``, on the worker's thread; None: to no one."""
-        self._listener = listener or _ignored
+        """Send events of jobs to ``listener(event)``, on the worker's thread; None: to no one. What
+        the job that runs has said last is said again, at once."""
+        with self._telling:
+            self._listener = listener or _ignored
+            if self._last_event is not None and self.worker.busy:
+                self._listener(self._last_event)
+
+    def _tell(self, event: Event) -> None:
+        with self._telling:
+            self._last_event = event if event.kind in ("started", "progress") else None
+            self._listener(event)
 
     def close(self) -> None:
         """Cancel what runs and end the worker."""
@@ -78,44 +95,63 @@ class Workspace:
 
     def open(self, source: Source) -> None:
         """Start a new walk; the present one stays until the new one is ready."""
-        settings = self.settings
-        wanted = "world" if source.photo is None else settings.backend
+        wanted = "world" if source.photo is None else self.settings.backend
 
         def job(on_progress: OnProgress, cancel: CancelToken) -> Session:
-            name, _ = resolve(wanted)
-            if source.photo is not None and name == "world":
-                name = resolve("auto")[0]
-            on_progress(Progress("photo", 0, 1))
-            # The geometry was asked for with that backend, and the world has one of its own.
-            asked_for = name != "world" or settings.backend == "world"
-            geometry = settings.geometry if asked_for else None
-            backend = create_backend(
-                name, seed=settings.seed, size=settings.size, geometry=geometry
-            )
-            photo: U8 | None = None
-            remarks: tuple[str, ...] = ()
-            if source.photo is not None:
-                size = backend.frame_size or settings.size
-                loaded = source.decoded
-                if loaded is None or len(loaded.rgb) != size:
-                    loaded = load_photo(source.photo, size)
-                photo, remarks = loaded.rgb, loaded.notes
-            cancel.check()
-            on_progress(Progress("scene (slow the first time)", 0, 1))
-            session = Session.open(
-                photo,
-                backend=backend,
-                seed=settings.seed,
-                config=self._config(backend),
-                on_progress=on_progress,
-                cancel=cancel,
-            )
-            cancel.check()
-            self.session, self.source, self.remarks = session, source, remarks
-            self.pins.clear()
+            self.opening = source.decoded
+            try:
+                session = self._open(source, wanted, on_progress, cancel)
+            finally:
+                self.opening = None
+            if self._preparation is not None and not self._preparation.is_done("step"):
+                # No step needs this to be right; but it says on the page why one would take time.
+                self.worker.submit("prepare the first step", self._prepare_step)
             return session
 
+        self.opening = source.decoded
         self.worker.submit(f"open {source.title}", job)
+
+    def _open(
+        self, source: Source, wanted: str, on_progress: OnProgress, cancel: CancelToken
+    ) -> Session:
+        settings = self.settings
+        name, _ = resolve(wanted)
+        if source.photo is not None and name == "world":
+            name = resolve("auto")[0]
+        on_progress(Progress("photo", 0, 1))
+        # The geometry was asked for with that backend, and the world has one of its own.
+        asked_for = name != "world" or settings.backend == "world"
+        geometry = settings.geometry if asked_for else None
+        backend = create_backend(name, seed=settings.seed, size=settings.size, geometry=geometry)
+        photo: U8 | None = None
+        remarks: tuple[str, ...] = ()
+        if source.photo is not None:
+            size = backend.frame_size or settings.size
+            loaded = source.decoded
+            if loaded is None or len(loaded.rgb) != size:
+                loaded = load_photo(source.photo, size)
+            photo, remarks = loaded.rgb, loaded.notes
+            self.opening = loaded
+        if self._preparation is not None:
+            self._preparation.wait_for("ask", on_progress, cancel)
+        cancel.check()
+        on_progress(Progress("scene (slow the first time)", 0, 1))
+        session = Session.open(
+            photo,
+            backend=backend,
+            seed=settings.seed,
+            config=self._config(backend),
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+        cancel.check()
+        self.session, self.source, self.remarks = session, source, remarks
+        self.pins.clear()
+        return session
+
+    def _prepare_step(self, on_progress: OnProgress, cancel: CancelToken) -> None:
+        assert self._preparation is not None
+        self._preparation.wait_for("step", on_progress, cancel)
 
     def query(
         self, memory: MemorySnapshot, *, tried: bool = True, targets: int | None = None

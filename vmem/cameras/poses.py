@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.spatial.transform import Rotation, Slerp
 
 _FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -45,6 +44,8 @@ def interpolate_poses(
 
     Source: reference navigator (specification, section 6).
     """
+    from scipy.spatial.transform import Rotation, Slerp  # a third of what the viewer would import
+
     u = (np.arange(n) + 1) / n
     out = np.tile(np.eye(4), (n, 1, 1))
     out[:, :3, 3] = (1 - u)[:, None] * start[:3, 3] + u[:, None] * end[:3, 3]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 from numpy.typing import ArrayLike
-from scipy.spatial.transform import Rotation
 
 from vmem.published.arithmetic import fused, fused_length
 
@@ -18,6 +17,8 @@ def flip(c2w: Float[np.ndarray, "*batch 4 4"]) -> Float[np.ndarray, "*batch 4 4"
 def average_pose(c2w: Float[np.ndarray, "V 4 4"]) -> Float64[np.ndarray, "4 4"]:
     """Mean of poses: translations, and quaternions turned to the first one's
     side."""
+    from scipy.spatial.transform import Rotation  # as in vmem/cameras/poses.py
+
     quaternions = Rotation.from_matrix(c2w[:, :3, :3]).as_quat()
     side = np.where(quaternions @ quaternions[0] < 0, -1.0, 1.0)
     mean = np.mean(quaternions * side[:, None], axis=0)
