@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
+from benchmarks._metrics import Metric, Row, measured
 from vmem.arrays import U8
 from vmem.cameras import (
     MOVES,
@@ -32,23 +33,19 @@ from vmem.types import Frames, View
 CONTEXT_VIEWS = 4
 TARGETS = 4
 
+METRICS = (
+    Metric("step_*", "s"),
+    Metric("loop_psnr_*", "dB", "higher", tolerance=0.3),
+    Metric("loop_sharpness_*", "ratio", "higher", tolerance=0.02),
+)
 
-def run() -> Iterable[dict[str, object]]:
-    """Metrics as dicts of benchmark, metric, value, unit and better."""
+
+def run() -> Iterator[Row]:
+    """Rows of output."""
     for size in (288, 576):
         seconds = _seconds_a_step(_room(size))
-        yield _metric(f"step_{size}", seconds, "s", "lower")
+        yield measured(f"step_{size}", seconds)
     yield from _loop_closure(_room(288))
-
-
-def _metric(name: str, value: float, unit: str, better: str) -> dict[str, object]:
-    return {
-        "benchmark": "preview",
-        "metric": name,
-        "value": round(value, 4),
-        "unit": unit,
-        "better": better,
-    }
 
 
 def _room(size: int) -> View:
@@ -116,7 +113,7 @@ def _seconds_a_step(photo: View) -> float:
     return float(np.median(seconds))
 
 
-def _loop_closure(photo: View) -> Iterator[dict[str, object]]:
+def _loop_closure(photo: View) -> Iterator[Row]:
     """15 turns out and 15 back; once as it is, once never seeing the photo again."""
     for name, without_photo in (("photo_retrieved", False), ("photo_forgotten", True)):
         walk = _Walk(photo)
@@ -125,9 +122,9 @@ def _loop_closure(photo: View) -> Iterator[dict[str, object]]:
         home = walk.views[-1].rgb
         error = np.mean((home.astype(float) - photo.rgb) ** 2)
         psnr = 10 * math.log10(255**2 / max(float(error), 1e-9))
-        yield _metric(f"loop_psnr_{name}", psnr, "dB", "higher")
+        yield measured(f"loop_psnr_{name}", psnr)
         ratio = _sharpness(home) / _sharpness(photo.rgb)
-        yield _metric(f"loop_sharpness_{name}", ratio, "ratio", "higher")
+        yield measured(f"loop_sharpness_{name}", ratio)
 
 
 def _sharpness(rgb: U8) -> float:
