@@ -55,7 +55,7 @@ def fakes(tmp_path, monkeypatch):
     for name in set(sys.modules) - before:
         if name.startswith("benchmarks."):
             del sys.modules[name]
-            vars(benchmarks).pop(name.removeprefix("benchmarks."), None)
+            delattr(benchmarks, name.removeprefix("benchmarks."))
 
 
 def printed(capsys) -> list[list[str]]:
