@@ -62,6 +62,8 @@ class Judgement:
         line += f" (committed {number(self.committed)})"
         if self.metric is None:
             return line
+        if not self.metric.judged:
+            return f"{line} {self.metric.unit}"
         unit, room = self.metric.unit, f"{self.metric.tolerance:.0%}"
         room = f"{self.metric.tolerance} dB" if unit == DECIBEL else room
         return f"{line} {unit}, {self.metric.better} is better, tolerance {room}"

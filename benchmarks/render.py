@@ -22,7 +22,7 @@ WALKED = {"1k": 3, "4k": 30}
 METRICS = (
     Metric("render.cpu.*.ms", "ms"),
     Metric("render.cpu.*.cpu_ms", "ms"),
-    Metric("render.ratio_reference", "ratio", "higher", tolerance=0.25),
+    Metric("render.ratio_reference", "ratio", "higher", tolerance=0.4),
     Metric("render.ratio_reference_published.*", "ratio", "higher", tolerance=0.25),
 )
 

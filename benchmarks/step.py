@@ -25,7 +25,7 @@ ROUNDS = 40
 
 METRICS = (
     Metric("step.*.cpu_ms", "ms"),
-    Metric("step.*.ratio_before", "ratio"),
+    Metric("step.*.ratio_before", "ratio", tolerance=0.3),
 )
 
 
