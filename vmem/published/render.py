@@ -128,6 +128,7 @@ def render_reference(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
         z = np.ascontiguousarray(vertices[:, 2])
         u = camera.fx * vertices[:, 0] / z + camera.cx
         v = camera.fy * vertices[:, 1] / z + camera.cy
+        # Numbers, not rows of an array: indexing those took more than half of all time.
         polygon = list(zip(u, v, strict=True))
         mean_depth = float(np.mean(z))
         for y in range(max(0, math.floor(v.min())), min(h - 1, math.ceil(v.max())) + 1):
