@@ -1,4 +1,4 @@
-.PHONY: check lint types test bench
+.PHONY: check lint types test bench gate
 
 check: lint types test
 
@@ -15,3 +15,6 @@ test:
 
 bench:
 	python -m benchmarks --json
+
+gate:
+	python -m benchmarks --check

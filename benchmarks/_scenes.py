@@ -131,17 +131,6 @@ def alternately(*calls: Callable[[], object], times: int = 15) -> tuple[tuple[fl
     return tuple((1e3 * wall, 1e3 * cpu) for wall, cpu in np.median(spent, axis=-1).tolist())
 
 
-def metric(benchmark: str, name: str, value: float, unit: str, better: str = "lower") -> dict:
-    """One row of output."""
-    return {
-        "benchmark": benchmark,
-        "metric": name,
-        "value": round(value, 3),
-        "unit": unit,
-        "better": better,
-    }
-
-
 def view_of(camera: Camera, step: int = 0) -> View:
     """A view of which only the camera matters."""
     return View(np.zeros((1, 1, 3), np.uint8), camera, step, NOTHING, NOTHING)

@@ -7,7 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks._scenes import beside, house, metric, milliseconds, spoilt, stored, stroll
+from benchmarks._metrics import Metric, Row, measured
+from benchmarks._scenes import beside, house, milliseconds, spoilt, stored, stroll
 from vmem.cameras import Camera, Cameras
 from vmem.geometry.alignment.fit_views import align
 from vmem.geometry.alignment.predicted import Predicted
@@ -20,8 +21,14 @@ SURFELS = 200_000
 STEP = 4
 """New frames."""
 
+METRICS = (
+    Metric("align.*.ms", "ms"),
+    Metric("align.*.cpu_ms", "ms"),
+    Metric("align.growth_*", "ratio", tolerance=0.4),
+)
 
-def run() -> Iterator[dict[str, object]]:
+
+def run() -> Iterator[Row]:
     """``align.N.ms`` is wall time for four new frames of 512 x 288, ``.cpu_ms`` the CPU time of all
     threads; ``align.growth_N_over_5`` the ratio of wall times, from the same rounds.
 
@@ -43,11 +50,11 @@ def run() -> Iterator[dict[str, object]]:
     rounds = [_times(calls) for _ in range(15)]
     wall, cpu = np.median(np.array(rounds), axis=0).T
     for n, ms, cpu_ms in zip(VIEWS, wall, cpu, strict=True):
-        yield metric("alignment", f"align.{n}.ms", ms, "ms")
-        yield metric("alignment", f"align.{n}.cpu_ms", cpu_ms, "ms")
+        yield measured(f"align.{n}.ms", ms)
+        yield measured(f"align.{n}.cpu_ms", cpu_ms)
     for n, ms, cpu_ms in zip(VIEWS[1:], wall[1:], cpu[1:], strict=True):
-        yield metric("alignment", f"align.growth_{n}_over_{VIEWS[0]}", ms / wall[0], "ratio")
-        yield metric("alignment", f"align.growth_cpu_{n}_over_{VIEWS[0]}", cpu_ms / cpu[0], "ratio")
+        yield measured(f"align.growth_{n}_over_{VIEWS[0]}", ms / wall[0])
+        yield measured(f"align.growth_cpu_{n}_over_{VIEWS[0]}", cpu_ms / cpu[0])
 
 
 def _align_anew(given: Predicted, new: Cameras, memory: MemorySnapshot) -> None:

@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks._metrics import Metric, Row, measured
 from benchmarks._plain_unet import PlainNetwork
-from benchmarks._scenes import metric
 from vmem.generation.diffusion.codecs.codecs import ImageCodec
 from vmem.generation.diffusion.codecs.weights import VAE_CONFIG, settle
 from vmem.generation.diffusion.conditioning import Conditioned, condition, default_K_normalized
@@ -135,7 +135,22 @@ def _laid_out(net: MultiviewUNet, channels_last: bool) -> MultiviewUNet:
     return cast(Any, net).to(memory_format=layout)
 
 
-def run() -> Iterator[dict[str, object]]:
+METRICS = (
+    Metric("diffusion.*.tflop_per_step", "TFLOP", tolerance=0.01),
+    Metric("diffusion.*.tflop_per_step.*", "TFLOP", tolerance=0.01),
+    Metric("diffusion.*.plain.tflop_per_step", "TFLOP", tolerance=0.01),
+    Metric("diffusion.full.available", "yes/no", "higher"),
+    Metric("diffusion.*.*.*.s_per_step", "s"),
+    Metric("diffusion.*.*.*.s_per_frame", "s"),
+    Metric("diffusion.*.*.ratio_balanced", "times", "higher", tolerance=0.2, optional=True),
+    Metric("diffusion.*.weights_mb", "MiB"),
+    Metric("diffusion.*.*.*.peak_mb", "MiB"),
+    Metric("diffusion.*.plain.differs", "of std", tolerance=9.0, optional=True),
+    Metric("diffusion.*.ratio_*", "times", "higher", tolerance=0.3, optional=True),
+)
+
+
+def run() -> Iterator[Row]:
     """Operations of a step, costs by memory mode and sampler preset, ratios; ``full`` needs CUDA.
 
     ``ratio_X`` says how many times faster we are than without X; ``ratio_reference``: a step than
@@ -147,33 +162,29 @@ def run() -> Iterator[dict[str, object]]:
     cpu = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
     yield from _measured(tiny, "diffusion.tiny", cpu)
     if not torch.cuda.is_available():
-        yield _metric("diffusion.full.available", 0, "yes/no", "higher")
+        yield measured("diffusion.full.available", 0)
         return
     full = Subject.random(UNetConfig(), VAE_CONFIG, FULL_HW, "cuda", torch.bfloat16)
     yield from _measured(full, "diffusion.full", torch.cuda.get_device_name())
 
 
-def _measured(subject: Subject, prefix: str, device: str) -> Iterator[dict[str, object]]:
+def _measured(subject: Subject, prefix: str, device: str) -> Iterator[Row]:
     parts = _costs(subject, prefix), _peaks(subject, prefix), _ratios(subject, prefix)
     for row in chain(*parts):
         yield {**row, "device": f"{device}, torch {torch.__version__}"}
 
 
-def _metric(name: str, value: float, unit: str, better: str = "lower") -> dict[str, object]:
-    return {**metric("diffusion", name, value, unit, better), "value": round(value, 5)}
-
-
 # --- arithmetic ------------------------------------------------------------------------------
 
 
-def _operations() -> Iterator[dict[str, object]]:
+def _operations() -> Iterator[Row]:
     for name, config, hw in (("full", UNetConfig(), FULL_HW), ("tiny", TINY, TINY_HW)):
         step = count_operations(config, sequences=2, num_frames=FRAMES, hw=hw)
         for kind, count in (*vars(step).items(), ("all", step.total)):
             suffix = "" if kind == "all" else f".{kind}"
-            yield _metric(f"diffusion.{name}.tflop_per_step{suffix}", count / 1e12, "TFLOP")
+            yield measured(f"diffusion.{name}.tflop_per_step{suffix}", count / 1e12)
         plain = _plain_operations(config, hw)
-        yield _metric(f"diffusion.{name}.plain.tflop_per_step", plain / 1e12, "TFLOP")
+        yield measured(f"diffusion.{name}.plain.tflop_per_step", plain / 1e12)
 
 
 def _plain_operations(config: UNetConfig, hw: tuple[int, int]) -> int:
@@ -190,7 +201,7 @@ def _plain_operations(config: UNetConfig, hw: tuple[int, int]) -> int:
 # --- time and memory -------------------------------------------------------------------------
 
 
-def _costs(subject: Subject, prefix: str) -> Iterator[dict[str, object]]:
+def _costs(subject: Subject, prefix: str) -> Iterator[Row]:
     n_targets = FRAMES - CONTEXT
     for mode_name, mode in _modes(subject).items():
         sampling = {name: partial(subject.sample, preset, mode) for name, preset in PRESETS.items()}
@@ -202,10 +213,10 @@ def _costs(subject: Subject, prefix: str) -> Iterator[dict[str, object]]:
         for name, preset in PRESETS.items():
             row = f"{prefix}.{mode_name}.{name}"
             a_frame = (middle[name] + middle["decode"]) / n_targets
-            yield _metric(f"{row}.s_per_step", middle[name] / preset.steps, "s")
-            yield _metric(f"{row}.s_per_frame", a_frame, "s")
+            yield measured(f"{row}.s_per_step", middle[name] / preset.steps)
+            yield measured(f"{row}.s_per_frame", a_frame)
         row = f"{prefix}.{mode_name}.decode"
-        yield _metric(f"{row}.s_per_frame", middle["decode"] / n_targets, "s")
+        yield measured(f"{row}.s_per_frame", middle["decode"] / n_targets)
         whole = {
             name: [a + b for a, b in zip(seconds[name], seconds["decode"], strict=True)]
             for name in PRESETS
@@ -214,8 +225,8 @@ def _costs(subject: Subject, prefix: str) -> Iterator[dict[str, object]]:
         yield _ratio(row, whole["reference"], whole["balanced"])
 
 
-def _peaks(subject: Subject, prefix: str) -> Iterator[dict[str, object]]:
-    yield _metric(f"{prefix}.weights_mb", subject.weights / MIB, "MiB")
+def _peaks(subject: Subject, prefix: str) -> Iterator[Row]:
+    yield measured(f"{prefix}.weights_mb", subject.weights / MIB)
     latents = torch.zeros(FRAMES - CONTEXT, 4, *subject.hw)
     for mode_name, mode in MODES.items():
         calls: dict[str, Callable[[], object]] = {
@@ -226,7 +237,7 @@ def _peaks(subject: Subject, prefix: str) -> Iterator[dict[str, object]]:
             for name, preset in PRESETS.items():
                 calls[name] = partial(subject.frames, preset, mode)
         for name, call in calls.items():
-            yield _metric(f"{prefix}.{mode_name}.{name}.peak_mb", _peak(call, subject) / MIB, "MiB")
+            yield measured(f"{prefix}.{mode_name}.{name}.peak_mb", _peak(call, subject) / MIB)
 
 
 def _modes(subject: Subject) -> dict[str, Mode]:
@@ -234,7 +245,7 @@ def _modes(subject: Subject) -> dict[str, Mode]:
     return MODES if subject.device.type == "cuda" else {"one_pass": MODES["one_pass"]}
 
 
-def _ratios(subject: Subject, prefix: str) -> Iterator[dict[str, object]]:
+def _ratios(subject: Subject, prefix: str) -> Iterator[Row]:
     on_gpu = subject.device.type == "cuda"
     other_layout = _laid_out(deepcopy(subject.net), channels_last=not on_gpu)
     # The published weights are laid out plane by plane.
@@ -242,7 +253,7 @@ def _ratios(subject: Subject, prefix: str) -> Iterator[dict[str, object]]:
     x, sigma = noise_stream(0, (FRAMES, 4, *subject.hw), subject.device)(), sigma_table()[600]
     with torch.no_grad():
         a, b = (subject.denoiser(network).both(x, sigma)[1] for network in (plain, subject.net))
-    yield _metric(f"{prefix}.plain.differs", float((a - b).std() / b.std()), "of std")
+    yield measured(f"{prefix}.plain.differs", float((a - b).std() / b.std()))
     ours = subject.step()
     others = {
         "reference": subject.step(plain),
@@ -265,7 +276,7 @@ def _ratio(name: str, other: list[float], ours: list[float]) -> dict[str, object
     """Median over rounds of the time of the other by ours of the same round."""
     by_round = [a / b for a, b in zip(other, ours, strict=True)]
     low, high = np.quantile(by_round, (0.25, 0.75))
-    row = _metric(name, float(np.median(by_round)), "times", "higher")
+    row = measured(name, float(np.median(by_round)))
     return {**row, "quartiles": [round(float(low), 3), round(float(high), 3)]}
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._scenes import HW, beside, house, metric, spoilt, stored, stroll
+from benchmarks._metrics import Metric, Row, measured
+from benchmarks._scenes import HW, beside, house, spoilt, stored, stroll
 from vmem.cameras import Cameras
 from vmem.geometry.alignment.fit_views import align
 from vmem.memory import ViewMemory, make_record
@@ -26,8 +27,13 @@ SHOWN = 256
 """Longer side at which the network is shown frames: its cost is the same at any number of views."""
 PARTS = ("network", "align", "merge")
 
+METRICS = (
+    Metric("geometry.*.*.ms", "ms"),
+    Metric("geometry.*_over_*", "ratio", tolerance=0.3),
+)
 
-def run() -> Iterator[dict[str, object]]:
+
+def run() -> Iterator[Row]:
     """Wall ms of a step of four frames of 512 x 288: ``network`` (tiny and random, on one thread,
     from the state that the newest view keeps), ``align`` (alignment and cleaning), ``merge``
     (association, and the commit to memory); ``cost`` is all three, ``cost_cpu`` in CPU time of all
@@ -111,11 +117,11 @@ def run() -> Iterator[dict[str, object]]:
     shown = {name: spent[..., k] for k, name in enumerate(PARTS)} | whole
     for i, n in enumerate(VIEWS):
         for name, ms in shown.items():
-            yield metric("geometry", f"geometry.{name}.{n}.ms", float(np.median(ms[:, i])), "ms")
+            yield measured(f"geometry.{name}.{n}.ms", float(np.median(ms[:, i])))
     for i, n in enumerate(VIEWS[1:], start=1):
         for name, ms in whole.items():
             ratio = float(np.median(ms[:, i] / ms[:, 0]))
-            yield metric("geometry", f"geometry.{name}_{n}_over_{VIEWS[0]}", ratio, "ratio")
+            yield measured(f"geometry.{name}_{n}_over_{VIEWS[0]}", ratio)
 
 
 TINY: dict[str, Any] = {

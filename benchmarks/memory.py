@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks._scenes import house, metric, stroll, view_of
+from benchmarks._metrics import Metric, Row, measured
+from benchmarks._scenes import house, stroll, view_of
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot, ViewMemory
 from vmem.raster import Blocks, rasterize
@@ -15,8 +16,10 @@ from vmem.types import StepRecord, Surfels
 STEPS = 40
 VIEWS = 4
 
+METRICS = (Metric("memory.bytes_per_*", "bytes", tolerance=0.02),)
 
-def run() -> Iterator[dict[str, object]]:
+
+def run() -> Iterator[Row]:
     """A memory of 200k surfels that grew in steps of four views, as walks do.
 
     ``..._worst`` is the largest figure after any step past the first quarter: room that was
@@ -33,8 +36,8 @@ def run() -> Iterator[dict[str, object]]:
         held["surfel"].append(held_bytes["surfels"] / len(now.surfels))
         held["link"].append(held_bytes["links"] / len(now.link_surfel))
     for kind, each in held.items():
-        yield metric("memory", f"memory.bytes_per_{kind}", each[-1], "bytes")
-        yield metric("memory", f"memory.bytes_per_{kind}_worst", max(each), "bytes")
+        yield measured(f"memory.bytes_per_{kind}", each[-1])
+        yield measured(f"memory.bytes_per_{kind}_worst", max(each))
 
 
 def _record(known: MemorySnapshot, surfels: Surfels, step: int, walk: list[Camera]) -> StepRecord:

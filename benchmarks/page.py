@@ -15,7 +15,8 @@ from dataclasses import replace
 import numpy as np
 import viser
 
-from benchmarks._scenes import memory_of, metric, stroll
+from benchmarks._metrics import Metric, Row, measured
+from benchmarks._scenes import memory_of, stroll
 from benchmarks.pointer import ARGUMENTS, CHROMIUM
 from viewer.scene.scene import SceneView
 from viewer.settings import SceneOptions
@@ -50,8 +51,10 @@ DRAWS = """async (frames) => {
   return drawn;
 }"""
 
+METRICS = (Metric("page.500views.draw_calls", "draw calls", optional=True),)
 
-def run() -> Iterator[dict[str, object]]:
+
+def run() -> Iterator[Row]:
     """Rows of output."""
     if not CHROMIUM.exists():
         return
@@ -75,7 +78,7 @@ def run() -> Iterator[dict[str, object]]:
     finally:
         with redirect_stdout(io.StringIO()):
             server.stop()
-    yield metric("page", "page.500views.draw_calls", float(np.median(drawn)), "1")
+    yield measured("page.500views.draw_calls", float(np.median(drawn)))
 
 
 def _show(client: viser.ClientHandle) -> None:

@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 
 from benchmarks import _paint_before as before
-from benchmarks._scenes import alternately, beside, house, memory_of, metric, stroll
+from benchmarks._metrics import Metric, Row, measured
+from benchmarks._scenes import alternately, beside, house, memory_of, stroll
 from viewer.paint.surfel_colors import paint_surfels
 from viewer.settings import Heat
 from vmem.arrays import U8
@@ -20,8 +21,14 @@ SIZES = {"1m": 1_000_000, "4m": 4_000_000}
 VIEWS = 40
 MODES: dict[str, Heat] = {"votes": "weight", "support": "support", "uncovered": "uncovered"}
 
+METRICS = (
+    Metric("paint.*.*.ms", "ms"),
+    Metric("paint.*.*.cpu_ms", "ms"),
+    Metric("paint.*.*.ratio_before", "ratio", tolerance=0.3),
+)
 
-def run() -> Iterator[dict[str, object]]:
+
+def run() -> Iterator[Row]:
     """``paint.MODE.SIZE.ms`` is wall time, ``.cpu_ms`` the CPU time of all threads, both over
     several targets; ``.ratio_before`` the CPU time over that of painting which looks at all
     surfels."""
@@ -35,9 +42,9 @@ def run() -> Iterator[dict[str, object]]:
             assert all(map(np.array_equal, new(), old()))
             was, now = alternately(old, new, times=9)
             wall, cpu = (spent / len(answers) for spent in now)
-            yield metric("paint", f"paint.{label}.{name}.ms", wall, "ms")
-            yield metric("paint", f"paint.{label}.{name}.cpu_ms", cpu, "ms")
-            yield metric("paint", f"paint.{label}.{name}.ratio_before", now[1] / was[1], "ratio")
+            yield measured(f"paint.{label}.{name}.ms", wall)
+            yield measured(f"paint.{label}.{name}.cpu_ms", cpu)
+            yield measured(f"paint.{label}.{name}.ratio_before", now[1] / was[1])
 
 
 def _painted(mode: Heat, memory: MemorySnapshot, answers: list[Retrieval]) -> list[U8]:

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._long_walk import long_walk
-from benchmarks._scenes import metric
+from benchmarks._metrics import Metric, Row, measured
 from viewer.browser.client import Client
 from viewer.server.app import App, ViewerConfig
 from vmem.session import Session
@@ -52,8 +52,14 @@ WATCH = """for (const name of ["pointerover", "pointerup", "keydown"])
   }, true);
 """
 
+METRICS = (
+    Metric("pointer.*.sweep", "1/s", "higher"),
+    Metric("pointer.*.*.*.median_ms", "ms"),
+    Metric("pointer.*.*.*.p95_ms", "ms"),
+)
 
-def run() -> Iterator[dict[str, object]]:
+
+def run() -> Iterator[Row]:
     """Medians and 95th percentiles as dicts of benchmark, metric, value, unit and better."""
     from playwright.sync_api import sync_playwright
 
@@ -69,7 +75,7 @@ def run() -> Iterator[dict[str, object]]:
             try:
                 bench = _Bench(app, context.new_page(), session)
                 rate = bench.sweep()
-                yield metric("pointer", f"pointer.{size}.sweep", rate, "1/s", "higher")
+                yield measured(f"pointer.{size}.sweep", rate)
                 for what, samples in bench.measured():
                     yield from _rows(f"pointer.{size}.{what}", samples)
             finally:
@@ -78,13 +84,13 @@ def run() -> Iterator[dict[str, object]]:
         chromium.close()
 
 
-def _rows(name: str, samples: np.ndarray) -> Iterator[dict[str, object]]:
+def _rows(name: str, samples: np.ndarray) -> Iterator[Row]:
     """Rows of samples (n, 3): ms of the three legs; the whole way is a row, too."""
     after = samples[:, 1] + samples[:, 2]
     legs = {"in": samples[:, 0], "server": samples[:, 1], "ack": after, "all": samples.sum(axis=1)}
     for leg, ms in legs.items():
-        yield metric("pointer", f"{name}.{leg}.median_ms", float(np.median(ms)), "ms")
-        yield metric("pointer", f"{name}.{leg}.p95_ms", float(np.quantile(ms, 0.95)), "ms")
+        yield measured(f"{name}.{leg}.median_ms", float(np.median(ms)))
+        yield measured(f"{name}.{leg}.p95_ms", float(np.quantile(ms, 0.95)))
 
 
 class _Bench:

@@ -6,33 +6,30 @@ The scene is synthetic (a textured floor before a wall, exact depth): the same o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
+from benchmarks._metrics import Metric, Row, measured
 from benchmarks._preview_walk import Walk, psnr, sharpness
 from vmem.cameras import Camera, default_K, pixel_rays, rotation_x
 from vmem.generation.preview.generator import PreviewGenerator
 from vmem.types import View
 
+METRICS = (
+    Metric("step_*", "s"),
+    Metric("loop_psnr_*", "dB", "higher", tolerance=0.3),
+    Metric("loop_sharpness_*", "ratio", "higher", tolerance=0.02),
+)
 
-def run() -> Iterable[dict[str, object]]:
-    """Metrics as dicts of benchmark, metric, value, unit and better."""
+
+def run() -> Iterator[Row]:
+    """Rows of output."""
     for size in (288, 576):
         seconds = _seconds_a_step(_room(size))
-        yield _metric(f"step_{size}", seconds, "s", "lower")
+        yield measured(f"step_{size}", seconds)
     yield from _loop_closure(_room(288))
-
-
-def _metric(name: str, value: float, unit: str, better: str) -> dict[str, object]:
-    return {
-        "benchmark": "preview",
-        "metric": name,
-        "value": round(value, 4),
-        "unit": unit,
-        "better": better,
-    }
 
 
 def _room(size: int) -> View:
@@ -61,13 +58,13 @@ def _seconds_a_step(photo: View) -> float:
     return float(np.median(seconds))
 
 
-def _loop_closure(photo: View) -> Iterator[dict[str, object]]:
+def _loop_closure(photo: View) -> Iterator[Row]:
     """15 turns out and 15 back; once as it is, once never seeing the photo again."""
     for name, without_photo in (("photo_retrieved", False), ("photo_forgotten", True)):
         walk = Walk(photo, PreviewGenerator())
         for word in ["a"] * 15 + ["d"] * 15:
             walk.step(word, without_photo=without_photo)
         home = walk.views[-1].rgb
-        yield _metric(f"loop_psnr_{name}", psnr(home, photo.rgb), "dB", "higher")
+        yield measured(f"loop_psnr_{name}", psnr(home, photo.rgb))
         ratio = sharpness(home) / sharpness(photo.rgb)
-        yield _metric(f"loop_sharpness_{name}", ratio, "ratio", "higher")
+        yield measured(f"loop_sharpness_{name}", ratio)

@@ -18,8 +18,8 @@ import numpy as np
 
 import vmem.session.session
 from benchmarks._baselines.preview import PreviewBefore, check_maps_before
+from benchmarks._metrics import Metric, Row, measured
 from benchmarks._preview_walk import Walk, psnr, sharpness
-from benchmarks._scenes import metric
 from vmem.arrays import U8
 from vmem.backends import create_backend
 from vmem.generation import Generator
@@ -35,8 +35,20 @@ STEPS = ("w", "a", "d", "w", "w", "a", "d", "w")
 AWAY, BACK = ("a",) * 6 + ("w",) * 2, ("s",) * 2 + ("d",) * 6
 WORLD_SEED = 3
 
+METRICS = (
+    Metric("preview.*.ms", "ms"),
+    Metric("preview.*.cpu_ms", "ms"),
+    Metric("preview.*.ratio_before", "ratio"),
+    Metric("preview.*.cpu_ratio_before", "ratio"),
+    Metric("preview.frame288.part_of_four", "ratio"),
+    Metric("preview.psnr_before.least", "dB", "higher", tolerance=0.5),
+    Metric("preview.sharpness_before.least", "ratio", "higher", tolerance=0.01),
+    Metric("preview.sharpness_before.most", "ratio", tolerance=0.01),
+    Metric("preview.home_psnr_gain.least", "dB", "higher", tolerance=0.1),
+)
 
-def run() -> Iterator[dict[str, object]]:
+
+def run() -> Iterator[Row]:
     """Ratios are now over before."""
     four = _Pair("hotel_room", 288, 4).walk()
     one = _Pair("hotel_room", 288, 1).walk()
@@ -45,14 +57,14 @@ def run() -> Iterator[dict[str, object]]:
         ("step576", _Pair("hotel_room", 576, 4).walk()),
         ("frame288", one),
     ):
-        yield metric("preview", f"preview.{name}.ms", 1e3 * pair.now.wall(), "ms")
-        yield metric("preview", f"preview.{name}.cpu_ms", 1e3 * pair.now.cpu(), "ms")
+        yield measured(f"preview.{name}.ms", 1e3 * pair.now.wall())
+        yield measured(f"preview.{name}.cpu_ms", 1e3 * pair.now.cpu())
         ratio = pair.now.wall() / pair.before.wall()
-        yield metric("preview", f"preview.{name}.ratio_before", ratio, "ratio")
+        yield measured(f"preview.{name}.ratio_before", ratio)
         ratio = pair.now.cpu() / pair.before.cpu()
-        yield metric("preview", f"preview.{name}.cpu_ratio_before", ratio, "ratio")
+        yield measured(f"preview.{name}.cpu_ratio_before", ratio)
     ratio = one.now.cpu() / four.now.cpu()
-    yield metric("preview", "preview.frame288.part_of_four", ratio, "ratio")
+    yield measured("preview.frame288.part_of_four", ratio)
     likeness, sharper, homes = [], [], []
     for photo in (*PHOTOS, None):
         first = _opened(photo, 288, 4, PreviewGenerator()).memory.views[0]
@@ -60,10 +72,10 @@ def run() -> Iterator[dict[str, object]]:
         likeness.append(psnr(now[-4:], before[-4:]))
         sharper.append(_mean_sharpness(now) / _mean_sharpness(before))
         homes.append(_home_psnr(first, PreviewGenerator()) - _home_psnr(first, PreviewBefore()))
-    yield metric("preview", "preview.psnr_before.least", min(likeness), "dB", "higher")
-    yield metric("preview", "preview.sharpness_before.least", min(sharper), "ratio", "higher")
-    yield metric("preview", "preview.sharpness_before.most", max(sharper), "ratio")
-    yield metric("preview", "preview.home_psnr_gain.least", min(homes), "dB", "higher")
+    yield measured("preview.psnr_before.least", min(likeness))
+    yield measured("preview.sharpness_before.least", min(sharper))
+    yield measured("preview.sharpness_before.most", max(sharper))
+    yield measured("preview.home_psnr_gain.least", min(homes))
 
 
 @dataclass

@@ -12,7 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks._scenes import cameras, house, metric, milliseconds
+from benchmarks._metrics import Metric, Row, measured
+from benchmarks._scenes import cameras, house, milliseconds
 from vmem.cameras import Camera
 from vmem.raster import NEAR, Blocks, rasterize
 from vmem.raster.blocks import visible_blocks
@@ -22,8 +23,18 @@ from vmem.types import Surfels
 SIZES = {"50k": 50_000, "200k": 200_000, "1m": 1_000_000}
 ROUNDS = 7
 
+METRICS = (
+    Metric("render.gpu.available", "yes/no", "higher"),
+    Metric("render.gpu.*.ms", "ms"),
+    Metric("render.gpu.*.upload_ms", "ms"),
+    Metric("render.gpu.*.all_blocks_ms", "ms"),
+    Metric("render.gpu.*.picture_ms", "ms"),
+    Metric("render.gpu.*.over_cpu", "ratio", of_machine=True),
+    Metric("render.gpu.*.differs", "pixels in a million", tolerance=1.0, optional=True),
+)
 
-def run() -> Iterator[dict[str, object]]:
+
+def run() -> Iterator[Row]:
     """``render.gpu.SIZE.ms`` draws and reads back the index map, ``.all_blocks`` without passing
     over blocks out of sight, ``.picture`` a coloured image; ``.differs`` is the share of pixels
     unlike the cpu's, ``.upload`` the time to send the whole memory. Nothing where there is no
@@ -33,27 +44,23 @@ def run() -> Iterator[dict[str, object]]:
         engine = GpuEngine.create()
     except GpuUnavailable as error:
         yield {
-            **metric("render_gpu", "render.gpu.available", 0, "yes/no", "higher"),
+            **measured("render.gpu.available", 0),
             "why": str(error),
         }
         return
     cold = 1e3 * (time.perf_counter() - start)
-    for row in (_metric("render.gpu.create.ms", cold), *_sizes(engine)):
+    for row in (measured("render.gpu.create.ms", cold), *_sizes(engine)):
         yield {**row, "adapter": engine.adapter}
 
 
-def _metric(name: str, value: float, unit: str = "ms") -> dict[str, object]:
-    return metric("render_gpu", name, value, unit)
-
-
-def _sizes(engine: GpuEngine) -> Iterator[dict[str, object]]:
+def _sizes(engine: GpuEngine) -> Iterator[Row]:
     engine.index_map(house(1000), cameras(1)[0], NEAR)
     for name, n in SIZES.items():
         surfels = _read_only(house(n))
         blocks = Blocks.of(surfels)
         start = time.perf_counter()
         engine.index_map(surfels, cameras(1)[0].resized((1, 1)), NEAR)
-        yield _metric(f"render.gpu.{name}.upload_ms", 1e3 * (time.perf_counter() - start))
+        yield measured(f"render.gpu.{name}.upload_ms", 1e3 * (time.perf_counter() - start))
 
         def culled(camera: Camera, surfels: Surfels = surfels, blocks: Blocks = blocks):
             return engine.index_map(surfels, camera, NEAR, visible_blocks(blocks, camera, NEAR))
@@ -74,11 +81,11 @@ def _sizes(engine: GpuEngine) -> Iterator[dict[str, object]]:
         differs = np.mean(
             [culled(view) != rasterize(surfels, view, "cpu", blocks).index for view in views]
         )
-        yield _metric(f"render.gpu.{name}.ms", by_gpu)
-        yield _metric(f"render.gpu.{name}.all_blocks_ms", whole)
-        yield _metric(f"render.gpu.{name}.picture_ms", picture)
-        yield _metric(f"render.gpu.{name}.over_cpu", by_gpu / by_cpu, "ratio")
-        yield _metric(f"render.gpu.{name}.differs", 1e6 * float(differs), "pixels in a million")
+        yield measured(f"render.gpu.{name}.ms", by_gpu)
+        yield measured(f"render.gpu.{name}.all_blocks_ms", whole)
+        yield measured(f"render.gpu.{name}.picture_ms", picture)
+        yield measured(f"render.gpu.{name}.over_cpu", by_gpu / by_cpu)
+        yield measured(f"render.gpu.{name}.differs", 1e6 * float(differs))
 
 
 def _read_only(surfels: Surfels) -> Surfels:

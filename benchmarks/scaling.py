@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks._metrics import Metric, Row, measured
 from benchmarks._scenes import (
     HW,
     cameras,
     house,
     look,
     memory_of,
-    metric,
     milliseconds,
     stroll,
 )
@@ -30,8 +30,14 @@ VIEWS = 300
 STEP_SURFELS, STEP_LINKS = 8_000, 80_000
 """What a step of four views adds, or nearly so."""
 
+METRICS = (
+    Metric("scaling.*.*.ms", "ms"),
+    Metric("scaling.*.*.cpu_ms", "ms"),
+    Metric("scaling.memory.*.mb", "MiB"),
+)
 
-def run() -> Iterator[dict[str, object]]:
+
+def run() -> Iterator[Row]:
     """CPU ms of all threads (``.cpu_ms``) beside wall ms (``.ms``), for each size."""
     for name, n in SIZES.items():
         memory = memory_of(house(n), stroll(VIEWS))
@@ -42,11 +48,11 @@ def run() -> Iterator[dict[str, object]]:
         calls["commit_indices"] = [partial(_indices_of_a_step, memory)]
         for what, each in calls.items():
             wall, cpu = milliseconds(*each, times=7)
-            yield metric("scaling", f"scaling.{what}.{name}.ms", wall, "ms")
-            yield metric("scaling", f"scaling.{what}.{name}.cpu_ms", cpu, "ms")
+            yield measured(f"scaling.{what}.{name}.ms", wall)
+            yield measured(f"scaling.{what}.{name}.cpu_ms", cpu)
         per_surfel = 31 + 8 + (blocks.sphere.nbytes + blocks.cone.nbytes) / len(surfels)
         held = per_surfel * len(surfels) + 10 * len(memory.link_surfel)
-        yield metric("scaling", f"scaling.memory.{name}.mb", held / 2**20, "MiB")
+        yield measured(f"scaling.memory.{name}.mb", held / 2**20)
 
 
 def _associations(memory: MemorySnapshot) -> list[partial]:

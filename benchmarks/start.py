@@ -31,8 +31,17 @@ import zstandard
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from benchmarks._scenes import metric
+from benchmarks._metrics import Metric, Row, measured
 
+METRICS = (
+    *(Metric(f"start.{kind}", "s") for kind in ("warm", "cold")),
+    *(Metric(f"start.*.{part}", "s") for part in ("photo", "surfels", "cpu")),
+    *(Metric(f"start.{kind}.ratio_before", "ratio", tolerance=0.5) for kind in ("warm", "cold")),
+    *(
+        Metric(f"start.*.{part}.ratio_before", "ratio", tolerance=0.5)
+        for part in ("surfels", "cpu")
+    ),
+)
 ROOT = Path(__file__).parents[1]
 NOW = (str(ROOT / "run_viewer.py"),)
 BEFORE = ("-m", "benchmarks._start_before")
@@ -68,8 +77,10 @@ class Started:
     """CPU seconds of the process until then."""
 
 
-def run() -> Iterator[dict[str, object]]:
-    """Metrics as dicts of benchmark, metric, value, unit and better."""
+def run() -> Iterator[Row]:
+    """``start.warm`` with compiled kernels and ``start.cold`` without: until the page is served,
+    the photo and surfels are sent, and CPU seconds until then; over the same with all kernels
+    prepared before the page is served."""
     with tempfile.TemporaryDirectory() as kernels:
         started(NOW, kernels, settle=True)
         pairs = [(started(BEFORE, kernels), started(NOW, kernels)) for _ in range(WARM_ROUNDS)]
@@ -81,14 +92,14 @@ def run() -> Iterator[dict[str, object]]:
     yield from _rows("start.cold", pairs)
 
 
-def _rows(name: str, pairs: list[tuple[Started, Started]]) -> Iterator[dict]:
+def _rows(name: str, pairs: list[tuple[Started, Started]]) -> Iterator[Row]:
     """Rows of (before, now) pairs."""
     was, now = (np.median([astuple(pair[side]) for pair in pairs], axis=0) for side in (0, 1))
     for place, part in enumerate(("", ".photo", ".surfels", ".cpu")):
-        yield metric("start", name + part, float(now[place]), "s")
+        yield measured(name + part, float(now[place]))
         if part != ".photo":
             ratio = float(now[place] / was[place])
-            yield metric("start", f"{name}{part}.ratio_before", ratio, "ratio")
+            yield measured(f"{name}{part}.ratio_before", ratio)
 
 
 def started(

@@ -6,10 +6,11 @@ The same evaluation as ``python -m vmem.evaluation`` (docs/retrieval.md), in one
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from benchmarks._metrics import Metric, Row, measured
 from vmem.cameras import Camera, default_K, path_targets, pose_distance, rotation_y
 from vmem.evaluation.report import Plan, questions, recordings
 from vmem.evaluation.trials import compare_strategies
@@ -18,27 +19,22 @@ from vmem.retrieval import STRATEGIES, Evidence
 
 VIEWS = 300
 
+METRICS = (
+    Metric("select_*", "ms"),
+    Metric("covered_*", "share", "higher", tolerance=0.02),
+)
 
-def run() -> Iterable[dict[str, object]]:
-    """Metrics as dicts of benchmark, metric, value, unit and better."""
+
+def run() -> Iterator[Row]:
+    """Rows of output."""
     evidence = made_up_evidence()
     for name, strategy in STRATEGIES.items():
         if name == "reference":
             continue  # it draws a memory of its own: vmem.published
         for k in (4, 8):
             seconds = _least(lambda: strategy(evidence, k))  # noqa: B023
-            yield _metric(f"select_{name}_k{k}_{VIEWS}_views", 1e3 * seconds, "ms", "lower")
+            yield measured(f"select_{name}_k{k}_{VIEWS}_views", 1e3 * seconds)
     yield from _covered(Plan(seeds=(1,), ks=(4,), places=6))
-
-
-def _metric(name: str, value: float, unit: str, better: str) -> dict[str, object]:
-    return {
-        "benchmark": "strategies",
-        "metric": name,
-        "value": round(value, 4),
-        "unit": unit,
-        "better": better,
-    }
 
 
 def _least(call: Callable[[], object]) -> float:
@@ -51,10 +47,10 @@ def _least(call: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def _covered(plan: Plan) -> Iterator[dict[str, object]]:
+def _covered(plan: Plan) -> Iterator[Row]:
     for row in compare_strategies(questions(plan, recordings(plan)), plan.ks):
         name = "truth" if row.strategy == "(truth)" else row.strategy
-        yield _metric(f"covered_{row.kind}_{name}_k{row.k}", row.covered, "share", "higher")
+        yield measured(f"covered_{row.kind}_{name}_k{row.k}", row.covered)
 
 
 def made_up_evidence(surfels: int = 200_000, visible: int = 20_000, seen: int = 20) -> Evidence:

@@ -43,7 +43,7 @@ def published_memory(
     for new_views, maps in steps:
         for i, view in enumerate(new_views):
             known = len(grid)
-            merge = grid.merge(_disks(maps, i, view.camera, points_per_frame))
+            merge = grid.merge(disks_of_frame(maps, i, view.camera, points_per_frame))
             again = np.unique(merge.credited[merge.credited >= 0])
             seen = np.concatenate([again, np.arange(known, len(grid))]).astype(np.int32)
             link_surfel.append(seen)
@@ -61,7 +61,8 @@ def published_memory(
     )
 
 
-def _disks(maps: PointMaps, i: int, camera: Camera, points_per_frame: int) -> Disks:
+def disks_of_frame(maps: PointMaps, i: int, camera: Camera, points_per_frame: int) -> Disks:
+    """Disks of frame ``i`` of maps (T, H, W, ...), in about so many samples over its own aspect."""
     shrink = shrink_factor(camera.hw, points_per_frame)
     points, depth, confidence = (
         downsample(one[i], shrink) for one in (maps.points, maps.depth, maps.confidence)

@@ -2,7 +2,7 @@
 
 The octree of ``merge`` is built for every frame, in Python: at a million disks that takes hours.
 This form stays beside it because ``as_memory`` fills whole memories for ``vmem.evaluation``, and
-because the benchmarks ``merge.ratio_reference``, ``merge.10k_into_1m.ms`` and
+because the benchmarks ``merge.ratio_reference``, ``merge.10k_into_1m.cpu_ms`` and
 ``merge.growth_1m_over_100k`` measure it; their limits are in docs/NOTES.md.
 
 The octree decides two things: which disks lie within the radius, which needs no tree, and which of

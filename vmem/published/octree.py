@@ -41,7 +41,7 @@ class Octree:
             return
         for sign in _SIGNS:
             child_centre = centre + sign * quarter
-            inside = [i for i in indices if np.all(np.abs(points[i] - child_centre) <= quarter)]
+            inside = [i for i in indices if (np.abs(points[i] - child_centre) <= quarter).all()]
             if inside:
                 child = Octree(points, inside, child_centre, quarter, depth + 1)
                 self.children.append(child)

@@ -128,7 +128,8 @@ def render_reference(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
         z = np.ascontiguousarray(vertices[:, 2])
         u = camera.fx * vertices[:, 0] / z + camera.cx
         v = camera.fy * vertices[:, 1] / z + camera.cy
-        polygon = np.stack([u, v], axis=1)
+        # Numbers, not rows of an array: indexing those took more than half of all time.
+        polygon = list(zip(u, v, strict=True))
         mean_depth = float(np.mean(z))
         for y in range(max(0, math.floor(v.min())), min(h - 1, math.ceil(v.max())) + 1):
             for x in range(max(0, math.floor(u.min())), min(w - 1, math.ceil(u.max())) + 1):
@@ -140,7 +141,7 @@ def render_reference(disks: Disks, camera: QueryCamera) -> SurfelBuffers:
     return SurfelBuffers(index, depth, cosine)
 
 
-def inside_polygon(x: float, y: float, polygon: Float64[np.ndarray, "n 2"]) -> bool:
+def inside_polygon(x: int, y: int, polygon: list[tuple[np.float64, np.float64]]) -> bool:
     """Even-odd test of a point against n corners."""
     inside = False
     j = len(polygon) - 1
