@@ -108,9 +108,9 @@ def test_the_photo_is_flat_until_it_can_be_asked(
     held.let("open")
     until(lambda: "1/2" in stage(early))
     assert early.workspace.session is None
-    assert not nodes(server, "/views")
+    assert not nodes(server, "/surfels/")
     held.let("ask")
-    until(lambda: nodes(server, "/views") and not nodes(server, "/opening"))
+    until(lambda: nodes(server, "/surfels/") and not nodes(server, "/opening"))
     until(lambda: stage(early).startswith("**prepare the first step**"))
     early.presses("KeyW")
     until(lambda: early.workspace.worker.waiting == 1)
@@ -131,7 +131,7 @@ def test_a_reloaded_page_is_shown_the_flat_photo_too(
     assert nodes(server, "/opening"), "before anything else"
     until(lambda: "preparing kernels (slow the first time) 0/2" in stage(again))
     held.let("open", "ask", "step")
-    until(lambda: nodes(server, "/views") and not nodes(server, "/opening"))
+    until(lambda: nodes(server, "/surfels/") and not nodes(server, "/opening"))
     again.client.leave()
 
 
