@@ -43,13 +43,13 @@ def times_less(published: Callable[[], object], ours: Callable[[], object]) -> f
 
 
 def query(camera: Camera) -> QueryCamera:
-    """The same camera as the published code has it."""
+    """Our camera in the published code's form: pose, focal lengths, principal point, size."""
     K, (h, w) = camera.K, camera.hw
     return QueryCamera(camera.c2w, K[0, 0], K[1, 1], K[0, 2], K[1, 2], w, h)
 
 
 def as_disks(surfels: Surfels) -> Disks:
-    """The same disks with normals away from the camera, as the published program has them."""
+    """Our surfels as published disks, whose normals look away from the camera."""
     return Disks(surfels.position, -surfels.normal, surfels.radius)
 
 

@@ -103,7 +103,7 @@ class _Timed:
 
 
 class _Pair:
-    """The same walk now and before, interleaved."""
+    """One walk into a photo made by two generators in turn: the product's and the baseline."""
 
     def __init__(self, photo: str, size: int, targets: int) -> None:
         self.now = _Timed(_opened(photo, size, targets, PreviewGenerator()), False)

@@ -85,7 +85,7 @@ class PreviewBefore:
         cancel: CancelToken | None = None,
         sampler: str | None = None,
     ) -> Frames:
-        """As PreviewGenerator.generate."""
+        """Frames (T, H, W, 3) at the targets, warped from the context views as before issue 13."""
         cancel = cancel or CancelToken()
         if not context.views:
             raise ValueError("the preview generator needs at least one context view, got none")

@@ -211,7 +211,9 @@ class SurfelStream:
             c2w[:3, 3] = camera.position
             eye = (float(camera.fov), c2w, (int(camera.image_width), int(camera.image_height)))
             check_pose(c2w)
-        except Exception:
+        except (AssertionError, AttributeError, ArithmeticError, TypeError, ValueError):
+            # viser asserts that the browser has spoken; the rest is what a page may say wrongly.
+            log.debug("the browser's camera cannot be used", exc_info=True)
             return self._eye
         if 0.01 < eye[0] < 3.1 and min(eye[2]) > 1:
             self._eye = eye
