@@ -26,7 +26,6 @@ from vmem.types import Retrieval
 AMBER, SKY, INVENTED = (255, 176, 46), (86, 180, 233), (213, 94, 0)
 QUIET_ROW = (139, 145, 156)
 """Text of a row whose view was not chosen."""
-CHUNK = re.compile(r"/surfels/\d+")
 BLANK = (5, 5)
 """A place in the window where nothing is."""
 
@@ -35,6 +34,15 @@ WAY = "eddaaw"
 LAST = len(WAY)
 RETURN = 5
 """The step that looks again at what step 1 saw."""
+COLORS = """(radii) => {
+  const nodes = window.__viserSceneTree.getState();
+  const chunks = Object.keys(nodes).filter((name) => /^\\/surfels\\/\\d+$/.test(name)).sort();
+  return chunks.flatMap((name) => {
+    const drawn = nodes[name + radii].message.props.point_size;
+    return [...nodes[name].message.props.colors.subarray(0, 3 * drawn)];
+  });
+}"""
+"""All at once: at rest, chunks are merged."""
 PROPERTY = """([name, key]) => {
   const value = window.__viserSceneTree.getState()[name]?.message.props[key];
   if (!ArrayBuffer.isView(value)) return value ?? null;
@@ -233,13 +241,8 @@ class Desk:
 
     def colors(self) -> np.ndarray:
         """(S, 3) u8 of all surfels."""
-        names = "() => Object.keys(window.__viserSceneTree.getState())"
-        chunks = sorted(name for name in self.page.evaluate(names) if CHUNK.fullmatch(name))
-        parts = []
-        for chunk in chunks:
-            drawn = int(self.part(chunk + NORMAL_RADIUS_SUFFIX, "point_size"))
-            parts.append(self.part(chunk, "colors").reshape(-1, 3)[:drawn])
-        return np.concatenate(parts)
+        found = self.page.evaluate(COLORS, NORMAL_RADIUS_SUFFIX)
+        return np.array(found, np.uint8).reshape(-1, 3)
 
     def image(self, name: str) -> np.ndarray:
         """(h, w, 3) i16 picture that stands in the scene."""
