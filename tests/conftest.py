@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-import tests.support.shapes  # noqa: F401  before any module of vmem
+from tests.support import shapes  # before any module of vmem
 from tests.support.fake_hub import FakeHub, serving
 from tests.support.fakes import box_backend, open_box
 from vmem.backends import Backend
@@ -55,6 +55,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     need no kernels: while those run, the first worker compiles the kernels for both."""
     first = ("tests/browser/", "tests/golden/test_02", "tests/golden/test_07")
     items.sort(key=lambda item: not item.nodeid.startswith(first))
+
+
+@pytest.fixture(autouse=True)
+def _shapes() -> None:
+    shapes.check_again()
 
 
 @pytest.fixture

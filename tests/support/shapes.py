@@ -1,4 +1,5 @@
-"""Array shapes in signatures (jaxtyping), checked by beartype in every test.
+"""Array shapes in signatures (jaxtyping), checked by beartype in every test, in a function's first
+calls.
 
 ``pyproject.toml`` hands ``checked`` to jaxtyping's import hook, which puts it on every function and
 dataclass of the packages named there. conftest imports this module before any of those. Tests that
@@ -7,7 +8,9 @@ pass wrong shapes on purpose, to read our own errors, use the fixture ``unchecke
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -15,6 +18,11 @@ import jaxtyping
 import numba
 from beartype import beartype
 from jaxtyping import AbstractArray
+
+CHECKED_CALLS = 10
+"""Calls of a function that are checked in each test: in loops, the others would say the same
+for a good part of all tests' time."""
+_calls: Counter[Callable[..., Any]] = Counter()
 
 
 def _has_shape(hint: Any) -> bool:
@@ -60,11 +68,30 @@ def _only_with_shapes(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
             hints = getattr(function, "__annotations__", {}).values()
             if inspect.isfunction(function) and not any(map(_names_a_shape, hints)):
                 return made
-            return jaxtyped(made, **options)
+            careful = jaxtyped(made, **options)
+            return careful if inspect.isclass(made) else _first_calls(made, careful)
 
         return chosen
 
     return choosing
+
+
+def _first_calls(made: Callable[..., Any], careful: Callable[..., Any]) -> Callable[..., Any]:
+    """``made``, of which a test's first calls are ``careful`` ones."""
+
+    @functools.wraps(made)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if _calls[made] >= CHECKED_CALLS:
+            return made(*args, **kwargs)
+        _calls[made] += 1
+        return careful(*args, **kwargs)
+
+    return call
+
+
+def check_again() -> None:
+    """The next calls are checked, however many there were: another test begins."""
+    _calls.clear()
 
 
 jaxtyping.jaxtyped = _only_with_shapes(jaxtyping.jaxtyped)

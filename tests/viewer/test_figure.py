@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
@@ -113,6 +113,7 @@ def test_the_best_left_out_have_most_votes(walk: MemorySnapshot) -> None:
     assert found == sorted(left, key=lambda v: (-retrieval.votes[v], v))[:5]
 
 
+@settings(max_examples=10)
 @given(st.lists(st.sampled_from(["a", "weighting", "50 %", "$x_1$", "$", "é", "view\n7"])))
 def test_words_stay_below_their_picture(words: list[str]) -> None:
     image = np.full((8, 8, 3), 200, np.uint8)

@@ -173,8 +173,8 @@ print(json.dumps(end - begin))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_cast_on_loading_never_holds_the_file_as_well(tmp_path):
-    """256 MiB of float32 become 128 MiB of bfloat16; the usual way is the control."""
-    width, layers = 1024, 64
+    """128 MiB of float32 become 64 MiB of bfloat16; the usual way is the control."""
+    width, layers = 1024, 32
     state = {}
     for i in range(layers):
         state[f"{i}.weight"] = torch.full((width, width), 0.5)
@@ -188,5 +188,5 @@ def test_a_cast_on_loading_never_holds_the_file_as_well(tmp_path):
         words = [sys.executable, "-c", MEMORY, str(path), how, str(layers), str(width)]
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
         grown[how] = json.loads(done.stdout) / size
-    assert 0.4 < grown["ours"] < 0.65, grown
+    assert 0.4 < grown["ours"] < 0.75, grown
     assert grown["usual"] > 1.2, grown
