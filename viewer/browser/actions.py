@@ -250,7 +250,7 @@ class BrowserActions(Actions):
     def set_renderer(self, drawn_by: Renderer, server_above: int) -> None:
         options = self._settings.scene
         options.drawn_by, options.server_above = drawn_by, server_above
-        self._display.choose_renderer(len(self._display.scene.memory.surfels))
+        self._display.renderer.choose(len(self._display.scene.memory.surfels))
 
     # --- what is explained -----------------------------------------------------------------
 

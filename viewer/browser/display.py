@@ -9,6 +9,7 @@ import viser
 
 from viewer.actions import Actions
 from viewer.browser.notifications import Notifications
+from viewer.browser.renderer import Renderer
 from viewer.browser.throttle import Throttle
 from viewer.commands import Tab
 from viewer.debugger.debugger import Change, Debugger
@@ -26,7 +27,6 @@ from viewer.panels.walk import WalkPanel
 from viewer.scene.camera_rig import CameraRig
 from viewer.scene.flat_photo import FlatPhoto
 from viewer.scene.scene import SceneView
-from viewer.scene.stream import SurfelStream, why_no_stream
 from viewer.scene.surfel_cloud import inject_patch
 from viewer.walk.worker import Event
 from viewer.walk.workspace import Workspace
@@ -70,7 +70,6 @@ class Display:
         self._workspace = workspace
         self._settings = settings = workspace.settings
         self._debugger = debugger
-        self._post = post
         self.notifications = notifications
         self.looks_away = False
         """Whether the browser's camera has left the ghost for a view or a step."""
@@ -85,8 +84,6 @@ class Display:
         self._newest_due = False
         self._busy_since: float | None = None
         self._tidy_at: float | None = None
-        self._stream: SurfelStream | None = None
-        self._no_stream_told = False
         self._labels: list[str] = []
         self._billboards_show = (settings.scene.layer, settings.scene.wipe)
         self._flat = FlatPhoto(handle.scene)
@@ -95,7 +92,6 @@ class Display:
             self._flat.show(workspace.opening.rgb)  # panels take longer to make
         # An answer wakes the browser's thread, as colours may be waiting for it.
         self.backlog = Backlog(handle.gui, lambda: post(lambda: None))
-        handle.camera.on_update(self._camera_moved)
         self.rig = CameraRig(handle, on_dragged=commands.drag_ghost)
         inject_patch(handle.gui)
         tabs = handle.gui.add_tab_group()
@@ -110,6 +106,15 @@ class Display:
         with self._tab(tabs, "Settings"):
             self.settings = SettingsPanel(handle.gui, commands, settings)
         self.scene = SceneView(handle.scene, settings.scene, on_view_clicked=commands.go_to_view)
+        self.renderer = Renderer(
+            handle,
+            self.scene,
+            settings.scene,
+            backlog=self.backlog,
+            notifications=notifications,
+            is_busy=lambda: workspace.worker.busy,
+            post=post,
+        )
 
     @staticmethod
     def _tab(tabs: viser.GuiTabGroupHandle, name: Tab) -> viser.GuiTabHandle:
@@ -144,7 +149,7 @@ class Display:
     def show_session(self, session: Session, memory: MemorySnapshot, ghost: Camera) -> None:
         """Bring scene and panels up to ``memory``, which is the session's."""
         self.show_opening(None)
-        self.choose_renderer(len(memory.surfels))
+        self.renderer.choose(len(memory.surfels))
         self._settings.scene.step = None
         explained = self._explained(memory)
         self.scene.show_memory(memory, None if explained is None else explained.retrieval)
@@ -397,59 +402,9 @@ class Display:
             dropped=self.heat.dropped,
         )
 
-    # --- who draws the surfels ---------------------------------------------------------------
-
-    def choose_renderer(self, surfels: int) -> None:
-        """Have browser or server draw so many surfels, as the settings say."""
-        options = self._settings.scene
-        wanted = options.server_draws(surfels, self._stream is not None)
-        missing = why_no_stream() if wanted else ""
-        if missing and not self._no_stream_told:
-            self._no_stream_told = True
-            self.notifications.notify(
-                "The browser draws the surfels", f"drawn by the browser: {missing}"
-            )
-        if wanted and not missing and self._stream is None:
-            stream = SurfelStream(
-                self._handle,
-                self.backlog,
-                is_busy=lambda: self._workspace.worker.busy,
-                on_failed=lambda error: self._post(self._stream_failed, stream, error),
-            )
-            self._stream = stream
-            self.scene.draw_on(stream)
-            stream.start()
-            if options.drawn_by == "auto":
-                self.notifications.notify(
-                    "The server now draws the surfels",
-                    f"{surfels:,} are more than {options.server_above:,}: see Settings.",
-                )
-        elif not wanted and self._stream is not None:
-            self._end_stream()
-
-    def _end_stream(self) -> None:
-        stream, self._stream = self._stream, None
-        self.scene.draw_on(None)
-        if stream is not None:
-            stream.stop()
-
-    def _stream_failed(self, stream: SurfelStream, error: Exception) -> None:
-        self.notifications.notify(
-            "The server's drawing failed", f"{type(error).__name__}: {error}", "red"
-        )
-        if stream is self._stream and not stream.alive:
-            self._settings.scene.drawn_by = "browser"
-            self._end_stream()
-
-    async def _camera_moved(self, _: viser.CameraHandle) -> None:
-        """On viser's event loop."""
-        if self._stream is not None:
-            self._stream.moved()
-
     def close(self) -> None:
         """The browser is gone: end what runs for it."""
-        if self._stream is not None:
-            self._stream.stop()
+        self.renderer.close()
 
 
 def _soonest(*waits: float | None) -> float | None:

@@ -35,6 +35,7 @@ STAGES = {
     "memory": "taking the frames into memory",
 }
 """Stages in plain words; those that are not here are words already."""
+READY = "*ready*"
 MOVE_ROWS = (("a", "w", "d"), ("q", "s", "e"), ("r", "f"), ("t", "g"))
 
 
@@ -61,7 +62,7 @@ class WalkPanel:
         blank = np.full((PICTURE // 2, PICTURE, 3), BACKGROUND, np.uint8)
         self._picture = gui.add_image(blank, label=None, format="jpeg", jpeg_quality=80)
         self._place = gui.add_markdown("")
-        self._stage = gui.add_markdown("*ready*")
+        self._stage = gui.add_markdown("")
         self._bar = gui.add_progress_bar(0)
         self._cancel = command_button(gui, commands, CANCEL, viser.Icon.X)
         self._cancel.visible = self._bar.visible = False
@@ -130,8 +131,9 @@ class WalkPanel:
         self._picture.image = np.concatenate([left, gap, right], axis=1)
 
     def show_place(self, text: str) -> None:
-        """Show one line: where the walk is."""
+        """Show one line: where the walk is. Before the first, no job has said anything."""
         self._place.content = text
+        self._stage.content = self._stage.content or READY
 
     def show_event(self, event: Event) -> None:
         """Show stage, estimate and progress of the job."""
@@ -180,4 +182,4 @@ def _describe(event: Event) -> str:
         return f"**{event.label} failed**: {event.message}"
     if event.kind == "cancelled":
         return f"**{event.label}** cancelled: nothing was changed"
-    return f"*ready*{more}"
+    return f"{READY}{more}"
