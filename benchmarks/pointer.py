@@ -100,7 +100,8 @@ class _Bench:
         self._page = page
         self._page.add_init_script(WATCH)  # before the page's own listeners, which stop some keys
         self._page.goto(app.url)
-        self._until(lambda: app.clients and any(walk.session for walk in app.walks.values()))
+        self._until(lambda: bool(app.clients))
+        self._until(lambda: any(walk.session for walk in app.walks.values()))
         workspace = next(iter(app.walks.values()))
         self._until(lambda: not workspace.worker.busy)
         self._client: Client = app.clients[0]
