@@ -71,6 +71,7 @@
   function onKeyDown(event) {
     // macOS sends no key-up for keys that are released while Cmd is down.
     if (event.key === "Meta") clear();
+    if (event.code === "Escape" || event.code === "Enter") leaveDropdown();
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (!event.code || belongsToPage(event.target, event.code)) return;
     const taken = keyboard.swallow.has(event.code) && !isInDialog(event.target);
@@ -78,6 +79,19 @@
     if (event.repeat || held.has(event.code)) return;
     held.set(event.code, taken);
     send("down", event.code, event.shiftKey, event.timeStamp);
+  }
+
+  // viser's dropdowns are text fields that keep the focus when something was chosen or given up:
+  // the next key would be taken for a search.
+  function leaveDropdown() {
+    setTimeout(() => {
+      const element = document.activeElement;
+      if (element?.getAttribute("aria-haspopup") === "listbox") element.blur();
+    });
+  }
+
+  function onClick({ target }) {
+    if (target instanceof Element && target.closest("[role=option]")) leaveDropdown();
   }
 
   // A key-up is swallowed only if its key-down was: whoever saw the press must see the release.
@@ -112,6 +126,7 @@
     [document, "visibilitychange", onHidden],
     [document, "focusin", onFocus],
     [window, "pointermove", onPointerMove],
+    [window, "click", onClick],
   ];
   for (const [target, name, listener] of listeners) target.addEventListener(name, listener, true);
 

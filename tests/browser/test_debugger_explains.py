@@ -102,6 +102,7 @@ def test_clicking_a_row_stands_there(desk: Desk) -> None:
     assert desk.explained.step is None
     desk.press("Escape")
     desk.until(lambda: not desk.stands("/screen"))
+    desk.until(lambda: desk.client.display.walk.shown.place.startswith(f"step {LAST} · "))
     desk.until(lambda: changed(before, desk.canvas()) < 1e-3)
 
 

@@ -322,8 +322,17 @@ def test_help_lists_every_key_of_the_debugger(desk: Desk) -> None:
 
 def test_choices_are_remembered_for_a_new_walk(debugger_app: App, desk: Desk) -> None:
     desk.set_number("Views (K)", 3)
+    colour = desk.page.get_by_label("Colour (H)", exact=True).first
+    colour.click()
+    desk.page.get_by_role("option", name="depth", exact=True).click()
+    desk.until(lambda: desk.workspace.settings.scene.heat == "depth")
+    desk.page.keyboard.press("h")  # acts, though a dropdown had the focus
+    desk.until(lambda: desk.workspace.settings.scene.heat != "depth")
+    colour.click()
+    desk.page.keyboard.press("Escape")
+    desk.page.keyboard.press("n")
+    desk.until(lambda: desk.workspace.settings.scene.layer == "index")
     desk.choose("Colour (H)", "owner")
-    desk.press("n")
     desk.press("[")
     stored = "() => Object.values(localStorage).join()"
     desk.until(lambda: '"wipe": 0.9' in desk.page.evaluate(stored))

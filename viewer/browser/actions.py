@@ -169,7 +169,9 @@ class BrowserActions(Actions):
             self.ghost.reset(views[view].camera)
             self._display.scene.show_ghost(self.ghost.camera)
             self._display.look_through(views[view])
-            self._display.walk.show_place(f"standing at view {view}; move on to step back")
+            self._display.walk.show_place(
+                f"standing at view {view}; {CANCEL.key} to look from behind"
+            )
             self._debugger.follow_ghost(self.ghost.camera)
 
     def look_through(self, view: int) -> None:

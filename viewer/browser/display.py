@@ -20,7 +20,7 @@ from viewer.paint.surfel_colors import LIVE_MODES, paint_surfels, paint_view
 from viewer.paint.target_layers import paint_layer, wipe
 from viewer.panels.history import HistoryPanel
 from viewer.panels.memory import MemoryPanel
-from viewer.panels.memory_explain import row_answer
+from viewer.panels.memory_explain import plural, row_answer
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import WalkPanel
@@ -88,6 +88,7 @@ class Display:
         self._billboards_show = (settings.scene.layer, settings.scene.wipe)
         self._flat = FlatPhoto(handle.scene)
         self._opening: U8 | None = None
+        self._place = ""
         if workspace.session is None and workspace.opening is not None:
             self._flat.show(workspace.opening.rgb)  # panels take longer to make
         # An answer wakes the browser's thread, as colours may be waiting for it.
@@ -163,10 +164,11 @@ class Display:
         made_by = session.backend.described(session.config.sampler)
         self.session.show("" if source is None else source.title, made_by, self._workspace.remarks)
         self.show_backends()
-        self.walk.show_place(
-            f"step {len(memory.steps) - 1} · {len(memory.views)} views · "
-            f"{len(memory.surfels)} surfels · {made_by}"
+        self._place = (
+            f"step {len(memory.steps) - 1} · {plural(len(memory.views))} · "
+            f"{len(memory.surfels):,} surfels · {made_by}"
         )
+        self.walk.show_place(self._place)
 
     def _explained(self, memory: MemorySnapshot) -> Explained | None:
         """What is explained, if it can be shown on ``memory``."""
@@ -244,6 +246,7 @@ class Display:
     def return_to(self, ghost: Camera) -> None:
         """Move the browser's camera to where the settings have it for a ghost."""
         self.looks_away = False
+        self.walk.show_place(self._place)
         self.rig.view_from(self._settings.view_from, ghost)
         self.scene.immerse(False)
         self.scene.immerse(self._settings.view_from == "eyes")

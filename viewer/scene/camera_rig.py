@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -18,6 +19,10 @@ AHEAD = np.array([0.0, 0.1, 0.7])
 """Where the browser's camera is and looks, in the ghost's frame, when it follows from behind."""
 ECHO_TIME = 0.3
 """Seconds after moving the camera ourselves in which reports of its place are ignored."""
+REMEMBERED = 32
+"""Places that we moved the camera from and to, by which late reports are known."""
+SAME_PLACE = 1e-4
+"""Scene units within which a report is of such a place."""
 UP = np.array([0.0, -1.0, 0.0])
 
 
@@ -32,6 +37,7 @@ class CameraRig:
         self._on_dragged = on_dragged
         self._view_from: ViewFrom = "behind"
         self._moved_at = 0.0
+        self._places: deque[tuple[F64, F64]] = deque(maxlen=REMEMBERED)
         client.camera.on_update(self._updated)
 
     def view_from(self, view_from: ViewFrom, ghost: Camera) -> None:
@@ -48,8 +54,8 @@ class CameraRig:
             self.look_through(after)
         elif self._view_from == "behind":
             motion = after.c2w @ invert_pose(before.c2w)
-            camera = self._client.camera
-            self._look(_moved(motion, camera.position), _moved(motion, camera.look_at))
+            position, look_at = self._place()
+            self._look(_moved(motion, position), _moved(motion, look_at))
 
     def look_through(self, camera: Camera) -> None:
         """Go to a camera and look as it does."""
@@ -59,9 +65,20 @@ class CameraRig:
         """Look from behind a camera at what it sees."""
         self._look(_to_world(camera, BEHIND), _to_world(camera, AHEAD))
 
+    def _place(self) -> tuple[F64, F64]:
+        """Where the camera is and looks: as the browser says, unless what it says is where we had
+        the camera before. Its reports come late, and moving on from one would lose a move."""
+        camera = self._client.camera
+        said = np.asarray(camera.position)
+        if any(np.allclose(said, position, atol=SAME_PLACE) for position, _ in self._places):
+            return self._places[-1]
+        return said, np.asarray(camera.look_at)
+
     def _look(self, position: F64, look_at: F64) -> None:
         self._moved_at = time.monotonic()
         camera = self._client.camera
+        self._places.append((np.array(camera.position), np.array(camera.look_at)))
+        self._places.append((np.asarray(position), np.asarray(look_at)))
         with self._client.atomic():
             camera.position = position
             camera.look_at = look_at
