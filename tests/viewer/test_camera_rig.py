@@ -16,7 +16,7 @@ from vmem.cameras import MOVES, Camera, apply_move, default_K, invert_pose
 
 
 class Handle:
-    """As much of a client's handle as the rig uses."""
+    """A client's handle with a camera that says whatever it was last given."""
 
     def __init__(self) -> None:
         self.camera = FakeCamera()
