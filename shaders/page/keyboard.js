@@ -42,10 +42,17 @@
   const isInDialog = (element) =>
     element instanceof HTMLElement && element.closest("[aria-modal=true]") !== null;
 
-  // A ticked checkbox keeps the focus: letters must act all the same, only its own keys stay its
-  // own. Dialogs keep everything but Escape, which both of us hear.
+  // viser's dropdowns are text fields.
+  const isDropdown = (element) => element?.getAttribute("aria-haspopup") === "listbox";
+  const isClosed = (element) => element.getAttribute("aria-expanded") !== "true";
+
+  // A ticked checkbox or a closed dropdown keeps the focus: letters must act all the same, only its
+  // own keys stay its own. Dialogs keep everything but Escape, which both of us hear.
   function belongsToPage(element, code) {
     if (!(element instanceof HTMLElement)) return false;
+    if (isDropdown(element) && isClosed(element) && !isInDialog(element)) {
+      return isActivation(code) || isStepping(code);
+    }
     if (takesText(element)) return true;
     if (isInDialog(element)) return code !== "Escape";
     if (element.tagName === "INPUT") return isActivation(code) || isStepping(code);
@@ -81,13 +88,10 @@
     send("down", event.code, event.shiftKey, event.timeStamp);
   }
 
-  // viser's dropdowns are text fields that keep the focus when something was chosen or given up:
-  // the next key would be taken for a search.
+  // Arrows would open a dropdown again whose choice was made or given up. It has yet to see the
+  // event itself, hence the delay.
   function leaveDropdown() {
-    setTimeout(() => {
-      const element = document.activeElement;
-      if (element?.getAttribute("aria-haspopup") === "listbox") element.blur();
-    });
+    setTimeout(() => isDropdown(document.activeElement) && document.activeElement.blur());
   }
 
   function onClick({ target }) {

@@ -14,7 +14,11 @@ from tests.support.desk import WAY, Desk
 from tests.support.walking import open_walk, steps
 from viewer.server.app import App, ViewerConfig
 
-CHROMIUM = Path(os.environ.get("VMEM_CHROMIUM", "/usr/bin/chromium"))
+# Debian's headless shell first: it takes a third less of the CPU, as it keeps no windows.
+INSTALLED = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")
+CHROMIUM = Path(
+    os.environ.get("VMEM_CHROMIUM") or next(filter(os.path.exists, INSTALLED), INSTALLED[-1])
+)
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-quic",
