@@ -15,6 +15,7 @@ from vmem.__main__ import Walk
 from vmem.backends import Backend, create_backend, registry
 from vmem.backends.registry import BACKENDS, BackendRow, Order, geometry_of
 from vmem.cli.doctor import report
+from vmem.devices.devices import ROOM
 from vmem.devices.memory_presets import GIB
 from vmem.devices.settings import NetworkSettings
 from vmem.errors import BackendError
@@ -171,8 +172,7 @@ def test_walks_share_one_network_and_can_stop_waiting_for_it():
 
 
 def test_half_precision_is_the_decoders_only(monkeypatch):
-    monkeypatch.setattr("vmem.geometry.cut3r.loading.pick_dtype", lambda device: torch.bfloat16)
-    network = load_network(CPU, silent, CancelToken())
+    network = load_network(replace(CPU, dtype="bfloat16"), silent, CancelToken())
     for name, tensor in network.net.state_dict().items():
         heads = name.startswith("downstream_head.")
         assert tensor.dtype == (torch.float32 if heads else torch.bfloat16), name
@@ -190,12 +190,17 @@ def test_half_precision_is_the_decoders_only(monkeypatch):
 
 
 def test_only_with_room_to_spare_the_network_waits_on_the_gpu(monkeypatch):
-    """As the 24gb preset; a GPU too small for the generator may still do for this network."""
+    """In the preset "resident"; a GPU too small for the generator may still do for this network."""
     gpu = torch.device("cuda", 0)
-    free = iter([30 * GIB, 16 * GIB, 4 * GIB])
+    free = iter([30 * GIB, 12 * GIB, 4 * GIB])
     monkeypatch.setattr("vmem.devices.devices.free_memory", lambda device: next(free))
     anywhere = replace(CPU, device="auto")
-    assert [loading._stays(anywhere, gpu) for _ in range(3)] == [True, False, False]
+    homes = []
+    for _ in range(3):
+        ROOM.forget()
+        homes.append(loading._home(anywhere, gpu).type)
+    ROOM.forget()
+    assert homes == ["cuda", "cpu", "cpu"]
 
 
 def test_a_file_without_settings_is_refused(tmp_path, monkeypatch):

@@ -67,11 +67,12 @@ def test_auto_takes_the_model_where_it_can_run(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 2 * GIB)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (14 * GIB, 24 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: GIB)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (11 * GIB, 24 * GIB))
     name, why = resolve("auto")
     assert name == "vmem"
-    assert why.startswith("a card, memory preset 16gb")
+    assert why.startswith("a card, memory preset offload-codecs")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 * GIB, 24 * GIB))
     name, why = resolve("auto")
     assert name == "preview"
-    assert "6.0 GiB free" in why
+    assert "5.0 GiB free" in why

@@ -19,6 +19,7 @@ from vmem.generation.diffusion.sampling.presets import PRESETS
     [
         ({"preset": "best"}, "unknown preset 'best': use one of reference, balanced, fast"),
         ({"memory": "8gb"}, "unknown memory"),
+        ({"dtype": "half"}, "unknown dtype 'half': use one of auto, float16"),
         ({"device": "tpu"}, "unknown device"),
         ({"size": 100}, "use 576, or 128"),
         ({"size": 4096}, "use 576, or 1024"),
@@ -34,7 +35,7 @@ def test_settings_are_checked(changes, message):
 def test_settings_from_the_environment():
     given = {"VMEM_COMPILE": "yes", "VMEM_CFG": "1.5", "VMEM_MEMORY": " 12gb ", "VMEM_PRESET": ""}
     made = NetworkSettings.from_environment(given)
-    assert made == NetworkSettings(compile=True, cfg=1.5, memory="12gb")
+    assert made == NetworkSettings(compile=True, cfg=1.5, memory="offload-all")
     for name, value in (("VMEM_COMPILE", "perhaps"), ("VMEM_SIZE", "big")):
         with pytest.raises(NetworkSettingsError, match=name):
             NetworkSettings.from_environment({name: value})
@@ -46,16 +47,25 @@ def test_the_lists_of_names_agree():
 
 
 @pytest.mark.parametrize(
-    ("free", "name"), [(80, "24gb"), (22, "24gb"), (21.9, "16gb"), (15, "16gb"), (11, "12gb")]
+    ("free", "name"),
+    [
+        (80, "resident"),
+        (13, "resident"),
+        (12.9, "offload-codecs"),
+        (8, "offload-codecs"),
+        (6, "offload-all"),
+    ],
 )
 def test_memory_presets_by_free_memory(free, name):
     assert choose(int(free * GIB)).name == name
 
 
 def test_too_little_memory_is_refused_unless_insisted():
-    with pytest.raises(NotEnoughMemoryError, match=r"8\.0 GiB free.*about 11.*VMEM_MEMORY=12gb"):
-        choose(8 * GIB)
-    assert choose(8 * GIB, "12gb").name == "12gb"
+    with pytest.raises(
+        NotEnoughMemoryError, match=r"5\.0 GiB free.*about 6.*VMEM_MEMORY=offload-all"
+    ):
+        choose(5 * GIB)
+    assert choose(5 * GIB, "12gb").name == "offload-all"
 
 
 def test_placed_brings_tensors_home_whatever_happens():

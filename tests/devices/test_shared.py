@@ -10,17 +10,19 @@ from vmem.progress import Cancelled, CancelToken, Progress, silent
 
 def test_it_is_loaded_once_and_makes_room_for_another():
     freed: list[str] = []
-    shared = SharedModel[str](str.upper, freed.append)
+    shared = SharedModel[str](freed.append)
     loads = []
 
     def use(key: str) -> str:
-        with shared.use(lambda: key, lambda: loads.append(key) or key, silent, CancelToken()) as it:
+        with shared.use(
+            "gpu", lambda: key, lambda: loads.append(key) or key, silent, CancelToken()
+        ) as it:
             return it
 
     assert [use(key) for key in ("a", "a", "b")] == ["a", "a", "b"]
-    assert (loads, freed) == (["a", "b"], ["A"])
+    assert (loads, freed) == (["a", "b"], ["gpu"])
     shared.unload()
-    assert freed == ["A", "B"]
+    assert freed == ["gpu", "gpu"]
 
 
 def test_a_fetched_file_is_kept_under_what_it_is_now():
@@ -31,7 +33,7 @@ def test_a_fetched_file_is_kept_under_what_it_is_now():
         return "network"
 
     for _ in range(2):
-        with shared.use(lambda: tuple(files), fetch, silent, CancelToken()) as it:
+        with shared.use("gpu", lambda: tuple(files), fetch, silent, CancelToken()) as it:
             assert it == "network"
     assert files == ["file"]
 
@@ -43,10 +45,10 @@ def test_who_waits_can_cancel():
         cancel.cancel()
 
     with (
-        shared.use(lambda: 1, lambda: "it", silent, CancelToken()),
+        shared.use("gpu", lambda: 1, lambda: "it", silent, CancelToken()),
         pytest.raises(Cancelled),
-        shared.use(lambda: 1, lambda: "it", waiting, cancel),
+        shared.use("gpu", lambda: 1, lambda: "it", waiting, cancel),
     ):
         pass
-    with shared.use(lambda: 1, lambda: "other", silent, CancelToken()) as it:
+    with shared.use("gpu", lambda: 1, lambda: "other", silent, CancelToken()) as it:
         assert it == "it"

@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from vmem.devices.settings import GpuMemory, SamplerName
+from vmem.devices.settings import DtypeName, SamplerName
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,10 @@ class Walk:
     """How many retrieved views the generator sees, 4 if not given."""
     preset: SamplerName | None = None
     """vmem: the sampler; 50, 20 or 10 evaluations of the network a step."""
-    memory: GpuMemory | None = None
-    """vmem: what stays on the GPU."""
+    memory: str | None = None
+    """vmem: what stays on the GPU; auto, resident, offload-codecs or offload-all."""
+    dtype: DtypeName | None = None
+    """vmem: precision of the networks; auto is float16 on a GPU, float32 on the CPU."""
     device: str | None = None
     """vmem: auto, cuda, cuda:N, mps, or cpu (minutes a frame)."""
     out: Path = Path("out")
@@ -66,7 +68,7 @@ class Walk:
         chosen = {"strategy": self.strategy, "context_views": self.k, "sampler": self.preset}
         config = SessionConfig(seed=self.seed, **{k: v for k, v in chosen.items() if v is not None})
         size = 288 if self.size is None else self.size
-        asked = {name: getattr(self, name) for name in ("preset", "memory", "device")}
+        asked = {name: getattr(self, name) for name in ("preset", "memory", "dtype", "device")}
         diffusion = NetworkSettings.from_environment()
         diffusion = replace(diffusion, **{k: v for k, v in asked.items() if v is not None})
         name, why = resolve(self.backend, diffusion)

@@ -1,14 +1,16 @@
-"""Pick the device and precision that networks compute with, place modules there, free memory."""
+"""Pick the device that networks compute on, decide what stays there, place modules for a while."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from vmem.devices.memory_presets import HOST, MemoryPreset, choose
+from vmem.devices.memory_presets import HOST, MemoryPreset, choose, tighter
+from vmem.devices.precision import allow_tf32
 from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 
@@ -20,14 +22,16 @@ class DeviceError(VMemError, RuntimeError):
 
 
 def pick_device(asked: str) -> torch.device:
-    """The device that a setting names; "auto" is the NVIDIA GPU, else Apple's, never the CPU.
+    """The device that a setting names; "auto" is a GPU, never the CPU.
 
-    Raises DeviceError where torch does not have it.
+    Of several NVIDIA GPUs auto takes the one with most free memory, and keeps to it as long as the
+    process lives. float32 products on it use TF32 from here on. Raises DeviceError where torch does
+    not have it.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if asked == "auto":
         if cuda:
-            return torch.device("cuda", torch.cuda.current_device())
+            return _on_cuda(ROOM.emptiest())
         if mps:
             return torch.device("mps", 0)
         build = "" if torch.version.cuda else " (this torch is a CPU build)"
@@ -38,42 +42,96 @@ def pick_device(asked: str) -> torch.device:
         index = device.index or 0
         if index >= count:
             raise DeviceError(f"{NO_GPU} as {asked}: {count} found")
-        return torch.device("cuda", index)
+        return _on_cuda(index)
     if device.type == "mps" and not mps:
         raise DeviceError("torch finds no Apple GPU (mps)")
     return torch.device("mps", 0) if device.type == "mps" else device
 
 
+def _on_cuda(index: int) -> torch.device:
+    allow_tf32()
+    return torch.device("cuda", index)
+
+
 def free_memory(device: torch.device) -> int:
-    """Bytes on a CUDA device that this process can still allocate or has reserved already."""
+    """Bytes on a CUDA device that this process can still allocate, its own unused cache included.
+
+    What its tensors hold is not free: a network that is in use by another part stays.
+    """
     free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def memory_preset(settings: NetworkSettings, device: torch.device) -> MemoryPreset:
+class Room:
+    """What ``auto`` has decided for this process, by device, so that it does not change between
+    steps because the networks themselves fill the memory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._emptiest: int | None = None
+        self._presets: dict[torch.device, MemoryPreset] = {}
+
+    def emptiest(self) -> int:
+        """The NVIDIA GPU with most free memory when it was first asked for."""
+        with self._lock:
+            if self._emptiest is None:
+                count = torch.cuda.device_count()
+                # To ask a GPU for its memory costs some of it: the only one is not asked.
+                free = [torch.cuda.mem_get_info(i)[0] for i in range(count)] if count > 1 else [0]
+                self._emptiest = free.index(max(free))
+            return self._emptiest
+
+    def preset(self, device: torch.device, *, keep: bool = True) -> MemoryPreset:
+        """The preset decided for a CUDA device, else the one that its free memory allows now, which
+        ``keep`` makes the decision. Raises NotEnoughMemoryError where none fits."""
+        with self._lock:
+            decided = self._presets.get(device) or choose(free_memory(device))
+            if keep:
+                self._presets[device] = decided
+            return decided
+
+    def step_down(self, device: torch.device) -> MemoryPreset | None:
+        """From now on the next tighter preset, because memory ran out; None after the tightest."""
+        with self._lock:
+            if device not in self._presets:
+                return None
+            narrower = tighter(self._presets[device])
+            if narrower is not None:
+                self._presets[device] = narrower
+            return narrower
+
+    def forget(self) -> None:
+        """Decide everything anew when it is next asked for."""
+        with self._lock:
+            self._emptiest = None
+            self._presets.clear()
+
+
+ROOM = Room()
+"""The decisions of this process."""
+
+
+def memory_preset(
+    settings: NetworkSettings, device: torch.device, *, decide: bool = True
+) -> MemoryPreset:
     """The memory preset of the settings, or the one that the device's free memory allows.
 
-    Raises NotEnoughMemoryError where none fits.
+    decide: keep to it from now on, because networks are about to fill that memory. Raises
+    NotEnoughMemoryError where none fits.
     """
     if device.type != "cuda":
         return HOST
-    return choose(free_memory(device), settings.memory)
-
-
-def pick_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the GPU computes in it (Ampere and newer), else float16; float32 on a CPU."""
-    if device.type == "cpu":
-        return torch.float32
-    if device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8:
-        return torch.bfloat16
-    return torch.float16
+    if settings.memory != "auto":
+        return choose(0, settings.memory)
+    return ROOM.preset(device, keep=decide)
 
 
 @contextmanager
 def placed(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
     """Have ``module`` on ``device`` within the block, and where it was before after the block.
 
-    The original tensors are kept meanwhile, so that moving back copies nothing.
+    The original tensors are kept meanwhile, so that moving back copies nothing. A change of
+    precision within the block stays. From pinned memory the copies run beside the processor.
     """
     moved: dict[int, torch.Tensor] = {}
     home: list[tuple[dict[str, Any], str, Any]] = []
@@ -85,7 +143,7 @@ def placed(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
                     if tensor is None or tensor.device == device:
                         continue
                     if id(tensor) not in moved:
-                        copy = tensor.detach().to(device)
+                        copy = tensor.detach().to(device, non_blocking=True)
                         if isinstance(tensor, torch.nn.Parameter):
                             copy = torch.nn.Parameter(copy, requires_grad=False)
                         moved[id(tensor)] = copy
@@ -94,22 +152,24 @@ def placed(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
         yield
     finally:
         for held, name, tensor in home:
+            dtype = held[name].dtype
+            if tensor.dtype != dtype:
+                tensor.data = tensor.data.to(dtype)
             held[name] = tensor
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out; torch raises several kinds for that."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text
-    )
+def move(module: torch.nn.Module, home: torch.device, used_on: torch.device) -> None:
+    """Let ``module`` wait on ``home`` between uses on ``used_on``.
 
-
-def free_unused(device: torch.device) -> None:
-    """Return memory that torch caches to the device, for other programs and tensor sizes."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()
+    On the CPU beside a CUDA device its tensors are pinned: the device then reads them without a
+    copy in between. Where the system does not allow that, they wait unpinned.
+    """
+    module.to(home)
+    if (home.type, used_on.type) != ("cpu", "cuda"):
+        return
+    try:
+        for tensor in (*module.parameters(), *module.buffers()):
+            if not tensor.is_pinned():
+                tensor.data = tensor.data.pin_memory()
+    except RuntimeError:
+        return

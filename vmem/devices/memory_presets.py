@@ -1,7 +1,7 @@
 """What stays on the GPU and what waits in the computer's memory: presets by free GPU memory.
 
-Importable without torch. The thresholds are estimates (docs/diffusion.md says from what): none has
-been tried on a GPU.
+Importable without torch. The needs are counted at full size without a GPU
+(tests/devices/test_memory_needs.py), the margin is not: none has been tried on a GPU.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class MemoryPreset:
 
     name: str
     """A value of the setting ``memory``."""
+    tensors: int
+    """Bytes of all tensors on the GPU at the worst moment of a step, CUT3R in float32 included."""
     least: int
     """Bytes of free GPU memory from which ``auto`` chooses it."""
     network_stays: bool
@@ -36,17 +38,43 @@ class MemoryPreset:
     label: str
     """One line for people."""
 
+    @property
+    def everything_stays(self) -> bool:
+        """Whether nothing, CUT3R included, leaves the device between uses."""
+        return self.network_stays and self.codecs_stay
+
+
+MARGIN = 2 * GIB
+"""Least that a threshold asks for beside the tensors: the CUDA context and cuBLAS (0.5 to 1 GiB),
+workspaces of convolutions and fragments of torch's cache."""
 
 PRESETS = {
     preset.name: preset
     for preset in (
-        MemoryPreset("24gb", 22 * GIB, True, True, True, 4, "everything stays on the GPU"),
         MemoryPreset(
-            "16gb", 15 * GIB, True, False, True, 1, "VAE and CLIP leave the GPU between uses"
+            "resident",
+            int(8.9 * GIB),
+            13 * GIB,
+            True,
+            True,
+            True,
+            2,
+            "everything stays on the GPU",
         ),
         MemoryPreset(
-            "12gb",
-            11 * GIB,
+            "offload-codecs",
+            int(5.7 * GIB),
+            8 * GIB,
+            True,
+            False,
+            True,
+            1,
+            "VAE, CLIP and CUT3R leave the GPU between uses",
+        ),
+        MemoryPreset(
+            "offload-all",
+            int(3.4 * GIB),
+            6 * GIB,
             False,
             False,
             False,
@@ -57,8 +85,17 @@ PRESETS = {
 }
 """By name, from the roomiest to the tightest."""
 
-HOST = MemoryPreset("cpu", 0, True, True, False, 1, "in the computer's own memory")
+ALIASES = {"24gb": "resident", "16gb": "offload-codecs", "12gb": "offload-all"}
+"""Names of before, by the cards that they were thought to need."""
+
+HOST = MemoryPreset("cpu", 0, 0, True, True, False, 1, "in the computer's own memory")
 """For devices without memory of their own to save: the CPU and Apple's GPUs."""
+
+
+def tighter(preset: MemoryPreset) -> MemoryPreset | None:
+    """The next preset that needs less, None after the tightest."""
+    presets = list(PRESETS.values())
+    return next((other for other in presets if other.least < preset.least), None)
 
 
 def choose(free: int, asked: str = "auto") -> MemoryPreset:
@@ -67,7 +104,7 @@ def choose(free: int, asked: str = "auto") -> MemoryPreset:
     Raises NotEnoughMemoryError where not even the tightest is thought to fit.
     """
     if asked != "auto":
-        return PRESETS[asked]
+        return PRESETS[ALIASES.get(asked, asked)]
     for preset in PRESETS.values():
         if free >= preset.least:
             return preset
@@ -77,3 +114,12 @@ def choose(free: int, asked: str = "auto") -> MemoryPreset:
         f"{tightest.least / GIB:.0f}: close other programs that use the GPU (`nvidia-smi` lists "
         f"them), try it all the same with VMEM_MEMORY={tightest.name}, or use --backend preview"
     )
+
+
+def explain(free: int) -> list[str]:
+    """A line a preset: what it needs, and whether ``free`` bytes are enough."""
+    return [
+        f"{'ok      ' if free >= preset.least else 'no      '} {preset.name}: {preset.label}; "
+        f"{preset.tensors / GIB:.1f} GiB of tensors, chosen from {preset.least / GIB:.0f} GiB free"
+        for preset in PRESETS.values()
+    ]

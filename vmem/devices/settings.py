@@ -9,16 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+from vmem.devices.memory_presets import ALIASES
 from vmem.errors import VMemError
 
 SamplerName = Literal["reference", "balanced", "fast"]
 """Samplers of the diffusion generator: names of vmem.generation.diffusion.sampling.presets."""
-GpuMemory = Literal["auto", "24gb", "16gb", "12gb"]
+GpuMemory = Literal["auto", "resident", "offload-codecs", "offload-all"]
 """The choice by free memory, and names of vmem.devices.memory_presets.PRESETS."""
+DtypeName = Literal["auto", "float16", "bfloat16", "float32"]
+"""The choice by device, and names of vmem.devices.precision.DTYPES."""
 GuiderName = Literal["vanilla", "multiview", "multiview_temporal"]
 RuleName = Literal["reference", "repaired"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 MEMORY: tuple[GpuMemory, ...] = get_args(GpuMemory)
+DTYPE_NAMES: tuple[DtypeName, ...] = get_args(DtypeName)
 SIZE_STEP = 64
 """Frames' sides are multiples of it: the VAE makes a latent of 8 pixels, and the network halves
 latents three times."""
@@ -35,11 +39,15 @@ class NetworkSettings:
     preset: str = "balanced"
     """Sampler: reference (50 steps, as published), balanced (20) or fast (10)."""
     memory: str = "auto"
-    """What stays on the GPU: 24gb, 16gb or 12gb; auto chooses by free GPU memory."""
+    """What stays on the GPU: resident, offload-codecs or offload-all (24gb, 16gb and 12gb mean the
+    same); auto chooses by free GPU memory."""
     device: str = "auto"
     """auto, cuda, cuda:N, mps or cpu. auto never means the CPU, where a frame takes minutes."""
+    dtype: str = "auto"
+    """Precision of all networks: float16, bfloat16 or float32. auto is float16 on a GPU, with more
+    where a number overflows, float32 for CUT3R, and float32 on a CPU."""
     compile: bool = False
-    """Compile the network with torch.compile: the first step takes minutes, later ones less."""
+    """Compile the network with torch.compile after the first step: the second takes minutes."""
     rule: RuleName = "reference"
     """How the world is centred and scaled (vmem.generation.diffusion.conditioning)."""
     guider: GuiderName = "multiview"
@@ -52,9 +60,11 @@ class NetworkSettings:
     """Side of the frames in pixels; the model was trained at 576, others are for experiments."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "memory", ALIASES.get(self.memory, self.memory))
         for name, value, choices in (
             ("preset", self.preset, SAMPLERS),
             ("memory", self.memory, MEMORY),
+            ("dtype", self.dtype, DTYPE_NAMES),
             ("rule", self.rule, get_args(RuleName)),
             ("guider", self.guider, get_args(GuiderName)),
         ):

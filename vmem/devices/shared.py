@@ -1,10 +1,11 @@
-"""A model that a process loads once and lends to one job at a time."""
+"""Models that a process loads once, one a device, each lent to one job at a time."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -18,55 +19,66 @@ def stamp(files: tuple[Path, ...] | None) -> tuple[Any, ...]:
     return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files or ())
 
 
-class SharedModel(Generic[Model]):
-    """Holds at most one loaded model.
+@dataclass(eq=False)
+class _Slot(Generic[Model]):
+    """A device's model, while it has one, and the lock of the job that uses it."""
 
-    device_of: where a model computes. on_unload: called with that device once the model is gone,
-    and only then, because its memory is in use as long as it is referenced.
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    loaded: dict[Hashable, Model] = field(default_factory=dict)
+
+
+class SharedModel(Generic[Model]):
+    """Holds at most one loaded model a device; jobs on different devices do not wait for each
+    other.
+
+    on_unload: called with the device once its model is gone, and only then, because the memory is
+    in use as long as it is referenced.
     """
 
-    def __init__(
-        self,
-        device_of: Callable[[Model], Any] = lambda model: None,
-        on_unload: Callable[[Any], object] = lambda device: None,
-    ) -> None:
-        self._device_of, self._on_unload = device_of, on_unload
-        self._busy = threading.Lock()
-        self._loaded: dict[Hashable, Model] = {}
+    def __init__(self, on_unload: Callable[[Any], object] = lambda device: None) -> None:
+        self._on_unload = on_unload
+        self._lock = threading.Lock()
+        self._slots: dict[Hashable, _Slot[Model]] = {}
 
     @contextmanager
     def use(
         self,
+        device: Hashable,
         key: Callable[[], Hashable],
         load: Callable[[], Model],
         on_progress: OnProgress,
         cancel: CancelToken,
     ) -> Iterator[Model]:
-        """The model for the block alone; loaded first where the one held has another ``key()``.
+        """The device's model for the block alone; loaded first where the one held has another
+        ``key()``, which says what it is: its files, its precision.
 
         Raises what ``key`` and ``load`` raise, and Cancelled, also while another job uses it.
         """
-        while not self._busy.acquire(timeout=0.05):
+        with self._lock:
+            slot = self._slots.setdefault(device, _Slot())
+        while not slot.busy.acquire(timeout=0.05):
             on_progress(Progress("waiting for another walk", 0, 1))
             cancel.check()
         try:
-            model = self._loaded.get(key())
+            model = slot.loaded.get(key())
             if model is None:
-                self._unload()
+                self._empty(device, slot)
                 model = load()
                 # Asked for again: loading may have fetched the files that the key stands for.
-                self._loaded[key()] = model
+                slot.loaded[key()] = model
             yield model
         finally:
-            self._busy.release()
+            slot.busy.release()
 
     def unload(self) -> None:
-        """Drop the model, once no job uses it."""
-        with self._busy:
-            self._unload()
+        """Drop all models, each once no job uses it."""
+        with self._lock:
+            slots = list(self._slots.items())
+        for device, slot in slots:
+            with slot.busy:
+                self._empty(device, slot)
 
-    def _unload(self) -> None:
-        devices = {self._device_of(model) for model in self._loaded.values()}
-        self._loaded.clear()
-        for device in devices:
+    def _empty(self, device: Hashable, slot: _Slot[Model]) -> None:
+        if slot.loaded:
+            slot.loaded.clear()
             self._on_unload(device)

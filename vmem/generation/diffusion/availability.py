@@ -64,7 +64,7 @@ def where(settings: NetworkSettings) -> str:
     from vmem.devices.devices import memory_preset, pick_device
 
     device = pick_device(settings.device)
-    memory = memory_preset(settings, device)
+    memory = memory_preset(settings, device, decide=False)
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         return f"{name}, memory preset {memory.name}: {memory.label}"

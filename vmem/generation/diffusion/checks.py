@@ -46,6 +46,6 @@ def check_finite(values: Tensor, stage: str) -> None:
     frames = ", ".join(str(int(i)) for i in wrong.any(dim=1).nonzero()[:, 0])
     raise NotFiniteError(
         f"{stage}: {int(wrong.sum())} of {wrong.numel()} values are NaN or infinite "
-        f"(frames {frames} of {len(values)}). If the network runs in float16, use bfloat16 or "
-        "float32; otherwise the checkpoint may be damaged: fetch it again."
+        f"(frames {frames} of {len(values)}). If VMEM_DTYPE asks for half precision, leave it out "
+        "or use float32; otherwise the checkpoint may be damaged: fetch it again."
     )

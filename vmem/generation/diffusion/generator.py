@@ -6,19 +6,23 @@ latents, decode them. Source: VMem, section 3.5 of the specification.
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
-import threading
 import time
-import weakref
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vmem.arrays import U8
 from vmem.cameras import Cameras
-from vmem.devices.devices import free_unused, is_out_of_memory, pick_device, placed
-from vmem.devices.memory_presets import HOST, PRESETS, NotEnoughMemoryError
+from vmem.devices.advice import memory_advice
+from vmem.devices.devices import pick_device, placed
+from vmem.devices.precision import name_of, wider_dtype
+from vmem.devices.recovery import with_advice
 from vmem.devices.settings import SAMPLERS, NetworkSettings
 from vmem.errors import VMemError
 from vmem.generation.base import Context
@@ -30,12 +34,15 @@ from vmem.generation.diffusion.conditioning import (
     fill_slots,
     network_cameras,
 )
+from vmem.generation.diffusion.network.unet import MultiviewUNet, Prepared
 from vmem.generation.diffusion.networks import Networks, use_networks
 from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, guidance_scale
 from vmem.generation.diffusion.sampling.presets import preset
 from vmem.generation.diffusion.sampling.sampler import noise_stream
 from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.types import Frames, View
+
+log = logging.getLogger(__name__)
 
 PREVIEW_SECONDS = 0.1
 """Shortest time between two pictures of the forming frames."""
@@ -45,28 +52,31 @@ class CompileError(VMemError, RuntimeError):
     """torch.compile does not work here."""
 
 
+@dataclass(frozen=True)
 class DiffusionGenerator:
     """Generator (see `vmem.generation.base`) by the released multi-view diffusion.
 
-    Loads its networks in its first step and shares them with all others of the process. Stateless
-    except for a cache of encoded photos.
+    A value: it can be pickled and used in another process. Networks load in the first step and are
+    shared with all other generators of the process.
     """
 
-    samplers: tuple[str, ...] = SAMPLERS
-    """Names that ``generate`` takes as its sampler."""
+    settings: NetworkSettings = field(default_factory=NetworkSettings)
+    """How the networks run."""
 
-    def __init__(self, settings: NetworkSettings | None = None) -> None:
-        self.settings = settings or NetworkSettings()
-        self._codes: weakref.WeakKeyDictionary[View, ViewCode] = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
+    samplers: ClassVar[tuple[str, ...]] = SAMPLERS
+    """Names that ``generate`` takes as its sampler."""
 
     def load(self, on_progress: OnProgress = silent, cancel: CancelToken | None = None) -> str:
         """Load the networks now rather than in the first step; one line on what runs where.
 
         Raises what `use_networks` raises.
         """
-        with use_networks(self.settings, on_progress, cancel or CancelToken()) as networks:
-            return networks.line
+
+        def load() -> str:
+            with use_networks(self.settings, on_progress, cancel or CancelToken()) as networks:
+                return networks.line
+
+        return with_advice(load, self._device, lambda device: self._advice(device, "weights"))
 
     def generate(
         self,
@@ -86,71 +96,85 @@ class DiffusionGenerator:
         times a second), "decode". ``cancel`` is polled at each of these units. Raises
         NetworkSettingsError for an unknown sampler, ConditioningError where context and targets
         need more slots than the network has, NotFiniteError, NotEnoughMemoryError (memory is
-        freed), Cancelled, and what `use_networks` raises.
+        freed), DeviceLostError, Cancelled, and what `use_networks` raises.
         """
-        settings, cancel = self.settings, cancel or CancelToken()
+        settings, token = self.settings, cancel or CancelToken()
         if sampler is not None:
             settings = replace(settings, preset=sampler)
-        stage, used = "weights", None
+        stage = "weights"
 
         def note_stage(progress: Progress) -> None:
             nonlocal stage
             stage = progress.stage
             on_progress(progress)
 
+        def make() -> Frames:
+            with use_networks(settings, note_stage, token) as networks:
+                return frames_of(networks, settings, context, targets, seed, note_stage, token)
+
         try:
-            with use_networks(settings, note_stage, cancel) as networks:
-                used = networks
-                return self._frames(networks, settings, context, targets, seed, note_stage, cancel)
-        except VMemError:
-            raise
+            return with_advice(make, self._device, lambda device: self._advice(device, stage))
         except Exception as error:
-            if _comes_from_compiler(error):
-                raise CompileError(
-                    f"torch.compile failed ({type(error).__name__}): do without it, VMEM_COMPILE=0"
-                ) from error
-            if not is_out_of_memory(error):
+            if not _comes_from_compiler(error):
                 raise
-        # Outside the handler: its traceback references the tensors of the step.
-        free_unused(used.device if used else pick_device(settings.device))
-        raise NotEnoughMemoryError(_advice(stage, used))
+            raise CompileError(
+                f"torch.compile failed ({type(error).__name__}): do without it, VMEM_COMPILE=0"
+            ) from error
 
-    def _frames(
-        self,
-        networks: Networks,
-        settings: NetworkSettings,
-        context: Context,
-        targets: Cameras,
-        seed: int,
-        on_progress: OnProgress,
-        cancel: CancelToken,
-    ) -> Frames:
-        codes: list[ViewCode] = []
-        for done, view in enumerate(context.views):
-            on_progress(Progress("encode", done, len(context.views)))
-            cancel.check()
-            codes.append(self._code(view, networks))
-        made = conditioned(networks, settings, context, codes, targets)
-        noise = step_seed(seed, context.step)
-        latents = sample(networks, settings, made, len(targets), noise, on_progress, cancel)
-        images, embeddings = decode(networks, latents, on_progress, cancel)
-        made_codes = _codes(latents, embeddings)
-        return Frames(
-            frames_from_images(images), latents=tuple(code.to_arrays() for code in made_codes)
-        )
+    def _device(self) -> torch.device:
+        return pick_device(self.settings.device)
 
-    def _code(self, view: View, networks: Networks) -> ViewCode:
-        """Latent and embedding as the view was made with, else encoded from its picture, once."""
-        own = ViewCode.from_arrays(view.latents)
-        if own is not None:
-            return own
-        with self._lock:
-            known = self._codes.get(view)
-        if known is None or known.embedding.shape != (networks.embedder.dim,):
-            known = encode(networks, view)
-            with self._lock:
-                self._codes[view] = known
-        return known
+    def _advice(self, device: torch.device, stage: str) -> str:
+        # The sampler and the number of views do not matter: the network works on all its slots.
+        last = "smaller frames (VMEM_SIZE=448; the model was trained at 576)"
+        return memory_advice(self.settings, device, f"in stage {stage!r}", last)
+
+
+def frames_of(
+    networks: Networks,
+    settings: NetworkSettings,
+    context: Context,
+    targets: Cameras,
+    seed: int,
+    on_progress: OnProgress,
+    cancel: CancelToken,
+) -> Frames:
+    """One step; arguments and errors as of `DiffusionGenerator.generate`."""
+    codes: list[ViewCode] = []
+    for done, view in enumerate(context.views):
+        on_progress(Progress("encode", done, len(context.views)))
+        cancel.check()
+        codes.append(code_of(view, networks))
+    made = conditioned(networks, settings, context, codes, targets)
+    noise = step_seed(seed, context.step)
+    latents = sample(networks, settings, made, len(targets), noise, on_progress, cancel)
+    images, embeddings = decode(networks, latents, on_progress, cancel)
+    made_codes = _codes(latents, embeddings)
+    return Frames(
+        frames_from_images(images), latents=tuple(code.to_arrays() for code in made_codes)
+    )
+
+
+KEPT_CODES = 32
+"""Pictures whose codes are kept with the networks, the last used; 87 kB each at 576 pixels."""
+
+
+def picture_key(rgb: U8) -> bytes:
+    """What a picture is known by, whichever object or process holds it."""
+    return hashlib.blake2b(repr(rgb.shape).encode() + rgb.tobytes(), digest_size=16).digest()
+
+
+def code_of(view: View, networks: Networks) -> ViewCode:
+    """Latent and embedding as the view was made with, else encoded from its picture, once."""
+    own = ViewCode.from_arrays(view.latents)
+    if own is not None:
+        return own
+    key = picture_key(view.rgb)
+    code = networks.codes.pop(key, None) or encode(networks, view)
+    networks.codes[key] = code  # as the last used
+    for oldest in list(networks.codes)[:-KEPT_CODES]:
+        del networks.codes[oldest]
+    return code
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -203,10 +227,12 @@ def sample(
 ) -> Tensor:
     """Latents (n_targets, 4, h, w) f32 on the network's device. Raises NotFiniteError, Cancelled.
 
-    Compiled networks report their first evaluation of a size as stage "compile (first step)".
+    Where half precision overflows, the sampling goes on in a wider one (`wider_dtype`), and so do
+    later steps. Networks that are to be compiled make their first step of a size without, so that
+    it is seen soon; the second reports its first evaluation as stage "compile (once)".
     """
     sampler = preset(settings.preset)
-    shape = made.c.replace.shape
+    shape = tuple(made.c.replace.shape)
     h, w = shape[2:]
     fresh = (~made.is_context).nonzero()[:n_targets, 0]
     shown = -math.inf
@@ -220,26 +246,66 @@ def sample(
             shown = now
         on_progress(Progress("denoise", step, total, frames))
 
-    with placed(networks.unet, networks.device):
-        guided = GuidedDenoiser(
-            networks.unet,
+    before = networks.shapes.get(shape, 0)
+    compiles = networks.compiled and before == 1
+    network = Uncompiled(networks.unet) if networks.compiled and not before else networks.unet
+
+    def guided() -> GuidedDenoiser:
+        return GuidedDenoiser(
+            network,
             made,
             guidance_scale(made, settings.guider, settings.cfg, settings.cfg_min),
             batched=networks.memory.batched,
         )
 
+    first = Progress("compile (once)", 0, 1) if compiles else Progress("denoise", 0, sampler.steps)
+    on_progress(first)
+    with placed(networks.unet, networks.device):
+        denoiser = guided()
+
         def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+            nonlocal denoiser
             cancel.check()
-            estimate = guided(x, sigma)
-            networks.warm.add(tuple(shape))
+            estimate = denoiser(x, sigma)
+            while not torch.isfinite(estimate).all() and _widen(networks):
+                denoiser = guided()
+                estimate = denoiser(x, sigma)
             return estimate
 
-        if networks.compiled and tuple(shape) not in networks.warm:
-            on_progress(Progress("compile (first step)", 0, 1))
-        else:
-            on_progress(Progress("denoise", 0, sampler.steps))
         draw = noise_stream(seed, (shape[0], 4, h, w), networks.device)
-        return sampler.sample(denoise, draw, hook)[fresh]
+        latents = sampler.sample(denoise, draw, hook)[fresh]
+    networks.shapes[shape] = before + 1
+    return latents
+
+
+@dataclass(frozen=True)
+class Uncompiled:
+    """A network that is compiled when it is called, called without that."""
+
+    network: MultiviewUNet
+
+    def prepare(
+        self, crossattn: Tensor, dense: Tensor, hw: tuple[int, int], num_frames: int
+    ) -> Prepared:
+        """As of the network."""
+        return self.network.prepare(crossattn, dense, hw, num_frames)
+
+    def __call__(self, x: Tensor, t: Tensor, *, prepared: Prepared) -> Tensor:
+        """As of the network."""
+        return self.network.forward(x, t, prepared=prepared)
+
+
+def _widen(networks: Networks) -> bool:
+    """Let the network compute in a wider precision from now on; False where there is none, or where
+    another was asked for. Within `placed`."""
+    now = networks.unet.dtype
+    wider = wider_dtype(networks.device, now) if networks.dtype == "auto" else None
+    if wider is None:
+        return False
+    log.warning("numbers overflow %s: from now on in %s", name_of(now), name_of(wider))
+    with torch.inference_mode(False):  # weights must outlast the mode of this call
+        networks.unet.to(wider)
+    return True
 
 
 def decode(
@@ -274,26 +340,3 @@ def _codes(latents: Tensor, embeddings: Tensor) -> tuple[ViewCode, ...]:
 
 def _comes_from_compiler(error: Exception) -> bool:
     return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
-
-
-def _advice(stage: str, networks: Networks | None) -> str:
-    """What to change after memory ran out. Sampler and number of views do not matter: the network
-    always works on all its slots."""
-    if networks is not None and networks.memory is HOST:
-        return (
-            f"memory ran out in stage {stage!r}, nothing was stored: the model shares the "
-            "computer's own memory here, so close other programs, or use --backend preview"
-        )
-    names = list(PRESETS)
-    now = networks.memory.name if networks is not None else names[0]
-    tighter = names[names.index(now) + 1 :]
-    change = (
-        f"a tighter memory preset ({' or '.join(f'VMEM_MEMORY={name}' for name in tighter)})"
-        if tighter
-        else "smaller frames (VMEM_SIZE=448; the model was trained at 576)"
-    )
-    return (
-        f"the GPU ran out of memory in stage {stage!r}, nothing was stored and its memory is free "
-        f"again: close other programs that use the GPU, or start with {change}. Another sampler or "
-        "fewer context views would not help, the network always works on all its slots"
-    )

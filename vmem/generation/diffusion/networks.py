@@ -6,25 +6,22 @@ import json
 import logging
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vmem.devices.devices import (
-    free_unused,
-    memory_preset,
-    pick_device,
-    pick_dtype,
-    placed,
-)
+from vmem.devices.devices import memory_preset, move, pick_device, placed
 from vmem.devices.memory_presets import MemoryPreset
+from vmem.devices.precision import name_of, pick_dtype
+from vmem.devices.recovery import free_unused
 from vmem.devices.settings import NetworkSettings
 from vmem.devices.shared import SharedModel, stamp
 from vmem.generation.diffusion.availability import REQUIRED, network_config
 from vmem.generation.diffusion.codecs.codecs import ImageCodec, ImageEmbedder
 from vmem.generation.diffusion.codecs.previews import LatentPreview, TinyPreview, linear_preview
+from vmem.generation.diffusion.codecs.view_code import ViewCode
 from vmem.generation.diffusion.codecs.weights import CLIP_CONFIG, VAE_CONFIG
 from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 from vmem.progress import CancelToken, OnProgress, Progress
@@ -57,44 +54,61 @@ class Networks:
     """Shows latents while they are sampled."""
     device: torch.device
     """Where they compute."""
-    dtype: torch.dtype
-    """The precision they compute in."""
     memory: MemoryPreset
+    """What stays there between uses."""
+    dtype: str = "auto"
+    """The precision that was asked for; "auto" allows a wider one after an overflow."""
     compiled: bool = False
-    """``unet`` is compiled by torch.compile, once for each size that it gets."""
-    warm: set[tuple[int, ...]] = field(default_factory=set)
-    """Shapes (N, channels, h, w) that a compiled ``unet`` has been compiled for."""
+    """``unet`` is to be compiled by torch.compile, once for each size that it gets."""
+    shapes: dict[tuple[int, ...], int] = field(default_factory=dict)
+    """How many steps ``unet`` has made of each shape (N, channels, h, w)."""
+    codes: dict[bytes, ViewCode] = field(default_factory=dict)
+    """Codes of pictures that they have encoded, by what `picture_key` makes of them."""
 
     @property
     def line(self) -> str:
         """Device, precision and memory preset, for people."""
-        kind = str(self.dtype).removeprefix("torch.")
+        kind = name_of(self.unet.dtype)
         return f"{self.device}, {kind}, memory preset {self.memory.name}: {self.memory.label}"
 
 
-SHARED = SharedModel["Networks"](lambda networks: networks.device, free_unused)
-"""The networks that all walks of this process share."""
+SHARED = SharedModel["Networks"](free_unused)
+"""The networks that all walks of this process share, one set a device."""
 
 
 @contextmanager
 def use_networks(
     settings: NetworkSettings, on_progress: OnProgress, cancel: CancelToken
 ) -> Iterator[Networks]:
-    """The shared networks for the block alone, loaded first where need be.
+    """The device's shared networks for the block alone, loaded first where need be.
 
-    Networks of other files, devices or memory presets are unloaded. Raises CheckpointError,
-    DeviceError, NotEnoughMemoryError, Cancelled (also while waiting for another walk).
+    Networks of other files or of another precision are unloaded; another memory preset only
+    changes where they wait. Raises CheckpointError, DeviceError, NotEnoughMemoryError, Cancelled
+    (also while waiting for another walk).
     """
+    device = pick_device(settings.device)
 
     def key() -> Hashable:
         files = (stamp(find_part(PARTS[name])) for name in REQUIRED)
-        return settings.device, settings.memory, settings.compile, *files
+        return settings.dtype, settings.compile, *files
 
     def load() -> Networks:
         return load_networks(settings, on_progress, cancel)
 
-    with SHARED.use(key, load, on_progress, cancel) as networks:
-        yield networks
+    with SHARED.use(device, key, load, on_progress, cancel) as networks:
+        yield _arranged(networks, memory_preset(settings, device))
+
+
+def _arranged(networks: Networks, memory: MemoryPreset) -> Networks:
+    """The same networks, waiting where ``memory`` has them wait."""
+    codec, cpu = networks.codec, torch.device("cpu")
+    move(networks.unet, networks.device if memory.network_stays else cpu, networks.device)
+    for part in (codec.vae, networks.embedder.tower):
+        move(part, networks.device if memory.codecs_stay else cpu, networks.device)
+    if memory is networks.memory:
+        return networks
+    codec.chunk = memory.decode
+    return replace(networks, memory=memory)
 
 
 def load_networks(
@@ -105,10 +119,7 @@ def load_networks(
     Raises CheckpointError, WrongWeightsError, DeviceError, NotEnoughMemoryError, Cancelled.
     """
     device = pick_device(settings.device)
-    dtype, memory = pick_dtype(device), memory_preset(settings, device)
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
+    dtype, memory = pick_dtype(device, settings.dtype), memory_preset(settings, device)
 
     def downloading(progress: Progress) -> None:
         on_progress(Progress("weights", progress.done, progress.total))
@@ -138,6 +149,7 @@ def load_networks(
     _check_width(unet.config, embedder)
     # They compute where they are put while in use, not where they wait.
     codec.device = embedder.device = device
+    codec.widens = embedder.widens = settings.dtype == "auto"
     if device.type == "cuda":
         # Named by keyword: torch types no such overload for modules of unknown class.
         layout: Any = {"memory_format": torch.channels_last}
@@ -148,7 +160,9 @@ def load_networks(
     with placed(codec.vae, device):
         preview = _preview(codec, device, dtype)
     on_progress(Progress("weights", total, total))
-    networks = Networks(unet, codec, embedder, preview, device, dtype, memory, settings.compile)
+    networks = Networks(
+        unet, codec, embedder, preview, device, memory, settings.dtype, settings.compile
+    )
     log.info("released model on %s", networks.line)
     return networks
 

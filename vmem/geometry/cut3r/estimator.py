@@ -17,8 +17,9 @@ import torch
 
 from vmem.arrays import F64
 from vmem.cameras import Cameras
-from vmem.devices.devices import free_unused, is_out_of_memory
-from vmem.devices.memory_presets import NotEnoughMemoryError
+from vmem.devices.advice import memory_advice
+from vmem.devices.devices import pick_device
+from vmem.devices.recovery import with_advice
 from vmem.devices.settings import NetworkSettings
 from vmem.geometry.aligned_or_layout import align_or_lay_out
 from vmem.geometry.alignment.predicted import Predicted
@@ -52,7 +53,8 @@ class Cut3rEstimator:
         the network for the time of one call; by default the released one, loaded when first needed.
         """
         self.size = size
-        self._borrow = borrow or partial(borrowed, settings or NetworkSettings())
+        self._settings = settings or NetworkSettings()
+        self._borrow = borrow or partial(borrowed, self._settings)
 
     place = staticmethod(first_camera)
 
@@ -69,7 +71,7 @@ class Cut3rEstimator:
         placed.
 
         The note says how each view was placed. Raises CheckpointError, Cut3rError for frames too
-        narrow for the network, NotEnoughMemoryError, Cancelled.
+        narrow for the network, NotEnoughMemoryError, DeviceLostError, Cancelled.
         """
         cancel = cancel or CancelToken()
         predicted, kept, remarks = self.predict(frames, cameras, memory, on_progress, cancel)
@@ -92,8 +94,9 @@ class Cut3rEstimator:
         steps.
         """
         images, crop = prepare(frames.rgb, self.size, whole_square=True)
-        with self._borrow(on_progress, cancel) as network:
-            try:
+
+        def look() -> tuple[Predicted, KeptState, list[str]]:
+            with self._borrow(on_progress, cancel) as network:
                 run = _Run.going_on(network, self.size, memory)
                 past = memory.views[run.seen :]
                 remarks = [f"{len(past)} stored views shown to the network again"] if past else []
@@ -113,15 +116,12 @@ class Cut3rEstimator:
                     done += 1
                     on_progress(Progress("geometry", done, total))
                 return _as_predicted(said, crop, run.origin), run.kept(), remarks
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                free_unused(network.device)
-                raise NotEnoughMemoryError(
-                    "memory ran out while CUT3R looked at the new frames, nothing was stored: "
-                    "close other programs, choose a tighter preset (VMEM_MEMORY=12gb), or use "
-                    "--geometry layout"
-                ) from error
+
+        return with_advice(look, lambda: pick_device(self._settings.device), self._advice)
+
+    def _advice(self, device: torch.device) -> str:
+        when = "while CUT3R looked at the new frames"
+        return memory_advice(self._settings, device, when, "--geometry layout")
 
     def _show_again(self, run: _Run, view: View) -> None:
         image, _ = prepare(view.rgb[None], self.size, whole_square=True)

@@ -11,14 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vmem.devices.devices import (
-    free_unused,
-    memory_preset,
-    pick_device,
-    pick_dtype,
-    placed,
-)
+from vmem.devices.devices import memory_preset, move, pick_device, placed
 from vmem.devices.memory_presets import NotEnoughMemoryError
+from vmem.devices.precision import name_of, pick_geometry_dtype
+from vmem.devices.recovery import free_unused
 from vmem.devices.settings import NetworkSettings
 from vmem.devices.shared import SharedModel, stamp
 from vmem.geometry.cut3r.config import Cut3rConfig, Cut3rError
@@ -52,7 +48,8 @@ class Network:
     """Differs between networks that cannot continue from one another's states."""
 
 
-_shared = SharedModel["Network"](lambda network: network.device, free_unused)
+SHARED = SharedModel["Network"](free_unused)
+"""The network that all walks of this process share, one a device."""
 
 
 @contextmanager
@@ -64,18 +61,18 @@ def borrowed(
     Only with the roomiest memory preset of ``settings`` it stays on a GPU between blocks. Raises
     CheckpointError, DeviceError, Cancelled (also while waiting).
     """
+    device = pick_device(settings.device)
 
     def key() -> Hashable:
-        return settings.device, settings.memory, stamp(find_part(PARTS["cut3r"]))
+        return settings.dtype, stamp(find_part(PARTS["cut3r"]))
 
     def load() -> Network:
         return load_network(settings, on_progress, cancel)
 
-    with (
-        _shared.use(key, load, on_progress, cancel) as network,
-        placed(network.net, network.device),
-    ):
-        yield network
+    with SHARED.use(device, key, load, on_progress, cancel) as network:
+        move(network.net, _home(settings, device), device)
+        with placed(network.net, device):
+            yield network
 
 
 def load_network(
@@ -83,11 +80,11 @@ def load_network(
 ) -> Network:
     """Find or fetch the released file and load it, with progress in stage "weights".
 
-    Encoder and decoders have the device's precision, the heads float32: points of bfloat16 would be
-    off by half a percent. Raises as `borrowed` does.
+    It computes in float32 (`pick_geometry_dtype`); where half precision is asked for, its heads
+    stay in float32: points of bfloat16 would be off by half a percent. Raises as `borrowed` does.
     """
     device = pick_device(settings.device)
-    dtype = pick_dtype(device)
+    dtype = pick_geometry_dtype(device, settings.dtype)
 
     def loading(progress: Progress) -> None:
         on_progress(Progress("weights", progress.done, progress.total))
@@ -107,24 +104,24 @@ def load_network(
         raise CheckpointError(f"{files[0]}: {error}", "get the released file") from error
     with torch.device("meta"):
         net = Cut3r(config)
-    home = device if _stays(settings, device) else torch.device("cpu")
+    home = _home(settings, device)
     load_strict(net, state, what="CUT3R", on_progress=loading, cancel=cancel)
     for name, child in net.named_children():
         child.to(home, torch.float32 if name == "downstream_head" else dtype)
     for parameter in net.parameters(recurse=False):
         parameter.data = parameter.data.to(home, dtype)
-    log.info("CUT3R on %s, %s", device, str(dtype).removeprefix("torch."))
+    log.info("CUT3R on %s, %s", device, name_of(dtype))
     return Network(net, device, (*stamp(files), str(dtype)))
 
 
-def _stays(settings: NetworkSettings, device: torch.device) -> bool:
-    """Whether the device has room for it beside the generator. A GPU too small for the generator
-    may still do for this network alone."""
+def _home(settings: NetworkSettings, device: torch.device) -> torch.device:
+    """Where the network waits between uses: on the device if that has room for it beside the
+    generator. A GPU too small for the generator may still do for this network alone."""
     try:
-        memory = memory_preset(settings, device)
+        stays = memory_preset(settings, device).everything_stays
     except NotEnoughMemoryError:
-        return False
-    return memory.network_stays and memory.codecs_stay
+        stays = False
+    return device if stays else torch.device("cpu")
 
 
 def with_head_sizes(config: Cut3rConfig, state: Mapping[str, Tensor]) -> Cut3rConfig:

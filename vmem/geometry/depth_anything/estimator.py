@@ -61,7 +61,7 @@ class DepthAnythingEstimator:
         ``lend``: gives the network; by default the released one, fetched and loaded when first
         needed.
         """
-        self._device = (settings or NetworkSettings()).device
+        self._settings = settings or NetworkSettings()
         self._lend = lend or self._network
         self._layout = LayoutEstimator()
 
@@ -81,17 +81,12 @@ class DepthAnythingEstimator:
 
         The sky, and what is farther than FARTHEST, has confidence 0 and a depth beyond all else.
         The note says how each view was placed. Raises CheckpointError, DeviceError,
-        NotEnoughMemoryError, Cancelled.
+        NotEnoughMemoryError, DeviceLostError, Cancelled.
         """
         if frames.depth is not None:
             return self._layout.estimate(frames, cameras, memory)
         cancel = cancel or CancelToken()
-        look = self._lend(on_progress, cancel)
-        said: list[F32] = []
-        for rgb in frames.rgb:
-            cancel.check()
-            on_progress(Progress("geometry", len(said), len(frames)))
-            said.append(look(rgb))
+        said = self._said(frames, on_progress, cancel)
         cancel.check()
         on_progress(Progress("geometry", len(frames), len(frames)))
         predicted, sky, remarks = as_predicted(np.stack(said))
@@ -106,10 +101,33 @@ class DepthAnythingEstimator:
         maps = _with_far(aligned, depth, sky, cameras)
         return replace(maps, note="; ".join([str(aligned.report), *remarks]))
 
+    def _said(self, frames: Frames, on_progress: OnProgress, cancel: CancelToken) -> list[F32]:
+        """What the network says of each frame: inverse depth (h, w), possibly not finite."""
+        import torch
+
+        from vmem.devices.advice import memory_advice
+        from vmem.devices.recovery import with_advice
+        from vmem.geometry.depth_anything.network import pick_place
+
+        def look() -> list[F32]:
+            said: list[F32] = []
+            network = self._lend(on_progress, cancel)
+            for rgb in frames.rgb:
+                cancel.check()
+                on_progress(Progress("geometry", len(said), len(frames)))
+                said.append(network(rgb))
+            return said
+
+        def advice(device: torch.device) -> str:
+            when = "while Depth Anything looked at a frame"
+            return memory_advice(self._settings, device, when, "--geometry layout")
+
+        return with_advice(look, lambda: pick_place(self._settings.device), advice)
+
     def _network(self, on_progress: OnProgress, cancel: CancelToken) -> Look:
         from vmem.geometry.depth_anything.network import shared_network
 
-        return shared_network(self._device, on_progress, cancel)
+        return shared_network(self._settings.device, on_progress, cancel)
 
 
 def as_predicted(

@@ -19,13 +19,8 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vmem.devices.devices import (
-    DeviceError,
-    free_unused,
-    is_out_of_memory,
-    pick_device,
-)
-from vmem.devices.memory_presets import NotEnoughMemoryError
+from vmem.devices.devices import DeviceError, pick_device
+from vmem.devices.recovery import free_unused
 from vmem.devices.shared import SharedModel, stamp
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.weights import (
@@ -59,19 +54,10 @@ class DepthNetwork:
 
     def __call__(self, rgb: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "h w"]:
         """Inverse depth of a frame, up to a scale and a shift, at the network's own size and as it
-        comes, possibly not finite. Raises NotEnoughMemoryError."""
-        try:
-            with torch.inference_mode():
-                said = self.net(pixel_values=prepare(rgb).to(self.device)).predicted_depth[0]
-                return said.float().cpu().numpy()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            free_unused(self.device)
-            raise NotEnoughMemoryError(
-                "memory ran out while Depth Anything looked at a frame, nothing was stored: "
-                "close other programs, or use --geometry layout"
-            ) from error
+        comes, possibly not finite."""
+        with torch.inference_mode():
+            said = self.net(pixel_values=prepare(rgb).to(self.device)).predicted_depth[0]
+            return said.float().cpu().numpy()
 
 
 def input_size(hw: tuple[int, int]) -> tuple[int, int]:
@@ -92,7 +78,18 @@ def prepare(rgb: UInt8[np.ndarray, "H W 3"]) -> Float32[Tensor, "1 3 h w"]:
     return (image - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
-_shared = SharedModel["DepthNetwork"]()
+SHARED = SharedModel["DepthNetwork"](free_unused)
+"""The network that all walks of this process share, one a device."""
+
+
+def pick_place(device: str) -> torch.device:
+    """The device that a setting means; "auto" may be the CPU. Raises DeviceError."""
+    try:
+        return pick_device(device)
+    except DeviceError:
+        if device != "auto":
+            raise
+        return torch.device("cpu")
 
 
 def shared_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:
@@ -101,32 +98,27 @@ def shared_network(device: str, on_progress: OnProgress, cancel: CancelToken) ->
     Several walks may use it at once. Raises CheckpointError, DeviceError, Cancelled (also while
     another walk loads it).
     """
+    place = pick_place(device)
 
     def key() -> Hashable:
-        return device, stamp(find_part(PARTS["depth-anything"]))
+        return stamp(find_part(PARTS["depth-anything"]))
 
     def load() -> DepthNetwork:
-        return load_network(device, on_progress, cancel)
+        return load_network(place, on_progress, cancel)
 
-    with _shared.use(key, load, on_progress, cancel) as network:
+    with SHARED.use(place, key, load, on_progress, cancel) as network:
         return network
 
 
-def load_network(device: str, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:
+def load_network(place: torch.device, on_progress: OnProgress, cancel: CancelToken) -> DepthNetwork:
     """Find or fetch the released files and load them, with progress in stage "weights".
 
-    Raises CheckpointError, DeviceError, Cancelled.
+    Raises CheckpointError, Cancelled.
     """
 
     def loading(progress: Progress) -> None:
         on_progress(Progress("weights", progress.done, progress.total))
 
-    try:
-        place = pick_device(device)
-    except DeviceError:
-        if device != "auto":
-            raise
-        place = torch.device("cpu")
     files = fetch_part(PARTS["depth-anything"], on_progress=loading, cancel=cancel)
     net = empty_network(files)
     names = net.state_dict().keys()

@@ -6,6 +6,7 @@ VMem, section 3 (the autoencoder and the CLIP embedding are SEVA's). Images are 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
+from vmem.devices.precision import name_of
 from vmem.errors import VMemError
 from vmem.generation.diffusion.checks import BadTensorError, check_finite, require_maps
 from vmem.generation.diffusion.codecs.clip_preprocess import clip_pixels
@@ -32,6 +34,8 @@ from vmem.generation.diffusion.codecs.weights import (
     settle,
     vae_state,
 )
+
+log = logging.getLogger(__name__)
 
 
 def images_from_frames(frames: UInt8[np.ndarray, "T H W 3"]) -> Float32[Tensor, "T 3 H W"]:
@@ -60,25 +64,51 @@ def frames_from_images(images: Float[Tensor, "T 3 H W"]) -> UInt8[np.ndarray, "T
     return rearrange(levels, "n c h w -> n h w c").contiguous().cpu().numpy()
 
 
-def _in_chunks(
-    compute: Callable[[Tensor], Tensor],
-    rows: Tensor,
-    chunk: int,
-    device: torch.device | str,
-    dtype: torch.dtype,
-    stages: tuple[str, str],
-) -> Tensor:
-    """``compute`` of ``chunk`` rows at a time, collected on ``device`` in ``dtype``.
+class _Part:
+    """A network that computes on ``device`` in ``dtype``, some rows at a time."""
 
-    stages: what the rows and what the results are called in a NotFiniteError.
-    """
-    check_finite(rows, stages[0])
-    made = torch.cat([compute(part).to(device, dtype) for part in rows.split(chunk)])
-    check_finite(made, stages[1])
-    return made
+    widens = False
+    """Whether it computes in float32 from the first result on that is not finite in half precision:
+    autoencoders of Stable Diffusion overflow float16 now and then."""
+
+    def __init__(
+        self, module: torch.nn.Module, device: torch.device | str, dtype: torch.dtype, chunk: int
+    ) -> None:
+        # Any: diffusers types its results as unions of what the arguments may ask for.
+        self._module: Any = settle(module, device, dtype)
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.chunk = chunk
+
+    def _in_chunks(
+        self,
+        compute: Callable[[Tensor], Tensor],
+        rows: Tensor,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        stages: tuple[str, str],
+    ) -> Tensor:
+        """``compute`` of ``chunk`` rows at a time, collected on ``device`` in ``dtype``.
+
+        stages: what the rows and what the results are called in a NotFiniteError.
+        """
+        check_finite(rows, stages[0])
+
+        def made() -> Tensor:
+            return torch.cat([compute(part).to(device, dtype) for part in rows.split(self.chunk)])
+
+        result = made()
+        if self.widens and self.dtype != torch.float32 and not torch.isfinite(result).all():
+            log.warning("%s overflow %s: in float32 from now on", stages[1], name_of(self.dtype))
+            with torch.inference_mode(False):  # weights must outlast the mode of this call
+                self._module.to(torch.float32)
+            self.dtype = torch.float32
+            result = made()
+        check_finite(result, stages[1])
+        return result
 
 
-class ImageCodec:
+class ImageCodec(_Part):
     """The autoencoder: images to latents and back.
 
     Computes on ``device`` in ``dtype``; results come as float32 on the CPU unless asked otherwise.
@@ -100,11 +130,8 @@ class ImageCodec:
         bounds memory and changes the result a little; None: no tiles. Raises VMemError for a chunk
         below 1 or a tile that is not a multiple of four latents.
         """
-        # Any: diffusers types its results as unions of what the arguments may ask for.
-        self.vae: Any = settle(vae, device, dtype)
-        self.device = torch.device(device)
-        self.dtype = dtype
-        self.chunk = chunk
+        super().__init__(vae, device, dtype, chunk)
+        self.vae = self._module
         self.factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
         """Pixels along each side of a latent."""
         self.channels: int = vae.config["latent_channels"]
@@ -151,7 +178,7 @@ class ImageCodec:
             return known.latent_dist.mean * LATENT_SCALE
 
         stages = "images to encode", "latents of images"
-        return _in_chunks(mean_latents, images, self.chunk, device, dtype, stages)
+        return self._in_chunks(mean_latents, images, device, dtype, stages)
 
     @torch.inference_mode()
     def decode(
@@ -172,12 +199,11 @@ class ImageCodec:
             return self.vae.decode(part.to(self.device, self.dtype) / LATENT_SCALE).sample
 
         stages = "latents to decode", "images decoded from latents"
-        return _in_chunks(pictures, latents, self.chunk, device, dtype, stages)
+        return self._in_chunks(pictures, latents, device, dtype, stages)
 
 
-class ImageEmbedder:
+class ImageEmbedder(_Part):
     """The CLIP image tower: one vector an image, not normalised.
-
     Computes on ``device`` in ``dtype``; results come as float32 on the CPU unless asked otherwise.
     """
 
@@ -190,10 +216,8 @@ class ImageEmbedder:
         chunk: int = 8,
     ) -> None:
         """``chunk`` images go through at once, at least one."""
-        self.tower = settle(tower, device, dtype)
-        self.device = torch.device(device)
-        self.dtype = dtype
-        self.chunk = max(chunk, 1)
+        super().__init__(tower, device, dtype, max(chunk, 1))
+        self.tower = self._module
         config = tower.config.to_dict()
         self.size: int = config["image_size"]
         """Side in pixels of the square images that the tower takes."""
@@ -230,7 +254,7 @@ class ImageEmbedder:
             return self.embed_pixels(clip_pixels(part.to(self.device), self.size))
 
         stages = "images for CLIP", "embeddings of images"
-        return _in_chunks(vectors, images, self.chunk, device, dtype, stages)
+        return self._in_chunks(vectors, images, device, dtype, stages)
 
     @torch.inference_mode()
     def embed_pixels(self, pixels: Tensor) -> Tensor:

@@ -280,6 +280,11 @@ class MultiviewUNet(nn.Module):
         return self.out(z).to(x.dtype)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights, and so of the computation."""
+        return self._weight.dtype
+
+    @property
     def _weight(self) -> Tensor:
         """One of the weights: all have its device and dtype."""
         return cast(nn.Linear, self.time_embed[0]).weight
