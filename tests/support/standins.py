@@ -323,10 +323,11 @@ def drawn_after(all_news: list[dict[str, Any]]) -> list[DrawnFrustum]:
 
 def pictures(server: viser.ViserServer) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """(image, position, wxyz) of the billboards that are to be seen."""
+    # viser lists a handle before it has its properties: another thread may be adding it.
     return {
         name: (handle.image.copy(), np.array(handle.position), np.array(handle.wxyz))
         for name, handle in nodes(server, "/billboards/").items()
-        if handle.visible
+        if hasattr(handle, "image") and handle.visible
     }
 
 
