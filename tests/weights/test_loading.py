@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from tests.support.checkpoint_fakes import Tiny, tiny_state, write_cut3r, write_safetensors
@@ -105,6 +109,35 @@ def test_missing_extra_and_misshapen_keys_are_named():
         "`python -m vmem weights status`",
     ):
         assert words in text
+
+
+@given(st.integers(0, 30))
+def test_keys_of_others_are_left_out_unless_they_are_most_of_the_file(count):
+    state = tiny_state()
+    own = len(state)
+    whole = state | {f"optimizer.{i}": torch.zeros(1) for i in range(count)}
+    net, said = Tiny(), io.StringIO()
+    handler = logging.StreamHandler(said)
+    logging.getLogger("vmem.weights.loading").addHandler(handler)
+    try:
+        if count > own:
+            assert f"{count} keys are not its own: optimizer.0" in str(refusal(whole))
+            return
+        load_strict(net, whole, what="the tiny network")
+    finally:
+        logging.getLogger("vmem.weights.loading").removeHandler(handler)
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in state.items())
+    assert ("keys are not the tiny network's own" in said.getvalue()) is bool(count)
+    assert ("left out: optimizer.0" in said.getvalue()) is bool(count)
+    assert ("optimizer.3" in said.getvalue()) is False
+
+
+def test_keys_of_others_excuse_no_key_that_is_missing():
+    state = tiny_state() | {"optimizer": torch.zeros(1)}
+    del state["first.bias"]
+    assert "1 of its keys are missing: first.bias" in str(refusal(state))
+    state = tiny_state() | {"optimizer": torch.zeros(1), "first.bias": torch.zeros(3)}
+    assert "1 have another shape: first.bias is [3]" in str(refusal(state))
 
 
 def test_another_networks_file_is_refused_in_one_line():

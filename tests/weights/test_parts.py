@@ -5,23 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.support.checkpoint_fakes import tiny_state, write_safetensors, write_vae, write_vmem
 from tests.support.fake_hub import FakeHub
+from vmem.cli.weights import Weights
 from vmem.weights import (
     PARTS,
     CheckpointError,
+    MappedState,
     as_safetensors,
     fetch_part,
     find_part,
     status,
     without_module,
 )
+from vmem.weights.mapped import stored_precision
 
 VAE = PARTS["vae"]
 FIRST, SECOND = dict.fromkeys(layout[0].repo for layout in VAE.layouts)
 SAFE, PICKLED = "vae/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin"
 CONFIG = "vae/config.json"
+MIXED = "float32, bfloat16"
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +62,6 @@ def test_names_are_those_that_were_published():
         ("laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "open_clip_pytorch_model.bin"),
         ("depth-anything/Depth-Anything-V2-Small-hf", "model.safetensors"),
     } <= found
-    assert not any("seva" in repo for repo, _ in found)
 
 
 def test_the_first_mirror(hub):
@@ -107,11 +111,11 @@ def test_a_local_folder(tmp_path, monkeypatch):
 
 
 def test_another_repository_by_name(hub):
-    serve(hub, "stabilityai/seva", SAFE, CONFIG)
-    assert contents(fetch_part(VAE, "stabilityai/seva"))[0] == f"stabilityai/seva {SAFE}"
+    serve(hub, "somebody/vae", SAFE, CONFIG)
+    assert contents(fetch_part(VAE, "somebody/vae"))[0] == f"somebody/vae {SAFE}"
     assert find_part(VAE) is None
-    hub.failures["stabilityai/seva"] = (403, {"X-Error-Code": "GatedRepo"})
-    assert find_part(VAE, "stabilityai/seva") is not None
+    hub.failures["somebody/vae"] = (403, {"X-Error-Code": "GatedRepo"})
+    assert find_part(VAE, "somebody/vae") is not None
 
 
 def test_a_local_copy_that_is_none(tmp_path, monkeypatch):
@@ -140,5 +144,79 @@ def test_status(tmp_path, monkeypatch, hub):
     assert found.size == path.stat().st_size
     made = as_safetensors(path, without_module)
     assert status()[0].converted == (made,)
-    assert "converted" in status()[0].row
+    assert "float32 on disk, converted" in status()[0].row
     assert hub.requests == []
+
+
+def test_a_gated_part_is_announced_before_it_is_asked_for(monkeypatch, hub, capsys):
+    unet = PARTS["vmem"].layouts[0][0]
+    serve(hub, unet.repo, unet.path)
+    hub.failures[unet.repo] = (401, {"X-Error-Code": "GatedRepo"})
+    rows = {row.part: row for row in status()}
+    assert [name for name, row in rows.items() if row.gate] == ["vmem"]
+    steps = f"open {unet.page}, log in and accept the conditions", "hf auth login"
+    assert all(step in rows["vmem"].row for step in steps)
+    assert hub.requests == []
+
+    assert Weights("download", "vmem").run() == 1
+    note, error = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: VMem's multi-view diffusion network is open on request: open ")
+    assert all(step in note for step in steps)
+    assert error.startswith("error: the owner of")
+    assert hub.downloads() == []
+
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    assert status()[0].gate.startswith("if this account has no access yet, open ")
+    assert "auth login" not in status()[0].gate
+
+
+def test_the_announcement_comes_before_any_download(hub, capsys, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(
+        "vmem.weights.parts.hub.fetch", lambda source, **_: said.append(capsys.readouterr().err)
+    )
+    Weights("download", "all").run()
+    assert "open on request" in said[0]
+
+
+def test_what_is_here_or_elsewhere_is_not_announced(tmp_path, monkeypatch, hub):
+    monkeypatch.setenv("VMEM_UNET", "somebody/vmem")
+    assert status()[0].gate == ""
+    monkeypatch.setenv("VMEM_UNET", str(write_vmem(tmp_path / "v.pth", tiny_state())))
+    assert status()[0].gate == ""
+
+
+def in_half(state):
+    return {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("write", "state", "before", "after"),
+    [
+        (write_vmem, tiny_state(), "", "float32"),
+        (write_vmem, in_half(tiny_state()), "", "float16"),
+        (write_safetensors, in_half(tiny_state()), "float16", "float16"),
+        (
+            write_safetensors,
+            tiny_state() | {"first.bias": torch.zeros(16).bfloat16()},
+            MIXED,
+            MIXED,
+        ),
+        (write_safetensors, {"steps": torch.tensor(1)}, "", ""),
+    ],
+)
+def test_the_precision_on_disk(tmp_path, monkeypatch, write, state, before, after):
+    path = write(tmp_path / "file", state)
+    monkeypatch.setenv("VMEM_UNET", str(path))
+    assert status()[0].stored == before
+    made = as_safetensors(path, without_module)
+    assert status()[0].stored == after
+    assert MappedState(made).metadata["vmem.precision"] == after
+    assert (f"{after} on disk" in status()[0].row) is bool(after)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08" + bytes(7) + b"no json!", b"\xff" * 64, b"[]"])
+def test_a_file_of_another_kind_has_no_precision(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert stored_precision(path) == ""

@@ -58,6 +58,10 @@ class Weights:
         from vmem.weights.catalogue import PARTS
         from vmem.weights.parts import fetch_part, status
 
+        # Before anything is downloaded: who has to ask for access can do so meanwhile.
+        for row in (status(PARTS[name]) for name in names):
+            if row.gate:
+                print(f"note: {row.title} is open on request: {row.gate}", file=sys.stderr)
         failed = 0
         for name in names:
             try:

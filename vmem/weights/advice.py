@@ -9,6 +9,7 @@ from pathlib import Path
 from vmem.errors import VMemError
 from vmem.weights.catalogue import HUB, Source, command_for
 
+TOKENS = f"{HUB}/settings/tokens"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -123,14 +124,27 @@ def _short(error: Exception) -> str:
 
 
 def _login(again: str) -> str:
-    where = f"{HUB}/settings/tokens"
-    return f"make a token at {where}, run `hf auth login` (or set HF_TOKEN), then {again}"
+    return f"make a token at {TOKENS}, run `hf auth login` (or set HF_TOKEN), then {again}"
 
 
 def _has_token() -> bool:
     from huggingface_hub import get_token
 
     return bool(get_token())
+
+
+def gate(source: Source) -> str:
+    """What to do before the first download of a gated file, as one clause; "" for other files.
+
+    Reads the saved token, and never uses the network: whether the account has access already is not
+    known here.
+    """
+    if not source.gated:
+        return ""
+    open_page = f"open {source.page}, log in and accept the conditions"
+    if _has_token():
+        return f"if this account has no access yet, {open_page}"
+    return f"{open_page}, make a token at {TOKENS} and run `hf auth login` (or set HF_TOKEN)"
 
 
 def _gated(source: Source, again: str) -> CheckpointError:

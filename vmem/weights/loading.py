@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from vmem.weights.pickled import read_pickle
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 IDENTITY = "vmem.source"
 KeyMap = Callable[[str], str | None]
@@ -197,6 +200,7 @@ def _convert(
 ) -> None:
     state, meta = read_state(path, key_map)
     meta[IDENTITY] = identity
+    meta[mapped.PRECISION] = mapped.precision_of(state)
     size = mapped.plan(state, meta)[2]
     aside = goal.with_name(f".{goal.name}.part")
     aside.unlink(missing_ok=True)  # we hold the lock: it is what a killed process left
@@ -223,7 +227,10 @@ def load_strict(
     on_progress: OnProgress = silent,
     cancel: CancelToken | None = None,
 ) -> None:
-    """Put a checkpoint's tensors into a module: every key, no other, every shape, finite numbers.
+    """Put a checkpoint's tensors into a module: all of its own, every shape, finite numbers.
+
+    Keys that are not the module's are left out with a warning, because a later version of a
+    released file may hold more, unless they are most of the file: then it is another network's.
 
     Build the module under ``torch.device("meta")`` and give a `MappedState`: then tensors are cast
     to ``dtype`` (None: the module's own) and moved to ``device`` (None: the CPU) one at a time, and
@@ -236,7 +243,7 @@ def load_strict(
     import torch
 
     slots = module.state_dict(keep_vars=True)
-    _same_names(slots, state, what)
+    _check_names(slots, state, what)
     buffers = module.named_buffers()
     if unmade := [name for name, held in buffers if held.is_meta and name not in slots]:
         raise ValueError(f"{what}: no checkpoint holds the buffers {unmade[:3]}; make them real")
@@ -272,7 +279,7 @@ def _firsts(slots: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[in
     return {id(slot): name for name, slot in reversed(list(slots.items())) if name in state}
 
 
-def _same_names(slots: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> None:
+def _check_names(slots: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> None:
     there = _firsts(slots, state)
     missing = [name for name, slot in slots.items() if id(slot) not in there]
     extra = [name for name in state if name not in slots]
@@ -281,6 +288,16 @@ def _same_names(slots: Mapping[str, Tensor], state: Mapping[str, Tensor], what: 
         for name, slot in slots.items()
         if name in state and state[name].shape != slot.shape
     ]
+    if not missing and not shapes and 2 * len(extra) <= len(state):
+        if extra:
+            log.warning(
+                "%d of %d keys are not %s's own and are left out: %s",
+                len(extra),
+                len(state),
+                what,
+                _first_few(extra),
+            )
+        return
     found = [
         text
         for text, names in (
@@ -289,15 +306,18 @@ def _same_names(slots: Mapping[str, Tensor], state: Mapping[str, Tensor], what: 
             ("{} have another shape: {}", shapes),
         )
         if names
-        for text in [text.format(len(names), ", ".join(names[:3]) + (", …" if names[3:] else ""))]
+        for text in [text.format(len(names), _first_few(names))]
     ]
-    if found:
-        raise CheckpointError(
-            f"these are not the weights of {what} ({len(state)} keys, where {len(slots)} are "
-            f"expected): {'; '.join(found)}",
-            "it is another network's file or another version; `python -m vmem weights status` "
-            "shows which files belong where",
-        )
+    raise CheckpointError(
+        f"these are not the weights of {what} ({len(state)} keys, where {len(slots)} are "
+        f"expected): {'; '.join(found)}",
+        "it is another network's file or another version; `python -m vmem weights status` "
+        "shows which files belong where",
+    )
+
+
+def _first_few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if names[3:] else "")
 
 
 def _finite(tensor: Tensor, source: Tensor, name: str, what: str) -> None:

@@ -8,6 +8,7 @@ other names of a tensor go into the file's metadata.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 ALIASES = "vmem.aliases"
 """Key of the metadata under which a file of ours says {other name: name of the stored tensor}."""
+LONGEST_HEADER = 100_000_000
+"""Bytes; the format allows no longer header, so what claims one is another file."""
+PRECISION = "vmem.precision"
+"""Key of the metadata under which a file of ours says the precision of the released file."""
 COPIED = 16 << 20
 """Bytes of copied tensors whose pages may stay in memory before the file is mapped afresh."""
 
@@ -94,6 +99,41 @@ def _aliases_of(state: Mapping[str, Tensor]) -> dict[str, str]:
         if tensor.numel() and (first := seen.setdefault(place, name)) != name:
             found[name] = first
     return found
+
+
+_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+def precision_of(state: Mapping[str, Tensor]) -> str:
+    """The precisions of a state's floating numbers, the commonest first: "float32, float16"."""
+    counts: dict[str, int] = {}
+    for tensor in state.values():
+        if tensor.is_floating_point():
+            name = str(tensor.dtype).removeprefix("torch.")
+            counts[name] = counts.get(name, 0) + tensor.numel()
+    return _commonest(counts)
+
+
+def stored_precision(path: Path) -> str:
+    """As `precision_of`, of a safetensors file: what it records of the released file, else what its
+    header says. "" for any other file. Reads the header alone, with the standard library."""
+    try:
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            header = json.loads(file.read(length)) if length <= LONGEST_HEADER else {}
+        recorded = header.get("__metadata__", {}).get(PRECISION)
+        counts: dict[str, int] = {}
+        for name, entry in header.items():
+            if name != "__metadata__" and entry["dtype"] in _FLOATS:
+                kind = _FLOATS[entry["dtype"]]
+                counts[kind] = counts.get(kind, 0) + math.prod(entry["shape"])
+    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError):
+        return ""
+    return recorded or _commonest(counts)
+
+
+def _commonest(counts: Mapping[str, int]) -> str:
+    return ", ".join(sorted(counts, key=lambda name: -counts[name]))
 
 
 def plan(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> tuple[bytes, list[str], int]:

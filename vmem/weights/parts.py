@@ -8,9 +8,10 @@ from pathlib import Path
 
 from vmem.progress import CancelToken, OnProgress, silent
 from vmem.weights import hub
-from vmem.weights.advice import CheckpointError, gigabytes, local_variable
+from vmem.weights.advice import CheckpointError, gate, gigabytes, local_variable
 from vmem.weights.catalogue import PARTS, Layout, Part
 from vmem.weights.loading import converted
+from vmem.weights.mapped import stored_precision
 
 Files = tuple[Path, ...]
 """Files of one layout, the weights first; a local weights file may come without the others."""
@@ -104,7 +105,9 @@ def _layouts(part: Part, repo: str | None) -> tuple[Layout, ...]:
     if repo is None:
         return part.layouts
     own = (
-        tuple(replace(source, repo=repo, revision=None, sha256=None) for source in layout)
+        tuple(
+            replace(source, repo=repo, revision=None, sha256=None, gated=False) for source in layout
+        )
         for layout in part.layouts
     )
     return tuple(dict.fromkeys(own))
@@ -142,6 +145,10 @@ class WeightStatus:
     """The environment variable that names a local copy."""
     problem: str = ""
     """What is wrong with a local copy that was named, else ""."""
+    stored: str = ""
+    """Precision of the numbers in the file: "float32"; "" until a torch file has been converted."""
+    gate: str = ""
+    """What to do before the hub lets this account download it, "" where it lets everybody."""
 
     @property
     def present(self) -> bool:
@@ -154,12 +161,15 @@ class WeightStatus:
         if self.problem:
             return f"problem  {self.part}: {self.problem}"
         if self.present:
-            more = ", converted" if self.converted else ""
+            more = f", {self.stored} on disk" if self.stored else ""
+            more += ", converted" if self.converted else ""
             return f"ok       {self.part}: {gigabytes(self.size)}{more}, {self.files[0]}"
         begun = f" ({gigabytes(self.arrived)} have arrived)" if self.arrived else ""
+        where = f"{self.gate}, then " if self.gate else ""
+        page = "" if self.gate else f"; {self.page}"
         return (
             f"missing  {self.part}: {self.title}, {self.parameters / 1e6:.0f} M parameters{begun}: "
-            f"run `{self.command}`, or set {self.variable} to a copy; {self.page}"
+            f"{where}run `{self.command}`, or set {self.variable} to a copy{page}"
         )
 
 
@@ -171,18 +181,22 @@ def status(part: Part) -> WeightStatus:
     except CheckpointError as error:
         files, problem = (), str(error)
     repos = {layout[0].repo: layout[0] for layout in reversed(part.layouts)}
+    made = tuple(converted(files[0])) if files else ()
+    named = local_variable(part.variable)
     return WeightStatus(
         part=part.name,
         title=part.title,
         parameters=part.parameters,
         files=files,
         size=sum(file.stat().st_size for file in files),
-        converted=tuple(converted(files[0])) if files else (),
+        converted=made,
         arrived=sum(map(hub.arrived, repos.values())),
         page=part.layouts[0][0].page,
         command=part.command,
         variable=part.variable,
         problem=problem,
+        stored=next(filter(None, map(stored_precision, (*made, *files[:1]))), ""),
+        gate="" if files or named else gate(part.layouts[0][0]),
     )
 
 
