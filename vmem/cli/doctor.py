@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmem.cli.gpu import gpu_rows
 from vmem.errors import VMemError
 from vmem.extras import GPU, install_command
 
@@ -39,7 +40,7 @@ def report() -> str:
     sections = {
         "machine": _machine(),
         "packages": _packages(),
-        "gpu": _gpu(),
+        "gpu": gpu_rows(),
         "rasterizer": _rasterizer(),
         "files": _files(),
         "weights": _weights(),
@@ -79,28 +80,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _gpu() -> list[str]:
-    try:
-        import torch
-    except ModuleNotFoundError:
-        return [
-            "unknown  torch is not installed (the preview and world backends do not use it): "
-            f"{install_command()}"
-        ]
-    except ImportError as error:
-        return [f"unknown  torch does not import: {error}"]
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        name = torch.cuda.get_device_name()
-        return [f"ok       {name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"]
-    if torch.version.cuda is None:
-        return [
-            "none     this torch is a CPU build; the preview and world backends need no GPU. "
-            "On a machine with an NVIDIA GPU install torch's CUDA build"
-        ]
-    return ["none     torch finds no NVIDIA GPU or driver (`nvidia-smi` should list one)"]
 
 
 def _rasterizer() -> list[str]:

@@ -9,24 +9,39 @@ from typing import Any
 
 import torch
 
+from vmem.devices.diagnosis import (
+    NO_GPU,
+    Diagnosis,
+    has_kernels,
+    why_no_apple_gpu,
+    why_no_gpu,
+    why_no_kernels,
+)
+from vmem.devices.machine import Card, this_machine, torch_build, torch_complaint
 from vmem.devices.memory_presets import HOST, MemoryPreset, choose, tighter
 from vmem.devices.precision import allow_tf32
+from vmem.devices.recovery import is_out_of_memory
 from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
-
-NO_GPU = "no NVIDIA GPU is in reach of torch"
 
 
 class DeviceError(VMemError, RuntimeError):
     """A device that this machine, or this torch, does not have."""
 
+    diagnosis: Diagnosis
+    """Why not, and what to do."""
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(str(diagnosis))
+        self.diagnosis = diagnosis
+
 
 def pick_device(asked: str) -> torch.device:
     """The device that a setting names; "auto" is a GPU, never the CPU.
 
-    Of several NVIDIA GPUs auto takes the one with most free memory, and keeps to it as long as the
-    process lives. float32 products on it use TF32 from here on. Raises DeviceError where torch does
-    not have it.
+    Of several NVIDIA GPUs auto takes the one with most free memory of those that this torch has
+    kernels for, and keeps to it as long as the process lives. float32 products on it use TF32 from
+    here on. Raises DeviceError where torch does not have the device or no kernels for it.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if asked == "auto":
@@ -34,21 +49,43 @@ def pick_device(asked: str) -> torch.device:
             return _on_cuda(ROOM.emptiest())
         if mps:
             return torch.device("mps", 0)
-        build = "" if torch.version.cuda else " (this torch is a CPU build)"
-        raise DeviceError(f"{NO_GPU}{build}")
+        raise DeviceError(missing_gpu())
     device = torch.device(asked)
     if device.type == "cuda":
-        count = torch.cuda.device_count() if cuda else 0
-        index = device.index or 0
+        if not cuda:
+            raise DeviceError(missing_gpu())
+        count, index = torch.cuda.device_count(), device.index or 0
         if index >= count:
-            raise DeviceError(f"{NO_GPU} as {asked}: {count} found")
+            names = ", ".join(f"cuda:{i}" for i in range(count))
+            raise DeviceError(Diagnosis(f"{NO_GPU} as {asked}", f"there is {names}"))
         return _on_cuda(index)
     if device.type == "mps" and not mps:
-        raise DeviceError("torch finds no Apple GPU (mps)")
+        raise DeviceError(why_no_apple_gpu(this_machine()))
     return torch.device("mps", 0) if device.type == "mps" else device
 
 
+def missing_gpu() -> Diagnosis:
+    """Why ``torch.cuda`` is not available here. May ask nvidia-smi, once a process."""
+    build = torch_build()
+    return why_no_gpu(build, this_machine(), torch_complaint() if build.cuda else "")
+
+
+def missing_kernels(index: int) -> Diagnosis | None:
+    """What to do about an NVIDIA GPU that this torch has no kernels for; None if it has."""
+    build = torch_build()
+    if not build.architectures or build.hip:
+        return None
+    capability = torch.cuda.get_device_capability(index)
+    if has_kernels(capability, build):
+        return None
+    card = Card(torch.cuda.get_device_name(index), capability)
+    return why_no_kernels(card, build, this_machine().driver)
+
+
 def _on_cuda(index: int) -> torch.device:
+    without = missing_kernels(index)
+    if without is not None:
+        raise DeviceError(without)
     allow_tf32()
     return torch.device("cuda", index)
 
@@ -58,8 +95,17 @@ def free_memory(device: torch.device) -> int:
 
     What its tensors hold is not free: a network that is in use by another part stays.
     """
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return _free(device) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def _free(device: torch.device | int) -> int:
+    """Bytes that the driver calls free; 0 on a GPU so full that it cannot even be asked."""
+    try:
+        return torch.cuda.mem_get_info(device)[0]
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            return 0
+        raise
 
 
 class Room:
@@ -72,13 +118,15 @@ class Room:
         self._presets: dict[torch.device, MemoryPreset] = {}
 
     def emptiest(self) -> int:
-        """The NVIDIA GPU with most free memory when it was first asked for."""
+        """The NVIDIA GPU with most free memory when it was first asked for, among those that torch
+        has kernels for; the first GPU where it has them for none."""
         with self._lock:
             if self._emptiest is None:
                 count = torch.cuda.device_count()
+                able = [i for i in range(count) if count == 1 or missing_kernels(i) is None] or [0]
                 # To ask a GPU for its memory costs some of it: the only one is not asked.
-                free = [torch.cuda.mem_get_info(i)[0] for i in range(count)] if count > 1 else [0]
-                self._emptiest = free.index(max(free))
+                free = [_free(i) for i in able] if len(able) > 1 else [0]
+                self._emptiest = able[free.index(max(free))]
             return self._emptiest
 
     def preset(self, device: torch.device, *, keep: bool = True) -> MemoryPreset:

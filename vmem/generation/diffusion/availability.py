@@ -6,14 +6,16 @@ torch is imported only if all weights are on this machine, or if the model was a
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
+from vmem.devices.diagnosis import MPS_LIMITS, Diagnosis
 from vmem.devices.memory_presets import GIB, PRESETS
 from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 from vmem.extras import install_command, not_installed
 from vmem.weights.advice import gigabytes
-from vmem.weights.catalogue import CLIP, PARTS, VMEM_UNET
+from vmem.weights.catalogue import PARTS
 from vmem.weights.parts import Files, WeightStatus, find_part, status
 
 REQUIRED = ("vmem", "vae", "clip")
@@ -67,9 +69,10 @@ def where(settings: NetworkSettings) -> str:
     memory = memory_preset(settings, device, decide=False)
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
-        return f"{name}, memory preset {memory.name}: {memory.label}"
+        untried = ", an AMD GPU, which nobody has tried yet" if torch.version.hip else ""
+        return f"{name}{untried}, memory preset {memory.name}: {memory.label}"
     if device.type == "mps":
-        return "Apple GPU, which nobody has tried yet"
+        return f"Apple GPU, which nobody has tried yet: {MPS_LIMITS}"
     return "on the CPU as asked: expect many minutes a step"
 
 
@@ -84,8 +87,14 @@ def why_not(settings: NetworkSettings) -> str | None:
         return f"{', '.join(missing)} not installed, run `{install_command()}`"
     import torch
 
+    from vmem.devices.devices import missing_gpu
+
     if not torch.cuda.is_available():
-        return "no NVIDIA GPU is in reach of torch"
+        if torch.backends.mps.is_available():
+            return "an Apple GPU is used only where --backend vmem asks for it: nobody has tried it"
+        return str(missing_gpu())
+    if torch.version.hip:
+        return "an AMD GPU is used only where --backend vmem asks for it: nobody has tried it"
     try:
         where(settings)
     except VMemError as error:
@@ -96,36 +105,22 @@ def why_not(settings: NetworkSettings) -> str | None:
 def refusal(settings: NetworkSettings) -> str | None:
     """One screen on what is missing and what to do about it; None if nothing is."""
     packages, weights = missing_packages(), missing_weights()
-    device = "torch is not installed"
+    device = Diagnosis("torch is not installed")
     if "torch" not in packages:
-        try:
-            where(settings)
-            device = ""
-        except VMemError as error:
-            device = str(error)
+        device = _no_device(settings)
     if not (packages or weights or device):
         return None
     have = [f"  packages  missing: {', '.join(packages)}"] if packages else []
-    have += [f"  GPU       {device}"] if device else []
+    have += [f"  GPU       {_wrapped(device.cause, 12)}"] if device else []
     have += [f"  weights   {_row(row)}" for row in weights]
     todo: list[str] = []
     if packages:
         todo.append(f"install the packages: {install_command()}")
     if device and "torch" not in packages:
-        least = min(preset.least for preset in PRESETS.values()) // GIB
-        todo.append(
-            f"use a machine with an NVIDIA GPU ({least} GiB of its memory free, or more) and\n"
-            "     torch's CUDA build: https://pytorch.org/get-started/locally\n"
-            "     Without one: VMEM_DEVICE=cpu runs it on the CPU, in many minutes a step, with\n"
-            f"     {_HOST_GIGABYTES} GB of memory for the weights alone"
-        )
+        todo.append(_get_device(device))
+    todo += [_wrapped(gate, 5) for row in weights if (gate := row.gate)]
     if weights:
-        todo += [
-            f"open {VMEM_UNET.page}\n     and {CLIP[0][0].page}\n"
-            "     log in, and accept the licence where a page asks for it",
-            "make a token at https://huggingface.co/settings/tokens, then run: hf auth login",
-            _download(weights),
-        ]
+        todo.append(_download(weights))
     steps = [f"  {i}. {text}" for i, text in enumerate(todo, start=1)]
     return "\n".join(
         [
@@ -136,6 +131,38 @@ def refusal(settings: NetworkSettings) -> str | None:
             "`python -m vmem doctor` checks again. Until then: --backend preview needs none of it.",
         ]
     )
+
+
+def _no_device(settings: NetworkSettings) -> Diagnosis | None:
+    from vmem.devices.devices import DeviceError
+
+    try:
+        where(settings)
+    except DeviceError as error:
+        return error.diagnosis
+    except VMemError as error:
+        return Diagnosis(str(error))
+    return None
+
+
+def _get_device(device: Diagnosis) -> str:
+    least = min(preset.least for preset in PRESETS.values()) // GIB
+    remedy = device.remedy or (
+        f"use a machine with an NVIDIA GPU ({least} GiB of its memory free, or more) and torch's "
+        "CUDA build: https://pytorch.org/get-started/locally"
+    )
+    without = (
+        "Without a GPU: VMEM_DEVICE=cpu runs it on the CPU, in many minutes a step, with "
+        f"{_HOST_GIGABYTES} GB of memory for the weights alone"
+    )
+    parts = [_wrapped(remedy, 5), device.command, _wrapped(without, 5)]
+    return "\n     ".join(part for part in parts if part)
+
+
+def _wrapped(text: str, indent: int) -> str:
+    """A sentence in lines of the screen; the lines after the first are indented."""
+    lines = textwrap.wrap(text, 88 - indent, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)
 
 
 def _row(row: WeightStatus) -> str:
