@@ -19,7 +19,10 @@ from vmem.extras import GPU
 ROOT = Path(__file__).resolve().parent.parent
 
 NETWORKS = (
+    "vmem.devices.advice",
     "vmem.devices.devices",
+    "vmem.devices.precision",
+    "vmem.devices.recovery",
     "vmem.generation.diffusion",
     "vmem.geometry.cut3r",
     "vmem.geometry.depth_anything",
