@@ -24,7 +24,8 @@ class MemoryPreset:
     name: str
     """A value of the setting ``memory``."""
     tensors: int
-    """Bytes of all tensors on the GPU at the worst moment of a step, CUT3R in float32 included."""
+    """Bytes of all tensors on the GPU at the worst moment of a step, with CUT3R in float32 and the
+    VAE in float32, in which it decodes again after an overflow."""
     least: int
     """Bytes of free GPU memory from which ``auto`` chooses it."""
     network_stays: bool
@@ -53,7 +54,7 @@ PRESETS = {
     for preset in (
         MemoryPreset(
             "resident",
-            int(8.9 * GIB),
+            int(9.1 * GIB),
             13 * GIB,
             True,
             True,
