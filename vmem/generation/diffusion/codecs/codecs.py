@@ -101,7 +101,8 @@ class _Part:
         if self.widens and self.dtype != torch.float32 and not torch.isfinite(result).all():
             log.warning("%s overflow %s: in float32 from now on", stages[1], name_of(self.dtype))
             with torch.inference_mode(False):  # weights must outlast the mode of this call
-                self._module.to(torch.float32)
+                # Not diffusers' own `to`, which warns for nothing.
+                torch.nn.Module.to(self._module, torch.float32)
             self.dtype = torch.float32
             result = made()
         check_finite(result, stages[1])
