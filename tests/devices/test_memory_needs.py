@@ -163,6 +163,7 @@ def test_what_halves_memory():
     counts = {
         "UNet float16, one pass": unet(HALF, batched=True),
         "UNet float16, two passes": unet(HALF, batched=False),
+        "UNet float32, two passes": unet(FULL, batched=False),
         "VAE float16, encode 1": vae(HALF, 0),
         **{f"VAE float16, decode {n}": vae(HALF, n) for n in (1, 2, 4)},
         "VAE float32, encode 1": vae(FULL, 0),
