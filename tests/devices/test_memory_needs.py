@@ -216,4 +216,4 @@ def test_attention_has_no_scores_and_maps_change_their_layout():
         assert (live.now - begun, live.peak - begun) == (2 * x.nbytes, 3 * x.nbytes)
         live.peak = 0
         functional.group_norm(y, 2)  # beside a copy of y, plane by plane
-        assert live.peak - begun == 4 * x.nbytes
+        assert live.peak - begun == pytest.approx(4 * x.nbytes, abs=32)  # and statistics

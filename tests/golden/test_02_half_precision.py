@@ -6,7 +6,6 @@ published code, in the other tests of this folder.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 from tests.golden.cut3r_packs import config_of
 from tests.golden.packs import golden_folder, load_pack
 from tests.golden.test_03_sampler import conditioned, network, scale
-from tests.support.half_precision import TensorCores
+from tests.support.half_precision import tensor_cores
 from tests.support.tiny import in_precision, tiny_codec
 from vmem.generation.diffusion.network.unet import MultiviewUNet
 from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser
@@ -59,7 +58,7 @@ def latents(path: Path, name: str, dtype: torch.dtype) -> Tensor:
     net.load_state_dict(known.state_dict())
     made = conditioned(pack)
     draw = noise_stream(0, tuple(pack["randn"].shape))
-    with TensorCores() if dtype != FULL else nullcontext():
+    with tensor_cores():
         denoise = GuidedDenoiser(net.to(dtype), made, scale(pack))
         return SAMPLERS[name].sample(denoise, draw)[~made.is_context]
 
@@ -86,7 +85,7 @@ def distances(path: Path, case: int, dtype: torch.dtype) -> Tensor:
     in_precision(net, dtype)
     views, _ = prepare(pack[f"case{case}.images_u8"], pack.config["cases"][case]["size"])
     found = []
-    with TensorCores():
+    with tensor_cores():
         state = net.start()
         for view in views:
             state, said = net.step(state, net.encode(view[None]), ("own",))

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import pytest
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-
-aten = torch.ops.aten
-_PRODUCTS = {
-    aten.addmm.default,
-    aten.mm.default,
-    aten.bmm.default,
-    aten.baddbmm.default,
-    aten.convolution.default,
-}
-HALVES = (torch.float16, torch.bfloat16)
+from torch import Tensor, nn
+from torch.nn import functional
 
 
-class TensorCores(TorchDispatchMode):
-    """Matrix products and convolutions of half-precision numbers are summed in float32 and rounded
+@contextmanager
+def tensor_cores() -> Iterator[None]:
+    """Linear layers and convolutions of half-precision numbers are summed in float32 and rounded
     once, as tensor cores and torch's own kernels do."""
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func not in _PRODUCTS or args[0].dtype not in HALVES:
-            return func(*args, **kwargs)
-        return func(*map(_widened, args), **kwargs).to(args[0].dtype)
+    def linear(module: nn.Linear, x: Tensor) -> Tensor:
+        return _rounded_once(functional.linear, x, module.weight, module.bias)
+
+    def convolved(module: nn.Conv2d, x: Tensor) -> Tensor:
+        return _rounded_once(module._conv_forward, x, module.weight, module.bias)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(nn.Linear, "forward", linear)
+        patched.setattr(nn.Conv2d, "forward", convolved)
+        yield
 
 
-def _widened(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.dtype in HALVES else value
+def _rounded_once(
+    product: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    if weight.dtype not in (torch.float16, torch.bfloat16):
+        return product(x, weight, bias)
+    return product(x.float(), weight.float(), None if bias is None else bias.float()).to(x.dtype)

@@ -1,8 +1,9 @@
 """Bytes of living tensors, counted on the meta device as a CUDA GPU would allocate them.
 
 Nothing is computed: a network of full size runs on the meta device, where tensors have shapes and
-lifetimes but no numbers. Three operations allocate more or less there than CUDA's kernels do, and
-are imitated. Not counted: what libraries allocate for themselves, and gaps in torch's cache.
+lifetimes but no numbers. Attention and convolutions, which allocate otherwise there than CUDA's
+kernels do, are imitated. Not counted: what libraries allocate for themselves, and gaps in torch's
+cache.
 """
 
 from __future__ import annotations
@@ -42,8 +43,6 @@ class LiveTensors(TorchDispatchMode):
         kwargs = kwargs or {}
         if func is aten._local_scalar_dense.default:
             return 1  # to checks of numbers: all are finite, equal, and within their limits
-        if func is aten.native_group_norm.default:
-            return self._group_norm(args[0])
         if func is aten.convolution.default and self._channels_last and args[0].dim() == 4:
             return self._convolution(*args)
         if _is_composite(func):
@@ -75,13 +74,6 @@ class LiveTensors(TorchDispatchMode):
 
     def _layer_norm(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         statistics = self._add(x.new_empty(*x.shape[:-1], 1, dtype=torch.float32))
-        return self._add(x.new_empty(x.shape)), statistics, statistics
-
-    def _group_norm(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """CUDA's kernel reads and writes maps plane by plane: others are copied first."""
-        if not x.is_contiguous():
-            x = self._add(x.new_empty(x.shape))
-        statistics = x.new_empty(x.shape[0], 32)
         return self._add(x.new_empty(x.shape)), statistics, statistics
 
     def _convolution(self, x: Tensor, weight: Tensor, *options: Any) -> Tensor:
