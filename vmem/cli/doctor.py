@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from vmem.cli.gpu import gpu_rows
@@ -30,9 +30,39 @@ PACKAGES = (
 class Doctor:
     """Say what this machine can run, and what to do about what it cannot."""
 
-    def run(self) -> None:
-        """Print the report."""
-        print(report())
+    measure: bool = False
+    """Measure the networks on this machine's GPU instead: cost, precision, memory, recovery, in at
+    most ten minutes. Without the released weights it takes random ones (17 GB of disk)."""
+    device: str = "auto"
+    """With --measure: auto, cuda, cuda:N, mps or cpu."""
+    tiny: bool = False
+    """With --measure: tiny random networks, a rehearsal of a minute; on a CPU the only way."""
+    budget: float = 570.0
+    """With --measure: seconds in all."""
+    sections: tuple[str, ...] = ()
+    """With --measure: only these, of machine, attention, weights, steps, precision, geometry,
+    recovery, cancel, walks, speed."""
+    out: Path = Path("vmem-measure.json")
+    """With --measure: the JSON file to write, to be attached to a report."""
+
+    def run(self) -> int:
+        """Print the report, or measure; the exit code."""
+        given = {field.name for field in fields(self) if getattr(self, field.name) != field.default}
+        if not self.measure:
+            if given:
+                options = ", ".join(f"--{name}" for name in sorted(given))
+                raise VMemError(f"only with --measure: {options}")
+            print(report())
+            return 0
+        from vmem.generation.diffusion.availability import missing_packages
+
+        if missing := missing_packages():
+            raise VMemError(
+                f"nothing to measure without {', '.join(missing)}: run `{install_command()}`"
+            )
+        from vmem.cli.measure.command import Options, measure
+
+        return measure(Options(self.device, self.tiny, self.budget, self.sections), self.out)
 
 
 def report() -> str:
