@@ -22,6 +22,7 @@ from vmem.cli.measure.steps import cancelling, recovery, steps, walks
 from vmem.cli.measure.table import heading, table
 from vmem.cli.measure.weights import weights
 from vmem.devices.devices import DeviceError, pick_device
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import VMemError
 from vmem.formats.files import clear_errors, write_json
 from vmem.weights import PARTS
@@ -56,6 +57,7 @@ class Options:
     """Names of SECTIONS; all where none is given."""
 
     def __post_init__(self) -> None:
+        NetworkSettings(device=self.device)  # refuses an unknown one
         known = [section.name for section in SECTIONS]
         if unknown := [name for name in self.sections if name not in known]:
             raise VMemError(
