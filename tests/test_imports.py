@@ -19,6 +19,7 @@ from vmem.extras import GPU
 ROOT = Path(__file__).resolve().parent.parent
 
 NETWORKS = (
+    "vmem.cli.measure",
     "vmem.devices.advice",
     "vmem.devices.devices",
     "vmem.devices.precision",

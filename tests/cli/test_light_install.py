@@ -109,6 +109,17 @@ def test_the_vmem_backend_names_the_command(
 
 
 @pytest.mark.usefixtures("lacking")
+def test_measuring_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["program", "doctor", "--measure"])
+    assert vmem_main() == 1
+    missing = "torch, diffusers, transformers, safetensors, einops"
+    said = f"error: nothing to measure without {missing}: run `{FROM_HERE}`\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.usefixtures("lacking")
 @pytest.mark.parametrize("geometry", ["depth-anything", "cut3r"])
 def test_a_geometry_names_the_command(geometry: str) -> None:
     with pytest.raises(BackendError, match="not installed, run `pip install ") as caught:

@@ -24,42 +24,20 @@ from transformers import (
     DepthAnythingForDepthEstimation,
 )
 
+from vmem.cli.measure.random_networks import (
+    TINY_CLIP,
+    TINY_CUT3R_HEADS,
+    TINY_CUT3R_TEXT,
+    TINY_UNET,
+    TINY_VAE,
+)
 from vmem.generation.diffusion.codecs.codecs import ImageCodec, ImageEmbedder
 from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 from vmem.geometry.cut3r.config import Cut3rConfig
 from vmem.geometry.cut3r.network import Cut3r
 
-VAE: dict[str, Any] = {
-    "block_out_channels": (8, 8, 16, 16),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "layers_per_block": 1,
-    "latent_channels": 4,
-    "norm_num_groups": 4,
-    "sample_size": 64,
-    "scaling_factor": 0.18215,
-}
-CLIP: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "projection_dim": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "image_size": 28,
-    "patch_size": 14,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-5,
-}
-UNET: dict[str, Any] = {
-    "model_channels": 32,
-    "num_res_blocks": 1,
-    "attention_resolutions": [2],
-    "channel_mult": [1, 1],
-    "num_head_channels": 16,
-    "transformer_depth": [1, 1],
-    "context_dim": 32,
-    "unflatten_names": ["middle_ds2", "output_ds2"],
-}
+VAE, CLIP, UNET = dict(TINY_VAE), dict(TINY_CLIP), dict(TINY_UNET)
+CUT3R_TEXT = TINY_CUT3R_TEXT
 TAESD: dict[str, Any] = {
     "encoder_block_out_channels": (8, 8, 8, 8),
     "decoder_block_out_channels": (8, 8, 8, 8),
@@ -210,25 +188,9 @@ def write_unet(folder: Path, seed: int = 0, change: dict[str, Tensor] | None = N
     return path
 
 
-CUT3R_TEXT = (
-    "ARCroco3DStereo(ARCroco3DStereoConfig(state_size=20, state_pe='2d', pos_embed='RoPE100', "
-    "rgb_head=True, pose_head=True, patch_embed_cls='ManyAR_PatchEmbed', img_size=(512, 512), "
-    "head_type='dpt', output_mode='pts3d+pose', depth_mode=('exp', -inf, inf), "
-    "conf_mode=('exp', 1, inf), pose_mode=('exp', -inf, inf), enc_embed_dim=48, enc_depth=2, "
-    "enc_num_heads=4, dec_embed_dim=32, dec_depth=3, dec_num_heads=2, state_dec_num_heads=4, "
-    "local_mem_size=6, ray_enc_depth=1, landscape_only=False))"
-)
-"""As released files have it, with small sizes; channels of the dense heads are not part of it."""
-
-
 def tiny_cut3r(seed: int = 0) -> Cut3r:
     """A point-map network with random weights, the same for the same seed."""
-    config = replace(
-        Cut3rConfig.from_text(CUT3R_TEXT),
-        dpt_layer_dims=(8, 12, 16, 24),
-        dpt_feature_dim=16,
-        dpt_last_dim=8,
-    )
+    config = replace(Cut3rConfig.from_text(CUT3R_TEXT), **TINY_CUT3R_HEADS)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         return Cut3r(config)
