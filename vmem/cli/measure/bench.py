@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -21,6 +21,8 @@ from vmem.devices.memory_presets import GIB
 from vmem.devices.recovery import DeviceLostError, free_unused, is_device_lost
 from vmem.devices.settings import NetworkSettings
 from vmem.progress import Progress
+
+Result = TypeVar("Result")
 
 TINY_SIZE = 64
 """Side of a rehearsal's frames, in pixels."""
@@ -113,22 +115,35 @@ class Bench:
         self.peaks()
 
     def attempt(self, name: str, measure: Callable[[], Mapping[str, Plain]]) -> Row:
-        """A row of what ``measure`` returns, or of its error.
+        """A row of what ``measure`` returns, or of its error. Raises as `tried` does."""
+        found = self.tried(measure)
+        return Row(name, {"error": found.error} if isinstance(found, Failure) else found)
+
+    def tried(self, call: Callable[[], Result]) -> Result | Failure:
+        """What ``call`` returns, or why it does not; the memory of its tensors is free then.
 
         Raises TimeUp, and the errors after which the device answers no more.
         """
         try:
-            return Row(name, measure())
+            return call()
         except TimeUp:
             raise
         except Exception as error:
             if is_lost(error):
                 raise
-            failed = error_text(error)
-        # Outside the handler, so that the tensors on the traceback are free.
+            failure = Failure(error_text(error))
+        # Outside the handler, where the traceback holds no tensors any more.
         gc.collect()
         free_unused(self.device)
-        return Row(name, {"error": failed})
+        return failure
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no result."""
+
+    error: str
+    """Kind and words of the error."""
 
 
 def is_lost(error: Exception) -> bool:

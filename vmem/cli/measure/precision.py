@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vmem.cli.measure.bench import Bench, flag
+from vmem.cli.measure.bench import Bench, Failure, flag
 from vmem.cli.measure.record import Plain, Row
 from vmem.devices.devices import placed
-from vmem.errors import VMemError
 from vmem.generation.diffusion.conditioning import Conditioned, condition, default_K_normalized
 from vmem.generation.diffusion.networks import Networks, use_networks
 from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, guidance_scale
@@ -53,7 +53,7 @@ def noisy(networks: Networks, made: Conditioned, level: int) -> tuple[Tensor, Te
 
 
 def precision(bench: Bench) -> Iterator[Row]:
-    """Root mean square from float32, in its standard deviations: of one guided evaluation, of the
+    """Root mean square from float32, in its standard deviations: of guided evaluations, of the
     VAE's images and latents, of CLIP's embeddings."""
     exact = _answers(bench, "float32", tf32=False)
     kinds = [("float32 with TF32", "float32")] if bench.on_cuda else []
@@ -63,44 +63,50 @@ def precision(bench: Bench) -> Iterator[Row]:
     bench.forget()
 
 
-def _difference(answer: Tensor | str, exact: Tensor | str) -> dict[str, Plain]:
-    if isinstance(answer, str) or isinstance(exact, str):
-        return {"error": next(text for text in (answer, exact) if isinstance(text, str))}
+Answer = Tensor | Failure
+
+
+def _difference(answer: Answer, exact: Answer) -> dict[str, Plain]:
+    if isinstance(answer, Failure):
+        return {"error": answer.error}
+    if isinstance(exact, Failure):
+        return {"error": f"nothing to compare with: {exact.error}"}
     off = (answer - exact).square().mean().sqrt() / exact.std()
     return {"rms of std": float(off), "finite": bool(torch.isfinite(answer).all())}
 
 
-def _answers(bench: Bench, dtype: str, *, tf32: bool) -> dict[str, Tensor | str]:
-    """By quantity f32 on the CPU, or why there is none. Takes as little memory as it can."""
+def _answers(bench: Bench, dtype: str, *, tf32: bool) -> dict[str, Answer]:
+    """By quantity f32 on the CPU, one network at a time on the device. Raises what loading does."""
     bench.forget()
     settings = bench.settings(dtype=dtype, memory="offload-all")
-    found: dict[str, Tensor | str] = {}
-    with use_networks(settings, silent, CancelToken()) as networks, _tf32(tf32), torch.no_grad():
+    with use_networks(settings, silent, CancelToken()) as networks, _tf32(tf32):
         codec, embedder = networks.codec, networks.embedder
         side = bench.size // codec.factor
         drawn = torch.Generator().manual_seed(2)
         latents = torch.randn(1, 4, side, side, generator=drawn)
         image = _smooth(bench.size, 1)
-        made = sequence(networks, side)
-        with placed(networks.unet, networks.device):
+
+        def estimate(level: int) -> Tensor:
+            made = sequence(networks, side)
             scale = guidance_scale(made)
-            denoise = GuidedDenoiser(networks.unet, made, scale, batched=False)
-            for level in LEVELS:
-                bench.limit.check()
-                estimate = denoise(*noisy(networks, made, level))
-                found[f"evaluation at level {level}"] = estimate.float().cpu()
-        with placed(codec.vae, networks.device):
-            for name, call in (
-                ("VAE, decoded", lambda: codec.decode(latents)),
-                ("VAE, encoded", lambda: codec.encode(image)),
-            ):
-                try:
-                    found[name] = call()
-                except VMemError as error:  # not finite in this precision
-                    found[name] = str(error)
-        with placed(embedder.tower, networks.device):
-            found["CLIP"] = embedder.embed(image)
-    return found
+            with torch.no_grad():
+                denoise = GuidedDenoiser(networks.unet, made, scale, batched=False)
+                return denoise(*noisy(networks, made, level)).float().cpu()
+
+        calls: dict[str, tuple[torch.nn.Module, Callable[[], Tensor]]] = {
+            f"evaluation at level {level}": (networks.unet, partial(estimate, level))
+            for level in LEVELS
+        }
+        calls["VAE, decoded"] = codec.vae, lambda: codec.decode(latents)
+        calls["VAE, encoded"] = codec.vae, lambda: codec.encode(image)
+        calls["CLIP"] = embedder.tower, lambda: embedder.embed(image)
+
+        def answer(module: torch.nn.Module, call: Callable[[], Tensor]) -> Tensor:
+            bench.limit.check()
+            with placed(module, networks.device):
+                return call()
+
+        return {name: bench.tried(partial(answer, *given)) for name, given in calls.items()}
 
 
 @contextmanager

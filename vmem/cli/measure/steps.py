@@ -106,7 +106,8 @@ class _Walk:
 # --- trouble ---------------------------------------------------------------------------------
 
 ROOMS = (0.3, 1.0, 1.8)
-"""GiB that a step may take more than the networks, too little for the released sizes."""
+"""GiB that a step may take beside what is loaded: with the released sizes from too little for any
+network to about what the largest takes."""
 
 
 def recovery(bench: Bench) -> Iterator[Row]:
