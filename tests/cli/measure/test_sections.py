@@ -58,6 +58,12 @@ def by_name(rows) -> dict[str, Row]:
     return found
 
 
+def number(row: Row, name: str) -> float:
+    value = row.values[name]
+    assert isinstance(value, int | float)
+    return value
+
+
 def before_decoding(monkeypatch, call: Callable[[torch.Tensor, ImageCodec], None]) -> None:
     """Have ``call`` before frames are decoded; not while loading fits the colours of previews."""
     decode = ImageCodec.decode
@@ -75,7 +81,7 @@ def test_machine_and_attention_need_no_weights():
     assert by_name(machine(bench))["precision"].values["auto"] == "float32"
     rows = by_name(attention(bench))
     assert len(rows) == len(SHAPES)
-    assert all(row.values["torch's choice ms"] > 0 for row in rows.values())  # type: ignore[operator]
+    assert all(number(row, "torch's choice ms") > 0 for row in rows.values())
     assert versions()["torch"] == torch.__version__
     assert hardware(bench.device)["cores"]
 
@@ -88,11 +94,11 @@ def test_steps_are_timed_by_stage_and_the_same_again(bench):
     assert "resident auto, move 2: weights" not in rows
     for part in ("open", "move 1", "move 2", "move 2 again"):
         parts = [row for name, row in rows.items() if name.startswith(f"resident auto, {part}: ")]
-        whole = rows[f"resident auto, {part}"].values["s"]
-        assert sum(row.values["s"] for row in parts) <= whole  # type: ignore[operator]
-    found = rows["resident auto, frames"].values
+        assert sum(number(row, "s") for row in parts) <= number(rows[f"resident auto, {part}"], "s")
+    frames = rows["resident auto, frames"]
+    found = frames.values
     assert (found["latents finite"], found["again off by, of 255"]) == (True, 0)
-    assert found["deviation of 255"] > 1
+    assert number(frames, "deviation of 255") > 1
 
 
 @pytest.mark.usefixtures("exact_geometry")
@@ -121,15 +127,15 @@ def test_a_step_works_after_trouble(bench):
 def test_two_walks_wait_for_each_other(bench):
     rows = by_name(walks(bench))
     assert list(rows) == ["one after the other", "at once"]
-    assert all(row.values["s"] > 0 for row in rows.values())  # type: ignore[operator]
+    assert all(number(row, "s") > 0 for row in rows.values())
 
 
 def test_half_precision_is_near_float32_and_float16_nearer(bench):
     rows = by_name(precision(bench))
     for quantity in (*(f"evaluation at level {i}" for i in LEVELS), "VAE, decoded", "CLIP"):
-        near, off = (rows[f"{kind}: {quantity}"].values for kind in ("float16", "bfloat16"))
-        assert 0 < 2 * near["rms of std"] < off["rms of std"] < 0.1  # type: ignore[operator]
-        assert near["finite"]
+        near, far = (rows[f"{kind}: {quantity}"] for kind in ("float16", "bfloat16"))
+        assert 0 < 2 * number(near, "rms of std") < number(far, "rms of std") < 0.1
+        assert near.values["finite"]
 
 
 def test_a_vae_that_overflows_is_told_and_the_rest_goes_on(bench, monkeypatch):
@@ -148,16 +154,17 @@ def test_a_vae_that_overflows_is_told_and_the_rest_goes_on(bench, monkeypatch):
 def test_cut3r_by_precision(bench, monkeypatch):
     monkeypatch.setattr(precision_section, "VIEWS", 2)
     rows = by_name(geometry(bench))
-    off = [rows[name].values["median depth off"] for name in ("float32", "float16", "bfloat16")]
-    assert 0 == off[0] < off[1] < off[2] < 0.1  # type: ignore[operator]
+    kinds = "float32", "float16", "bfloat16"
+    exact, near, far = (number(rows[kind], "median depth off") for kind in kinds)
+    assert 0 == exact < near < far < 0.1
 
 
 def test_one_evaluation_under_every_setting(bench):
     rows = by_name(speed(bench))
     assert [rows[n].values["passes"] for n in ("as it is", "guidance the other way")] == [2, 1]
     for row in rows.values():
-        tera, ms = row.values["TFLOP"], row.values["ms"]
-        assert row.values["TFLOP/s"] == pytest.approx(1e3 * tera / ms)  # type: ignore[operator]
+        per_second = 1e3 * number(row, "TFLOP") / number(row, "ms")
+        assert number(row, "TFLOP/s") == pytest.approx(per_second)
     assert not torch.backends.cudnn.benchmark
 
 
