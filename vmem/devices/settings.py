@@ -18,11 +18,14 @@ GpuMemory = Literal["auto", "resident", "offload-codecs", "offload-all"]
 """The choice by free memory, and names of vmem.devices.memory_presets.PRESETS."""
 DtypeName = Literal["auto", "float16", "bfloat16", "float32"]
 """The choice by device, and names of vmem.devices.precision.DTYPES."""
+AttentionName = Literal["auto", "flash", "efficient", "cudnn", "math", "sliced"]
+"""The choice by device, and kernels of vmem.generation.diffusion.network.attention."""
 GuiderName = Literal["vanilla", "multiview", "multiview_temporal"]
 RuleName = Literal["reference", "repaired"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 MEMORY: tuple[GpuMemory, ...] = get_args(GpuMemory)
 DTYPE_NAMES: tuple[DtypeName, ...] = get_args(DtypeName)
+ATTENTION: tuple[AttentionName, ...] = get_args(AttentionName)
 SIZE_STEP = 64
 """Frames' sides are multiples of it: the VAE makes a latent of 8 pixels, and the network halves
 latents three times."""
@@ -46,6 +49,9 @@ class NetworkSettings:
     dtype: str = "auto"
     """Precision of all networks: float16, bfloat16 or float32. auto is float16 on a GPU, with more
     where a number overflows, float32 for CUT3R, and float32 on a CPU."""
+    attention: AttentionName = "auto"
+    """What computes the network's attention: flash, efficient, cudnn or math of torch's kernels, or
+    sliced, which needs none. auto is torch's choice, and slices where it has no fused kernel."""
     compile: bool = False
     """Compile the network with torch.compile after the first step: the second takes minutes."""
     rule: RuleName = "reference"
@@ -65,6 +71,7 @@ class NetworkSettings:
             ("preset", self.preset, SAMPLERS),
             ("memory", self.memory, MEMORY),
             ("dtype", self.dtype, DTYPE_NAMES),
+            ("attention", self.attention, ATTENTION),
             ("rule", self.rule, get_args(RuleName)),
             ("guider", self.guider, get_args(GuiderName)),
         ):

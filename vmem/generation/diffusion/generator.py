@@ -250,6 +250,8 @@ def sample(
     compiles = networks.compiled and before == 1
     network = Uncompiled(networks.unet) if networks.compiled and not before else networks.unet
 
+    networks.unet.attend_with(settings.attention)
+
     def guided() -> GuidedDenoiser:
         return GuidedDenoiser(
             network,

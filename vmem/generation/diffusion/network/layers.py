@@ -14,6 +14,9 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vmem.devices.settings import AttentionName
+from vmem.generation.diffusion.network.attention import attend
+
 Cross = Tensor | tuple[Tensor, Tensor]
 """Attention over a context, as far as it is the same at every denoising step: a vector to add
 (n, 1, channels), or keys and values, each (n, heads, length, head channels)."""
@@ -99,6 +102,9 @@ class Upsample(nn.Module):
 class Attention(nn.Module):
     """Projections of multi-head attention; channel = head * head_channels + i."""
 
+    kernel: AttentionName = "auto"
+    """What computes it, see `attend`."""
+
     def __init__(self, channels: int, context_channels: int, head_channels: int) -> None:
         super().__init__()
         self.head_channels = head_channels
@@ -111,15 +117,13 @@ class Attention(nn.Module):
         """(n, length, channels) -> (n, heads, length, head_channels), a view."""
         return rearrange(x, "n l (heads c) -> n heads l c", c=self.head_channels)
 
-
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Heads (n, heads, length, head_channels) -> tokens (n, length, channels)."""
-    attended = functional.scaled_dot_product_attention(q, k, v)
-    return rearrange(attended, "n heads l c -> n l (heads c)")
+    def attended(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Heads (n, heads, length, head_channels) -> tokens (n, length, channels)."""
+        return rearrange(attend(q, k, v, self.kernel), "n heads l c -> n l (heads c)")
 
 
 class SelfAttention(Attention):
-    """Attention of tokens among themselves; torch chooses the kernel."""
+    """Attention of tokens among themselves."""
 
     def __init__(self, channels: int, head_channels: int) -> None:
         super().__init__(channels, channels, head_channels)
@@ -127,7 +131,7 @@ class SelfAttention(Attention):
     def forward(self, x: Tensor) -> Tensor:
         """Every token with all tokens of its row: (n, length, channels), in and out."""
         q, k, v = (self.heads(to(x)) for to in (self.to_q, self.to_k, self.to_v))
-        return self.to_out(_attend(q, k, v))
+        return self.to_out(self.attended(q, k, v))
 
     def over_frames(self, x: Tensor, num_frames: int) -> Tensor:
         """Every token with the tokens at its place in the other frames of its sequence.
@@ -145,7 +149,7 @@ class SelfAttention(Attention):
         parts = []
         for part in zip(q, k, v, strict=True):
             places = (rearrange(p, apart, **sizes) for p in part)
-            attended = functional.scaled_dot_product_attention(*places)
+            attended = attend(*places, self.kernel)
             parts.append(rearrange(attended, together, l=part[0].shape[1]))
         return self.to_out(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
 
@@ -171,7 +175,7 @@ class CrossAttention(Attention):
         if isinstance(cross, Tensor):
             return cross.repeat_interleave(x.shape[0] // cross.shape[0], 0)
         k, v = (t.repeat_interleave(x.shape[0] // t.shape[0], 0) for t in cross)
-        return self.to_out(_attend(self.heads(self.to_q(x)), k, v))
+        return self.to_out(self.attended(self.heads(self.to_q(x)), k, v))
 
 
 class GatedLinear(nn.Module):

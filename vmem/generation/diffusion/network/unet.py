@@ -17,8 +17,15 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vmem.devices.settings import AttentionName
 from vmem.errors import VMemError
-from vmem.generation.diffusion.network.layers import Downsample, GroupNorm32, ResBlock, Upsample
+from vmem.generation.diffusion.network.layers import (
+    Attention,
+    Downsample,
+    GroupNorm32,
+    ResBlock,
+    Upsample,
+)
 from vmem.generation.diffusion.network.transformer import MultiviewTransformer, TransformerCross
 
 
@@ -179,6 +186,12 @@ class MultiviewUNet(nn.Module):
         # einops parses its patterns in Python, and tracing that takes longer than the network.
         torch.compiler.allow_in_graph(rearrange)
         super().compile(*args, **options)
+
+    def attend_with(self, kernel: AttentionName) -> None:
+        """Compute all attention with a kernel from now on, see `attention.attend`."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.kernel = kernel
 
     def prepare(
         self,
