@@ -258,6 +258,7 @@ def sample(
             made,
             guidance_scale(made, settings.guider, settings.cfg, settings.cfg_min),
             batched=networks.memory.batched,
+            shortcuts=sampler.shortcuts,
         )
 
     first = Progress("compile (once)", 0, 1) if compiles else Progress("denoise", 0, sampler.steps)

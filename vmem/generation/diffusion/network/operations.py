@@ -39,12 +39,19 @@ class Operations:
 
 
 def count_operations(
-    config: UNetConfig, *, sequences: int, num_frames: int, hw: tuple[int, int]
+    config: UNetConfig,
+    *,
+    sequences: int,
+    num_frames: int,
+    hw: tuple[int, int],
+    outer: int | None = None,
 ) -> Operations:
-    """Operations of one denoising step of ``MultiviewUNet``, after ``prepare``.
+    """Operations of one evaluation of ``MultiviewUNet``, after ``prepare``.
 
-    sequences: 2 under guidance, whose ray maps are shared. hw: size of the latents. Nothing is
-    computed and no weights are held (meta device). Raises NetworkError where hw does not fit.
+    sequences: 2 under guidance, whose ray maps are shared, 1 where one side of it is left out. hw:
+    size of the latents. outer: levels that a shallow evaluation computes, None for a whole one.
+    Nothing is computed and no weights are held (meta device). Raises NetworkError where hw or outer
+    do not fit.
     """
     batch = sequences * num_frames
     with torch.device("meta"):
@@ -57,6 +64,9 @@ def count_operations(
         )
         x = torch.empty(batch, config.in_channels, *hw)
         t = torch.zeros(batch, dtype=torch.int64)
+        if outer is not None:
+            prepared = prepared.keeping(outer)
+            net(x, t, prepared=prepared)  # leaves the features that the next one takes
         with FlopCounterMode(display=False) as counter:
             net(x, t, prepared=prepared)
     counts: dict[str, int] = dict.fromkeys(("convolution", "linear", "attention"), 0)

@@ -8,8 +8,8 @@ After ``net.to(memory_format=torch.channels_last)`` maps and tokens share one me
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 import torch
@@ -97,6 +97,22 @@ class UNetConfig:
         return 2 ** (len(self.channel_mult) - 1)
 
 
+@dataclass(eq=False)
+class DeepFeatures:
+    """What the inner levels made of one evaluation, for the next ones to use again.
+
+    From one noise level to the next the features of the small maps change least, and most of the
+    arithmetic is theirs. Source: Ma et al. 2023, "DeepCache: accelerating diffusion models for
+    free".
+    """
+
+    outer: int
+    """So many levels, from the full resolution on, are computed at every evaluation."""
+    kept: Tensor | None = None
+    """(n, channels, h, w): what the inner levels hand to the outer ones. Where it is None, an
+    evaluation computes and keeps it; where not, an evaluation leaves the inner levels out."""
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """What stays the same over all denoising steps; made by ``MultiviewUNet.prepare``."""
@@ -111,6 +127,12 @@ class Prepared:
     """By size (h, w): ray maps (m, 6, h, w), where m divides ``batch``."""
     cross: tuple[TransformerCross, ...]
     """For each transformer, in order of execution."""
+    deep: DeepFeatures | None = None
+    """What evaluations hand on to later ones, None where all are whole."""
+
+    def keeping(self, outer: int) -> Prepared:
+        """The same for evaluations that may leave out all but the ``outer`` first levels."""
+        return replace(self, deep=DeepFeatures(outer))
 
 
 def time_embedding(t: Tensor, channels: int) -> Tensor:
@@ -255,8 +277,9 @@ class MultiviewUNet(nn.Module):
 
         x (sequences * num_frames, in_channels, h, w), any float dtype; t (sequences * num_frames,)
         int64: sigma index of each frame, 0..999; either ``prepared`` or crossattn, dense and
-        num_frames as for ``prepare``. Returns (sequences * num_frames, out_channels, h, w) in the
-        dtype of x. Raises NetworkError where sizes do not fit.
+        num_frames as for ``prepare``. ``prepared.deep`` is read and written. Returns
+        (sequences * num_frames, out_channels, h, w) in the dtype of x. Raises NetworkError where
+        sizes do not fit.
         """
         c = self.config
         self._check(
@@ -275,21 +298,35 @@ class MultiviewUNet(nn.Module):
         expected = (batch, c.in_channels, *prepared.hw)
         self._check(x.shape == expected, f"x must be {expected} as prepared", x)
         self._check(t.shape == (batch,), f"t must be ({batch},), one index a frame", t)
+        deep = prepared.deep
+        if deep is not None and not 0 < deep.outer < len(c.channel_mult):
+            raise NetworkError(
+                f"{deep.outer} outer levels leave no inner ones: this network has "
+                f"{len(c.channel_mult)}, keep 1 to {len(c.channel_mult) - 1}"
+            )
 
         emb = self.time_embed(time_embedding(t, c.model_channels).to(self._weight))
+        blocks = [*self.input_blocks, self.middle_block, *self.output_blocks]
+        middle = len(self.input_blocks)
+        kept = None if deep is None else deep.kept
+        # A level has this many blocks on either side: at the start the convolution or the
+        # downsampling that leads to it is one of them.
+        outer = 0 if deep is None else deep.outer * (c.num_res_blocks + 1)
+        last_inner = len(blocks) - outer - 1
         crosses = iter(prepared.cross)
-
-        def through(block: Iterable[nn.Module], z: Tensor) -> Tensor:
-            return _through(block, z, emb, prepared.dense, crosses, n)
-
         z = x.to(self._weight.dtype)
         skips: list[Tensor] = []
-        for block in self.input_blocks:
-            z = through(cast(nn.ModuleList, block), z)
-            skips.append(z)
-        z = through(self.middle_block, z)
-        for block in self.output_blocks:
-            z = through(cast(nn.ModuleList, block), torch.cat([z, skips.pop()], 1))
+        for i, block in enumerate(blocks):
+            layers = list(cast(nn.ModuleList, block))
+            own = [next(crosses) for layer in layers if isinstance(layer, MultiviewTransformer)]
+            if kept is None or not outer <= i <= last_inner:
+                if i > middle:
+                    z = torch.cat([z, skips.pop()], 1)
+                z = _through(layers, z, emb, prepared.dense, own, n)
+                if i < middle:
+                    skips.append(z)
+            if deep is not None and i == last_inner:
+                z = deep.kept = z if kept is None else kept
         return self.out(z).to(x.dtype)
 
     @property
@@ -333,18 +370,19 @@ def _resized(maps: Tensor, hw: tuple[int, int]) -> Tensor:
 
 
 def _through(
-    block: Iterable[nn.Module],
+    layers: Iterable[nn.Module],
     z: Tensor,
     emb: Tensor,
     dense: dict[tuple[int, int], Tensor],
-    crosses: Iterator[TransformerCross],
+    crosses: Iterable[TransformerCross],
     num_frames: int,
 ) -> Tensor:
-    for layer in block:
+    own = iter(crosses)
+    for layer in layers:
         if isinstance(layer, ResBlock):
             z = layer(z, emb, dense[z.shape[-2], z.shape[-1]])
         elif isinstance(layer, MultiviewTransformer):
-            z = layer(z, next(crosses), num_frames)
+            z = layer(z, next(own), num_frames)
         else:
             z = layer(z)
     return z

@@ -23,6 +23,7 @@ from vmem.arrays import F64
 from vmem.cameras import rotation_angle
 from vmem.generation.diffusion.conditioning import Conditioned, Conditioning
 from vmem.generation.diffusion.sampling.schedule import quantise, sigma_table
+from vmem.generation.diffusion.sampling.shortcuts import EXACT, Evaluation, Shortcuts
 
 Guider = Literal["vanilla", "multiview", "multiview_temporal"]
 """vanilla: one strength for all. multiview: weaker for cameras close to a context camera.
@@ -99,8 +100,9 @@ class GuidedDenoiser:
     """Estimates the clean latents of one sequence: ``denoise(x, sigma) -> D``, both (N, 4, h, w).
 
     conditioned: both sides of guidance. scale: (N,) strength per frame. batched: both sides in one
-    pass of the network, or one after the other in half the memory. Everything outside the network
-    is f32.
+    pass of the network, or one after the other in half the memory. shortcuts: what evaluations
+    leave out; it depends on those before, so that a denoiser serves one run. Everything outside the
+    network is f32.
     """
 
     def __init__(
@@ -110,19 +112,25 @@ class GuidedDenoiser:
         scale: Tensor,
         *,
         batched: bool = True,
+        shortcuts: Shortcuts = EXACT,
     ) -> None:
         self._network = network
         self._scale = scale[:, None, None, None]
         self._table = sigma_table()
-        sides = (conditioned.uc, conditioned.c)
-        parts = [_joined(sides)] if batched else list(sides)
-        self._passes = [
-            (
-                part,
-                network.prepare(part.crossattn, part.dense, _hw(part), num_frames=len(scale)),
-            )
-            for part in parts
-        ]
+        self._shortcuts = shortcuts
+        self._made: list[Evaluation] = []
+        sides = conditioned.uc, conditioned.c
+        self._both = [self._prepared(p) for p in ([_joined(sides)] if batched else sides)]
+        # For evaluations of that side alone; in two passes it is alone in any case.
+        separate = batched and shortcuts.one_sided
+        self._with_context = self._prepared(sides[1]) if separate else self._both[-1]
+
+    def _prepared(self, part: Conditioning) -> tuple[Conditioning, Any]:
+        n = len(self._scale)
+        prepared = self._network.prepare(part.crossattn, part.dense, _hw(part), num_frames=n)
+        if self._shortcuts.shallow:
+            prepared = prepared.keeping(self._shortcuts.outer)
+        return part, prepared
 
     def both(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Estimates (N, 4, h, w) f32 without and with the content of the context.
@@ -131,25 +139,45 @@ class GuidedDenoiser:
         that the network was trained at. Known latents replace noisy ones in its input.
         """
         level = quantise(sigma, self._table)
-        s = self._table[level]
-        # Noisy latents x = z + s e with z and e of unit variance: x / sqrt(s^2 + 1) has it too.
-        c_in = 1 / torch.sqrt(s**2 + 1)
-        estimates = []
-        for part, prepared in self._passes:
-            clean, known = part.replace[:, :4], part.replace[:, 4:]
-            noisy = repeat(x, "n c h w -> (sides n) c h w", sides=len(clean) // len(x))
-            seen = noisy * (1 - known) + clean * known
-            t = torch.full((len(seen),), int(level), device=x.device)
-            given = torch.cat([seen * c_in, part.concat], dim=1)
-            # The network predicts the noise e, so that z = x - s e.
-            estimates.append(self._network(given, t, prepared=prepared) * -s + seen)
+        estimates = [self._estimate(x, level, *given) for given in self._both]
         without, with_context = torch.cat(estimates).chunk(2)
         return without, with_context
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """The guided estimate (N, 4, h, w) f32 of the clean latents; arguments as in ``both``."""
+        level = quantise(sigma, self._table)
+        now = self._next(float(self._table[level]))
+        if now.sides == 1:
+            return self._estimate(x, level, *self._with_context)
         without, with_context = self.both(x, sigma)
         return without + self._scale * (with_context - without)
+
+    def _estimate(self, x: Tensor, level: Tensor, part: Conditioning, prepared: Any) -> Tensor:
+        """Of one side, or of both stacked (2N, 4, h, w), as ``part`` is."""
+        s = self._table[level]
+        # Noisy latents x = z + s e with z and e of unit variance: x / sqrt(s^2 + 1) has it too.
+        c_in = 1 / torch.sqrt(s**2 + 1)
+        clean, known = part.replace[:, :4], part.replace[:, 4:]
+        noisy = repeat(x, "n c h w -> (sides n) c h w", sides=len(clean) // len(x))
+        seen = noisy * (1 - known) + clean * known
+        t = torch.full((len(seen),), int(level), device=x.device)
+        given = torch.cat([seen * c_in, part.concat], dim=1)
+        # The network predicts the noise e, so that z = x - s e.
+        return self._network(given, t, prepared=prepared) * -s + seen
+
+    def _next(self, sigma: float) -> Evaluation:
+        """What to compute now. The network is left the features that it takes, and no others."""
+        last = self._made[-1] if self._made else None
+        now = self._shortcuts.evaluation(len(self._made), sigma, last.sides if last else 0)
+        self._made.append(now)
+        if self._shortcuts.shallow and not now.shallow:
+            for _, prepared in (*self._both, self._with_context):
+                prepared.deep.kept = None
+        elif now.shallow and last and last.sides > now.sides:
+            # The side with the context is the last N rows, of both together or of its own.
+            kept = self._both[-1][1].deep.kept[-len(self._scale) :]
+            self._with_context[1].deep.kept = kept
+        return now
 
 
 def _hw(part: Conditioning) -> tuple[int, int]:
