@@ -18,6 +18,7 @@ from vmem.generation.diffusion.network.layers import Attention, SelfAttention
 from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+Three = tuple[Tensor, Tensor, Tensor]
 HERE = ("auto", "flash", "math", "sliced")
 """Kernels that a CPU has."""
 
@@ -28,10 +29,13 @@ def plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v
 
 
-def drawn(n: int, heads: int, queries: int, keys: int, channels: int = 8) -> tuple[Tensor, ...]:
+def drawn(n: int, heads: int, queries: int, keys: int, channels: int = 8) -> Three:
     g = torch.Generator().manual_seed(n + 10 * heads + 100 * queries + keys)
-    sizes = ((n, heads, length, channels) for length in (queries, keys, keys))
-    return tuple(3 * torch.randn(size, generator=g) for size in sizes)
+
+    def some(length: int) -> Tensor:
+        return 3 * torch.randn((n, heads, length, channels), generator=g)
+
+    return some(queries), some(keys), some(keys)
 
 
 @given(
@@ -59,8 +63,8 @@ def test_slices_give_the_whole_and_stay_small(sizes, most):
 @pytest.mark.parametrize("kernel", HERE)
 def test_kernels_agree_within_rounding(monkeypatch, kernel, dtype):
     monkeypatch.setattr(attention, "SCORES", 1000)
-    given = tuple(t.to(dtype) for t in drawn(2, 3, 9, 11))
-    got = attend(*given, kernel)
+    q, k, v = (t.to(dtype) for t in drawn(2, 3, 9, 11))
+    given, got = (q, k, v), attend(q, k, v, kernel)
     assert got.dtype == dtype
     tolerance = max(1e-5, 20 * torch.finfo(dtype).eps)
     torch.testing.assert_close(got.double(), plain(*given), rtol=0, atol=tolerance)
@@ -93,11 +97,11 @@ def test_without_a_fused_kernel_auto_slices(monkeypatch, device):
     monkeypatch.setattr(attention, "SDPAParams", lambda *given: None)
     sliced = []
     monkeypatch.setattr(attention, "in_slices", lambda *given: sliced.append(given) or given[0])
-    given = tuple(t.as_subclass(Elsewhere) for t in drawn(1, 1, 4, 4))
-    attend(*given)
+    q, k, v = (t.as_subclass(Elsewhere) for t in drawn(1, 1, 4, 4))
+    attend(q, k, v)
     assert len(sliced) == 1
     monkeypatch.setattr(attention, "can_use_efficient_attention", lambda given: True)
-    attend(*given)
+    attend(q, k, v)
     assert len(sliced) == (2 if device == "mps" else 1)
 
 
@@ -108,15 +112,15 @@ def test_threads_do_not_see_each_others_kernels(monkeypatch):
     given = drawn(1, 2, 4, 4)
     names = {threading.get_ident(): ""}
 
-    def watched(*tensors: Tensor) -> Tensor:
+    def watched(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         flash = torch.backends.cuda.flash_sdp_enabled()
         seen[names[threading.get_ident()]].add(flash)
-        return whole(*tensors)
+        return whole(q, k, v)
 
     def many(kernel: str) -> None:
         names[threading.get_ident()] = kernel
         for _ in range(200):
-            attend(*given, kernel)  # pyright: ignore[reportArgumentType]
+            attend(*given, kernel=kernel)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(attention, "scaled_dot_product_attention", watched)
     before = torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.math_sdp_enabled()

@@ -67,7 +67,7 @@ def test_whole_evaluations_that_keep_features_are_the_same(net):
     x, t = inputs(0)
     keeping = prepared(net).keeping(1)
     assert torch.equal(net(x, t, prepared=keeping), net(x, t, prepared=prepared(net)))
-    assert keeping.deep.kept is not None
+    assert keeping.deep and keeping.deep.kept is not None
 
 
 def test_a_shallow_evaluation_of_the_same_frames_is_the_whole_one(net):
@@ -80,6 +80,7 @@ def test_a_shallow_evaluation_sees_new_frames_through_the_outer_level_alone(net)
     """As if the inner blocks had seen the frames of before: hooks that hand over what they made."""
     (x, t), (later, _), keeping = inputs(0), inputs(1), prepared(net).keeping(1)
     net(x, t, prepared=keeping)
+    assert keeping.deep
     kept = keeping.deep.kept
     got = net(later, t, prepared=keeping)
     assert keeping.deep.kept is kept

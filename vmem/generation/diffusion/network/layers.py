@@ -149,7 +149,7 @@ class SelfAttention(Attention):
         parts = []
         for part in zip(q, k, v, strict=True):
             places = (rearrange(p, apart, **sizes) for p in part)
-            attended = attend(*places, self.kernel)
+            attended = attend(*places, kernel=self.kernel)
             parts.append(rearrange(attended, together, l=part[0].shape[1]))
         return self.to_out(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
 
