@@ -89,7 +89,7 @@ def test_without_a_fused_kernel_auto_slices(monkeypatch, device):
 
     class Elsewhere(torch.Tensor):
         @property
-        def device(self) -> torch.device:
+        def device(self) -> torch.device:  # pyright: ignore[reportIncompatibleVariableOverride]
             return torch.device(device)
 
     for name in ("flash", "efficient", "cudnn"):

@@ -67,7 +67,8 @@ def test_whole_evaluations_that_keep_features_are_the_same(net):
     x, t = inputs(0)
     keeping = prepared(net).keeping(1)
     assert torch.equal(net(x, t, prepared=keeping), net(x, t, prepared=prepared(net)))
-    assert keeping.deep and keeping.deep.kept is not None
+    assert keeping.deep
+    assert keeping.deep.kept is not None
 
 
 def test_a_shallow_evaluation_of_the_same_frames_is_the_whole_one(net):
