@@ -36,6 +36,7 @@ from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser, Network,
 from vmem.generation.diffusion.sampling.presets import PRESETS, SamplerPreset
 from vmem.generation.diffusion.sampling.sampler import noise_stream
 from vmem.generation.diffusion.sampling.schedule import sigma_table
+from vmem.generation.diffusion.sampling.shortcuts import EXACT, Shortcuts
 
 FRAMES, CONTEXT = 8, 4
 FULL_HW, TINY_HW = (72, 72), (16, 16)
@@ -96,9 +97,15 @@ class Subject:
         scale = guidance_scale(conditioned)
         return cls(net, coder, conditioned, scale, hw, torch.device(device))
 
-    def denoiser(self, network: Network | None = None, batched: bool = True) -> GuidedDenoiser:
+    def denoiser(
+        self,
+        network: Network | None = None,
+        batched: bool = True,
+        shortcuts: Shortcuts = EXACT,
+    ) -> GuidedDenoiser:
         """Ours, or with another network of the same weights."""
-        return GuidedDenoiser(network or self.net, self.conditioned, self.scale, batched=batched)
+        given = network or self.net, self.conditioned, self.scale
+        return GuidedDenoiser(*given, batched=batched, shortcuts=shortcuts)
 
     def step(self, network: Network | None = None, batched: bool = True) -> Callable[[], object]:
         """One guided evaluation at a middle noise level."""
@@ -115,7 +122,8 @@ class Subject:
     def sample(self, preset: SamplerPreset, mode: Mode) -> Tensor:
         """Latents (FRAMES, 4, h, w), the conditioning prepared anew as for every generation."""
         draw = noise_stream(0, (FRAMES, 4, *self.hw), self.device)
-        return preset.sample(self.denoiser(batched=mode.batched), draw)
+        denoiser = self.denoiser(batched=mode.batched, shortcuts=preset.shortcuts)
+        return preset.sample(denoiser, draw)
 
     def frames(self, preset: SamplerPreset, mode: Mode) -> Tensor:
         """Images of the targets, from noise."""
