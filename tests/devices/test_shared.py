@@ -52,3 +52,15 @@ def test_who_waits_can_cancel():
         pass
     with shared.use("gpu", lambda: 1, lambda: "other", silent, CancelToken()) as it:
         assert it == "it"
+
+
+def test_only_an_idle_model_of_that_device_is_dropped():
+    freed: list[str] = []
+    shared = SharedModel[str](freed.append)
+    for device in ("one", "other"):
+        with shared.use(device, lambda: 1, lambda: "it", silent, CancelToken()):
+            shared.unload_idle("one")
+    assert freed == ["one"], "while the other's was in use, not while its own was"
+    shared.unload_idle("never used")
+    shared.unload_idle("other")
+    assert freed == ["one", "other"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -113,6 +113,9 @@ class Room:
     steps because the networks themselves fill the memory."""
 
     def __init__(self) -> None:
+        self.when_tighter: list[Callable[[torch.device], object]] = []
+        """Called after every step down: for networks that would keep their place on that device
+        until they are next used, which is after the step that lacked it."""
         self._lock = threading.Lock()
         self._emptiest: int | None = None
         self._presets: dict[torch.device, MemoryPreset] = {}
@@ -144,9 +147,12 @@ class Room:
             if device not in self._presets:
                 return None
             narrower = tighter(self._presets[device])
-            if narrower is not None:
-                self._presets[device] = narrower
-            return narrower
+            if narrower is None:
+                return None
+            self._presets[device] = narrower
+        for listener in self.when_tighter:
+            listener(device)
+        return narrower
 
     def forget(self) -> None:
         """Decide everything anew when it is next asked for."""
@@ -204,6 +210,22 @@ def placed(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
             if tensor.dtype != dtype:
                 tensor.data = tensor.data.to(dtype)
             held[name] = tensor
+
+
+def change_precision(module: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Let all weights of a module, which share one precision, have another one.
+
+    Where that fails, because memory runs out midway, they have the old one again and are on the
+    CPU: weights of two precisions do not compute, and there may be no room to undo it in place.
+    """
+    before = next(p.dtype for p in module.parameters() if p.is_floating_point())
+    # Weights must outlast the inference mode in which they are found to be too narrow.
+    with torch.inference_mode(False):
+        try:
+            torch.nn.Module.to(module, dtype)  # not diffusers' own, which warns for nothing
+        except Exception:
+            torch.nn.Module.to(module, "cpu", before)
+            raise
 
 
 def move(module: torch.nn.Module, home: torch.device, used_on: torch.device) -> None:

@@ -78,6 +78,16 @@ class SharedModel(Generic[Model]):
             with slot.busy:
                 self._empty(device, slot)
 
+    def unload_idle(self, device: Hashable) -> None:
+        """Drop a device's model unless a job uses it."""
+        with self._lock:
+            slot = self._slots.get(device)
+        if slot is not None and slot.busy.acquire(blocking=False):
+            try:
+                self._empty(device, slot)
+            finally:
+                slot.busy.release()
+
     def _empty(self, device: Hashable, slot: _Slot[Model]) -> None:
         if slot.loaded:
             slot.loaded.clear()

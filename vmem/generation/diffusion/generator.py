@@ -20,7 +20,7 @@ from torch import Tensor
 from vmem.arrays import U8
 from vmem.cameras import Cameras
 from vmem.devices.advice import memory_advice
-from vmem.devices.devices import pick_device, placed
+from vmem.devices.devices import change_precision, pick_device, placed
 from vmem.devices.precision import name_of, wider_dtype
 from vmem.devices.recovery import with_advice
 from vmem.devices.settings import SAMPLERS, NetworkSettings
@@ -306,8 +306,7 @@ def _widen(networks: Networks) -> bool:
     if wider is None:
         return False
     log.warning("numbers overflow %s: from now on in %s", name_of(now), name_of(wider))
-    with torch.inference_mode(False):  # weights must outlast the mode of this call
-        networks.unet.to(wider)
+    change_precision(networks.unet, wider)
     return True
 
 

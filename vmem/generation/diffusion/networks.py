@@ -105,10 +105,8 @@ def _arranged(networks: Networks, memory: MemoryPreset) -> Networks:
     move(networks.unet, networks.device if memory.network_stays else cpu, networks.device)
     for part in (codec.vae, networks.embedder.tower):
         move(part, networks.device if memory.codecs_stay else cpu, networks.device)
-    if memory is networks.memory:
-        return networks
     codec.chunk = memory.decode
-    return replace(networks, memory=memory)
+    return networks if memory is networks.memory else replace(networks, memory=memory)
 
 
 def load_networks(

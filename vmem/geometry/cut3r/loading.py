@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vmem.devices.devices import memory_preset, move, pick_device, placed
+from vmem.devices.devices import ROOM, memory_preset, move, pick_device, placed
 from vmem.devices.memory_presets import NotEnoughMemoryError
 from vmem.devices.precision import name_of, pick_geometry_dtype
 from vmem.devices.recovery import free_unused
@@ -50,6 +50,7 @@ class Network:
 
 SHARED = SharedModel["Network"](free_unused)
 """The network that all walks of this process share, one a device."""
+ROOM.when_tighter.append(SHARED.unload_idle)
 
 
 @contextmanager

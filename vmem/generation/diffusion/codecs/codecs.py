@@ -18,6 +18,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
+from vmem.devices.devices import change_precision
 from vmem.devices.precision import name_of
 from vmem.errors import VMemError
 from vmem.generation.diffusion.checks import BadTensorError, check_finite, require_maps
@@ -100,9 +101,7 @@ class _Part:
         result = made()
         if self.widens and self.dtype != torch.float32 and not torch.isfinite(result).all():
             log.warning("%s overflow %s: in float32 from now on", stages[1], name_of(self.dtype))
-            with torch.inference_mode(False):  # weights must outlast the mode of this call
-                # Not diffusers' own `to`, which warns for nothing.
-                torch.nn.Module.to(self._module, torch.float32)
+            change_precision(self._module, torch.float32)
             self.dtype = torch.float32
             result = made()
         check_finite(result, stages[1])
