@@ -65,17 +65,14 @@ def machine(two_gpus, monkeypatch) -> Machine:
 
 # --- every preset, sampler, geometry and generation of GPUs ------------------------------------
 
-ALL_PAIRS = [
-    # Each memory preset with each sampler and each geometry, each sampler with each geometry.
+WALKS = [
+    # Each memory preset, sampler and geometry twice, each time with others; each capability.
     ("resident", "reference", "layout", (7, 0)),
-    ("resident", "balanced", "depth-anything", (8, 0)),
-    ("resident", "fast", "cut3r", (8, 9)),
-    ("offload-codecs", "reference", "depth-anything", (7, 5)),
     ("offload-codecs", "balanced", "cut3r", (8, 6)),
-    ("offload-codecs", "fast", "layout", (9, 0)),
-    ("offload-all", "reference", "cut3r", (8, 0)),
-    ("offload-all", "balanced", "layout", (7, 5)),
     ("offload-all", "fast", "depth-anything", (8, 9)),
+    ("resident", "fast", "cut3r", (8, 0)),
+    ("offload-codecs", "reference", "depth-anything", (7, 5)),
+    ("offload-all", "balanced", "layout", (9, 0)),
 ]
 
 
@@ -84,11 +81,10 @@ expected: dict[tuple[str, str], np.ndarray] = {}
 
 
 def walked(machine: Machine, sampler: str, geometry: str) -> Session:
-    """A walk of two steps: five views."""
+    """A walk of one step: three views."""
     machine.set(preset=sampler)
     session = machine.opened(geometry)
-    for word in "wa":
-        session.move(word)
+    session.move("w")
     return session
 
 
@@ -102,7 +98,7 @@ def error(machine: Machine, session: Session, sampler: str, geometry: str) -> np
     return np.abs(frames_of(session) - expected[sampler, geometry])
 
 
-@pytest.mark.parametrize(("memory", "sampler", "geometry", "capability"), ALL_PAIRS)
+@pytest.mark.parametrize(("memory", "sampler", "geometry", "capability"), WALKS)
 def test_a_walk_takes_float16_and_leaves_only_what_stays(
     machine, memory, sampler, geometry, capability
 ):
@@ -121,19 +117,19 @@ def test_a_walk_takes_float16_and_leaves_only_what_stays(
         assert (nbytes_of_geometries() > 0) == preset.everything_stays
     stays = nbytes_of_generator() + nbytes_of_geometries()
     assert gpu.allocated == stays
-    assert session.undo()
-    session.move("a")
-    assert gpu.allocated == stays
     difference = error(machine, session, sampler, geometry)
     assert 0 < np.sqrt((difference**2).mean()) < 0.5
 
 
-@pytest.mark.parametrize(("memory", "sampler", "geometry", "capability"), ALL_PAIRS[::4])
+@pytest.mark.parametrize(("memory", "sampler", "geometry", "capability"), WALKS[:3])
 def test_a_walk_in_float32_is_that_on_the_cpu(machine, memory, sampler, geometry, capability):
     machine.set(memory=memory, dtype="float32")
     session = walked(machine, sampler, geometry)
-    nets = machine.networks()
+    nets, stays = machine.networks(), machine.gpu.allocated
     assert nets.unet.dtype == nets.codec.dtype == nets.embedder.dtype == torch.float32
+    session.move("a")
+    assert session.undo()
+    assert machine.gpu.allocated == stays
     assert error(machine, session, sampler, geometry).max() <= 1  # the last bit of some pixels
 
 

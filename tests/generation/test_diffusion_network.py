@@ -241,7 +241,7 @@ def test_channels_last_weights_give_the_same(net):
 
 @pytest.mark.slow
 def test_steps_compile_once_and_whole(net):
-    """No graph break, and no second compilation when another sequence was prepared."""
+    """No graph break, whole or shallow, and no second compilation for another sequence."""
     x, t, y, d = inputs(4)
     compiled = deepcopy(net)
     compiled.compile(backend="eager", fullgraph=True)
@@ -249,6 +249,9 @@ def test_steps_compile_once_and_whole(net):
     with torch.compiler.set_stance("fail_on_recompile"):
         other = net.prepare(-y, -d, HW)
         close(compiled(-x, t.flip(0), prepared=other), net(-x, t.flip(0), -y, -d))
+    ours, theirs = (net.prepare(y, d, HW).keeping(1) for _ in range(2))
+    for frames in (x, -x):  # the second time without the inner levels
+        close(compiled(frames, t, prepared=ours), net(frames, t, prepared=theirs))
 
 
 def test_parameters_want_no_gradients(net):

@@ -253,15 +253,3 @@ def test_nothing_left_out_is_bit_equal_to_keeping_nothing(net):
         for chosen in (preset, replace(preset, shortcuts=EXACT))
     ]
     assert torch.equal(*ends)
-
-
-@pytest.mark.slow
-def test_whole_and_shallow_steps_compile_without_breaks(net):
-    compiled = MultiviewUNet(TINY)
-    compiled.load_state_dict(net.state_dict())
-    compiled.compile(backend="eager", fullgraph=True)
-    (x, t), (later, _) = inputs(0), inputs(1)
-    ours, theirs = prepared(net).keeping(1), prepared(net).keeping(1)
-    for frames in (x, later):
-        expected = net(frames, t, prepared=theirs)
-        torch.testing.assert_close(compiled(frames, t, prepared=ours), expected)
