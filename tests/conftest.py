@@ -50,10 +50,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFolderOrF
     return OneFolderOrFile(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """First what takes one worker longest, Chromium's tests; beside them the golden networks, which
-    need no kernels: while those run, the first worker compiles the kernels for both."""
+    need no kernels: while those run, the first worker compiles the kernels for both. Those marked
+    ``every`` are left out unless VMEM_TEST_EVERY is set."""
     first = ("tests/browser/", "tests/golden/test_02", "tests/golden/test_07")
+    if not os.environ.get("VMEM_TEST_EVERY"):
+        left_out = [item for item in items if item.get_closest_marker("every")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
     items.sort(key=lambda item: not item.nodeid.startswith(first))
 
 

@@ -5,7 +5,7 @@ Each failure is that of an allocation within the stage, so that the tensors of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,15 @@ KINDS: dict[str, Error] = {
     "cudnn": lambda: RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     "python": MemoryError,
 }
+
+
+def each(stages: Iterable[str], always: int) -> list[Any]:
+    """(stage, kind of failure) for all stages, the kinds in turn; one in ``always`` runs always."""
+    kinds = list(KINDS)
+    return [
+        pytest.param(name, kinds[i % len(kinds)], marks=[pytest.mark.every] if i % always else [])
+        for i, name in enumerate(stages)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +133,7 @@ def check_recovery(machine: Machine, stage: Stage, error: Error, advice: str) ->
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [(name, list(KINDS)[i % len(KINDS)]) for i, name in enumerate(LOADING)],
+    each(LOADING, always=4),
 )
 def test_memory_that_runs_out_while_networks_load(machine, name, kind):
     forget_networks()
@@ -135,7 +144,7 @@ def test_memory_that_runs_out_while_networks_load(machine, name, kind):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [(name, list(KINDS)[i % len(KINDS)]) for i, name in enumerate(STEP)],
+    each(STEP, always=3),
 )
 def test_memory_that_runs_out_in_a_step(machine, name, kind):
     preset = PLACES.get(name, "offload-codecs")
@@ -245,7 +254,7 @@ GEOMETRIES: dict[str, tuple[str, Stage]] = {
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [(name, list(KINDS)[i % len(KINDS)]) for i, name in enumerate(GEOMETRIES)],
+    each(GEOMETRIES, always=3),
 )
 def test_memory_that_runs_out_while_a_geometry_looks(machine, name, kind):
     geometry, (owner, function, call, after, when) = GEOMETRIES[name]

@@ -70,9 +70,14 @@ WALKS = [
     ("resident", "reference", "layout", (7, 0)),
     ("offload-codecs", "balanced", "cut3r", (8, 6)),
     ("offload-all", "fast", "depth-anything", (8, 9)),
-    ("resident", "fast", "cut3r", (8, 0)),
-    ("offload-codecs", "reference", "depth-anything", (7, 5)),
-    ("offload-all", "balanced", "layout", (9, 0)),
+    *(
+        pytest.param(*walk, marks=pytest.mark.every)
+        for walk in (
+            ("resident", "fast", "cut3r", (8, 0)),
+            ("offload-codecs", "reference", "depth-anything", (7, 5)),
+            ("offload-all", "balanced", "layout", (9, 0)),
+        )
+    ),
 ]
 
 
@@ -121,7 +126,7 @@ def test_a_walk_takes_float16_and_leaves_only_what_stays(
     assert 0 < np.sqrt((difference**2).mean()) < 0.5
 
 
-@pytest.mark.parametrize(("memory", "sampler", "geometry", "capability"), WALKS[:3])
+@pytest.mark.parametrize(("memory", "sampler", "geometry", "capability"), WALKS[1:2])
 def test_a_walk_in_float32_is_that_on_the_cpu(machine, memory, sampler, geometry, capability):
     machine.set(memory=memory, dtype="float32")
     session = walked(machine, sampler, geometry)

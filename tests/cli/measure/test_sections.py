@@ -101,6 +101,7 @@ def test_steps_are_timed_by_stage_and_the_same_again(bench):
     assert number(frames, "deviation of 255") > 1
 
 
+@pytest.mark.every
 @pytest.mark.usefixtures("exact_geometry")
 def test_a_step_that_fails_is_told_with_the_stage_it_came_to(bench, monkeypatch):
     def broken(latents: torch.Tensor, codec: ImageCodec) -> None:
@@ -113,6 +114,7 @@ def test_a_step_that_fails_is_told_with_the_stage_it_came_to(bench, monkeypatch)
     assert str(failed.values["error"]).startswith("NotEnoughMemoryError: memory ran out in stage")
 
 
+@pytest.mark.every
 @pytest.mark.usefixtures("exact_geometry")
 def test_a_step_works_after_trouble(bench):
     rows = by_name(recovery(bench))
@@ -144,6 +146,7 @@ def test_a_vae_that_overflows_is_told_and_the_rest_goes_on(bench, monkeypatch):
     assert "rms of std" in rows["float16: CLIP"].values
 
 
+@pytest.mark.every
 def test_cut3r_by_precision(bench, monkeypatch):
     monkeypatch.setattr(precision_section, "VIEWS", 2)
     rows = by_name(geometry(bench))
