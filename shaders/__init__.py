@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-FOLDERS = ("surfel", "page")
-"""Where files lie: what draws surfels, and what runs in viser's page."""
+FOLDERS = ("surfel", "page", "first_person")
+"""Where files lie: what draws surfels, what runs in viser's page, and what draws stored views from
+the walker's place."""
 
 
 @cache
