@@ -263,9 +263,11 @@ def test_a_page_that_is_reloaded_in_the_middle_sees_the_rest_forming(
     server.scene.reset()
     server.gui.reset()
     again = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
-    until(lambda: len(pictures(server)) == 8)
+    scene = again.display.scene
+    until(lambda: scene.forming is not None and len(pictures(server)) == 4)
+    formed = scene.forming
     watched.steps.allow()
-    until(lambda: len(pictures(server)) == 4)
+    until(lambda: scene.forming is not formed and len(pictures(server)) == 4)
     watched.steps.allow(FormingGenerator.STEPS)
     until(lambda: len(pictures(server)) == 8 and not workspace.worker.busy)
     again.leave()
