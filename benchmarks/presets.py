@@ -157,7 +157,7 @@ CORRELATION = 0.9
 
 
 def guided_gaussian() -> Subject:
-    """The same data where a context tells most of them, guided with strength 2.
+    """Gaussian data of which a context tells most, guided with strength 2.
 
     With a context of correlation r, data of standard deviation s about m are spread by
     s sqrt(1 - r^2) about m + r s e, where e is what the context says.

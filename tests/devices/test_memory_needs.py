@@ -17,13 +17,13 @@ from torch.nn import functional
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
 
 from tests.support.live_tensors import counting, weights
-from tests.support.tiny import in_precision
 from vmem.devices.memory_presets import GIB, MARGIN, PRESETS, MemoryPreset
 from vmem.generation.diffusion.codecs.codecs import ImageCodec, ImageEmbedder
 from vmem.generation.diffusion.codecs.previews import TinyPreview
 from vmem.generation.diffusion.codecs.weights import empty_clip, empty_tiny_vae, empty_vae
 from vmem.generation.diffusion.network.unet import MultiviewUNet, UNetConfig
 from vmem.geometry.cut3r.config import Cut3rConfig
+from vmem.geometry.cut3r.loading import in_precision
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.geometry.cut3r.preprocess import SIZE
 from vmem.geometry.depth_anything.network import SIDE

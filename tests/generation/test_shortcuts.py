@@ -78,7 +78,8 @@ def test_a_shallow_evaluation_of_the_same_frames_is_the_whole_one(net):
 
 
 def test_a_shallow_evaluation_sees_new_frames_through_the_outer_level_alone(net):
-    """As if the inner blocks had seen the frames of before: hooks that hand over what they made."""
+    """A whole evaluation in which hooks replace what the inner blocks make by what they made of
+    the frames before."""
     (x, t), (later, _), keeping = inputs(0), inputs(1), prepared(net).keeping(1)
     net(x, t, prepared=keeping)
     assert keeping.deep

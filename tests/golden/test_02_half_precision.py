@@ -18,11 +18,12 @@ from tests.golden.cut3r_packs import config_of
 from tests.golden.packs import golden_folder, load_pack
 from tests.golden.test_03_sampler import conditioned, network, scale
 from tests.support.half_precision import tensor_cores
-from tests.support.tiny import in_precision, tiny_codec
+from tests.support.tiny import tiny_codec
 from vmem.generation.diffusion.network.unet import MultiviewUNet
 from vmem.generation.diffusion.sampling.guidance import GuidedDenoiser
 from vmem.generation.diffusion.sampling.presets import PRESETS
 from vmem.generation.diffusion.sampling.sampler import noise_stream
+from vmem.geometry.cut3r.loading import in_precision
 from vmem.geometry.cut3r.network import Cut3r
 from vmem.geometry.cut3r.preprocess import prepare
 

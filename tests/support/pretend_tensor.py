@@ -123,7 +123,7 @@ class PretendTensor(torch.Tensor):
         raise TypeError(f"a tensor of {self.device} that is not there cannot be stored")
 
     def data_ptr(self) -> int:
-        """As of the tensor that it computes with."""
+        """Address of the CPU's tensor that computes."""
         return self.host.data_ptr()
 
     def numpy(self, *, force: bool = False) -> Any:
@@ -134,7 +134,7 @@ class PretendTensor(torch.Tensor):
         )
 
     def tolist(self) -> Any:
-        """As CUDA does it, by way of the CPU."""
+        """The numbers as lists, copied by way of the CPU."""
         return self.host.tolist()
 
 

@@ -46,7 +46,7 @@ def write_all(folder: Path) -> Path:
 
 
 def forget_networks() -> None:
-    """As in a process that has not walked yet."""
+    """Unload all shared networks and drop what was decided for the devices."""
     for shared in (networks.SHARED, cut3r.SHARED, depth_anything.SHARED):
         shared.unload()
     ROOM.forget()

@@ -196,15 +196,6 @@ def tiny_cut3r(seed: int = 0) -> Cut3r:
         return Cut3r(config)
 
 
-def in_precision(net: Cut3r, dtype: torch.dtype) -> Cut3r:
-    """The network itself in a precision, as it is loaded: its heads stay in float32."""
-    for name, child in net.named_children():
-        child.to(torch.float32 if name == "downstream_head" else dtype)
-    for parameter in net.parameters(recurse=False):
-        parameter.data = parameter.data.to(dtype)
-    return net
-
-
 def write_cut3r(folder: Path, seed: int = 0, change: dict[str, Tensor] | None = None) -> Path:
     """cut3r_512_dpt_4_64.pth: a state beside training's settings, whose text states its sizes."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ class Card:
     """An NVIDIA GPU."""
 
     name: str
-    """As the driver calls it."""
+    """The card's name, in the driver's words."""
     capability: Capability | None = None
     """Its compute capability; None if the driver is too old to say it."""
 
@@ -57,7 +57,7 @@ class Build:
     """What a torch was built for."""
 
     version: str
-    """As torch says it: "2.13.0+cpu"."""
+    """torch's version with its build, such as "2.13.0+cpu"."""
     cuda: str | None = None
     """The CUDA version of a CUDA build."""
     hip: str | None = None

@@ -19,7 +19,7 @@ from vmem.cli.measure.precision import LEVELS, geometry, precision
 from vmem.cli.measure.record import Row
 from vmem.cli.measure.runner import Limit, TimeUp
 from vmem.cli.measure.speed import speed
-from vmem.cli.measure.steps import cancelling, recovery, steps
+from vmem.cli.measure.steps import cancelling, recovery, steps, walks
 from vmem.devices.recovery import DeviceLostError
 from vmem.errors import VMemError
 from vmem.generation.diffusion.codecs.codecs import ImageCodec
@@ -123,6 +123,14 @@ def test_a_step_works_after_trouble(bench):
     rows = by_name(cancelling(bench))
     assert rows["cancelled in its second evaluation"].values["views kept"] is True
     assert rows["the step after"].values["views"] == 5
+
+
+@pytest.mark.every
+@pytest.mark.usefixtures("exact_geometry")
+def test_two_walks_wait_for_each_other(bench):
+    rows = by_name(walks(bench))
+    assert list(rows) == ["one after the other", "at once"]
+    assert all(number(row, "s") > 0 for row in rows.values())
 
 
 def test_half_precision_is_near_float32_and_float16_nearer(bench):

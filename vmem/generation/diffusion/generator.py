@@ -290,11 +290,11 @@ class Uncompiled:
     def prepare(
         self, crossattn: Tensor, dense: Tensor, hw: tuple[int, int], num_frames: int
     ) -> Prepared:
-        """As of the network."""
+        """What stays the same over a step's evaluations; see `MultiviewUNet.prepare`."""
         return self.network.prepare(crossattn, dense, hw, num_frames)
 
     def __call__(self, x: Tensor, t: Tensor, *, prepared: Prepared) -> Tensor:
-        """As of the network."""
+        """(B*N, 4, h, w), the network's estimate; see `MultiviewUNet.forward`."""
         return self.network.forward(x, t, prepared=prepared)
 
 

@@ -107,12 +107,18 @@ def load_network(
         net = Cut3r(config)
     home = _home(settings, device)
     load_strict(net, state, what="CUT3R", on_progress=loading, cancel=cancel)
-    for name, child in net.named_children():
-        child.to(home, torch.float32 if name == "downstream_head" else dtype)
-    for parameter in net.parameters(recurse=False):
-        parameter.data = parameter.data.to(home, dtype)
+    in_precision(net, dtype).to(home)
     log.info("CUT3R on %s, %s", device, name_of(dtype))
     return Network(net, device, (*stamp(files), str(dtype)))
+
+
+def in_precision(net: Cut3r, dtype: torch.dtype) -> Cut3r:
+    """The network itself, in a precision; its heads stay in float32."""
+    for name, child in net.named_children():
+        child.to(torch.float32 if name == "downstream_head" else dtype)
+    for parameter in net.parameters(recurse=False):
+        parameter.data = parameter.data.to(dtype)
+    return net
 
 
 def _home(settings: NetworkSettings, device: torch.device) -> torch.device:
