@@ -240,6 +240,7 @@ def test_channels_last_weights_give_the_same(net):
 
 
 @pytest.mark.slow
+@pytest.mark.every  # compiles for half a minute
 def test_steps_compile_once_and_whole(net):
     """No graph break, whole or shallow, and no second compilation for another sequence."""
     x, t, y, d = inputs(4)

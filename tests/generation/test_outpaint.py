@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.support.preview_scenes import FLOOR, camera_at, room, texture
 from vmem.cameras import Camera, default_K, pixel_rays, unproject
+from vmem.generation.preview import outpaint
 from vmem.generation.preview.fold import fold_directions, make_fold, photo_index
-from vmem.generation.preview.outpaint import extend, floor_height, render_color, render_depth
+from vmem.generation.preview.outpaint import Beyond, extend, floor_height, render_depth
 from vmem.generation.preview.warp import warp_depth
 from vmem.types import View
 
@@ -89,7 +90,7 @@ def test_scene_continues_across_the_photo_border() -> None:
     extension = extend(anchor, 0)
     wide = Camera(anchor.camera.c2w, default_K((96, 128), math.radians(80)), (96, 128))
     depth = render_depth(extension, wide)
-    rgb = render_color(extension, wide, depth, depth > 0)
+    rgb = Beyond.at(extension, wide, depth, depth > 0).color()
     seen = warp_depth(anchor.depth, anchor.camera, wide).depth > 0
     columns = np.flatnonzero(seen[48])
     left, right = columns[0], columns[-1]
@@ -98,3 +99,17 @@ def test_scene_continues_across_the_photo_border() -> None:
         assert (across.max(axis=1) / across.min(axis=1) < 1.15).all()
     steps = np.abs(np.diff(rgb, axis=1)).mean(axis=(0, 2))
     assert max(steps[left - 1], steps[right]) < 2 * steps[left:right].max()
+
+
+@pytest.mark.parametrize("position", [(0, 0, 0), (0.3, -0.2, 0.9)])
+def test_faces_that_are_left_out_show_nothing(position, monkeypatch) -> None:
+    extension = extend(room(), 0)
+    left_out = 0
+    for yaw, pitch in ((0.0, 0.0), (2.2, 0.3), (-1.0, -1.2), (0.7, 1.3)):
+        camera = camera_at(position, yaw=yaw, pitch=pitch)
+        depth = render_depth(extension, camera)
+        left_out += sum(outpaint._is_out_of_sight(*face, camera) for face in extension.faces)
+        with monkeypatch.context() as patch:
+            patch.setattr(outpaint, "_is_out_of_sight", lambda *parts: False)
+            np.testing.assert_array_equal(depth, render_depth(extension, camera))
+    assert left_out >= 8  # of 24

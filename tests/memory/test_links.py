@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmem.memory import LinkIndex
+from vmem.memory import LinkError, LinkIndex
+from vmem.memory import growing_links as growing
 from vmem.memory.links import SHORT_VIEWS, extended, truncated
 from vmem.raster import SurfelBuffers
 from vmem.retrieval.tally import tally
@@ -58,6 +60,49 @@ def test_shortened_rows_are_those_before_and_grow_again(seed, before, new, n_lin
     assert rows(extended(short, before + new, 4, *again)) == rows(
         extended(index, before + new, 4, *again)
     )
+
+
+@given(st.integers(0, 2**31), st.lists(st.integers(0, 40), min_size=1, max_size=12), st.data())
+def test_grown_in_place_rows_are_those_made_anew_and_older_ones_stay(seed, steps, data):
+    """Also after a truncation, and with a buffer that is soon full."""
+    rng = np.random.default_rng(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(growing, "SPARE_LINKS", data.draw(st.sampled_from([0, 100, 4096])))
+        owner, n_surfels = growing.GrowingLinks(), 0
+        made: list[tuple[LinkIndex, list[list[int]]]] = []
+        index, plain, last = LinkIndex.empty(), LinkIndex.empty(), None
+        for step, new in enumerate(steps):
+            if last is not None and data.draw(st.booleans()):
+                n_surfels = len(last[0].stop)
+                index = truncated(index, n_surfels, step, last[2])
+                plain, last = last[0], None
+            n_before, before = n_surfels, plain
+            n_surfels += new
+            surfel, view = log(rng, n_surfels, step + 1, int(rng.integers(0, 90)))
+            plain = extended(plain, n_surfels, step + 1, surfel, view)
+            index = owner.extended(index, n_surfels, step + 1, surfel, view)
+            last = before, n_before, surfel
+            made.append((index, rows(plain)))
+        for one, expected in made:
+            assert rows(one) == expected
+            assert one.start[-1] == len(one.views)
+
+
+def test_growing_copies_only_what_is_new():
+    owner, n = growing.GrowingLinks(), 1000
+    surfel = np.arange(n, dtype=np.int32)
+    index = owner.extended(LinkIndex.empty(), n, 1, surfel, surfel * 0)
+    second = owner.extended(index, n + 1, 2, surfel[:5], surfel[:5] * 0 + 1)
+    assert np.shares_memory(index.views, second.views)
+    with pytest.raises(LinkError, match="names surfel 1005"):
+        owner.extended(second, n + 1, 2, np.array([1005], np.int32), surfel[:1])
+    with pytest.raises(LinkError, match="cannot shrink"):
+        owner.extended(second, n - 1, 2, surfel[:0], surfel[:0])
+    assert rows(second)[:6] == [[0, 1]] * 5 + [[0]]
+    # An index that is not the newest is copied: another one's rows may lie behind its own.
+    branch = owner.extended(index, n, 2, surfel[:2], surfel[:2] * 0)
+    assert not np.shares_memory(branch.views, second.views)
+    assert rows(second)[:3] == [[0, 1]] * 3
 
 
 def test_shortening_takes_back_the_wider_type():

@@ -61,7 +61,7 @@ class Walk:
         from vmem.devices.settings import NetworkSettings
         from vmem.formats.photos import load_photo
         from vmem.formats.walk import check_writable, export_walk
-        from vmem.session import Session, SessionConfig
+        from vmem.session import Session, SessionConfig, StepRefused
 
         begin = time.perf_counter()
         words = parse_moves(self.moves)
@@ -84,8 +84,12 @@ class Walk:
         rgb = None if photo is None else photo.rgb
         session = Session.open(rgb, backend=backend, config=config)
         records = [session.history.head.record]
+        refused: list[str] = []
         for word in tqdm(words, desc=f"walking ({name})", unit="step", disable=None):
-            records.append(session.move(word).record)
+            try:
+                records.append(session.move(word).record)
+            except StepRefused as error:
+                refused.append(f"{word}: {error}")
         memory = session.memory
         export_begin = time.perf_counter()
         export_walk(memory, self.out, force=self.force)
@@ -95,7 +99,8 @@ class Walk:
             "views": len(memory.views),
             "surfels": len(memory.surfels),
             "links": len(memory.link_surfel),
-            "steps": len(words),
+            "steps": len(records) - 1,
+            "refused": refused,
             "seconds": {stage: round(spent, 4) for stage, spent in seconds.items()},
             "backend": name,
             "label": backend.described(),
@@ -116,6 +121,8 @@ class Walk:
         for step, note in enumerate(report["geometry_notes"]):
             if note:
                 print(f"step {step}: {note}")
+        for note in refused:
+            print(f"refused: {note}")
         print(f"{report['views']} views, {report['surfels']} surfels, {report['links']} links")
         print("seconds: " + "  ".join(f"{k} {v:.2f}" for k, v in seconds.items()))
         print(f"written to {self.out}")

@@ -70,7 +70,7 @@ def extended(
 
     Raises LinkError for links to what is not there, and if surfels have become fewer.
     """
-    _check_log(n_surfels, n_views, link_surfel, link_view)
+    check_log(n_surfels, n_views, link_surfel, link_view)
     if n_surfels < len(index.start) - 1:
         raise LinkError(f"an index of {len(index.start) - 1} surfels cannot shrink to {n_surfels}")
     short = n_views <= SHORT_VIEWS
@@ -94,7 +94,7 @@ def truncated(
     return LinkIndex(index.start[: n_surfels + 1], views, stop)
 
 
-def _check_log(n_surfels: int, n_views: int, link_surfel: I32, link_view: I32) -> None:
+def check_log(n_surfels: int, n_views: int, link_surfel: I32, link_view: I32) -> None:
     """LinkError unless every link names one of so many surfels and views. Kernels do not look."""
     if link_surfel.ndim != 1 or link_surfel.shape != link_view.shape:
         raise LinkError(

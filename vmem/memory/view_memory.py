@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vmem.memory.links import extended as extended_links
+from vmem.memory.growing_links import GrowingLinks
 from vmem.memory.snapshot import MemorySnapshot
 from vmem.raster.blocks import extended as extended_blocks
 from vmem.types import StepEnd, StepRecord, Surfels
@@ -24,6 +24,7 @@ class ViewMemory:
         self._color = _GrowingArray(np.zeros((0, 3), np.uint8))
         self._link_surfel = _GrowingArray(np.zeros(0, np.int32))
         self._link_view = _GrowingArray(np.zeros(0, np.int32))
+        self._seen_by = GrowingLinks()
         self._snapshot = MemorySnapshot.empty()
 
     def snapshot(self) -> MemorySnapshot:
@@ -44,7 +45,7 @@ class ViewMemory:
             surfels + len(record.surfels),
             links + len(record.link_surfel),
         )
-        seen_by = extended_links(
+        seen_by = self._seen_by.extended(
             now.seen_by, end.n_surfels, end.n_views, record.link_surfel, record.link_view
         )
         grown = Surfels(
@@ -80,7 +81,9 @@ class ViewMemory:
         index = blocks.sphere.nbytes + blocks.cone.nbytes + seen_by.start.nbytes
         if len(seen_by.stop) and not np.shares_memory(seen_by.start, seen_by.stop):
             index += seen_by.stop.nbytes
-        links = self._link_surfel.nbytes + self._link_view.nbytes + seen_by.views.nbytes
+        grown = self._seen_by.nbytes
+        index += grown["surfels"]
+        links = self._link_surfel.nbytes + self._link_view.nbytes + grown["links"]
         return {"surfels": index + sum(array.nbytes for array in surfels), "links": links}
 
 

@@ -2,6 +2,7 @@
 
 from vmem.session.config import ConfigError, SessionConfig
 from vmem.session.history import History, HistoryError, Node
+from vmem.session.refusal import StepRefused
 from vmem.session.session import Session, SessionBusy
 from vmem.session.step import Step, StepError
 
@@ -15,4 +16,5 @@ __all__ = [
     "SessionConfig",
     "Step",
     "StepError",
+    "StepRefused",
 ]

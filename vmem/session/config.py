@@ -33,6 +33,8 @@ class SessionConfig:
     """Sampler of a backend that has several; None for the backend's default."""
     association: AssociationConfig = field(default_factory=AssociationConfig)
     """How new views enter memory."""
+    refuse: bool = True
+    """Whether a step into a surface, or to frames that show nothing, is refused (StepRefused)."""
 
     def __post_init__(self) -> None:
         check_whole("seed", self.seed, 0, 2**32 - 1)
@@ -44,6 +46,8 @@ class SessionConfig:
             )
         if not isinstance(self.sampler, str | None):
             raise ConfigError(f"sampler must be a name or None, got {self.sampler!r}")
+        if not isinstance(self.refuse, bool):
+            raise ConfigError(f"refuse must be True or False, got {self.refuse!r}")
         if not isinstance(self.association, AssociationConfig):
             raise ConfigError(f"association must be an AssociationConfig, got {self.association!r}")
 

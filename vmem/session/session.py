@@ -33,6 +33,7 @@ from vmem.progress import CancelToken, OnProgress, Progress, silent
 from vmem.retrieval import ask
 from vmem.session.config import ConfigError, SessionConfig, check_whole
 from vmem.session.history import History, Node, common_depth
+from vmem.session.refusal import StepRefused, check_depths, check_pictures, check_poses
 from vmem.session.step import Step, check_camera, check_frames, check_maps
 from vmem.types import (
     AssociationConfig,
@@ -78,6 +79,8 @@ class Session:
         self._memory = ViewMemory()
         self._writing = threading.Lock()
         self.seconds: dict[str, float] = {}
+        self.refused = 0
+        """How many steps were refused so far."""
         cameras = Cameras.stack([camera])
         with self._stage("open"):
             maps = backend.geometry.estimate(
@@ -269,11 +272,15 @@ class Session:
         what to ask memory, if not as configured. The request is recorded with the step. Whatever
         ends it early (Cancelled, an exception) leaves memory and history as they were. Raises
         SessionBusy, CameraError, ConfigError, RetrievalError, StepError, Cancelled, and what the
-        backend raises.
+        backend raises; StepRefused, counted in ``refused``, where the config says so.
         """
         if not isinstance(targets, StepRequest):
             targets = self.request(targets, label=label, query=query, sampler=sampler)
-        return self._make(targets, on_progress, cancel or CancelToken())
+        try:
+            return self._make(targets, on_progress, cancel or CancelToken())
+        except StepRefused:
+            self.refused += 1
+            raise
 
     def _check_sampler(self, sampler: str | None) -> None:
         if sampler is not None and sampler not in self.backend.samplers:
@@ -289,6 +296,8 @@ class Session:
             started = dict(self.seconds)
             on_progress(Progress("retrieve", 0, 1))
             with self._stage("retrieve"):
+                if self.config.refuse:
+                    check_poses(before, targets)
                 retrieval = ask(before, targets, request.query)
             if not retrieval.order:
                 raise RetrievalError(retrieval.note)
@@ -308,6 +317,8 @@ class Session:
                     cancel=cancel,
                 )
                 check_frames(frames, targets)
+                if self.config.refuse:
+                    check_pictures(before, retrieval, context.views, frames)
             cancel.check()
             on_progress(Progress("geometry", 0, 1))
             with self._stage("estimate"):
@@ -315,6 +326,8 @@ class Session:
                     frames, targets, before, on_progress=on_progress, cancel=cancel
                 )
                 check_maps(maps, targets, request.association.min_confidence)
+                if self.config.refuse:
+                    check_depths(before, targets, frames, maps)
             cancel.check()
             on_progress(Progress("memory", 0, 1))
             with self._stage("associate"):

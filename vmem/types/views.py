@@ -39,6 +39,9 @@ class Frames:
     """Number of times that a pixel was resampled; None if it is not known."""
     confidence: Float32[np.ndarray, "T H W"] | None = None
     """Confidence in the depth, 0 in the sky; None for 1 everywhere."""
+    unknown: Float32[np.ndarray, " T"] | None = None
+    """Share of each frame's pixels that nothing showed, neither views nor a continuation of them,
+    so that they were filled from their neighbours; None for none."""
     latents: tuple[StateArrays, ...] | None = None
     """What the generator needs of each frame when it becomes context."""
 

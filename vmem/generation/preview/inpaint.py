@@ -35,24 +35,27 @@ def push_pull(
     """
     if known.all():
         return values
-    if weight is None:
-        weight = np.ones(known.shape, np.float32)
+    if not known.any():
+        return np.zeros_like(values)
     # Pull: level by level, sums of weighted values and of weights, halved until one pixel is left.
-    weights = [np.where(known, weight, np.float32(0))]
-    sums = [np.where(known[..., None], values, np.float32(0)) * weights[0][..., None]]
+    sums = [np.where(known[..., None], values, np.float32(0))]
+    weights = [known.astype(np.float32)]
+    if weight is not None:
+        weights[0] *= weight
+        sums[0] *= weights[0][..., None]
     while max(sums[-1].shape[:2]) > 1:
         sums.append(_pyramid_down(sums[-1]))
         weights.append(_pyramid_down(weights[-1])[..., 0])
     # Push: back to the finest level, each pixel its own mean as far as it has support, the rest
     # from the coarser level.
     filled = _mean(sums[-1], weights[-1])
-    for total, w in zip(sums[-2::-1], weights[-2::-1], strict=True):
-        size = (total.shape[1], total.shape[0])
-        coarse = np.atleast_3d(cv2.pyrUp(filled, dstsize=size))
+    for total, w in zip(sums[-2:0:-1], weights[-2:0:-1], strict=True):
         # A level is trusted once a quarter of its support is known.
         trust = np.clip(4 * w, 0, 1)[..., None]
-        filled = trust * _mean(total, w) + (1 - trust) * coarse
-    return np.where(known[..., None], values, filled)
+        coarse = _pyramid_up(filled, total)
+        filled = (trust * _mean(total, w) + (1 - trust) * coarse).astype(np.float32, copy=False)
+    # Unknown pixels of the finest level have no support of their own.
+    return np.where(known[..., None], values, _pyramid_up(filled, values))
 
 
 def fill_from_background(
@@ -93,6 +96,11 @@ def _square(radius: int) -> NDArray[np.uint8]:
 
 def _pyramid_down(image: F32) -> F32:
     return np.atleast_3d(cv2.pyrDown(image)).astype(np.float32, copy=False)
+
+
+def _pyramid_up(image: F32, like: F32) -> F32:
+    larger = cv2.pyrUp(image, dstsize=(like.shape[1], like.shape[0]))
+    return np.atleast_3d(larger).astype(np.float32, copy=False)
 
 
 def _mean(total: F32, weight: F32) -> F32:

@@ -23,6 +23,7 @@ from vmem.cameras import Camera, pixel_rays, rotation_x, rotation_y, unproject
 from vmem.generation.preview.fold import (
     MAX_DROP,
     Fold,
+    Folded,
     border_drop,
     fold_directions,
     make_fold,
@@ -93,53 +94,93 @@ def render_depth(extension: Extension, camera: Camera) -> Float32[np.ndarray, "h
     """z-depth of the continuation in ``camera``; 0 where it shows none."""
     depth = np.zeros(camera.hw, np.float32)
     for face, face_depth in extension.faces:
+        if _is_out_of_sight(face, face_depth, camera):
+            continue
         warped = warp_depth(face_depth, face, camera).depth
         nearer = (warped > 0) & ((depth == 0) | (warped < depth))
         depth[nearer] = warped[nearer]
     return depth
 
 
-def render_color(
-    extension: Extension,
-    camera: Camera,
-    depth: Float32[np.ndarray, "h w"],
-    wanted: Bool[np.ndarray, "h w"],
-) -> Float32[np.ndarray, "h w 3"]:
-    """Colour in [0, 255] of the continuation at ``depth`` where ``wanted``, else 0."""
-    directions = unproject(depth, camera)[wanted] - extension.position
-    folded = fold_directions(extension.fold, directions)
-    tile_azimuth, tile_drop, tile_share = tile_floor(extension.fold, directions, folded)
-    rgb = np.zeros((*camera.hw, 3), np.float32)
-    for azimuth, drop, share in (
-        (folded.azimuth, folded.content_drop, 1 - tile_share),
-        (tile_azimuth, tile_drop, tile_share),
-    ):
-        uv = np.zeros((*camera.hw, 2), np.float32)
-        uv[wanted] = photo_index(extension.fold, azimuth, drop)[0]
-        weight = np.zeros(camera.hw, np.float32)
-        weight[wanted] = share
-        accumulate(rgb, weight, extension.texture, uv)
-    return np.clip(rgb, 0, 255)
+@dataclass(frozen=True, eq=False)
+class Beyond:
+    """Pixels of a camera's picture that the continuation fills."""
 
+    extension: Extension
+    wanted: Bool[np.ndarray, "h w"]
+    """Which pixels."""
+    directions: Float64[np.ndarray, "n 3"]
+    """From the anchor to the wanted pixels' surfaces, world."""
+    folded: Folded
+    """These directions folded into the photo."""
+    uv: Float32[np.ndarray, "n 2"]
+    """Where they look in the photo, in pixel indices."""
 
-def render_confidence(
-    extension: Extension,
-    camera: Camera,
-    depth: Float32[np.ndarray, "h w"],
-    wanted: Bool[np.ndarray, "h w"],
-) -> Float32[np.ndarray, "h w"]:
-    """Confidence of the continuation at ``depth`` where ``wanted``, else 0.
+    @staticmethod
+    def at(
+        extension: Extension,
+        camera: Camera,
+        depth: Float32[np.ndarray, "h w"],
+        wanted: Bool[np.ndarray, "h w"],
+    ) -> Beyond:
+        """The ``wanted`` pixels of ``camera``, whose z-depth is ``depth``."""
+        directions = _points(depth, camera, wanted) - extension.position
+        folded = fold_directions(extension.fold, directions)
+        uv = photo_index(extension.fold, folded.azimuth, folded.content_drop)[0]
+        return Beyond(extension, wanted, directions, folded, uv)
 
-    It is the photo's confidence in the folded direction, so that sky continues as sky.
-    """
-    confidence = np.zeros(camera.hw, np.float32)
-    if not wanted.any():
+    def color(self) -> Float32[np.ndarray, "h w 3"]:
+        """Colour in [0, 255] where wanted, else 0."""
+        fold, wanted = self.extension.fold, self.wanted
+        tile_azimuth, tile_drop, tile_share = tile_floor(fold, self.directions, self.folded)
+        rgb = np.zeros((*wanted.shape, 3), np.float32)
+        self._add(rgb, self.uv, 1 - tile_share)
+        if tile_share.any():
+            self._add(rgb, photo_index(fold, tile_azimuth, tile_drop)[0], tile_share)
+        return np.clip(rgb, 0, 255, out=rgb)
+
+    def confidence(self) -> Float32[np.ndarray, "h w"]:
+        """Confidence in the depth where wanted, else 0.
+
+        It is the photo's confidence in the folded direction, so that sky continues as sky.
+        """
+        confidence = np.zeros(self.wanted.shape, np.float32)
+        if len(self.uv):
+            found = _look_up(self.extension.confidence, self.uv, cv2.INTER_NEAREST)
+            confidence[self.wanted] = found
         return confidence
-    directions = unproject(depth, camera)[wanted] - extension.position
-    folded = fold_directions(extension.fold, directions)
-    uv = photo_index(extension.fold, folded.azimuth, folded.content_drop)[0]
-    confidence[wanted] = _look_up(extension.confidence, uv, cv2.INTER_NEAREST)
-    return confidence
+
+    def _add(self, rgb: F32, uv: F32, share: F64) -> None:
+        """Add the photo at ``uv`` to the wanted pixels, each by its share."""
+        index = np.zeros((*self.wanted.shape, 2), np.float32)
+        index[self.wanted] = uv
+        weight = np.zeros(self.wanted.shape, np.float32)
+        weight[self.wanted] = share
+        accumulate(rgb, weight, self.extension.texture, index)
+
+
+def _points(depth: F32, camera: Camera, wanted: Bool[np.ndarray, "h w"]) -> F32:
+    """(N, 3) f32 of what `unproject` gives, of the wanted pixels only."""
+    row, column = np.nonzero(wanted)
+    x = ((np.arange(camera.hw[1]) + 0.5 - camera.K[0, 2]) / camera.K[0, 0])[column]
+    y = (np.arange(camera.hw[0]) + 0.5 - camera.K[1, 2]) / camera.K[1, 1]
+    points, far = np.empty((len(row), 3), np.float32), depth[wanted]
+    for axis, (right, down, ahead) in enumerate(camera.c2w[:3, :3]):
+        points[:, axis] = (right * x + (down * y + ahead)[row]) * far + camera.position[axis]
+    return points
+
+
+def _is_out_of_sight(source: Camera, depth: F32, target: Camera) -> bool:
+    """Whether no surface of a depth map can show in ``target``: it lies in the hull of the corners
+    of its frame at its least and greatest depth, which lie on one side of the target's view."""
+    h, w = source.hw
+    corners = np.array([[0, 0, 1], [w, 0, 1], [w, h, 1], [0, h, 1]]) @ np.linalg.inv(source.K).T
+    ends = np.concatenate([corners * float(depth.min()), corners * float(depth.max())])
+    relative = target.w2c @ source.c2w
+    x, y, z = (ends @ relative[:3, :3].T + relative[:3, 3]).T
+    (h, w), K = target.hw, target.K
+    column, row = K[0, 0] * x + K[0, 2] * z, K[1, 1] * y + K[1, 2] * z
+    return any(side.max() < 0 for side in (z, column, w * z - column, row, h * z - row))
 
 
 def floor_height(anchor: View) -> float:
