@@ -69,7 +69,7 @@ def run() -> Iterator[Row]:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         for size, surfels in SIZES.items():
             session = long_walk(surfels, VIEWS)
-            app = App(ViewerConfig(size=64, open=False))
+            app = App(ViewerConfig(size=64, mode="step", layout="memory", open=False))
             # A context of its own: what the last user chose must not count here.
             context = chromium.new_context(viewport={"width": 1280, "height": 720})
             try:

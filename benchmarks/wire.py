@@ -93,7 +93,7 @@ def _only_client(server: viser.ViserServer) -> viser.ClientHandle:
 
 
 def _whole_steps() -> Iterator[Row]:
-    app = App(ViewerConfig(backend="preview", open=False, keep=0.1))
+    app = App(ViewerConfig(backend="preview", mode="step", layout="memory", open=False, keep=0.1))
     listener = Listener(app.port)
     try:
         while not any(walk.session for walk in app.walks.values()):

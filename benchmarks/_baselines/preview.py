@@ -21,7 +21,7 @@ from vmem.generation import Context
 from vmem.generation.preview.fold import fold_directions, photo_index, tile_floor
 from vmem.generation.preview.generator import _seam_band, _seam_offset
 from vmem.generation.preview.inpaint import Mask, fill_from_background, push_pull
-from vmem.generation.preview.outpaint import Extension, extend, render_confidence
+from vmem.generation.preview.outpaint import Beyond, Extension, extend
 from vmem.generation.preview.texture import Texture, make_texture
 from vmem.generation.preview.warp import Warp, tear_ratio
 from vmem.progress import CancelToken, OnProgress, Progress, silent
@@ -152,7 +152,7 @@ def _make_frame(
         beyond += _seam_offset(rgb - beyond, band, merged.known)
         rgb = np.where(use[..., None], beyond, rgb)
         depth = np.where(use, beyond_depth, depth)
-        confidence = confidence + render_confidence(extension, camera, beyond_depth, use)
+        confidence = confidence + Beyond.at(extension, camera, beyond_depth, use).confidence()
         known = merged.known | use
         rgb, depth = fill_from_background(rgb, depth, known)
         # A filled pixel at the edge of the sky may be sky or not: no confidence in it.

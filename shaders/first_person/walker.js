@@ -10,8 +10,8 @@ class Walker {
     this.yaw = 0;
     this.pitch = 0;
     this.velocity = [0, 0, 0];
-    this.speed = 0.6; // scene units a second
-    this.clearance = 0.1; // scene units kept from what is solid
+    this.speed = 0.55; // scene units a second
+    this.clearance = 0.15; // scene units kept from what is solid
     this.number = 0; // of the last pose that Python set
     this.glide = null;
   }

@@ -5,10 +5,11 @@
 //              NODE/pictures is an image. What these hold is replaced; they lend their materials.
 // It makes window.__vmemFrustums[node].change(news), called with
 //   keep       how many of the views stay
-//   add        views that follow them: { pose, picture }
+//   add        views that follow them: { pose, picture, faded }
 //                pose     12 numbers, rows of the camera's axes and place in the world, and 3, the
 //                         half width, half height and depth of the frustum, all in scene units
 //                picture  URL of an image
+//                faded    whether the image is drawn nearly transparent
 //   colors     [view, [r, g, b]] pairs
 //
 // Leans on viser 1.1.1: window.__viserMutable (scene, camera, canvas, nodeRefFromName,
@@ -27,6 +28,7 @@
   // A picture lies within its tile with a rim of its own border, so that the coarser levels of the
   // texture do not mix neighbours.
   const [TILE, RIM, MOST_TILES] = [64, 4, 4096];
+  const FADED = 0.25; // opacity of faded pictures
 
   const state = { views: [], hovered: null, change, colorsDrawn, error: null };
   sets[config.node] = state;
@@ -40,8 +42,8 @@
     const { views } = state;
     if (keep < views.length || add.length > 0) {
       views.length = Math.min(keep, views.length);
-      for (const { pose, picture } of add) {
-        const view = { pose, ends: LINES.map((end) => placed(pose, end)), color: [0, 0, 0] };
+      for (const { pose, picture, faded } of add) {
+        const view = { pose, faded, ends: LINES.map((end) => placed(pose, end)), color: [0, 0, 0] };
         view.image = new Image();
         view.image.onload = () => {
           view.drawn = false;
@@ -177,7 +179,9 @@
     meshGeometry = new BufferGeometry();
     meshGeometry.setAttribute("position", new Attribute(positions, 3));
     meshGeometry.setAttribute("uv", new Attribute(corners, 2));
-    meshGeometry.setIndex(shown.flatMap((_, i) => [0, 1, 2, 0, 2, 3].map((k) => 4 * i + k)));
+    // Faded ones last: what is drawn later behind them would be hidden, not seen through them.
+    const order = [...shown.keys()].sort((i, j) => Boolean(shown[i].faded) - Boolean(shown[j].faded));
+    meshGeometry.setIndex(order.flatMap((i) => [0, 1, 2, 0, 2, 3].map((k) => 4 * i + k)));
     stale.tiles = false;
   }
 
@@ -201,6 +205,11 @@
     context.clip();
     context.drawImage(view.image, x, y, w + 2 * RIM, h + 2 * RIM); // the rim
     context.drawImage(view.image, x + RIM, y + RIM, w, h);
+    if (view.faded) {
+      context.globalCompositeOperation = "destination-in";
+      context.fillStyle = `rgba(0, 0, 0, ${FADED})`;
+      context.fillRect(x, y, TILE, TILE);
+    }
     context.restore();
   }
 

@@ -1,11 +1,18 @@
 // Held keys, from the browser to Python. A function expression; Python calls it with `config`:
 //   channel  id of the hidden text element whose value carries the events
-//   swallow  KeyboardEvent.code values that nobody else on the page may see
+//   swallow  KeyboardEvent.code values, and characters typed, that nobody else on the page may see
 //   listen   false: stop listening for this channel
 //
-// Each event is the JSON list [kind, code, shift, held codes, sequence, epoch milliseconds, pointer]
-// with kind "down", "up", "clear" (nothing is held any more) or "ready" (listening has begun), and
-// pointer [x, y] in [0, 1] of the 3-D canvas, or null while it is elsewhere.
+// Each event is the JSON list
+//   [kind, code, key, shift, double, held codes, sequence, epoch milliseconds, pointer]
+// with kind "down", "up", "clear" (nothing is held any more), "ready" (listening has begun) or
+// "command" (a button of the page was pressed; code is the command's name); double: it was pressed
+// DOUBLE_MS before at most, and nothing else since; pointer [x, y] in [0, 1] of the 3-D canvas, or
+// null while it is elsewhere.
+//
+// For the scripts of the first-person picture, window.__vmemKeyboard has `held` (a Map by code),
+// `modifiers` {shift, control, alt} and `command(name)`. In turn window.__vmemFirstPerson.takes(event)
+// says whether a key pressed with ctrl or alt walks, and so is taken all the same.
 //
 // Leans on viser 1.1.1: window.__viserMutable.sendMessage and the GuiUpdateMessage.
 (config) => {
@@ -20,11 +27,19 @@
   }
   current?.dispose();
 
-  const keyboard = { channel: config.channel, swallow: new Set(config.swallow), dispose };
-  window.__vmemKeyboard = keyboard;
   const held = new Map(); // code -> whether the press was swallowed
+  const modifiers = { shift: false, control: false, alt: false };
+  const keyboard = {
+    channel: config.channel, swallow: new Set(config.swallow), held, modifiers, command, dispose,
+  };
+  window.__vmemKeyboard = keyboard;
+  const DOUBLE_MS = 350; // from one press to the next
+  const UNLOCK_MS = 100; // from the mouse's release to the Escape that released it
   let sequence = 0;
   let pointer = null;
+  let last = { code: "", time: 0 }; // the press that another one may double
+  let unlocked = -Infinity; // when the mouse was given back
+  let asks = false; // whether the page asks before it is closed
 
   const UNTYPED_INPUTS = new Set(
     ["button", "checkbox", "color", "file", "image", "radio", "range", "reset", "submit"],
@@ -59,10 +74,19 @@
     return element.getAttribute("role") === "slider" && isStepping(code);
   }
 
-  function send(kind, code, shift, time) {
-    const value = JSON.stringify(
-      [kind, code, shift, [...held.keys()], ++sequence, performance.timeOrigin + time, pointer],
-    );
+  const walks = (event) => window.__vmemFirstPerson?.takes?.(event) ?? false;
+
+  function isDouble(code, time) {
+    const double = last.code === code && time - last.time < DOUBLE_MS;
+    last = double ? { code: "", time } : { code, time };
+    return double;
+  }
+
+  function send(kind, code, time, { key = "", shift = false, double = false } = {}) {
+    const value = JSON.stringify([
+      kind, code, key, shift, double,
+      [...held.keys()], ++sequence, performance.timeOrigin + time, pointer,
+    ]);
     window.__viserMutable?.sendMessage({
       type: "GuiUpdateMessage",
       uuid: keyboard.channel,
@@ -75,17 +99,53 @@
     event.preventDefault();
   }
 
+  function noteModifiers({ shiftKey, ctrlKey, altKey }) {
+    Object.assign(modifiers, { shift: shiftKey, control: ctrlKey, alt: altKey });
+  }
+
   function onKeyDown(event) {
+    noteModifiers(event);
     // macOS sends no key-up for keys that are released while Cmd is down.
     if (event.key === "Meta") clear();
+    if (event.code === "Escape" && givesMouseBack(event)) return swallow(event);
     if (event.code === "Escape" || event.code === "Enter") leaveDropdown();
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.metaKey || event.isComposing) return;
     if (!event.code || belongsToPage(event.target, event.code)) return;
-    const taken = keyboard.swallow.has(event.code) && !isInDialog(event.target);
+    if (event.ctrlKey || event.altKey) {
+      const walking = walks(event);
+      // Ctrl+W, of a walker who goes slowly, cannot be kept from closing the page; but the page may
+      // ask first. Not where Ctrl is held for another key, as to reload.
+      asks = walking && event.ctrlKey;
+      if (!walking) return;
+      // Else Alt would open the browser's menu.
+      if (event.key === "Alt") event.preventDefault();
+      if (event.key === "Alt" || event.key === "Control") return;
+    }
+    const ours = keyboard.swallow.has(event.code) || keyboard.swallow.has(event.key.toLowerCase());
+    const taken = ours && !isInDialog(event.target);
     if (taken) swallow(event);
     if (event.repeat || held.has(event.code)) return;
     held.set(event.code, taken);
-    send("down", event.code, event.shiftKey, event.timeStamp);
+    const double = isDouble(event.code, event.timeStamp);
+    send("down", event.code, event.timeStamp, { key: event.key, shift: event.shiftKey, double });
+  }
+
+  // Escape gives the mouse back, and does nothing else. Some browsers do so by themselves and then
+  // tell of the key, some only tell of the key.
+  function givesMouseBack(event) {
+    if (!document.pointerLockElement) return event.timeStamp - unlocked < UNLOCK_MS;
+    document.exitPointerLock();
+    return true;
+  }
+
+  function onLockChange(event) {
+    if (!document.pointerLockElement) unlocked = event.timeStamp;
+  }
+
+  // A button of the page: a gamepad's, or one for fingers.
+  function command(name) {
+    const now = performance.now();
+    send("command", name, now, { double: isDouble(name, now) });
   }
 
   // Arrows would open a dropdown again whose choice was made or given up. It has yet to see the
@@ -100,16 +160,21 @@
 
   // A key-up is swallowed only if its key-down was: whoever saw the press must see the release.
   function onKeyUp(event) {
+    noteModifiers(event);
+    if (event.key === "Control") asks = false;
+    if (event.key === "Alt" && walks(event)) event.preventDefault();
     const taken = held.get(event.code);
     if (!held.delete(event.code)) return;
     if (taken) swallow(event);
-    send("up", event.code, event.shiftKey, event.timeStamp);
+    send("up", event.code, event.timeStamp, { key: event.key, shift: event.shiftKey });
   }
 
   function clear() {
+    noteModifiers({ shiftKey: false, ctrlKey: false, altKey: false });
+    asks = false;
     if (held.size === 0) return;
     held.clear();
-    send("clear", "", false, performance.now());
+    send("clear", "", performance.now());
   }
 
   function onPointerMove(event) {
@@ -131,6 +196,8 @@
     [document, "focusin", onFocus],
     [window, "pointermove", onPointerMove],
     [window, "click", onClick],
+    [document, "pointerlockchange", onLockChange],
+    [window, "beforeunload", (event) => asks && event.preventDefault()],
   ];
   for (const [target, name, listener] of listeners) target.addEventListener(name, listener, true);
 
@@ -143,7 +210,7 @@
 
   (function announce() {
     if (window.__vmemKeyboard !== keyboard) return;
-    if (window.__viserMutable) send("ready", "", false, performance.now());
+    if (window.__viserMutable) send("ready", "", performance.now());
     else setTimeout(announce, 50);
   })();
 }

@@ -22,7 +22,13 @@ SIDE = 129
 TOLERANCE = 0.008
 """Relative error of inverse depth up to which a triangle is not split: a walker who has moved by
 half the distance to a surface sees it off by a pixel of 288."""
-MOST_POINTS = 4000
+BENT = 0.1
+"""Relative second difference of inverse depth that no plane has."""
+HANGS = 0.06
+"""Relative difference of inverse depth to both of two surfaces, of a point on neither."""
+FLAT = 0.03
+"""Relative second difference of inverse depth up to which points count as on one plane."""
+MOST_POINTS = 2500
 """Points above which the tolerance is raised: noisy depth bends everywhere."""
 
 
@@ -34,9 +40,8 @@ class DepthMesh:
     """Which points of the grid; the triangles follow from them (`triangles`)."""
     inverse: Float32[np.ndarray, " P"]
     """Inverse depth at each used point."""
-    bend: Float32[np.ndarray, " P"]
-    """Second difference of inverse depth at each used point, relative: 0 on planes, large where a
-    silhouette runs."""
+    bent: Bool[np.ndarray, " P"]
+    """Whether a silhouette may run at each used point: inverse depth bends by more than BENT."""
 
 
 def depth_mesh(depth: Float32[np.ndarray, "H W"], side: int = SIDE) -> DepthMesh:
@@ -45,14 +50,14 @@ def depth_mesh(depth: Float32[np.ndarray, "H W"], side: int = SIDE) -> DepthMesh
     The grid reaches from border to border of the picture: point (row, column) lies at
     (row, column) / (side - 1) of it.
     """
-    grid = inverse_grid(depth, side)
+    grid = sharpened(inverse_grid(depth, side))
     error = split_errors(grid) / grid
     tolerance = TOLERANCE
     while (error > tolerance).sum() > MOST_POINTS:
         tolerance *= 1.5
     used = nested(error) > tolerance
     used[[0, 0, -1, -1], [0, -1, 0, -1]] = True
-    return DepthMesh(used, grid[used], bends(grid)[used])
+    return DepthMesh(used, grid[used], bends(grid)[used] > BENT)
 
 
 def inverse_grid(depth: Float32[np.ndarray, "H W"], side: int) -> F32:
@@ -61,6 +66,37 @@ def inverse_grid(depth: Float32[np.ndarray, "H W"], side: int) -> F32:
     rows = np.minimum(np.linspace(0, h, side).astype(int), h - 1)
     columns = np.minimum(np.linspace(0, w, side).astype(int), w - 1)
     return (1 / np.maximum(depth[np.ix_(rows, columns)], 1e-4)).astype(np.float32)
+
+
+def sharpened(grid: Float32[np.ndarray, "G G"]) -> F32:
+    """Inverse depth without points that hang between two surfaces, as estimates have at edges.
+
+    Such a point bends, and some neighbour is clearly nearer and some clearly farther: it takes
+    after the more alike of the two. Others stay as they are, and so does exact depth.
+    """
+    around = np.ones((3, 3), np.uint8)
+    for _ in range(2):  # a soft edge has up to two such points
+        far, near = cv2.erode(grid, around), cv2.dilate(grid, around)
+        hangs = (near > (1 + HANGS) * grid) & (grid > (1 + HANGS) * far)
+        hangs &= cv2.dilate((bends(grid) > BENT).astype(np.uint8), around) > 0
+        hangs &= ~continues(grid)  # a floor towards the horizon has neighbours of both kinds
+        grid = np.where(hangs, np.where(grid * grid > near * far, near, far), grid)
+    return grid
+
+
+def continues(grid: Float32[np.ndarray, "G G"]) -> Bool[np.ndarray, "G G"]:
+    """Whether each point lies on one steep plane with the next three up, down, left or right.
+
+    Steep, because along a silhouette itself all points are alike.
+    """
+    n, padded = len(grid), np.pad(grid, 3, mode="edge")
+    found = np.zeros(grid.shape, bool)
+    for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0)):
+        rows, columns = ([3 + k * step for k in range(4)] for step in (down, right))
+        a, b, c, d = (padded[i : i + n, j : j + n] for i, j in zip(rows, columns, strict=True))
+        flat = (np.abs(a - 2 * b + c) < FLAT * a) & (np.abs(b - 2 * c + d) < FLAT * b)
+        found |= flat & (np.abs(b - a) > HANGS / 2 * a)
+    return found
 
 
 def bends(grid: Float32[np.ndarray, "G G"]) -> F32:

@@ -14,6 +14,7 @@ from viewer.first_person.depth_mesh import (
     depth_mesh,
     inverse_grid,
     nested,
+    sharpened,
     split_errors,
     triangles,
 )
@@ -68,7 +69,7 @@ def test_the_mesh_is_near_to_the_depth_everywhere(seed):
     """Errors of nested splits add up: no point is off by more than a few tolerances."""
     depth = scene(seed)
     mesh = depth_mesh(depth, 65)
-    grid = inverse_grid(depth, 65)
+    grid = sharpened(inverse_grid(depth, 65))
     assert_array_equal(grid[mesh.used], mesh.inverse)
     points = np.moveaxis(np.indices(grid.shape), 0, -1)
     worst = 0.0
@@ -123,3 +124,19 @@ def test_only_silhouettes_bend():
     assert bend[:, 28:31].max() > 0.5
     assert bend[:, :27].max() < 1e-3
     assert bend[:, 34:].max() < 1e-3
+
+
+def test_soft_edges_become_sharp_and_exact_ones_stay():
+    """Every point ends on one of the two surfaces; where none hangs between, nothing changes."""
+    row, column = np.indices((65, 65))
+    left, right = 0.5 + 0.003 * row, 1.0 + 0.002 * column
+    share = np.clip((column - 30) / 3, 0, 1)
+    soft = ((1 - share) * left + share * right).astype(np.float32)
+    sharp = sharpened(soft)
+    nearest = np.minimum(np.abs(sharp / left - 1), np.abs(sharp / right - 1))
+    assert np.minimum(np.abs(soft / left - 1), np.abs(soft / right - 1)).max() > 0.1
+    assert nearest.max() < 0.02
+    exact = np.where(column < 30, left, right).astype(np.float32)
+    assert_array_equal(sharpened(exact), exact)
+    floor = np.maximum(0.02, 0.05 * (row - 30)).astype(np.float32)  # far away, a third a row
+    assert_array_equal(sharpened(floor)[32:], floor[32:])
