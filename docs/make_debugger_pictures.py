@@ -62,7 +62,7 @@ def main() -> None:
     save(IMAGES / "debug_walk.png", contact_sheet(failing.memory, cured.memory))
     save_panel(failing.memory)
     warm_up()
-    app = App(ViewerConfig(photo=photo(), size=SIZE, open=False))
+    app = App(ViewerConfig(photo=photo(), size=SIZE, mode="step", layout="memory", open=False))
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

@@ -32,7 +32,7 @@ def main() -> None:
     """Walk, open, fly, and take the pictures."""
     session = big_memory()
     print(f"{len(session.memory.surfels)} surfels, {len(session.memory.views)} views")
-    app = App(ViewerConfig(backend="world", size=SIZE, open=False))
+    app = App(ViewerConfig(backend="world", size=SIZE, mode="step", layout="memory", open=False))
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -44,7 +44,7 @@ def main() -> None:
             client = app.clients[0]
             workspace.session = session
             settings = workspace.settings
-            settings.mode, settings.view_from, settings.scene.heat = "fly", "free", "weight"
+            settings.mode, settings.view_from, settings.scene.heat = "scout", "free", "weight"
             settings.scene.drawn_by = "server" if "--server" in sys.argv else "browser"
             settings.scene.billboards = False
             client.post(client.show_session)

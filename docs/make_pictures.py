@@ -16,6 +16,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from viewer.server.app import App, ViewerConfig
 from viewer.server.warmup import warm_up
+from viewer.settings import Layout, Mode
 from viewer.walk.workspace import Workspace
 from vmem.formats.photos import samples
 
@@ -32,16 +33,43 @@ def main() -> None:
     photo = Path(sys.argv[1]) if len(sys.argv) > 1 else scene
     IMAGES.mkdir(exist_ok=True)
     warm_up()
-    app = App(ViewerConfig(photo=photo, size=384, open=False))
+    _visit(photo, (1800, 960), "walk", "both", _walk)
+    _visit(photo, (1440, 860), "step", "memory", _take)
+
+
+def _visit(
+    photo: Path,
+    size: tuple[int, int],
+    mode: Mode,
+    layout: Layout,
+    take: Callable[[Page, Workspace], None],
+) -> None:
+    app = App(ViewerConfig(photo=photo, size=384, mode=mode, layout=layout, open=False))
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-            page = browser.new_page(viewport={"width": 1440, "height": 860})
+            page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+            page.set_default_timeout(120_000)
             page.goto(f"{app.url}/?fixedDpr=1")
-            _take(page, _opened(page, app))
+            take(page, _opened(page, app))
             browser.close()
     finally:
         app.close()
+
+
+def _walk(page: Page, workspace: Workspace) -> None:
+    """The walker's picture beside memory, after some steps aside and a look."""
+    for key, seconds in (("w", 0.5), ("d", 0.4), ("ArrowLeft", 0.15)):
+        page.keyboard.down(key)
+        page.wait_for_timeout(1000 * seconds)
+        page.keyboard.up(key)
+        page.wait_for_timeout(1500)
+        _until(page, lambda: not workspace.worker.busy)
+    page.wait_for_timeout(4000)
+    page.screenshot(path=IMAGES / "picture.png")
+    page.keyboard.press("h")
+    page.wait_for_timeout(4000)
+    page.screenshot(path=IMAGES / "picture_heat.png")
 
 
 def _opened(page: Page, app: App) -> Workspace:
@@ -56,7 +84,6 @@ def _opened(page: Page, app: App) -> Workspace:
 def _take(page: Page, workspace: Workspace) -> None:
     for key in WALK:
         _press(page, workspace, key)
-    page.screenshot(path=IMAGES / "walk.png")
     _press(page, workspace, "v")
     page.screenshot(path=IMAGES / "standing.png")
     _press(page, workspace, "d")

@@ -9,12 +9,14 @@ from typing import Any, Protocol
 
 from viewer.settings import (
     Heat,
-    Keymap,
+    KeymapChoice,
     Layer,
+    Layout,
     Mode,
     QuerySetting,
     Renderer,
     RowCount,
+    TargetViews,
     ViewFrom,
 )
 from viewer.walk.workspace import Source
@@ -83,13 +85,31 @@ class Actions(Protocol):
     def set_mode(self, mode: Mode) -> None:
         """Choose whether move keys generate or fly the ghost."""
 
+    def next_layout(self) -> None:
+        """Fill the window with the next of the memory's scene and the walker's picture."""
+
+    def home(self, jump: bool = False) -> None:
+        """Go back to the photo's place, smoothly or at once."""
+
+    def set_layout(self, layout: Layout) -> None:
+        """Choose what fills the window."""
+
+    def screenshot(self) -> None:
+        """Have the page save what is seen as a picture."""
+
+    def record(self) -> None:
+        """Have the page record what is seen as a clip, or end and save the clip."""
+
+    def set_targets(self, targets: TargetViews) -> None:
+        """Set how many views a step of mode walk makes."""
+
     def set_view_from(self, view_from: ViewFrom) -> None:
         """Choose where the browser's camera is."""
 
     def set_strides(self, step_size: float, turn_degrees: float) -> None:
         """Set how far one move goes, in scene units, and how far one turn."""
 
-    def set_keymap(self, keymap: Keymap) -> None:
+    def set_keymap(self, keymap: KeymapChoice) -> None:
         """Choose which keys turn and which strafe."""
 
     def set_next(self, backend: str, size: int, seed: int) -> None:
@@ -152,6 +172,9 @@ class Actions(Protocol):
 
     def next_heat(self) -> None:
         """Colour surfels in the next way."""
+
+    def toggle_overlay(self) -> None:
+        """Show memory over the walker's picture (heat, legend, chosen views, map), or nothing."""
 
     def set_layer(self, layer: Layer) -> None:
         """Choose what is shown of what the target sees."""

@@ -7,7 +7,18 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-from viewer.settings import RENDERERS, ROWS, VIEWS_FROM, WALK_MODES, Heat, Keymap, Layer, Settings
+from viewer.settings import (
+    KEYMAP_CHOICES,
+    LAYOUTS,
+    RENDERERS,
+    ROWS,
+    TARGET_VIEWS,
+    VIEWS_FROM,
+    WALK_MODES,
+    Heat,
+    Layer,
+    Settings,
+)
 from vmem.retrieval import STRATEGIES
 from vmem.types import WEIGHTINGS
 
@@ -45,8 +56,11 @@ SETTINGS: Mapping[str, Callable[[Any], bool]] = {
     "density": _within(0.01, 1),
     "use_next": _is_bool,
     "rows": _one_of(ROWS),
-    "keymap": _one_of(get_args(Keymap)),
+    "keymap": _one_of(KEYMAP_CHOICES),
     "mode": _one_of(WALK_MODES),
+    "layout": _one_of(LAYOUTS),
+    "targets": _one_of(TARGET_VIEWS),
+    "overlay": _is_bool,
     "view_from": _one_of(VIEWS_FROM),
     "step_size": _within(0.02, 0.5),
     "turn_degrees": _within(1, 30),

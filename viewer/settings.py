@@ -9,20 +9,28 @@ from vmem.devices.settings import SamplerName
 from vmem.retrieval import SelectionConfig
 from vmem.types import DEFAULT_STRATEGY
 
-Mode = Literal["step", "fly"]
+Mode = Literal["walk", "step", "scout"]
+Layout = Literal["picture", "both", "memory"]
+TargetViews = Literal["1", "2", "4"]
 ViewFrom = Literal["behind", "eyes", "free"]
 RowCount = Literal["8", "24", "all"]
 Keymap = Literal["paper", "game"]
+KeymapChoice = Literal["auto", "paper", "game"]
 Renderer = Literal["auto", "browser", "server"]
-Heat = Literal["image", "weight", "support", "uncovered", "owner", "age", "normal", "depth"]
+Heat = Literal[
+    "image", "weight", "support", "uncovered", "owner", "provenance", "age", "normal", "depth"
+]
 Layer = Literal["scene", "index", "depth", "cosine", "weight", "holes"]
 QuerySetting = Literal["strategy", "context_views", "suppression", "weighting", "density"]
 """Settings that a query is made of."""
 
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 WALK_MODES: tuple[Mode, ...] = get_args(Mode)
+TARGET_VIEWS: tuple[TargetViews, ...] = get_args(TargetViews)
 VIEWS_FROM: tuple[ViewFrom, ...] = get_args(ViewFrom)
 ROWS: tuple[RowCount, ...] = get_args(RowCount)
 RENDERERS: tuple[Renderer, ...] = get_args(Renderer)
+KEYMAP_CHOICES: tuple[KeymapChoice, ...] = get_args(KeymapChoice)
 
 OWN_SUPPRESSION = SelectionConfig().suppression
 """What the strategies suppress by themselves."""
@@ -85,10 +93,18 @@ class Settings:
     """Whether steps are made with the what-ifs (pins and bans too), or they are only shown."""
     rows: RowCount = "8"
     """How many views the table of a retrieval lists."""
-    keymap: Keymap = "paper"
-    """Which keys turn and which strafe."""
-    mode: Mode = "step"
-    """"step": a move key generates at once; "fly": keys move the ghost, Space generates."""
+    keymap: KeymapChoice = "auto"
+    """Which keys turn and which strafe; "auto" goes by the mode (`keymap_now`)."""
+    mode: Mode = "walk"
+    """"walk": he walks while keys are held and views follow him; "step": a move key makes one step;
+    "scout": he flies through everything, and Space generates along his way."""
+    layout: Layout = "both"
+    """What fills the window: the walker's own "picture", viser's scene of the "memory", or both
+    side by side; in a narrow window both is the picture."""
+    overlay: bool = True
+    """Whether chosen views, map, legend and heat lie over the walker's picture."""
+    targets: TargetViews = "1"
+    """Views that a step of mode "walk" makes, where the backend does not fix their number."""
     view_from: ViewFrom = "behind"
     """Where the browser's camera is: "behind" the ghost, at its "eyes", or "free"."""
     step_size: float = 0.1
@@ -96,3 +112,11 @@ class Settings:
     turn_degrees: float = 4.0
     """Angle of one turn."""
     scene: SceneOptions = field(default_factory=SceneOptions)
+
+    @property
+    def keymap_now(self) -> Keymap:
+        """The keymap in use. "auto": A D strafe where the mouse turns, and turn in mode step, as in
+        the paper's demo."""
+        if self.keymap != "auto":
+            return self.keymap
+        return "paper" if self.mode == "step" else "game"

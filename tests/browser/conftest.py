@@ -122,7 +122,9 @@ def artifacts() -> Path:
 
 @pytest.fixture(scope="session")
 def debugger_app() -> Iterator[App]:
-    running = App(ViewerConfig(backend="world", size=96, open=False, keep=0.5))
+    running = App(
+        ViewerConfig(backend="world", size=96, mode="step", layout="memory", open=False, keep=0.5)
+    )
     yield running
     running.close()
 

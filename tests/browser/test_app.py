@@ -38,7 +38,9 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def app(photo: Path, request: pytest.FixtureRequest) -> Iterator[App]:
     """A program whose walks outlive their page by 15 s, or as long as a test asks for."""
     keep = getattr(request, "param", 15.0)
-    running = App(ViewerConfig(photo=photo, size=128, open=False, keep=keep))
+    running = App(
+        ViewerConfig(photo=photo, size=128, mode="step", layout="memory", open=False, keep=keep)
+    )
     yield running
     running.close()
 
@@ -129,13 +131,14 @@ def test_typing_in_a_field_does_not_walk(opened: Workspace, page: Page) -> None:
 
 
 def test_fly_mode_moves_smoothly_and_generates_on_space(opened: Workspace, page: Page) -> None:
-    page.get_by_text("fly", exact=True).first.click()
-    until(page, lambda: opened.settings.mode == "fly")
+    page.get_by_text("scout", exact=True).first.click()
+    until(page, lambda: opened.settings.mode == "scout")
     page.mouse.click(300, 600)
     page.keyboard.down("w")
     page.wait_for_timeout(700)
     page.keyboard.up("w")
-    page.wait_for_timeout(300)
+    page.wait_for_function("() => !window.__vmemFirstPerson.moving")
+    page.wait_for_timeout(700)
     assert steps(opened) == 0
     flown = ghost_position(page)
     page.wait_for_timeout(300)
@@ -152,8 +155,8 @@ def ghost_position(page: Page) -> list[float]:
 
 def test_keys_are_answered_quickly(opened: Workspace, page: Page) -> None:
     """Prints the latency from key to moved ghost in the browser; asserts only that it moves."""
-    page.get_by_text("fly", exact=True).first.click()
-    until(page, lambda: opened.settings.mode == "fly")
+    page.get_by_text("scout", exact=True).first.click()
+    until(page, lambda: opened.settings.mode == "scout")
     page.mouse.click(300, 600)
     latencies = []
     for _ in range(8):
@@ -164,7 +167,7 @@ def test_keys_are_answered_quickly(opened: Workspace, page: Page) -> None:
                         window.__viserMutable.nodeRefFromName['/ghost'].position.toArray());
                     const before = at(), began = performance.now();
                     const key = (type) => document.body.dispatchEvent(new KeyboardEvent(
-                        type, {code: 'KeyE', key: 'e', bubbles: true}));
+                        type, {code: 'KeyD', key: 'd', bubbles: true}));
                     key('keydown');
                     const poll = setInterval(() => {
                         if (at() !== before || performance.now() - began > 5000) {

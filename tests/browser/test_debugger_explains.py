@@ -142,6 +142,7 @@ def test_every_colouring_has_a_legend_with_units_and_uncovered_is_loud(desk: Des
         "support": "chosen views that saw the surfel: 1 to",
         "uncovered": "% of the picture",
         "owner": "one colour for each view",
+        "provenance": "invented by the frame that made the surfel",
         "age": "step that made the surfel: 0 to 6",
         "normal": "-1 to 1",
         "depth": "scene units",
@@ -181,7 +182,7 @@ def test_the_targets_eye_shows_layers_and_wipes_panel_and_scene(desk: Desk) -> N
     retrieval = desk.explain(LAST)
     frame = desk.memory.views[desk.memory.steps[LAST].n_views - 1].rgb
     last = len(retrieval.targets) - 1
-    left, right = f"/billboards/{2 * last}", f"/billboards/{2 * last + 1}"
+    left, right = "/billboards/frame", "/billboards/heat"
 
     def layer(name: Layer) -> np.ndarray:
         color = desk.memory.surfels.color

@@ -298,8 +298,8 @@ def test_health_and_warnings_follow_the_ghost(desk: Desk) -> None:
 
     desk.page.get_by_role("tab", name="Walk").click()
     desk.set_number("Turn", 12)
-    desk.page.get_by_text("fly", exact=True).first.click()
-    desk.until(lambda: desk.workspace.settings.mode == "fly")
+    desk.page.get_by_text("scout", exact=True).first.click()
+    desk.until(lambda: desk.workspace.settings.mode == "scout")
     desk.page.get_by_role("tab", name="Memory").click()
     desk.rest()
     desk.page.keyboard.down("a")
@@ -315,7 +315,7 @@ def test_help_lists_every_key_of_the_debugger(desk: Desk) -> None:
     dialog.get_by_text("Why was it retrieved?").wait_for()
     rows = dialog.locator("tr").all_inner_texts()
     cells = {tuple(row.split("\t")) for row in rows}
-    assert {(one.key, one.help) for one in COMMANDS if one.section == "debugging"} <= cells
+    assert {(one.key, one.described) for one in COMMANDS if one.section == "debugging"} <= cells
     desk.press("Escape")
     dialog.wait_for(state="hidden")
 

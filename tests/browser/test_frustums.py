@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 from benchmarks.page import COUNT, DRAWS
 from tests.support.desk import near
 from tests.support.walking import pixels, until
-from viewer.paint.palette import AMBER, FAINT, QUIET, SKY
+from viewer.paint.palette import AMBER, DARK, FAINT, QUIET, SKY
 from viewer.scene.frustums import Frustums, half_size
 from vmem.cameras import Camera
 from vmem.types import View
@@ -181,6 +181,16 @@ def test_views_that_go_are_drawn_no_more_and_others_take_their_place(wall: Wall)
     wall.frustums.add([wall.views[23]])
     until(wall.page, lambda: len(wall.drawn()) == 6)
     wall.page.wait_for_timeout(400)
+    assert near(wall.seen(23, 0.0, 0.6), wall.picture(23)).mean() > 0.2
+
+
+def test_faded_pictures_are_darker(wall: Wall) -> None:
+    bright = wall.seen(22, 0.0, 0.6).mean()
+    wall.frustums.truncate(22)
+    wall.frustums.add(wall.views[22:], {23})
+    until(wall.page, lambda: wall.drawn()[22:] == [DARK, QUIET])
+    wall.page.wait_for_timeout(400)
+    assert 0.1 * bright < wall.seen(22, 0.0, 0.6).mean() < 0.6 * bright
     assert near(wall.seen(23, 0.0, 0.6), wall.picture(23)).mean() > 0.2
 
 

@@ -11,7 +11,7 @@ import pytest
 import viser
 from playwright.sync_api import Page
 
-from viewer.page.keyboard import Keyboard, KeyEvent, parse_key_event
+from viewer.page.keyboard import Keyboard, KeyEvent
 
 pytestmark = pytest.mark.browser
 
@@ -201,39 +201,3 @@ def test_latency_from_key_to_python(listener: Listener) -> None:
         f"worst of {len(delays)}: {max(delays):.1f} ms"
     )
     assert len(delays) == 60
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "",
-        "null",
-        "[" * 5000,
-        "[" * 3000,
-        '["down", "KeyW", false, ["KeyW"], 1]',
-        '["jump", "KeyW", false, ["KeyW"], 1, 2.0, null]',
-        '["down", "", false, [], 1, 2.0, null]',
-        '["clear", "KeyW", false, [], 1, 2.0, null]',
-        '["down", "KeyW", 0, ["KeyW"], 1, 2.0, null]',
-        '["down", "KeyW", false, "KeyW", 1, 2.0, null]',
-        '["down", "KeyW", false, [["KeyW"]], 1, 2.0, null]',
-        '["down", "KeyW", false, [], 1.5, 2.0, null]',
-        '["down", "KeyW", false, [], true, 2.0, null]',
-        '["down", "KeyW", false, [], 1, NaN, null]',
-        '["down", "KeyW", false, [], 1, Infinity, null]',
-        f'["down", "KeyW", false, [], 1, {10**400}, null]',
-        '[["down"], "KeyW", false, [], 1, 2.0, null]',
-        '["down", "KeyW", false, [], 1, 2.0, [0.5]]',
-        '["down", "KeyW", false, [], 1, 2.0, [0.5, -1]]',
-        '["down", "KeyW", false, [], 1, 2.0, "0.5"]',
-    ],
-)
-def test_malformed_messages_are_ignored(message: str) -> None:
-    assert parse_key_event(message) is None
-
-
-def test_a_proper_message_is_read() -> None:
-    event = parse_key_event('["down", "KeyW", true, ["KeyW", "Space"], 3, 12.5, null]')
-    assert event == KeyEvent("down", "KeyW", True, frozenset({"KeyW", "Space"}), 3, 12.5)
-    pointed = parse_key_event('["up", "KeyV", false, [], 4, 13, [0.25, 1]]')
-    assert pointed == KeyEvent("up", "KeyV", False, frozenset(), 4, 13.0, (0.25, 1.0))

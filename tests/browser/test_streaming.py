@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def app() -> Iterator[App]:
-    running = App(ViewerConfig(size=128, open=False, keep=3.0))
+    running = App(ViewerConfig(size=128, mode="step", layout="memory", open=False, keep=3.0))
     yield running
     running.close()
 

@@ -356,6 +356,7 @@ def test_photo_errors_are_for_the_user():
 
 def test_samples_load_and_are_credited():
     found = samples()
+    assert found[0].path.stem == "hotel_room", "a walk begins indoors"
     assert {sample.kind for sample in found} == {"photo", "render"}
     listed = (photos.ASSETS / "SOURCES.md").read_text(encoding="utf-8")
     for sample in found:

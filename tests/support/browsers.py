@@ -12,6 +12,7 @@ from PIL import Image
 from tests.support.fakes import box_photo
 from tests.support.standins import FakeHandle, until
 from viewer.browser.client import Client
+from viewer.first_person.reports import WalkerPose
 from viewer.page.keyboard import KeyEvent
 from viewer.walk.workspace import Workspace
 from vmem.cameras import MOVES, apply_move
@@ -45,6 +46,10 @@ class Browser:
     def lets_go(self, code: str) -> None:
         self.held -= {code}
         self.client.key_changed(KeyEvent("up", code, False, self.held, 1, 0.0))
+
+    def walks_to(self, c2w: np.ndarray, *, moving: bool = True) -> None:
+        """The page says that its walker is at a pose (4, 4)."""
+        self.client.page_said(WalkerPose(2**40, c2w, moving))
 
     def rests(self) -> None:
         """Until no job runs and the client has shown what there is to show."""

@@ -55,7 +55,7 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setattr(
         "viewer.walk.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
     )
-    workspace = Workspace(Settings(size=64))
+    workspace = Workspace(Settings(mode="step", layout="memory", size=64))
     yield workspace
     workspace.close()
 

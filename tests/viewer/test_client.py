@@ -14,6 +14,7 @@ import viser
 
 from tests.support.browsers import Browser, pose
 from tests.support.standins import until
+from viewer.page.keyboard import KeyEvent
 from viewer.paint.surfel_colors import MODES
 from viewer.panels.memory_surfel import spans
 from viewer.walk.workspace import Source, Workspace
@@ -50,6 +51,24 @@ def test_the_game_keymap_strafes_where_the_paper_turns(browser: Browser) -> None
     np.testing.assert_allclose(browser.session.camera.c2w, pose("q"), atol=1e-9)
 
 
+def test_arrows_step_and_turn_like_letters(browser: Browser) -> None:
+    browser.presses("ArrowUp")
+    browser.presses("ArrowRight")
+    until(lambda: browser.steps == 2)
+    np.testing.assert_allclose(browser.session.camera.c2w, pose("w", "d"), atol=1e-9)
+
+
+def test_undo_by_the_letter_and_by_a_button_of_the_page(browser: Browser) -> None:
+    for undo in (
+        KeyEvent("down", "KeyY", False, frozenset({"KeyY"}), 1, 0.0, key="z"),
+        KeyEvent("command", "undo", False, frozenset(), 1, 0.0),
+    ):
+        browser.presses("KeyW")
+        until(lambda: browser.steps == 1)
+        browser.client.key_changed(undo)
+        until(lambda: browser.steps == 0)
+
+
 def test_undo_and_redo_by_key(browser: Browser) -> None:
     browser.presses("KeyW")
     until(lambda: browser.steps == 1)
@@ -77,14 +96,14 @@ def test_a_way_that_is_being_walked_is_not_walked_again(browser: Browser) -> Non
     np.testing.assert_allclose(browser.session.camera.c2w, pose("w", "w", "w"), atol=1e-9)
 
 
-def test_in_fly_mode_held_keys_fly_and_space_generates_along_the_way(browser: Browser) -> None:
-    browser.client.commands.set_mode("fly")
-    browser.holds("KeyW")
-    until(lambda: browser.place[2, 3] > 0.25)
-    assert browser.steps == 0
-    browser.lets_go("KeyW")
+def test_in_scout_mode_the_page_flies_and_space_generates_along_the_way(browser: Browser) -> None:
+    browser.client.commands.set_mode("scout")
+    for i in range(1, 4):
+        browser.walks_to(pose(*"w" * i))
     browser.rests()
     goal = browser.place.copy()
+    np.testing.assert_allclose(goal, pose("w", "w", "w"), atol=1e-9)
+    assert browser.steps == 0
     browser.presses("Space")
     browser.presses("Space")
     until(lambda: browser.steps >= 2 and not browser.workspace.worker.busy)
@@ -94,8 +113,46 @@ def test_in_fly_mode_held_keys_fly_and_space_generates_along_the_way(browser: Br
     assert depths == sorted(depths), "there, and not there and back and there again"
 
 
-def test_nothing_is_generated_in_fly_mode_where_the_ghost_never_left(browser: Browser) -> None:
-    browser.client.commands.set_mode("fly")
+def test_views_follow_who_walks_and_undo_takes_back_a_stretch(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewer.walk.follower.FARTHEST", 0.0)  # no clock in this test
+    browser.client.commands.set_mode("walk")
+    for i in range(1, 7):
+        browser.walks_to(pose(*"w" * i))
+        browser.rests()
+    out = len(browser.session.memory.views)
+    assert out >= 4
+    assert {node.label for node in browser.session.history.nodes} == {"photo", "walk 1"}
+    browser.walks_to(pose(*"w" * 6), moving=False)
+    for i in range(6, -1, -1):
+        browser.walks_to(pose(*"w" * i))
+        browser.rests()
+    assert len(browser.session.memory.views) == out, "he went back the way he had come"
+    browser.walks_to(np.eye(4), moving=False)
+    browser.walks_to(pose(*"d" * 6))
+    browser.rests()
+    assert browser.session.history.head.label == "walk 2"
+    browser.presses("KeyZ")
+    browser.rests()
+    until(lambda: browser.session.history.head.label == "walk 1")
+    assert len(browser.session.memory.views) == out
+    browser.presses("KeyZ")
+    until(lambda: browser.session.history.head.label == "photo")
+    browser.presses("KeyZ", shift=True)
+    until(lambda: len(browser.session.memory.views) == out)
+
+
+def test_standing_still_makes_no_views(browser: Browser) -> None:
+    browser.client.commands.set_mode("walk")
+    for _ in range(5):
+        browser.walks_to(np.eye(4), moving=False)
+        browser.rests()
+    assert browser.steps == 0
+
+
+def test_nothing_is_generated_in_scout_mode_where_the_ghost_never_left(browser: Browser) -> None:
+    browser.client.commands.set_mode("scout")
     browser.presses("Space")
     until(lambda: browser.handle.notifications)
     assert browser.handle.notifications[0][0] == "Nothing to generate"
@@ -114,7 +171,7 @@ def test_heat_goes_round_all_modes(browser: Browser) -> None:
 def test_the_ghost_asks_memory_wherever_it_goes(browser: Browser) -> None:
     first = browser.client.debugger.retrieval
     assert first is not None
-    browser.client.commands.set_mode("fly")
+    browser.client.commands.set_mode("scout")
     browser.client.post(browser.client.actions.move_ghost, "d", 3.0)
     until(lambda: browser.client.debugger.retrieval is not first)
     retrieval = browser.client.debugger.retrieval
@@ -295,10 +352,9 @@ def test_keys_are_handled_while_a_slow_strategy_answers(
         heat, place = browser.workspace.settings.scene.heat, browser.place.copy()
         browser.presses("KeyH")
         until(lambda: browser.workspace.settings.scene.heat != heat)
-        browser.client.commands.set_mode("fly")
-        browser.holds("KeyW")
+        browser.client.commands.set_mode("scout")
+        browser.walks_to(pose("w"))
         until(lambda: browser.place[2, 3] > place[2, 3] + 0.05)
-        browser.lets_go("KeyW")
         assert not may.is_set()
     finally:
         may.set()

@@ -100,7 +100,7 @@ def test_a_step_is_explained_by_what_was_recorded(walked: Browser) -> None:
 def test_moving_the_ghost_goes_back_to_it(walked: Browser) -> None:
     walked.presses("Comma")
     walked.rests()
-    walked.client.commands.set_mode("fly")
+    walked.client.commands.set_mode("scout")
     walked.client.commands.drag_ghost(np.eye(4))
     walked.rests()
     assert debugger_of(walked).step is None

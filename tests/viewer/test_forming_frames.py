@@ -114,7 +114,7 @@ def watched(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Itera
     )
     photo = io.BytesIO()
     Image.fromarray(box_photo()).save(photo, "PNG")
-    workspace = Workspace(Settings(size=64))
+    workspace = Workspace(Settings(mode="step", layout="memory", size=64))
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
     client.commands.open(Source("box", photo.getvalue()))
     until(lambda: workspace.session is not None)
@@ -137,8 +137,8 @@ def test_a_step_is_seen_forming_and_ends_as_what_memory_has(
     camera, frames = watched.forms("a", 1)
     stop = apply_move(watched.session.camera.c2w, MOVES["a"])
     np.testing.assert_allclose(camera.c2w, stop, atol=1e-12)
-    assert_array_equal(pictures(server)["/billboards/0"][0], thumbnail(frames[0], PIXELS))
-    assert len(pictures(server)) == 4
+    (forming,) = pictures(server).values()
+    assert_array_equal(forming[0], thumbnail(frames[-1], PIXELS))
     panel = watched.client.display.walk.shown.picture
     assert_array_equal(panel[:288, :288], thumbnail(frames[-1], 288))
     assert "denoising 1/5" in watched.said
@@ -147,13 +147,10 @@ def test_a_step_is_seen_forming_and_ends_as_what_memory_has(
     until(lambda: len(watched.session.memory.steps) == 3)
     watched.rests()
     new = pictures(server)
-    assert len(new) == 8
-    for row, stored in enumerate(watched.session.memory.views[-4:]):
-        expected = thumbnail(stored.rgb, PIXELS)
-        assert_array_equal(new[f"/billboards/{2 * row}"][0], expected)
-    assert (new["/billboards/0"][1] != old["/billboards/0"][1]).any()
-    panel = watched.client.display.walk.shown.picture
     newest = watched.session.memory.views[-1].rgb
+    assert_array_equal(new["/billboards/frame"][0], thumbnail(newest, PIXELS))
+    assert (new["/billboards/frame"][1] != old["/billboards/frame"][1]).any()
+    panel = watched.client.display.walk.shown.picture
     assert_array_equal(panel[:288, :288], thumbnail(newest, 288))
 
 
@@ -164,7 +161,7 @@ def test_escape_brings_the_earlier_billboards_back(
     before, around = pictures(server), others(server)
     panel = watched.client.display.walk.shown.picture
     watched.forms("d", 2)
-    assert len(pictures(server)) == 4
+    assert len(pictures(server)) == 1
     watched.client.commands.cancel()
     watched.rests()
     assert watched.session.memory is memory
@@ -264,12 +261,12 @@ def test_a_page_that_is_reloaded_in_the_middle_sees_the_rest_forming(
     server.gui.reset()
     again = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
     scene = again.display.scene
-    until(lambda: scene.forming is not None and len(pictures(server)) == 4)
+    until(lambda: scene.forming is not None and len(pictures(server)) == 1)
     formed = scene.forming
     watched.steps.allow()
-    until(lambda: scene.forming is not formed and len(pictures(server)) == 4)
+    until(lambda: scene.forming is not formed and len(pictures(server)) == 1)
     watched.steps.allow(FormingGenerator.STEPS)
-    until(lambda: len(pictures(server)) == 8 and not workspace.worker.busy)
+    until(lambda: len(pictures(server)) == 2 and not workspace.worker.busy)
     again.leave()
 
 
@@ -313,7 +310,7 @@ def test_a_sampler_that_was_chosen_before_is_not_named_any_more(watched: Watched
 def test_where_nothing_samples_there_is_no_sampler_to_choose(
     server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = Workspace(Settings(size=64, backend="preview"))
+    workspace = Workspace(Settings(mode="step", layout="memory", size=64, backend="preview"))
     workspace.session = open_box()
     monkeypatch.setattr("viewer.browser.actions.resolve", lambda name: (name, "asked for"))
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)

@@ -28,7 +28,9 @@ def client(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """A client that has opened a small procedural world and rests."""
     # No page answers here; it is for the tests to say when one has.
     monkeypatch.setattr(viewer.page.backlog, "FIRST_LOST_AFTER", 1e6)
-    workspace = Workspace(Settings(size=64, scene=SceneOptions(heat="weight")))
+    workspace = Workspace(
+        Settings(mode="step", layout="memory", size=64, scene=SceneOptions(heat="weight"))
+    )
     client = Client(cast(viser.ClientHandle, FakeHandle(server)), workspace)
     client.commands.open(Source("world", None))
     until(lambda: client.debugger.retrieval is not None and client.display.backlog.outstanding == 1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ import viser
 from tests.support.browsers import Browser, a_photo
 from tests.support.fakes import box_backend, box_photo
 from tests.support.standins import PATIENCE, Recorder, nodes, sent, until
+from viewer.first_person.backdrop import make_backdrop
+from viewer.first_person.opening import flat_view
 from viewer.scene.flat_photo import FlatPhoto
 from viewer.settings import Settings
 from viewer.walk.preparation import Preparation
@@ -85,7 +90,7 @@ def early(
     monkeypatch.setattr(
         "viewer.walk.workspace.create_backend", lambda name, *, seed, size, geometry: box_backend()
     )
-    workspace = Workspace(Settings(size=SIZE), held.preparation)
+    workspace = Workspace(Settings(size=SIZE, mode="step"), held.preparation)
     browser = Browser(server, workspace)
     photo = a_photo()
     browser.client.commands.open(Source("box", photo, decoded=load_photo(photo, SIZE)))
@@ -152,3 +157,46 @@ def test_the_flat_photo_of_an_opening_that_was_cancelled_goes(
     early.presses("Escape")
     until(lambda: not nodes(server, "/opening"))
     assert early.workspace.session is None
+
+
+def calls(heard: list[Any], operation: str) -> list[dict[str, Any]]:
+    """What the first-person picture was told by one of its operations, in order."""
+    found = []
+    for message in heard:
+        source = getattr(message, "source", "")
+        if f"__vmemFirstPerson?.{operation}(config)" in source:
+            found.append(json.loads(re.findall(r"\)\((\{.*\})\) \}", source)[0]))
+    return found
+
+
+def test_the_picture_has_the_photo_then_the_views_then_the_backdrop(
+    early: Browser, held: Held, recorder: Recorder
+) -> None:
+    files = early.client.display.picture._files
+    early.workspace.settings.layout = "picture"
+    photo = early.workspace.opening
+    assert photo is not None
+    shown: list[bool] = []
+    with recorder.listening() as heard:
+        early.client.post(early.client.display.picture.show_opening, None)
+        early.client.post(early.client.display.picture.show_opening, photo.rgb)
+        early.client.post(shown.append, True)
+        until(lambda: shown)
+        openings = calls(heard, "opening")
+        address = openings[-1]["address"]
+        flat = files.content(address)
+        held.let("open", "ask", "step")
+        until(lambda: calls(heard, "backdrop"))
+    session = early.workspace.session
+    assert session is not None
+    assert flat == flat_view(photo.rgb)
+    assert files.content(address) is None, "the flat photo has gone"
+    assert calls(heard, "opening") == openings, "the page lets it go by itself, with the first view"
+    [opened], [views] = calls(heard, "opened"), calls(heard, "views")
+    np.testing.assert_allclose(opened["c2w"], session.camera.c2w.T.ravel())
+    assert len(views["add"]) == 1
+    [backdrop] = calls(heard, "backdrop")
+    content = files.content(backdrop["address"])
+    assert content == make_backdrop(session.memory.views[0], session.config.seed).jpeg()
+    early.client.leave()
+    assert files.content(backdrop["address"]) is None

@@ -12,16 +12,18 @@ import viser
 
 from tests.support.fakes import open_box
 from tests.support.standins import Asked, call, handles, labelled, use
+from viewer.hints import hint_html
 from viewer.paint.palette import BACKGROUND
 from viewer.panels.history import HistoryPanel, tree_html
 from viewer.panels.memory import MemoryPanel
+from viewer.panels.photos import PhotosPanel
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
-from viewer.panels.walk import MOVE_ROWS, PICTURE, WalkPanel
+from viewer.panels.walk import PICTURE, WalkPanel
+from viewer.settings import LAYOUTS, WALK_MODES
 from viewer.walk.worker import Event
 from viewer.walk.workspace import Source
-from vmem.cameras import MOVES
-from vmem.formats.photos import PhotoError
+from vmem.formats.photos import PhotoError, samples
 from vmem.progress import Progress
 
 # --- history -------------------------------------------------------------------------------------
@@ -107,27 +109,38 @@ def walk_panel(server: viser.ViserServer, asked: Asked) -> WalkPanel:
     return WalkPanel(server.gui, asked.commands, asked.settings)
 
 
-def test_every_move_has_a_button_that_makes_it(
+def marks(server: viser.ViserServer, name: str) -> dict[str, str]:
+    """Argument -> element (HTML) of the marks of a name, as the page has them."""
+    contents = [str(getattr(handle, "content", "")) for handle in handles(server)]
+    found = re.findall(rf'(<[^<>]*data-vmem="{name}:(\w+)"[^<>]*>)', "".join(contents))
+    return {argument: element for element, argument in found}
+
+
+def test_mode_and_layout_show_which_is_on_and_the_keys_that_go_with_it(
     walk_panel: WalkPanel, server: viser.ViserServer, asked: Asked
 ) -> None:
-    assert sorted(word for row in MOVE_ROWS for word in row) == sorted(MOVES)
-    groups = [h for h in handles(server) if getattr(h, "label", None) == ""]
-    assert len(groups) == len(MOVE_ROWS)
-    for group, row in zip(groups, MOVE_ROWS, strict=True):
-        for name, word in zip(group.options, row, strict=True):
-            use(group, name)
-            assert asked.calls.pop() == ("move", (word,))
+    for mode, layout in zip(WALK_MODES, LAYOUTS, strict=True):
+        asked.settings.mode, asked.settings.layout = mode, layout
+        walk_panel.show_choices(asked.settings, layout)
+        for name, options, on in (("mode", WALK_MODES, mode), ("layout", LAYOUTS, layout)):
+            there = marks(server, name)
+            assert tuple(there) == options
+            lit = [key for key, element in there.items() if 'aria-pressed="true"' in element]
+            assert lit == [on]
+        texts = [str(getattr(handle, "content", "")) for handle in handles(server)]
+        assert hint_html(mode, asked.settings.keymap_now) in texts
 
 
 def test_the_walk_panel_asks(
     walk_panel: WalkPanel, server: viser.ViserServer, asked: Asked
 ) -> None:
     for label, value, expected in (
-        ("Mode", "fly", ("set_mode", ("fly",))),
         ("Generate", None, ("generate", ())),
         ("Cancel", None, ("cancel", ())),
-        ("History", "undo", ("undo", ())),
-        ("History", "redo", ("redo", ())),
+        ("History", "undo (Z)", ("undo", ())),
+        ("History", "redo (Shift+Z)", ("redo", ())),
+        ("Save", "picture (C)", ("screenshot", ())),
+        ("Save", "clip (Shift+C)", ("record", ())),
         ("Step", 0.3, ("set_strides", (0.3, 4.0))),
         ("Turn", 10.0, ("set_strides", (0.3, 10.0))),
         ("View from", "eyes", ("set_view_from", ("eyes",))),
@@ -183,29 +196,43 @@ def test_the_newest_frame_stands_beside_what_memory_knew(walk_panel: WalkPanel) 
         assert (picture[:, PICTURE + 4 :] == level).all()
 
 
-# --- session and settings ------------------------------------------------------------------------
+# --- photos, session and settings ----------------------------------------------------------------
 
 
-def test_without_samples_the_session_panel_says_so_and_works(
+def test_every_sample_is_a_thumbnail_in_the_first_tab_and_the_world_too(
+    walk_panel: WalkPanel, server: viser.ViserServer
+) -> None:
+    there = marks(server, "photo")
+    found = {sample.path.stem: sample for sample in samples()}
+    assert list(there) == [*found, "world"] == list(walk_panel.photos.sources)
+    for name, sample in found.items():
+        assert sample.title in there[name]
+        assert sample.credit in there[name], "authors are named"
+        assert walk_panel.photos.sources[name] == Source(sample.title, sample.path)
+
+
+def test_without_samples_the_panel_says_so_and_works(
     server: viser.ViserServer, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> tuple[()]:
-        raise PhotoError("the sample scenes are missing")
+        raise PhotoError("the sample <scenes> are missing")
 
-    monkeypatch.setattr("viewer.panels.session.samples", missing)
-    SessionPanel(server.gui, asked.commands)
+    monkeypatch.setattr("viewer.panels.photos.samples", missing)
+    panel = PhotosPanel(server.gui, asked.commands)
     texts = [str(getattr(handle, "content", "")) for handle in handles(server)]
-    assert "the sample scenes are missing" in texts
-    use(labelled(server, "Procedural world"))
-    use(labelled(server, "Download this walk"))
-    assert asked.calls == [("open", (Source("procedural world", None),)), ("export_walk", ())]
+    assert any("the sample &lt;scenes&gt; are missing" in text for text in texts)
+    assert panel.sources == {"world": Source("procedural world", None)}
 
 
-def test_an_uploaded_photo_is_opened(server: viser.ViserServer, asked: Asked) -> None:
+def test_an_uploaded_photo_is_opened_and_a_walk_downloaded(
+    server: viser.ViserServer, asked: Asked
+) -> None:
+    PhotosPanel(server.gui, asked.commands)
     SessionPanel(server.gui, asked.commands)
     upload = labelled(server, "Walk into your own photo")
     use(upload, SimpleNamespace(name="room.jpg", content=b"jpeg"))
-    assert asked.calls == [("open", (Source("room.jpg", b"jpeg"),))]
+    use(labelled(server, "Download this walk"))
+    assert asked.calls == [("open", (Source("room.jpg", b"jpeg"),)), ("export_walk", ())]
 
 
 def test_the_session_panel_says_what_the_walk_is_made_from(
@@ -275,7 +302,7 @@ def test_a_value_is_read_before_a_panel_can_put_the_old_one_back(
     late = [
         handle.label
         for handle in with_values
-        if not isinstance(handle, viser.GuiButtonHandle)
+        if not isinstance(handle, viser.GuiButtonHandle | viser.GuiUploadButtonHandle)
         and not all(map(inspect.iscoroutinefunction, handle._impl.update_cb))
     ]
     assert len(with_values) > 20
@@ -283,7 +310,7 @@ def test_a_value_is_read_before_a_panel_can_put_the_old_one_back(
     asked.calls.clear()
     ours = SimpleNamespace(client=None, client_id=None)
     for handle in with_values:
-        if not isinstance(handle, viser.GuiButtonHandle):
+        if not isinstance(handle, viser.GuiButtonHandle | viser.GuiUploadButtonHandle):
             for callback in handle._impl.update_cb:
                 call(callback, ours)
     assert asked.calls == [], "viser calls back for values that we set, too"

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import open_box
-from viewer.commands import KEYMAPS
+from viewer.keys import KEYMAPS
 from viewer.paint.surfel_colors import MODES
 from viewer.paint.target_layers import LAYERS
 from viewer.preferences import LONGEST, SCENE, SETTINGS, apply, remembered
 from viewer.settings import (
     Heat,
     Keymap,
+    KeymapChoice,
     Layer,
     SceneOptions,
     Settings,
@@ -30,9 +31,12 @@ chosen = Settings(
     weighting="pixels",
     density=0.5,
     use_next=False,
+    overlay=False,
     rows="all",
     keymap="game",
-    mode="fly",
+    mode="scout",
+    layout="picture",
+    targets="4",
     view_from="eyes",
     step_size=0.3,
     turn_degrees=12.0,
@@ -60,6 +64,7 @@ def test_the_choices_are_those_of_the_tables() -> None:
     assert get_args(Heat) == tuple(MODES)
     assert get_args(Layer) == tuple(LAYERS)
     assert get_args(Keymap) == tuple(KEYMAPS)
+    assert get_args(KeymapChoice) == ("auto", *KEYMAPS)
 
 
 def test_all_that_is_remembered_exists_and_stays_short() -> None:

@@ -23,6 +23,7 @@ from tests.support.standins import (
     shown,
     updates,
 )
+from viewer.paint.palette import AMBER, DARK, QUIET, SKY
 from viewer.paint.resize import thumbnail
 from viewer.scene.frustums import THUMBNAIL
 from viewer.scene.scene import SceneView
@@ -83,6 +84,28 @@ def test_a_step_sends_only_its_own_surfels_and_frustums(
     assert updates(heard, "/surfels") == []
     assert sent(heard, "RemoveSceneNodeMessage", "/views") == []
     assert_shows(server, after)
+
+
+def test_of_a_step_the_last_frustum_is_bright_and_the_others_are_dark(
+    view: SceneView, recorder: Recorder, walk: MemorySnapshot
+) -> None:
+    with recorder.listening() as heard:
+        view.show_memory(walk, None)
+    (news,) = frustum_news(heard)
+    bright = [i for i, one in enumerate(news["add"]) if not one["faded"]]
+    assert bright == [step.n_views - 1 for step in walk.steps]
+    assert bright[0] == 0, "the photo"
+    dark = bright[2] - 1
+    assert view.frustums.colors[dark] == DARK
+    view.frustums.highlight({dark}, np.ones(len(walk.views)), bright[1])
+    shown = {color: view.frustums.colors.count(color) for color in (AMBER, SKY, QUIET, DARK)}
+    assert shown == {
+        AMBER: 1,
+        SKY: 1,
+        QUIET: len(bright) - 1,
+        DARK: len(walk.views) - 1 - len(bright),
+    }
+    assert view.frustums.colors[dark] == AMBER
 
 
 def test_the_same_memory_again_sends_no_surfel_and_no_frustum(
@@ -183,20 +206,19 @@ def test_there_are_no_billboards_without_a_step(
     view.show_memory(walk.at_step(0), None)
     assert not any(billboards(server))
     view.show_memory(walk.at_step(1), None)
-    assert billboards(server) == [True] * 8, "four frames, each beside its heat map"
+    assert billboards(server) == [True] * 2, "the last frame beside its heat map"
     view.show_memory(walk.at_step(0), None)
-    assert billboards(server) == [False] * 8
+    assert billboards(server) == [False] * 2
 
 
-def test_billboards_show_the_newest_frames_beside_what_memory_knew(
+def test_billboards_show_the_newest_frame_beside_what_memory_knew(
     view: SceneView, server: viser.ViserServer, walk: MemorySnapshot
 ) -> None:
     view.show_memory(walk, None)
     handles = nodes(server, "/billboards/")
-    for row, stored in enumerate(walk.views[-4:]):
-        assert_array_equal(handles[f"/billboards/{2 * row}"].image, thumbnail(stored.rgb, 256))
-    heat = handles["/billboards/7"].image
-    assert not np.array_equal(heat, handles["/billboards/6"].image)
+    frame, heat = (handles[f"/billboards/{name}"].image for name in ("frame", "heat"))
+    assert_array_equal(frame, thumbnail(walk.views[-1].rgb, 256))
+    assert not np.array_equal(heat, frame)
     assert heat.std() > 5, "a heat map is no flat patch"
 
 

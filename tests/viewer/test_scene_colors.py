@@ -19,7 +19,7 @@ from tests.support.standins import (
     shown,
     updates,
 )
-from viewer.paint.palette import AMBER, FAINT, QUIET
+from viewer.paint.palette import AMBER, DARK, FAINT, QUIET
 from viewer.paint.surfel_colors import LIVE_MODES, MODES, paint_surfels
 from viewer.scene.scene import SceneView
 from viewer.settings import Heat
@@ -94,9 +94,11 @@ def test_chosen_views_are_lit_and_joined_to_the_ghost(
     retrieval = asked(walk, 20)
     ghost = walk.views[20].camera
     view.show_retrieval(ghost, retrieval)
+    ends = {step.n_views - 1 for step in walk.steps}
     for i, frustum in enumerate(frustums(server)):
         lit = i in retrieval.order
-        expected = AMBER if lit else QUIET if retrieval.share[i] > 0 else FAINT
+        voted = QUIET if retrieval.share[i] > 0 else FAINT
+        expected = AMBER if lit else voted if i in ends else DARK
         assert frustum.color == view.frustums.colors[i] == expected
     rays = nodes(server, "/retrieval")["/retrieval"]
     assert rays.points.shape == (len(retrieval.order), 2, 3)

@@ -23,7 +23,7 @@ def test_it_serves_the_page_until_it_is_closed() -> None:
 def test_the_walk_goes_on_as_the_session_is_configured() -> None:
     session = open_box(seed=5)
     session.move("w")
-    workspace = Workspace(Settings())
+    workspace = Workspace(Settings(mode="step", layout="memory"))
     try:
         workspace.adopt(session)
         assert workspace.session is session

@@ -206,10 +206,14 @@ def test_opening_another_photo_begins_anew(walking: Workspace, diary: Diary) -> 
 def test_steps_are_walked_in_order_each_from_where_the_last_one_ended(
     walking: Workspace, diary: Diary
 ) -> None:
-    assert walking.walk_along([pose(), pose("w"), pose("w", "w")], "fly")
+    assert walking.walk_along([pose(), pose("w"), pose("w", "w")], "scout")
     assert walking.walk_along([pose(), pose("w", "w", "d")], "d")
     diary.wait_for("finished", 4)
-    assert [event.label for event in diary.of("started")[1:]] == ["step fly", "step fly", "step d"]
+    assert [event.label for event in diary.of("started")[1:]] == [
+        "step scout",
+        "step scout",
+        "step d",
+    ]
     memory = session_of(walking).memory
     assert len(memory.views) == 1 + 3 * 4
     ends = [memory.views[end.n_views - 1].camera.c2w for end in memory.steps]
@@ -217,8 +221,8 @@ def test_steps_are_walked_in_order_each_from_where_the_last_one_ended(
         np.testing.assert_allclose(end, pose(*expected), atol=1e-12)
     assert [node.label for node in session_of(walking).history.nodes] == [
         "photo",
-        "fly",
-        "fly",
+        "scout",
+        "scout",
         "d",
     ]
 
@@ -279,7 +283,7 @@ def test_a_flight_is_let_in_whole(walking: Workspace, hold: Hold) -> None:
     hold.opened.clear()
     assert walking.walk_along([pose(), pose("w")], "w")
     assert hold.entered.wait(PATIENCE)
-    assert walking.walk_along([pose("w")] * (2 * MAX_WAITING + 1), "fly")
+    assert walking.walk_along([pose("w")] * (2 * MAX_WAITING + 1), "scout")
     assert walking.worker.waiting == 2 * MAX_WAITING
     assert not walking.walk_along([pose(), pose("w")], "w")
 

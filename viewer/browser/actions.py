@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import viser
@@ -12,25 +12,39 @@ from viewer.browser.display import Display
 from viewer.browser.questions import Questions
 from viewer.commands import CANCEL
 from viewer.debugger.debugger import Debugger
+from viewer.first_person.picture import NARROW
+from viewer.first_person.reports import pose_of, yaw_pitch
 from viewer.page.pointing import PointerEvent
 from viewer.scene.picking import nearest_view, pick_surfel, pointer_ray
 from viewer.settings import (
+    LAYOUTS,
+    WALK_MODES,
     Heat,
-    Keymap,
+    KeymapChoice,
     Layer,
+    Layout,
     Mode,
     QuerySetting,
     Renderer,
     RowCount,
+    TargetViews,
     ViewFrom,
 )
 from viewer.walk.ghost import Ghost
+from viewer.walk.stretches import next_stretch
 from viewer.walk.workspace import Source, Workspace
 from vmem.arrays import F64
 from vmem.backends import resolve
 from vmem.cameras import Camera
 from vmem.devices.settings import SamplerName
 from vmem.errors import VMemError
+
+HOME_SECONDS = 1.5
+"""How long the way back to the photo takes."""
+GLIDE_SECONDS = 0.25
+"""How long the walker takes to where Python puts him."""
+STAND_SECONDS = 0.8
+"""How long the way to a place takes that was clicked."""
 
 
 class BrowserActions(Actions):
@@ -62,53 +76,78 @@ class BrowserActions(Actions):
     # --- the ghost -------------------------------------------------------------------------
 
     def begin(self, camera: Camera) -> None:
-        """Start a new walk at ``camera``."""
+        """Start a new walk at ``camera``, or go on where its walker was when the page left."""
+        self._display.picture.keep_clip()
+        camera = self._workspace.walker or camera
         self.ghost = Ghost(camera)
         self.set_strides(self._settings.step_size, self._settings.turn_degrees)
         self._display.return_to(camera)
+        self._display.picture.place(camera.c2w)
 
     def catch_up(self, camera: Camera) -> None:
         """Bring the ghost to where the walk has got."""
         if self.ghost is not None:
             before = self.ghost.camera
             self.ghost.reset(camera)
-            self._display.follow(before, camera)
+            self._display.camera.follow(before, camera)
+            self._display.picture.place(camera.c2w, GLIDE_SECONDS)
 
     def move_ghost(self, word: str, amount: float = 1.0) -> None:
         """Move the ghost by a move word, ``amount`` times; nothing is generated."""
         if self.ghost is not None:
             before = self.ghost.camera
             self.ghost.move(word, amount)
-            self._display.follow(before, self.ghost.camera)
+            self._display.camera.follow(before, self.ghost.camera)
+            self._display.picture.place(self.ghost.camera.c2w, GLIDE_SECONDS)
             self._debugger.follow_ghost(self.ghost.camera)
 
     def drag_ghost(self, pose: F64) -> None:
         if self.ghost is not None and self.playing is None:
             self.ghost.place(pose)
             self._display.scene.show_ghost(self.ghost.camera)
+            self._display.picture.place(pose)
+            self._debugger.follow_ghost(self.ghost.camera)
+
+    def walk_to(self, pose: F64) -> None:
+        """The page's walker is at a pose (4, 4): the ghost goes with him."""
+        if self.ghost is not None and self.playing is None:
+            before = self.ghost.camera
+            level = pose_of(before.position, *yaw_pitch(before.c2w))
+            if np.allclose(pose, level, atol=1e-5):
+                return  # where Python has put him
+            if self._settings.mode == "scout":
+                self.ghost.place(pose)
+            else:
+                self.ghost.reset(before.moved_to(pose))
+            self._display.camera.follow(before, self.ghost.camera, live=True)
             self._debugger.follow_ghost(self.ghost.camera)
 
     def return_to_ghost(self) -> None:
-        """Move the browser's camera back to the ghost."""
+        """Move the browser's camera, and the page's walker, back to the ghost."""
         if self.ghost is not None:
             self._display.return_to(self.ghost.camera)
+            self._display.picture.place(self.ghost.camera.c2w)
 
     # --- the walk --------------------------------------------------------------------------
 
     def move(self, word: str) -> None:
         if self.ghost is None:
             return
-        stepping = self._settings.mode == "step"
-        if stepping and self._workspace.is_full:
+        generates = self._settings.mode != "scout"
+        if generates and self._workspace.is_full:
             self._refuse()
             return
         start = self.ghost.camera.c2w
         self.move_ghost(word)
-        if stepping:
+        if generates:
             self._walk_along(self.ghost, [start, self.ghost.camera.c2w], word)
 
     def generate(self) -> None:
         if self.ghost is None:
+            return
+        session = self._workspace.session
+        if self._settings.mode == "walk" and session is not None:
+            self._workspace.make_views(self.ghost.camera, next_stretch(session.history))
             return
         if self._settings.mode == "step" and not self.ghost.away:
             self.move("w")
@@ -117,7 +156,7 @@ class BrowserActions(Actions):
         if not waypoints:
             self._notify("Nothing to generate", "Move the ghost first: hold W, A, S or D.")
             return
-        self._walk_along(self.ghost, [self.ghost.start, *waypoints], "fly")
+        self._walk_along(self.ghost, [self.ghost.start, *waypoints], "scout")
 
     def _walk_along(self, ghost: Ghost, way: list[F64], label: str) -> None:
         if self._workspace.walk_along(way, label):
@@ -138,7 +177,7 @@ class BrowserActions(Actions):
             self.play_steps()
         elif self._workspace.worker.cancel() > 0:
             return
-        elif self._debugger.step is not None or self._display.looks_away:
+        elif self._debugger.step is not None or self._display.camera.looks_away:
             self.live()
         else:
             self._notify("Nothing to cancel", "No frames are being generated.")
@@ -168,7 +207,8 @@ class BrowserActions(Actions):
         if self.ghost is not None and view < len(views):
             self.ghost.reset(views[view].camera)
             self._display.scene.show_ghost(self.ghost.camera)
-            self._display.look_through(views[view])
+            self._display.picture.place(self.ghost.camera.c2w, GLIDE_SECONDS)
+            self._display.camera.look_through(views[view])
             self._display.walk.show_place(
                 f"standing at view {view}; {CANCEL.key} to look from behind"
             )
@@ -177,7 +217,7 @@ class BrowserActions(Actions):
     def look_through(self, view: int) -> None:
         views = self._display.scene.memory.views
         if view < len(views):
-            self._display.look_through(views[view])
+            self._display.camera.look_through(views[view])
             self._display.walk.show_place(f"looking through view {view}; {CANCEL.key} to step back")
 
     def play(self) -> None:
@@ -191,7 +231,8 @@ class BrowserActions(Actions):
         views = session.memory.views
         if view < len(views):
             self._display.history.show_view(view, views[view].rgb)
-            self._display.look_through(views[view])
+            self._display.camera.look_through(views[view])
+            self._display.picture.place(views[view].camera.c2w)
 
     def help(self) -> None:
         self._display.notifications.open_help()
@@ -214,6 +255,57 @@ class BrowserActions(Actions):
 
     def set_mode(self, mode: Mode) -> None:
         self._settings.mode, self.held = mode, frozenset()
+        self._display.picture.show_mode(mode)
+        self._display.show_keymap()
+        self._display.show_choices()
+
+    def next_layout(self) -> None:
+        self.set_layout(self._display.next_layout)
+
+    def set_layout(self, layout: Layout) -> None:
+        self._settings.layout = layout
+        self._display.show_layout()
+        if self._display.shown != layout:
+            self._notify(
+                "There is no room for both", f"They need {NARROW:,} pixels beside the panel."
+            )
+
+    def screenshot(self) -> None:
+        self._display.picture.screenshot()
+
+    def record(self) -> None:
+        self._display.picture.record()
+
+    def home(self, jump: bool = False) -> None:
+        session = self._workspace.session
+        if session is not None:
+            self._go_to(session.memory.views[0].camera.c2w, 0.0 if jump else HOME_SECONDS)
+
+    def stand_at(self, view: int) -> None:
+        """Bring the walker to a view of the strip."""
+        views = self._display.scene.memory.views
+        if view < len(views):
+            self._go_to(views[view].camera.c2w, STAND_SECONDS)
+
+    def stand_on_map(self, at: tuple[float, float]) -> None:
+        """Bring the walker to a place of the map, (x, y) in [0, 1] of it."""
+        if self.ghost is not None:
+            c2w = self._display.in_picture.pose_at(at, self.ghost.camera.c2w)
+            if c2w is not None:
+                self._go_to(c2w, STAND_SECONDS)
+
+    def _go_to(self, c2w: F64, seconds: float) -> None:
+        """Bring ghost and walker to a pose (4, 4)."""
+        if self.ghost is None:
+            return
+        before = self.ghost.camera
+        self.ghost.reset(before.moved_to(c2w))
+        self._display.camera.follow(before, self.ghost.camera)
+        self._display.picture.place(c2w, seconds)
+        self._debugger.follow_ghost(self.ghost.camera)
+
+    def set_targets(self, targets: TargetViews) -> None:
+        self._settings.targets = targets
 
     def set_view_from(self, view_from: ViewFrom) -> None:
         self._settings.view_from = view_from
@@ -224,8 +316,10 @@ class BrowserActions(Actions):
         if self.ghost is not None:
             self.ghost.step_size, self.ghost.turn_angle = step_size, np.radians(turn_degrees)
 
-    def set_keymap(self, keymap: Keymap) -> None:
+    def set_keymap(self, keymap: KeymapChoice) -> None:
         self._settings.keymap = keymap
+        self._display.show_keymap()
+        self._display.show_choices()
 
     def set_next(self, backend: str, size: int, seed: int) -> None:
         self._settings.size, self._settings.seed = size, seed
@@ -258,7 +352,7 @@ class BrowserActions(Actions):
 
     def explain(self, step: int | None) -> None:
         self._debugger.explain(step)
-        if step is None and self._display.looks_away:
+        if step is None and self._display.camera.looks_away:
             self.return_to_ghost()
 
     def earlier(self) -> None:
@@ -267,7 +361,7 @@ class BrowserActions(Actions):
     def later(self) -> None:
         before = self._debugger.step
         self._debugger.later()
-        if before is not None and self._debugger.step is None and self._display.looks_away:
+        if before is not None and self._debugger.step is None and self._display.camera.looks_away:
             self.return_to_ghost()
 
     def live(self) -> None:
@@ -301,13 +395,27 @@ class BrowserActions(Actions):
         self._settings.use_next = use
 
     def point(self, event: PointerEvent) -> None:
-        """Follow the pointer over the tables and pictures of the Memory tab."""
+        """Follow the pointer over our own elements of the panel."""
         debugger, leaving = self._debugger, event.kind == "leave"
-        if event.name == "matrix":
+        if event.name in ("mode", "layout", "photo"):
+            if event.kind == "click":
+                self._choose(event)
+        elif event.name == "matrix":
             if event.kind == "click":
                 debugger.open_cell(event.at)
             else:
                 debugger.point_at_cell(None if leaving else event.at)
+        elif event.name == "strip":
+            view = int(event.argument)
+            if event.kind == "click":
+                self.stand_at(view)
+            else:
+                debugger.point(None if leaving else view)
+        elif event.name in ("plan", "first-person"):
+            if event.name == "plan" and event.kind == "click":
+                self.stand_on_map(event.at)
+            else:
+                debugger.point(None)
         elif event.name in ("row", "pin", "ban", "stand"):
             view = int(event.argument)
             if event.kind != "click":
@@ -320,13 +428,28 @@ class BrowserActions(Actions):
             else:
                 self.look_through(view)
 
+    def _choose(self, event: PointerEvent) -> None:
+        """Take what was clicked of the Walk tab's modes, layouts and photos."""
+        if event.name == "mode" and event.argument in WALK_MODES:
+            self.set_mode(cast(Mode, event.argument))
+        elif event.name == "layout" and event.argument in LAYOUTS:
+            self.set_layout(cast(Layout, event.argument))
+        elif event.name == "photo" and event.argument in self._display.walk.photos.sources:
+            self.open(self._display.walk.photos.sources[event.argument])
+
     # --- how it is shown -------------------------------------------------------------------
 
     def set_heat(self, heat: Heat) -> None:
         self._debugger.set_heat(heat)
 
     def next_heat(self) -> None:
+        if not self._settings.overlay and self._settings.layout != "memory":
+            self.toggle_overlay()
         self._debugger.next_heat()
+
+    def toggle_overlay(self) -> None:
+        self._settings.overlay = not self._settings.overlay
+        self._display.show_overlay()
 
     def set_layer(self, layer: Layer) -> None:
         self._debugger.set_layer(layer)

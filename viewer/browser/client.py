@@ -16,23 +16,33 @@ from viewer.browser.actions import BrowserActions
 from viewer.browser.display import Display
 from viewer.browser.notifications import Notifications
 from viewer.browser.posted import posted
-from viewer.commands import KEYMAPS, SWALLOWED, command_of
+from viewer.browser.throttle import Throttle
+from viewer.commands import BY_NAME, SWALLOWED, Command, command_of, moves_of
 from viewer.debugger.debugger import Debugger
+from viewer.first_person.reports import Asked, PageSize, Report, WalkerPose
+from viewer.page.files import Files
 from viewer.page.keyboard import Keyboard, KeyEvent
 from viewer.page.pointing import Pointing
 from viewer.page.tabs import OpenTab
 from viewer.preferences import remembered
 from viewer.walk.actor import Actor
-from viewer.walk.ghost import FLY_RATE
+from viewer.walk.follower import Follower
 from viewer.walk.jobs import BothMade, Download, StrategyAnswers
+from viewer.walk.stretches import is_stretch, next_stretch
 from viewer.walk.worker import Event
 from viewer.walk.workspace import Workspace
 from vmem.session import Session
 
-FRAME_TIME = 1 / 30
-"""Seconds between moves of the ghost while a key is held."""
 PLAY_TIME = 1 / 8
 """Seconds for which each frame is shown when the walk is played."""
+REST_TIME = 0.5
+"""Seconds between updates of scene and panels while views follow the walker."""
+EXPLAIN_TIME = 0.15
+"""Seconds between questions to memory while he walks: views for him go first."""
+BRIEF = 0.5
+"""Seconds up to which the progress of a step of a stretch is not shown."""
+TRAVELS = ("undo", "redo", "switch")
+"""Jobs that move the walker in history."""
 CHOICES_KEY = "choices"
 """Where the browser keeps what its user chose."""
 
@@ -40,13 +50,26 @@ CHOICES_KEY = "choices"
 class Client(Actor):
     """Everything one browser sees and does; ``commands`` may be called from any thread."""
 
-    def __init__(self, handle: viser.ClientHandle, workspace: Workspace) -> None:
+    def __init__(
+        self, handle: viser.ClientHandle, workspace: Workspace, files: Files | None = None
+    ) -> None:
+        """``files``: what the page can fetch from the server."""
         super().__init__(f"browser-{handle.client_id}")
         self.handle = handle
         self.workspace = workspace
         self._last_tick = 0.0
         self._shown_session: Session | None = None
         self._remembered = ""
+        self._follower = Follower()
+        self._stretch = ""
+        """Label of the steps of the stretch that the walker is on; "" before his first, and once it
+        was taken back."""
+        self._rest_due = Throttle(REST_TIME)
+        self._travels = workspace.travels
+        self._asked_at = 0.0
+        self._explained_at = 0.0
+        self._began = 0.0
+        self._was_long = False
 
         settings = workspace.settings
         self.notifications = Notifications(handle, self.post, settings)
@@ -55,7 +78,14 @@ class Client(Actor):
         )
         self.commands = posted(self.post, lambda: self.actions)
         self.display = Display(
-            handle, workspace, self.debugger, self.commands, self.notifications, self.post
+            handle,
+            workspace,
+            self.debugger,
+            self.commands,
+            self.notifications,
+            self.post,
+            files or Files(),
+            self.page_said,
         )
         self.actions = BrowserActions(handle, workspace, self.debugger, self.display)
         self._keyboard = Keyboard(handle, SWALLOWED, self.key_changed)
@@ -81,6 +111,10 @@ class Client(Actor):
         """Take an event of the keyboard; returns at once."""
         self.post(self._handle_key, event)
 
+    def page_said(self, report: Report) -> None:
+        """Take what the page says of its walker; returns at once."""
+        self.post(self._hear, report)
+
     def clicked(self, event: viser.SceneClickEvent) -> None:
         """Take a click on the scene; returns at once."""
         origin, direction = np.array(event.ray_origin), np.array(event.ray_direction)
@@ -88,31 +122,65 @@ class Client(Actor):
 
     def _handle_key(self, event: KeyEvent) -> None:
         self.actions.held, self.actions.pointer = event.held, event.pointer
-        if event.kind != "down":
+        if event.kind not in ("down", "command"):
             return
         settings = self.workspace.settings
-        word = KEYMAPS[settings.keymap].get(event.code)
-        command = command_of(event.code, event.shift)
-        if word is not None and settings.mode == "step":
-            self.actions.move(word)
-        elif word is not None:
-            self._last_tick = time.perf_counter() - FRAME_TIME
+        word = moves_of(settings.keymap_now).get(event.code)
+        command = command_of(event)
+        if word is not None:
+            if settings.mode == "step":  # else the page itself moves the walker
+                self.actions.move(word)
         elif command is not None:
-            if command.tab is not None:
-                self.display.open_tab(command.tab)
-            command.run(self.actions)
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        if command.tab is not None:
+            self.display.open_tab(command.tab)
+        command.run(self.actions)
 
     def _job_changed(self, event: Event) -> None:
-        self.display.show_event(event)
-        if event.kind == "finished":
+        if not self._is_brief(event):
+            self.display.show_event(event)
+        if event.kind == "finished" and is_stretch(event.label):
+            self._follower.took(time.perf_counter() - self._asked_at)
+            self._show_views()
+        elif event.kind == "finished":
             self._show_result(event.result)
+            if event.label in TRAVELS and self.workspace.session is not None:
+                self._follower.forget()
+                self.actions.catch_up(self.workspace.session.camera)
         elif event.kind == "progress" and self.workspace.session is None:
             self._show_opening()
-        elif event.kind in ("failed", "cancelled"):
-            if event.kind == "failed":
+        elif event.kind in ("refused", "failed", "cancelled"):
+            if is_stretch(event.label) and event.target is not None:
+                self._follower.refuse(event.target.c2w)
+            if event.kind == "refused":
+                self.display.tell_refusal(event.message)
+                if not is_stretch(event.label):
+                    self.workspace.worker.cancel()
+            elif event.kind == "failed":
                 self.workspace.worker.cancel()
                 self.notifications.explain(f"{event.label} failed", event.message)
             self.show_session()
+
+    def _is_brief(self, event: Event) -> bool:
+        """Whether a step of a stretch is too short for its progress to be read."""
+        if not is_stretch(event.label):
+            return False
+        now = time.perf_counter()
+        if event.kind == "started":
+            self._began = now
+        self._was_long = event.kind != "started" and (self._was_long or now - self._began > BRIEF)
+        return not self._was_long
+
+    def _show_views(self) -> None:
+        """Show in the picture what a step has added; all else follows less often."""
+        session = self.workspace.session
+        if session is None or session is not self._shown_session:
+            self.show_session()
+            return
+        self.display.picture.show_memory(session.memory)
+        self._rest_due.request()
 
     def _show_result(self, result: object) -> None:
         if isinstance(result, Download):
@@ -139,7 +207,8 @@ class Client(Actor):
         if session is not self._shown_session:
             self._shown_session = session
             actions.begin(session.camera)
-        elif not self.workspace.worker.busy:
+            self._follower = Follower()
+        elif self.workspace.settings.mode == "step" and not self.workspace.worker.busy:
             # While more steps wait, the ghost is ahead of the walk, and stays there.
             actions.catch_up(session.camera)
         if actions.ghost is not None:
@@ -151,42 +220,79 @@ class Client(Actor):
         opening = self.workspace.opening
         self.display.show_opening(None if opening is None else opening.rgb)
 
+    def _hear(self, report: Report) -> None:
+        if isinstance(report, WalkerPose):
+            self._walked(report)
+        elif isinstance(report, PageSize):
+            self.display.resized(report)
+        elif isinstance(report, Asked) and report.name in BY_NAME:
+            self._carry_out(BY_NAME[report.name])
+
+    def _walked(self, pose: WalkerPose) -> None:
+        """The page's walker is somewhere else."""
+        session = self.workspace.session
+        playing = self.actions.playing is not None
+        if session is None or playing or not self.display.picture.knows(pose):
+            return
+        begins = self._follower.hear(pose.c2w, pose.moving, time.perf_counter())
+        if begins or (pose.moving and not self._stretch):
+            self._stretch = next_stretch(session.history)
+        self.actions.walk_to(pose.c2w)
+
+    def _follow(self, now: float) -> None:
+        """In mode walk, have a view made where the walker will be, if it adds something."""
+        session, ghost = self.workspace.session, self.actions.ghost
+        if self.workspace.settings.mode != "walk" or session is None or ghost is None:
+            return
+        if self._travels != self.workspace.travels:
+            # What was taken back must not be made again while he stands there.
+            self._travels, self._stretch = self.workspace.travels, ""
+        if self.workspace.worker.busy or not self._stretch:
+            return
+        camera = self._follower.next_view(session.memory, ghost.camera, now)
+        if camera is not None:
+            self._asked_at = now
+            self.workspace.make_views(camera, self._stretch)
+
     def settle(self) -> float | None:
         """Fly, play, retrieve: whatever only matters for the latest state."""
         now = time.perf_counter()
-        flying = self._fly(now)
+        hold = self.display.camera.hold(self.display.backlog)
+        if self._rest_due.take(now, hold):
+            self.show_session()
+            self.display.backlog.mark()
         playing = self._play_on(now)
+        self._follow(now)
         # What is highlighted and its colours belong to one frame of the page, which may be a slow
         # one; and a user who points at something should not wait for viser's window to pass.
         with self.handle.atomic():
-            due = [self.debugger.settle(now), self.display.settle(now)]
+            due = [
+                self._rest_due.wait(now, min(hold, 0.05)),
+                self._explain(now),
+                self.display.settle(now),
+            ]
         self.handle.flush()
         due.append(self.display.settle_panels(now))
         self._remember()
-        waits = [FRAME_TIME] * flying + [PLAY_TIME] * playing
+        waits = [PLAY_TIME] * playing
         return min([*waits, *(wait for wait in due if wait is not None)], default=None)
 
+    def _explain(self, now: float) -> float | None:
+        """Ask memory what the latest position calls for; while he walks, less often."""
+        wait = self._explained_at + EXPLAIN_TIME - now if self._follower.moving else 0.0
+        if wait > 0:
+            return wait
+        self._explained_at = now
+        return self.debugger.settle(now)
+
     def _remember(self) -> None:
-        """Have the browser keep what has been chosen."""
+        """Have the browser keep what has been chosen, and the walk where its walker is."""
+        if self.actions.ghost is not None and self.workspace.session is self._shown_session:
+            self.workspace.walker = self.actions.ghost.camera
         choices = remembered(self.workspace.settings)
         if choices != self._remembered:
             self._remembered = choices
             self.handle.local_storage.set_item(CHOICES_KEY, choices)
-
-    def _fly(self, now: float) -> bool:
-        if self.workspace.settings.mode != "fly" or self.actions.ghost is None:
-            return False
-        keymap = KEYMAPS[self.workspace.settings.keymap]
-        words = [keymap[code] for code in sorted(self.actions.held) if code in keymap]
-        if not words:
-            return False
-        # A stall must not throw the ghost across the room.
-        elapsed = min(now - self._last_tick, 0.1)
-        if elapsed >= 0.8 * FRAME_TIME:
-            self._last_tick = now
-            for word in words:
-                self.actions.move_ghost(word, elapsed * FLY_RATE)
-        return True
 
     def _play_on(self, now: float) -> bool:
         session, actions = self.workspace.session, self.actions

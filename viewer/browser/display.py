@@ -8,13 +8,19 @@ from collections.abc import Callable
 import viser
 
 from viewer.actions import Actions
+from viewer.browser.in_picture import MemoryInPicture
 from viewer.browser.notifications import Notifications
 from viewer.browser.renderer import Renderer
+from viewer.browser.scene_camera import SceneCamera
 from viewer.browser.throttle import Throttle
-from viewer.commands import Tab
+from viewer.commands import Tab, page_controls
 from viewer.debugger.debugger import Change, Debugger
 from viewer.debugger.explained import Explained
+from viewer.first_person.behind import Behind
+from viewer.first_person.picture import NARROW, FirstPersonPicture
+from viewer.first_person.reports import PageSize, Report
 from viewer.page.backlog import Backlog
+from viewer.page.files import Files
 from viewer.page.scripts import reveal
 from viewer.paint.surfel_colors import LIVE_MODES, paint_surfels, paint_view
 from viewer.paint.target_layers import paint_layer, wipe
@@ -28,13 +34,13 @@ from viewer.scene.camera_rig import CameraRig
 from viewer.scene.flat_photo import FlatPhoto
 from viewer.scene.scene import SceneView
 from viewer.scene.surfel_cloud import inject_patch
+from viewer.settings import LAYOUTS, Layout
 from viewer.walk.worker import Event
 from viewer.walk.workspace import Workspace
 from vmem.arrays import U8
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
 from vmem.session import Session
-from vmem.types import View
 
 TABLE_TIME = 0.25
 """Seconds between updates of the table of views, which is costly to send."""
@@ -64,15 +70,16 @@ class Display:
         commands: Actions,
         notifications: Notifications,
         post: Callable[..., None],
+        files: Files,
+        on_report: Callable[[Report], object],
     ) -> None:
-        """``post(call)`` runs a call on the browser's thread; panels call ``commands``."""
+        """``files``: what the page fetches; ``on_report``: hears what it says.
+        ``post(call)`` runs a call on the browser's thread; panels call ``commands``."""
         self._handle = handle
         self._workspace = workspace
         self._settings = settings = workspace.settings
         self._debugger = debugger
         self.notifications = notifications
-        self.looks_away = False
-        """Whether the browser's camera has left the ghost for a view or a step."""
         self.heat = Throttle(HEAT_TIME)
         self.target = Throttle(TARGET_TIME)
         self.table = Throttle(TABLE_TIME)
@@ -81,6 +88,7 @@ class Display:
         """The last camera and the frames (T, H', W', 3) of the step that is being made."""
         self._panel_changes = Change(0)
         self._open_tab = ""
+        self._is_narrow = True  # until the page has said
         self._newest_due = False
         self._busy_since: float | None = None
         self._tidy_at: float | None = None
@@ -93,7 +101,14 @@ class Display:
             self._flat.show(workspace.opening.rgb)  # panels take longer to make
         # An answer wakes the browser's thread, as colours may be waiting for it.
         self.backlog = Backlog(handle.gui, lambda: post(lambda: None))
-        self.rig = CameraRig(handle, on_dragged=commands.drag_ghost)
+        self.picture = FirstPersonPicture(handle, files, on_report)
+        self.picture.show_layout(settings.layout)
+        self.picture.show_mode(settings.mode)
+        self.picture.show_opening(None if workspace.opening is None else workspace.opening.rgb)
+        self._behind = Behind(self.picture.show_backdrop, post)
+        self.show_keymap()
+        self.in_picture = MemoryInPicture(self.picture, settings)
+        self.in_picture.show_switch()
         inject_patch(handle.gui)
         tabs = handle.gui.add_tab_group()
         with self._tab(tabs, "Walk"):
@@ -107,6 +122,8 @@ class Display:
         with self._tab(tabs, "Settings"):
             self.settings = SettingsPanel(handle.gui, commands, settings)
         self.scene = SceneView(handle.scene, settings.scene, on_view_clicked=commands.go_to_view)
+        rig = CameraRig(handle, on_dragged=commands.drag_ghost)
+        self.camera = SceneCamera(handle, self.scene, rig, settings)
         self.renderer = Renderer(
             handle,
             self.scene,
@@ -142,6 +159,7 @@ class Display:
         """Show the photo (H, W, 3) that the first walk is being made of; None: no longer."""
         before, self._opening = self._opening, photo
         self._flat.show(photo)
+        self.picture.show_opening(photo)
         if photo is not None and photo is not before:
             self.walk.show_forming(photo, "opening…")
         elif photo is None and before is not None:
@@ -149,6 +167,8 @@ class Display:
 
     def show_session(self, session: Session, memory: MemorySnapshot, ghost: Camera) -> None:
         """Bring scene and panels up to ``memory``, which is the session's."""
+        self.picture.show_memory(memory)
+        self._behind.begin(memory.views[0], session.config.seed)
         self.show_opening(None)
         self.renderer.choose(len(memory.surfels))
         self._settings.scene.step = None
@@ -156,6 +176,9 @@ class Display:
         self.scene.show_memory(memory, None if explained is None else explained.retrieval)
         self._tidy_at = time.perf_counter() + REST_TIME
         self.scene.show_ghost(ghost)
+        self.in_picture.show_memory(memory)
+        if self.in_picture.wants_colors:
+            self.heat.request()
         self.history.show(session)
         self.show_newest()
         self._labels = [node.label for node in session.history.head.path()[1:]]
@@ -167,8 +190,58 @@ class Display:
         self._place = (
             f"step {len(memory.steps) - 1} · {plural(len(memory.views))} · "
             f"{len(memory.surfels):,} surfels · {made_by}"
+            + (f" · {session.refused} refused" if session.refused else "")
         )
         self.walk.show_place(self._place)
+
+    def tell_refusal(self, message: str) -> None:
+        """Say why a step was refused, where the user looks."""
+        if self.shown == "memory":
+            self.notifications.notify("Step not made", message, "yellow")
+        else:
+            self.picture.tell(message)
+
+    def show_layout(self) -> None:
+        """Fill the window as the settings say."""
+        self.picture.show_layout(self._settings.layout)
+        self.camera.seen = self.shown != "picture"
+        self.show_choices()
+        self.show_overlay()
+
+    def show_overlay(self) -> None:
+        """Lay memory over the walker's picture, or leave the picture alone, as the settings say."""
+        self.in_picture.show_switch()
+        explained = self._explained(self.scene.memory)
+        if explained is not None:
+            self.in_picture.show_chosen(explained.retrieval, self._debugger.pointed)
+        self._show_heat()
+
+    def show_keymap(self) -> None:
+        """Have the picture walk by the keys that the settings say."""
+        self.picture.show_controls(page_controls(self._settings.keymap_now))
+
+    def show_choices(self) -> None:
+        """Show which mode and layout are on."""
+        self.walk.show_choices(self._settings, self.shown)
+
+    def resized(self, size: PageSize) -> None:
+        """The page has another size."""
+        self._is_narrow = size.width < NARROW
+        self.camera.seen = self.shown != "picture"
+        self.show_choices()
+
+    @property
+    def shown(self) -> Layout:
+        """The layout as the page has room for it."""
+        layout = self._settings.layout
+        return "picture" if layout == "both" and self._is_narrow else layout
+
+    @property
+    def next_layout(self) -> Layout:
+        """The layout after the one shown, of those that the page has room for."""
+        shown = self.shown
+        layouts: list[Layout] = [name for name in LAYOUTS if name != "both" or not self._is_narrow]
+        return layouts[(layouts.index(shown) + 1) % len(layouts)]
 
     def _explained(self, memory: MemorySnapshot) -> Explained | None:
         """What is explained, if it can be shown on ``memory``."""
@@ -210,6 +283,7 @@ class Display:
             self.forming_frames = None
             self.forming.withdraw()
             self.scene.end_forming()
+            self.in_picture.show_forming(None)
         elif event.progress is not None and event.progress.frames is not None and event.target:
             self.forming_frames = (event.target, event.progress.frames)
             self.forming.request()
@@ -225,31 +299,10 @@ class Display:
         self.scene.show_options()
         self.show_newest()
 
-    # --- the browser's camera --------------------------------------------------------------
-
-    def follow(self, before: Camera, ghost: Camera) -> None:
-        """Show the ghost at another place; the browser's camera moves with it."""
-        with self._handle.atomic():
-            self.scene.show_ghost(ghost)
-            if self.looks_away:
-                self.return_to(ghost)
-            else:
-                self.rig.follow(before, ghost)
-
-    def look_through(self, view: View) -> None:
-        """Move the browser's camera to a view and show its frame there."""
-        self.looks_away = True
-        self.scene.immerse(True)
-        self.scene.show_screen(view)
-        self.rig.look_through(view.camera)
-
     def return_to(self, ghost: Camera) -> None:
-        """Move the browser's camera to where the settings have it for a ghost."""
-        self.looks_away = False
+        """Move the scene's camera to where the settings have it for a ghost."""
         self.walk.show_place(self._place)
-        self.rig.view_from(self._settings.view_from, ghost)
-        self.scene.immerse(False)
-        self.scene.immerse(self._settings.view_from == "eyes")
+        self.camera.return_to(ghost)
 
     # --- what is explained -----------------------------------------------------------------
 
@@ -273,11 +326,17 @@ class Display:
             sent = not streamed
         if self.forming_frames is not None and self.forming.take(now, hold):
             self.scene.show_forming(*self.forming_frames)
+            self.in_picture.show_forming(self.forming_frames[1][-1])
             self.show_newest()
             sent = True
         if sent:
             self.backlog.mark()
-        return _soonest(self.heat.wait(now, heat_hold), self.forming.wait(now, hold))
+        return _soonest(
+            self.heat.wait(now, heat_hold),
+            self.forming.wait(now, hold),
+            self.camera.settle(now, self.backlog),
+            self.in_picture.settle(now),
+        )
 
     def settle_panels(self, now: float) -> float | None:
         """Show in the panels what has changed: after the scene, since it takes longer to make.
@@ -334,6 +393,7 @@ class Display:
         if explained is not None and changed & (Change.ANSWER | Change.POINTED):
             retrieval = explained.retrieval
             self.scene.show_retrieval(retrieval.targets[-1], retrieval, debugger.pointed)
+            self.in_picture.show_chosen(retrieval, debugger.pointed)
             live = self._settings.scene.heat in LIVE_MODES or debugger.pointed is not None
             if Change.POINTED in changed or live:
                 self.heat.request()
@@ -361,15 +421,14 @@ class Display:
         self.memory.show_subject(memory, self._labels, step)
         retrieval = None if step is None else memory.retrievals[step]
         if retrieval is not None and self._settings.view_from != "free":
-            self.looks_away = True
-            self.scene.immerse(False)
-            self.rig.look_over(retrieval.targets[-1])
+            self.camera.look_over(retrieval.targets[-1])
 
     def _show_heat(self) -> None:
         explained = self._debugger.explained
         retrieval = None if explained is None else explained.retrieval
         painted = self.scene.show_heat(retrieval, self._debugger.pointed)
         self.memory.show_colors(self._settings.scene.heat, painted)
+        self.in_picture.show_colors(painted, self._debugger.pointed)
 
     def _show_target(self) -> None:
         """What the target sees beside its frame, in the panel and, of a step, in the scene."""
@@ -407,6 +466,8 @@ class Display:
 
     def close(self) -> None:
         """The browser is gone: end what runs for it."""
+        self._behind.drop()
+        self.picture.dispose()
         self.renderer.close()
 
 

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import viser
@@ -26,6 +27,21 @@ SHORT = 120
 """Characters of a message that can be read before a notification closes by itself."""
 CLOSES_AFTER = 6.0
 """Seconds after which a notification closes by itself."""
+CLOSING = 0.5
+"""Seconds before its end from which a notification takes up no further message: the page may close
+it before it hears of that."""
+
+
+@dataclass
+class _Notice:
+    """The newest message that closes by itself."""
+
+    message: tuple[str, str, Color | None]
+    """Title, body and colour."""
+    handle: viser.NotificationHandle
+    said_at: float
+    """time.monotonic() when it was said last."""
+    times: int = 1
 
 
 class Notifications:
@@ -37,18 +53,32 @@ class Notifications:
         self._post = post
         self._settings = settings
         self._close_window: Callable[[], None] | None = None
+        self._notice: _Notice | None = None
         self._job: viser.NotificationHandle | None = None
         self._job_updated = 0.0
 
     def notify(self, title: str, body: str, color: Color | None = None) -> None:
-        """Show a message that closes by itself."""
-        self._handle.add_notification(title, body, auto_close_seconds=CLOSES_AFTER, color=color)
+        """Show a message that closes by itself. The same one again, while it is to be seen, counts
+        up on it instead."""
+        message: tuple[str, str, Color | None] = (title, body, color)
+        now, notice = time.monotonic(), self._notice
+        seen = notice is not None and now - notice.said_at < CLOSES_AFTER - CLOSING
+        if notice is not None and seen and notice.message == message:
+            notice.times, notice.said_at = notice.times + 1, now
+            notice.handle.title = f"{title} ({notice.times} times)"
+            # Only another duration has the page count its seconds anew.
+            notice.handle.auto_close_seconds = CLOSES_AFTER + 0.01 * ((notice.times - 1) % 2)
+            return
+        handle = self._handle.add_notification(
+            title, body, auto_close_seconds=CLOSES_AFTER, color=color
+        )
+        self._notice = _Notice(message, handle, now)
 
     def open_help(self) -> None:
         """Open the list of keys, unless a window is open."""
         if self._close_window is None:
             with self._window("Keys and mouse"):
-                self._handle.gui.add_markdown(help_markdown(self._settings.keymap))
+                self._handle.gui.add_markdown(help_markdown(self._settings.keymap_now))
 
     def explain(self, title: str, text: str) -> None:
         """Report an error: in a notification if it is short, else in a window to be closed."""

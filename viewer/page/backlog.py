@@ -38,6 +38,9 @@ class Backlog:
         """Number of the newest mark: 1, 2, 3…"""
         self.answers = False
         """Whether the page has ever answered."""
+        self._trip = 0.0
+        """Seconds that the last answered mark took."""
+        self._answered_at = 0.0
         self._channel = gui.add_text("backlog", "", visible=False)
 
         # Inline and in order, as viser runs `async def` callbacks.
@@ -58,6 +61,14 @@ class Backlog:
             if not self._sent:
                 return 0.0
             return max(0.0, max(self._sent.values()) + self._limit - time.monotonic())
+
+    def rest(self, share: float) -> float:
+        """Seconds until nothing is outstanding, and ``share`` times as long as the page took for
+        the last mark has passed since its answer; 0 for a page that has never answered."""
+        if not self.answers:
+            return 0.0
+        free = self._answered_at + share * self._trip - time.monotonic()
+        return max(0.0, self.longest_wait, free)
 
     def mark(self) -> None:
         """Ask for an answer behind everything sent so far."""
@@ -82,6 +93,8 @@ class Backlog:
             if mark not in self._sent:
                 return
             self.answers = True
+            self._trip = time.monotonic() - self._sent[mark]
+            self._answered_at = time.monotonic()
             for earlier in [one for one in self._sent if one <= mark]:
                 del self._sent[earlier]
             self._changed.notify_all()

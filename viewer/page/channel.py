@@ -31,9 +31,11 @@ class Channel(Generic[T]):
         script: str,
         parse: Callable[[str], T | None],
         on_event: Callable[[T], object],
+        function: str | None = None,
     ) -> None:
+        """``function``: the script itself, where it is more than one file."""
         self._client = client
-        self._script = load(script)
+        self._script = load(script) if function is None else function
         self._parse = parse
         self._on_event = on_event
         self._disposed = False

@@ -9,7 +9,7 @@ hidden text element of the client's GUI. (`gui.reset()` removes it: make a new K
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -17,10 +17,20 @@ import viser
 
 from viewer.page.channel import Channel, fields_of
 
-KeyEventKind = Literal["down", "up", "clear", "ready"]
+KeyEventKind = Literal["down", "up", "clear", "ready", "command"]
 
-_KINDS = ("down", "up", "clear", "ready")
 _CODE = re.compile(r"[A-Za-z0-9]{1,32}")
+_NAME = re.compile(r"[a-z_]{1,32}")
+_NOTHING = re.compile("")
+_CODES: Mapping[str, re.Pattern[str]] = {
+    "down": _CODE,
+    "up": _CODE,
+    "clear": _NOTHING,
+    "ready": _NOTHING,
+    "command": _NAME,
+}
+"""Kind of an event -> its code."""
+_LONGEST_KEY = 32
 _LONGEST_MESSAGE = 4096
 _MOST_HELD = 64
 _LARGEST_NUMBER = 2**53
@@ -32,10 +42,11 @@ class KeyEvent:
 
     kind: KeyEventKind
     """"down" and "up" of a key; "clear": nothing is held any more, because the page lost the focus,
-    was hidden, or a text field took over; "ready": the browser has begun to listen."""
+    was hidden, or a text field took over; "ready": the browser has begun to listen;
+    "command": a button of the page, a gamepad's or one for fingers, was pressed."""
     code: str
     """``KeyboardEvent.code``, the place on the keyboard ("KeyW", "Space"); "" for "clear" and
-    "ready"."""
+    "ready"; of a "command" its name."""
     shift: bool
     """Whether shift was down."""
     held: frozenset[str]
@@ -46,16 +57,22 @@ class KeyEvent:
     """The browser's clock, epoch milliseconds."""
     pointer: tuple[float, float] | None = None
     """(x, y) in [0, 1] of the 3-D canvas from its upper left; None while it is elsewhere."""
+    key: str = ""
+    """``KeyboardEvent.key``, what the layout types with it ("w", "?", "Home"); "" where no key was
+    pressed, or it is not known."""
+    double: bool = False
+    """Whether it was pressed just before, and nothing else since."""
 
 
 class Keyboard:
     """The keyboard of one client, as a stream of KeyEvents.
 
     ``on_event`` runs on viser's event loop, in order: keep it short. Keys pressed in a text field,
-    in a dialog, or together with ctrl, alt or meta are not reported; nor is auto-repeat. Codes in
-    ``swallow`` reach nothing else on the page: neither viser's own flying nor hotkeys of
-    `gui.add_command`. A reload or reconnect is a new client: make a new Keyboard for it. Of several
-    Keyboards of one client, only the youngest gets events.
+    in a dialog, or together with ctrl, alt or meta are not reported, but for those that walk slowly
+    or through walls in the first-person picture; nor is auto-repeat, nor the Escape that gives the
+    mouse back. Codes, and characters typed, in ``swallow`` reach nothing else on the page: neither
+    viser's own flying nor hotkeys of `gui.add_command`. A reload or reconnect is a new client: make
+    a new Keyboard for it. Of several Keyboards of one client, only the youngest gets events.
     """
 
     def __init__(
@@ -67,9 +84,9 @@ class Keyboard:
         self._channel = Channel(client, "keyboard.js", parse_key_event, on_event)
         self.set_swallow(swallow)
 
-    def set_swallow(self, codes: Collection[str]) -> None:
-        """Take these codes, and no others, from the rest of the page."""
-        self._channel.call(swallow=sorted(set(codes)))
+    def set_swallow(self, keys: Collection[str]) -> None:
+        """Take these codes and characters, and no others, from the rest of the page."""
+        self._channel.call(swallow=sorted(set(keys)))
 
     def dispose(self) -> None:
         """Stop listening. Harmless when repeated, and after the client has gone."""
@@ -78,15 +95,21 @@ class Keyboard:
 
 def parse_key_event(message: str) -> KeyEvent | None:
     """Read what the browser sent; None for anything that the script would not send."""
-    fields = fields_of(message, 7, _LONGEST_MESSAGE)
+    fields = fields_of(message, 9, _LONGEST_MESSAGE)
     if fields is None:
         return None
-    kind, code, shift, held, sequence, time_ms, pointer = fields
-    if kind not in _KINDS or not isinstance(shift, bool):
+    kind, code, key, shift, double, held, sequence, time_ms, pointer = fields
+    if not isinstance(kind, str) or kind not in _CODES or not _fits(_CODES[kind], code):
         return None
-    if not (_is_code(code) if kind in ("down", "up") else code == ""):
+    if not isinstance(key, str) or len(key) > _LONGEST_KEY:
         return None
-    if not isinstance(held, list) or len(held) > _MOST_HELD or not all(map(_is_code, held)):
+    if not isinstance(shift, bool) or not isinstance(double, bool):
+        return None
+    if (
+        not isinstance(held, list)
+        or len(held) > _MOST_HELD
+        or not all(_fits(_CODE, code) for code in held)
+    ):
         return None
     if not isinstance(sequence, int) or not _is_number(sequence) or not _is_number(time_ms):
         return None
@@ -95,12 +118,20 @@ def parse_key_event(message: str) -> KeyEvent | None:
             return None
         pointer = (float(pointer[0]), float(pointer[1]))
     return KeyEvent(
-        cast(KeyEventKind, kind), code, shift, frozenset(held), sequence, float(time_ms), pointer
+        cast(KeyEventKind, kind),
+        code,
+        shift,
+        frozenset(held),
+        sequence,
+        float(time_ms),
+        pointer,
+        key,
+        double,
     )
 
 
-def _is_code(value: Any) -> bool:
-    return isinstance(value, str) and _CODE.fullmatch(value) is not None
+def _fits(pattern: re.Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 def _is_number(value: Any) -> bool:

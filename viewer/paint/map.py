@@ -13,16 +13,14 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from viewer.paint.palette import GREY, INK, PALE, owner_colors
+from viewer.paint.plan import above, scale_length, surfel_shade
 from vmem.arrays import F64
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
 from vmem.types import Retrieval
 
-CELLS = 160
-"""Cells of the longer side of the picture of what memory holds."""
 WEDGE = 0.075
 """Length of a camera's wedge, in spans of the map."""
-MOST_SURFELS = 60_000
 LABEL_GAP = 0.065
 """How far labels stay from each other and from cameras, in spans of the map."""
 
@@ -41,10 +39,10 @@ def draw_plan(
     rejected: views that are named though they were not chosen · size: of the letters, in points.
     """
     known = memory.views[: len(retrieval.votes)]
-    stops = np.array([_above(view.camera.position) for view in known])
+    stops = np.array([above(view.camera.position) for view in known])
     here = retrieval.targets[target]
     looked_at = here.c2w @ [0, 0, _sight(retrieval, target), 1]
-    shown = np.stack([*stops, _above(here.position), _above(looked_at)])
+    shown = np.stack([*stops, above(here.position), above(looked_at)])
     low, high = _window(axes, shown)
     span = float(max(high - low))
     _draw_surfels(axes, memory, len(retrieval.surfel_weight), low, high)
@@ -55,7 +53,7 @@ def draw_plan(
     for view in rejected:
         axes.scatter(*stops[view], s=16, facecolor="white", edgecolor=INK, lw=0.6, zorder=4)
     for view in reversed(retrieval.order):
-        axes.plot(*np.stack([_above(here.position), stops[view]]).T, color=INK, lw=0.4, zorder=4)
+        axes.plot(*np.stack([above(here.position), stops[view]]).T, color=INK, lw=0.4, zorder=4)
         _wedge(axes, known[view].camera, span, colors[view], zorder=5)
     corners = _wedge(axes, here, 1.3 * span, None, zorder=6)
 
@@ -74,11 +72,6 @@ def draw_plan(
             bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none"},
         )  # fmt: skip
     _scale_bar(axes, low, high, size)
-
-
-def _above(position: F64) -> F64:
-    """(2,) x and z."""
-    return position[[0, 2]]
 
 
 def _sight(retrieval: Retrieval, target: int) -> float:
@@ -109,17 +102,8 @@ def _window(axes: Axes, points: F64) -> tuple[F64, F64]:
 
 def _draw_surfels(axes: Axes, memory: MemorySnapshot, n: int, low: F64, high: F64) -> None:
     """The upright surfels of memory, as a picture in light greys."""
-    every = slice(0, n, max(1, n // MOST_SURFELS))
-    # Floors and ceilings would hide the walls.
-    upright = np.abs(memory.surfels.normal[every, 1]) < 0.7
-    places = memory.surfels.position[every][upright][:, [0, 2]]
-    cells = np.ceil(CELLS * (high - low) / max(high - low)).astype(int)
-    count, _, _ = np.histogram2d(
-        *places.T, bins=tuple(cells), range=[(low[0], high[0]), (low[1], high[1])]
-    )
-    shade = np.log1p(count.T)
     axes.imshow(
-        1 - 0.5 * (shade / max(shade.max(), 1e-6)) ** 0.5,
+        1 - 0.5 * surfel_shade(memory, n, low, high),
         extent=(low[0], high[0], low[1], high[1]),
         origin="lower",
         cmap="gray",
@@ -132,7 +116,7 @@ def _draw_surfels(axes: Axes, memory: MemorySnapshot, n: int, low: F64, high: F6
 
 def _wedge(axes: Axes, camera: Camera, span: float, color: NDArray | None, zorder: int) -> F64:
     """A camera's field of view, filled with its colour or black for the target; corners (3, 2)."""
-    start = _above(camera.position)
+    start = above(camera.position)
     half = np.tan(camera.fov[1] / 2)
     sides = np.array([[-half, 0, 1], [half, 0, 1]]) @ camera.c2w[:3, :3].T
     corners = np.stack([start, *(start + WEDGE * span * sides[:, [0, 2]])])
@@ -169,8 +153,7 @@ def _labels(points: F64, obstacles: F64, span: float) -> F64:
 
 def _scale_bar(axes: Axes, low: F64, high: F64, size: float) -> None:
     width = high[0] - low[0]
-    length = float(10 ** np.floor(np.log10(0.35 * width)))
-    length *= max(step for step in (1, 2, 5) if step * length <= 0.35 * width)
+    length = scale_length(width)
     x, y = low[0] + 0.05 * width, low[1] + 0.04 * (high[1] - low[1])
     axes.plot([x, x + length], [y, y], color=INK, lw=1.2, zorder=7)
     axes.text(

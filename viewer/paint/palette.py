@@ -24,6 +24,8 @@ QUIET: RGB = (92, 98, 110)
 """Frustums of views with votes that were not selected."""
 FAINT: RGB = (66, 70, 80)
 """Frustums of all other views."""
+DARK: RGB = (38, 41, 47)
+"""Frustums of views between the ends of steps."""
 
 TEXT: RGB = (223, 227, 234)
 """Text of the panel where it is part of the present walk."""

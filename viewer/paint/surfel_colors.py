@@ -1,5 +1,5 @@
-"""Colours for surfels: image, vote weight, support, what is uncovered, owner, age, normal, depth;
-and what the view under the pointer explains. Each with a legend.
+"""Colours for surfels: image, vote weight, support, what is uncovered, owner, provenance, age,
+normal, depth; and what the view under the pointer explains. Each with a legend.
 
 A retrieval may be of a memory that was shorter: surfels that it did not know are dark. Nothing
 here looks at more of the links than those of visible surfels, so that colours can follow a pointer.
@@ -28,6 +28,7 @@ from viewer.paint.palette import (
     grey,
     owner_palette,
 )
+from viewer.paint.surfel_provenance import surfel_provenance
 from viewer.settings import Heat
 from vmem.arrays import F32, I32, U8
 from vmem.kernels.parallel import read_only, run_sliced, thread_count
@@ -57,6 +58,9 @@ PIXELS_A_THREAD = 65_536
 FAR_SAMPLES = 32_768
 """About how many surfels are sampled to find out how far they are."""
 
+NOTHING = np.zeros(0, np.int32)
+"""Surfels where none has a value."""
+
 
 @dataclass(frozen=True, eq=False)
 class Painted:
@@ -68,6 +72,10 @@ class Painted:
     """What the colours mean, with units."""
     bar: U8 | None = None
     """(1, 256, 3) from low to high; None where the colours are no scale."""
+    ends: tuple[str, str] = ("", "")
+    """What the low and the high end of the bar mean, with units."""
+    valued: NDArray[np.integer] | None = None
+    """(m,) the surfels that have a value; the others are dimmed. None: all have one."""
 
 
 def _image(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
@@ -156,7 +164,7 @@ def _gather(seen, votes, size, blocks, beneath, weight, pixels):
 
 
 def _weight(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
-    color, top, vote = _dimmed(memory), 0.0, PUBLISHED
+    color, top, vote, seen = _dimmed(memory), 0.0, PUBLISHED, NOTHING
     if known := _known(memory, retrieval):
         (seen, votes), vote = _seen(memory, known), known.query.vote
         if len(seen):
@@ -166,11 +174,12 @@ def _weight(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
         f"vote of a pixel, {vote}, z: depth in scene units: 0 to {top:.2f} · "
         "dark grey: not seen from here"
     )
-    return Painted(color, legend, bar(INFERNO))
+    ends = "0", f"{top:.2f} votes a pixel"
+    return Painted(color, legend, bar(INFERNO), ends, seen)
 
 
 def _support(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
-    color, k = _dimmed(memory), 1
+    color, k, seen = _dimmed(memory), 1, NOTHING
     if known := _known(memory, retrieval):
         seen, _ = _seen(memory, known)
         views = looks(memory, known, seen)
@@ -181,11 +190,11 @@ def _support(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
         f"chosen views that saw the surfel: 1 to {k} · orange: none of them · "
         "dark grey: not seen from here"
     )
-    return Painted(color, legend, bar(VIRIDIS))
+    return Painted(color, legend, bar(VIRIDIS), ("1", f"{k} views a surfel"), seen)
 
 
 def _uncovered(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
-    color, share = _dimmed(memory), 0.0
+    color, share, seen = _dimmed(memory), 0.0, NOTHING
     if known := _known(memory, retrieval):
         seen, _ = _seen(memory, known)
         color[seen] = grey(memory.surfels.color[seen], COVERED)
@@ -196,7 +205,7 @@ def _uncovered(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
         f"orange: seen from here, but by none of the chosen views ({percent(share)} of the "
         "picture) · grey: a chosen view saw it · dark grey: not seen from here"
     )
-    return Painted(color, legend)
+    return Painted(color, legend, valued=seen)
 
 
 def _owner(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
@@ -210,7 +219,20 @@ def _age(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
     ends = np.array([0, *(end.n_surfels for end in memory.steps), n], np.int64).clip(0, n)
     step = colormap(np.arange(len(ends) - 1) / last, VIRIDIS)
     color = np.repeat(step, np.diff(ends), axis=0)
-    return Painted(color, f"step that made the surfel: 0 to {last}", bar(VIRIDIS))
+    legend = f"step that made the surfel: 0 to {last}"
+    return Painted(color, legend, bar(VIRIDIS), ("step 0", f"step {last}"))
+
+
+def _provenance(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
+    color, kind = _dimmed(memory), surfel_provenance(memory)
+    for which, tint in PROVENANCE_TINT.items():
+        color[kind == which] = tint
+    valued = np.flatnonzero(kind < Provenance.OBSERVED)
+    legend = (
+        "orange: invented by the frame that made the surfel · blue: taken from what an earlier "
+        "frame had invented · dark grey: the photo's own light, or not known"
+    )
+    return Painted(color, legend, valued=valued)
 
 
 def _normal(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
@@ -234,10 +256,13 @@ def _depth(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
         some = square[:: max(1, len(square) // FAR_SAMPLES)]
     far = float(np.quantile(some, 0.95)) ** 0.5 if len(some) else 1.0
     color = colormap(1 - np.sqrt(square) / np.float32(max(far, 1e-6)), CIVIDIS)
+    valued = None
     if known is not None:
         n = len(known.surfel_weight)
         color[n:] = grey(memory.surfels.color[n:], UNSEEN)
-    return Painted(color, f"distance from the target: {far:.1f} to 0 scene units", bar(CIVIDIS))
+        valued = np.arange(n)
+    legend = f"distance from the target: {far:.1f} to 0 scene units"
+    return Painted(color, legend, bar(CIVIDIS), (f"{far:.1f}", "0 scene units"), valued)
 
 
 MODES: dict[Heat, Callable[[MemorySnapshot, Retrieval | None], Painted]] = {
@@ -246,6 +271,7 @@ MODES: dict[Heat, Callable[[MemorySnapshot, Retrieval | None], Painted]] = {
     "support": _support,
     "uncovered": _uncovered,
     "owner": _owner,
+    "provenance": _provenance,
     "age": _age,
     "normal": _normal,
     "depth": _depth,
@@ -269,7 +295,7 @@ def paint_pointed(memory: MemorySnapshot, retrieval: Retrieval, view: int) -> Pa
     """
     color, known = _dimmed(memory), _known(memory, retrieval)
     if known is None or not 0 <= view < len(memory.views):
-        return Painted(color, f"view {view} is not of this memory")
+        return Painted(color, f"view {view} is not of this memory", valued=NOTHING)
     seen, _ = _seen(memory, known)
     saw, others = looks_beside(memory, known, seen, view)
     alone, shared = seen[saw & (others == 0)], seen[saw & (others > 0)]
@@ -283,7 +309,8 @@ def paint_pointed(memory: MemorySnapshot, retrieval: Retrieval, view: int) -> Pa
         else f"bright blue: {_amount(known, alone)} that view {view} would add to the chosen ones"
     )
     faint = f"faint blue: {_amount(known, shared)} that {'another' if chosen else 'a'} chosen view"
-    return Painted(color, f"{legend} · {faint} saw as well · dark grey: the rest")
+    legend = f"{legend} · {faint} saw as well · dark grey: the rest"
+    return Painted(color, legend, valued=np.concatenate([alone, shared]))
 
 
 def _amount(retrieval: Retrieval, surfels: NDArray[np.int32]) -> str:

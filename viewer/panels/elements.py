@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import viser
@@ -10,6 +10,7 @@ from viser import IconName
 
 from viewer.actions import Actions
 from viewer.commands import Command
+from viewer.page.pointing import mark
 
 
 def command_button(
@@ -25,6 +26,41 @@ def command_button(
     button = gui.add_button(command.labelled(), color=color, icon=icon, hint=hint)  # pyright: ignore
     button.on_click(lambda _: command.run(commands))
     return button
+
+
+def command_group(
+    gui: viser.GuiApi, commands: Actions, label: str, group: Sequence[Command]
+) -> None:
+    """Buttons side by side that run commands, each named by the command's label and key."""
+    by_name = {command.labelled(): command for command in group}
+    buttons = gui.add_button_group(label, tuple(by_name))
+    buttons.on_click(at_once(lambda _: by_name[buttons.value].run(commands)))
+
+
+class Choice:
+    """Options side by side of which one is on, and lit: viser's own groups show none as chosen."""
+
+    def __init__(self, gui: viser.GuiApi, name: str, label: str, options: Sequence[str]) -> None:
+        """``name``: of the marks "name:option" by which the page reports a click."""
+        self._name, self._label, self._options = name, label, tuple(options)
+        self._html = gui.add_html("")
+        self.chosen = ""
+        """The option that is on."""
+
+    def show(self, chosen: str) -> None:
+        """Light an option."""
+        self.chosen = chosen
+        buttons = "".join(
+            f'<span aria-pressed="{str(option == chosen).lower()}" '
+            f"{mark(f'{self._name}:{option}')}>{option}</span>"
+            for option in self._options
+        )
+        self._html.content = labelled_row(self._label, f"<div class='vmem-choice'>{buttons}</div>")
+
+
+def labelled_row(label: str, content: str) -> str:
+    """HTML content beside its label, as viser lays out its own elements."""
+    return f"<div class='vmem-labelled'><span>{label}</span><div>{content}</div></div>"
 
 
 def is_user(event: viser.GuiEvent) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import viser
 
 from viewer.actions import Actions
-from viewer.commands import HELP, KEYMAPS
+from viewer.commands import HELP
 from viewer.panels.elements import at_once, command_button
 from viewer.scene.stream import why_no_stream
-from viewer.settings import RENDERERS, Settings
+from viewer.settings import KEYMAP_CHOICES, RENDERERS, TARGET_VIEWS, Settings
 from vmem.backends import PHOTO_NAMES
 from vmem.devices.settings import SAMPLERS
 
@@ -50,8 +50,21 @@ class SettingsPanel:
             hint="of the vmem backend, from the next step on; the preview does not sample",
         )
         preset.on_update(at_once(lambda _: commands.set_preset(preset.value)))
-        keymap = gui.add_dropdown("Keys", tuple(KEYMAPS), initial_value=settings.keymap)
+        keymap = gui.add_dropdown(
+            "Keys",
+            KEYMAP_CHOICES,
+            initial_value=settings.keymap,
+            hint="game: A D strafe, Q E turn; paper: the other way round; "
+            "auto: paper in mode step, else game",
+        )
         keymap.on_update(at_once(lambda _: commands.set_keymap(keymap.value)))
+        targets = gui.add_dropdown(
+            "Views a step",
+            TARGET_VIEWS,
+            initial_value=settings.targets,
+            hint="in mode walk; the vmem backend makes as many as its network does",
+        )
+        targets.on_update(at_once(lambda _: commands.set_targets(targets.value)))
         frustums = gui.add_checkbox("Frustums", settings.scene.frustums)
         billboards = gui.add_checkbox("Billboards", settings.scene.billboards)
         provenance = gui.add_checkbox(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import cv2
 import numpy as np
@@ -11,11 +10,13 @@ import viser
 from PIL import Image, ImageDraw, ImageFont
 
 from viewer.actions import Actions
-from viewer.commands import CANCEL, GENERATE, MOVE_NAMES, REDO, UNDO
+from viewer.commands import CANCEL, GENERATE, NEXT_LAYOUT, RECORD, REDO, SCREENSHOT, UNDO
+from viewer.hints import hint_html
 from viewer.paint.palette import AMBER, BACKGROUND
 from viewer.paint.resize import thumbnail
-from viewer.panels.elements import at_once, command_button
-from viewer.settings import VIEWS_FROM, WALK_MODES, Mode, Settings
+from viewer.panels.elements import Choice, at_once, command_button, command_group
+from viewer.panels.photos import PhotosPanel
+from viewer.settings import LAYOUTS, VIEWS_FROM, WALK_MODES, Layout, Settings
 from viewer.walk.worker import Event
 from vmem.arrays import U8
 from vmem.progress import Progress
@@ -36,7 +37,6 @@ STAGES = {
 }
 """Stages in plain words; those that are not here are words already."""
 READY = "*ready*"
-MOVE_ROWS = (("a", "w", "d"), ("q", "s", "e"), ("r", "f"), ("t", "g"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +67,14 @@ class WalkPanel:
         self._cancel = command_button(gui, commands, CANCEL, viser.Icon.X)
         self._cancel.visible = self._bar.visible = False
 
-        mode = gui.add_button_group("Mode", WALK_MODES)
-        mode.value = settings.mode
-        mode.on_click(at_once(lambda _: commands.set_mode(cast(Mode, mode.value))))
+        self.mode = Choice(gui, "mode", "Mode", WALK_MODES)
+        self.layout = Choice(gui, "layout", NEXT_LAYOUT.label, LAYOUTS)
+        self._hints = gui.add_html("")
+        self.show_choices(settings)
         command_button(gui, commands, GENERATE, viser.Icon.PLAYER_TRACK_NEXT, color="orange")
-        for words in MOVE_ROWS:
-            self._add_moves(gui, commands, words)
-        history = gui.add_button_group("History", (UNDO.label, REDO.label))
-        history.on_click(
-            at_once(lambda _: (UNDO if history.value == UNDO.label else REDO).run(commands))
-        )
+        command_group(gui, commands, "History", (UNDO, REDO))
+        self.photos = PhotosPanel(gui, commands)
+        command_group(gui, commands, "Save", (SCREENSHOT, RECORD))
 
         step = gui.add_slider("Step", 0.02, 0.5, 0.02, settings.step_size, hint="scene units")
         turn = gui.add_slider("Turn", 1.0, 30.0, 1.0, settings.turn_degrees, hint="degrees")
@@ -91,12 +89,13 @@ class WalkPanel:
         )
         view_from.on_update(at_once(lambda _: commands.set_view_from(view_from.value)))
 
-    @staticmethod
-    def _add_moves(gui: viser.GuiApi, commands: Actions, words: tuple[str, ...]) -> None:
-        """A row of buttons, one a move."""
-        by_name = {MOVE_NAMES[word]: word for word in words}
-        group = gui.add_button_group("", tuple(by_name))
-        group.on_click(at_once(lambda _: commands.move(by_name[group.value])))
+    def show_choices(self, settings: Settings, layout: Layout | None = None) -> None:
+        """Show which mode and layout are on, and the keys that go with them.
+
+        layout: as the page has room for it; None: as it is set."""
+        self.mode.show(settings.mode)
+        self.layout.show(layout or settings.layout)
+        self._hints.content = hint_html(settings.mode, settings.keymap_now)
 
     @property
     def shown(self) -> WalkShown:
@@ -178,6 +177,8 @@ def _describe(event: Event) -> str:
         return f"**{event.label}**: {word}{_count(stage)}{left}{more}"
     if event.kind == "started":
         return f"**{event.label}**…{more}"
+    if event.kind == "refused":
+        return f"**not made**: {event.message}"
     if event.kind == "failed":
         return f"**{event.label} failed**: {event.message}"
     if event.kind == "cancelled":

@@ -1,8 +1,6 @@
-"""Pictures in the 3-D scene: a step's frames beside the camera that made them."""
+"""Pictures in the 3-D scene: a step's last frame beside the camera that made it."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import viser
@@ -23,47 +21,39 @@ LEFT, AHEAD = -0.24, 0.22
 
 
 class Billboards:
-    """A step's frames left of its last camera, each beside its heat map."""
+    """The last frame of a step left of its camera, beside its heat map."""
 
     def __init__(self, scene: viser.SceneApi) -> None:
         self._scene = scene
-        self._handles: list[viser.ImageHandle] = []
+        self._handles: tuple[viser.ImageHandle, ...] = ()
 
-    def show(self, camera: Camera, pairs: Sequence[tuple[U8, U8 | None]]) -> None:
-        """Show (frame, heat map) pairs as rows, oldest on top, turned as ``camera`` is.
+    def show(self, camera: Camera, frame: U8, heat: U8 | None) -> None:
+        """Show a frame (H, W, 3) and its heat map (h, w, 3), turned as ``camera`` is.
 
         The place of a heat map that is None stays empty.
         """
-        width = WIDTH
-        height = width * camera.hw[0] / camera.hw[1]
-        self._make(2 * len(pairs), width, height)
-        for row, pair in enumerate(pairs):
-            y = (row - (len(pairs) - 1) / 2 - 0.5) * (height + GAP)
-            for column, image in enumerate(pair):
-                handle = self._handles[2 * row + column]
-                if image is None:
-                    handle.visible = False
-                    continue
-                x = LEFT - (1 - column) * (width + GAP)
-                handle.image = thumbnail(image, PIXELS)
-                handle.wxyz = pose_wxyz(camera.c2w)
-                handle.position = (camera.c2w @ [x, y, AHEAD, 1.0])[:3]
-                handle.render_width, handle.render_height = width, height
-                handle.visible = True
+        height = WIDTH * camera.hw[0] / camera.hw[1]
+        self._handles = self._handles or self._made(height)
+        for column, (handle, image) in enumerate(zip(self._handles, (frame, heat), strict=True)):
+            handle.visible = image is not None
+            if image is None:
+                continue
+            x = LEFT - (1 - column) * (WIDTH + GAP)
+            handle.image = thumbnail(image, PIXELS)
+            handle.wxyz = pose_wxyz(camera.c2w)
+            handle.position = (camera.c2w @ [x, -(height + GAP) / 2, AHEAD, 1.0])[:3]
+            handle.render_width, handle.render_height = WIDTH, height
 
     def hide(self) -> None:
         """Show no pictures."""
         for handle in self._handles:
             handle.visible = False
 
-    def _make(self, n: int, width: float, height: float) -> None:
-        """Have at least ``n`` billboards; hide those beyond."""
+    def _made(self, height: float) -> tuple[viser.ImageHandle, ...]:
         blank = np.zeros((8, 8, 3), np.uint8)
-        for i in range(len(self._handles), n):
-            self._handles.append(
-                self._scene.add_image(
-                    f"/billboards/{i}", blank, width, height, format="jpeg", jpeg_quality=85
-                )
+        return tuple(
+            self._scene.add_image(
+                f"/billboards/{name}", blank, WIDTH, height, format="jpeg", jpeg_quality=85
             )
-        for handle in self._handles[n:]:
-            handle.visible = False
+            for name in ("frame", "heat")
+        )

@@ -8,7 +8,7 @@ frustum under the pointer; which one is clicked is found here, from the click's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import numpy as np
 import viser
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shaders import load
 from viewer.page.scripts import run_script
 from viewer.page.thumbnails import jpeg_url
-from viewer.paint.palette import AMBER, FAINT, QUIET, RGB, SKY
+from viewer.paint.palette import AMBER, DARK, FAINT, QUIET, RGB, SKY
 from viewer.paint.resize import thumbnail
 from viewer.scene.picking import pick_frustum
 from vmem.arrays import F64
@@ -65,6 +65,7 @@ class Frustums:
         """By view."""
         self.colors: list[RGB] = []
         """By view."""
+        self._faded: list[bool] = []
         # Of viser's nodes lines cannot be clicked; what is in a node that can is clicked with it.
         self._group = scene.add_frame(name, show_axes=False)
         scene.add_line_segments(
@@ -82,24 +83,31 @@ class Frustums:
             self._group.on_click(lambda event: self._click(event, clicked))
         run_script(scene, load("frustums.js"), {"node": name, "clickable": clickable})
 
-    def add(self, views: Sequence[View]) -> None:
-        """Add the frustums of the next views."""
+    def add(self, views: Sequence[View], full: Container[int] | None = None) -> None:
+        """Add the frustums of the next views; ``full``: numbers of those that are not faded, None
+        for all."""
         kept = len(self.cameras)
+        numbers = range(kept, kept + len(views))
+        faded = [full is not None and number not in full for number in numbers]
+        colors = [DARK if dark else QUIET for dark in faded]
         self.cameras += [view.camera for view in views]
-        self.colors += [QUIET] * len(views)
+        self.colors += colors
+        self._faded += faded
         if views:
-            pictures = [jpeg_url(thumbnail(view.rgb, THUMBNAIL)) for view in views]
-            poses = [self._pose(view.camera) for view in views]
-            self._change(
-                keep=kept,
-                add=[{"pose": p, "picture": url} for p, url in zip(poses, pictures, strict=True)],
-                colors=[[kept + i, QUIET] for i in range(len(views))],
-            )
+            add = [
+                {
+                    "pose": self._pose(view.camera),
+                    "picture": jpeg_url(thumbnail(view.rgb, THUMBNAIL)),
+                    "faded": dark,
+                }
+                for view, dark in zip(views, faded, strict=True)
+            ]
+            self._change(keep=kept, add=add, colors=[*map(list, zip(numbers, colors, strict=True))])
 
     def truncate(self, n: int) -> None:
         """Keep the frustums of the first ``n`` views."""
         if n < len(self.cameras):
-            del self.cameras[n:], self.colors[n:]
+            del self.cameras[n:], self.colors[n:], self._faded[n:]
             self._change(keep=n)
 
     @property
@@ -113,13 +121,15 @@ class Frustums:
 
     def highlight(self, selected: set[int], share: np.ndarray, pointed: int | None = None) -> None:
         """Colour frustums: amber if selected, pale with votes, else faint; blue if pointed at.
+        Of those that are faded, the ones neither selected nor pointed at are dark.
 
         share (V,): of all votes, by view; it may be of fewer views than there are.
         """
         changed: list[list[object]] = []
         for view, before in enumerate(self.colors):
             voted = view < len(share) and share[view] > 0
-            color = AMBER if view in selected else QUIET if voted else FAINT
+            color = DARK if self._faded[view] else QUIET if voted else FAINT
+            color = AMBER if view in selected else color
             color = SKY if view == pointed else color
             if color != before:
                 self.colors[view] = color

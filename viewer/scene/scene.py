@@ -110,7 +110,8 @@ class SceneView:
             self._stream.show(memory, self._color)
         else:
             self._update_cloud(end.n_surfels if end else 0)
-        self._frustums.add(memory.views[len(self._frustums.cameras) :])
+        ends = {step.n_views - 1 for step in memory.steps}
+        self._frustums.add(memory.views[len(self._frustums.cameras) :], ends)
         self._show_path(memory)
         self.show_billboards()
 
@@ -263,9 +264,9 @@ class SceneView:
         self.show_billboards()
 
     def show_forming(self, camera: Camera, frames: U8) -> None:
-        """Show the frames of a step that is being made, (T, H', W', 3), where they will be.
+        """Show the last frame of a step that is being made, (T, H', W', 3), where it will be.
 
-        camera: the step's last. They take the place of the newest step's until ``end_forming``.
+        camera: the step's last. It takes the place of the newest step's until ``end_forming``.
         """
         self.forming = (camera, frames)
         self.show_billboards()
@@ -275,15 +276,15 @@ class SceneView:
         self.forming = None
 
     def show_billboards(self) -> None:
-        """A step's frames at their cameras, each beside what memory knew of it.
+        """A step's last frame at its camera, beside what memory knew of it.
 
-        The newest step's, or that of the options; while one is being made, its forming frames.
+        The newest step's, or that of the options; while one is being made, its forming frame.
         """
         memory = self._shown
         shown = self.options.billboards and not self._immersed
         if shown and self.forming is not None:
             camera, frames = self.forming
-            self._billboards.show(camera, [(frame, None) for frame in frames])
+            self._billboards.show(camera, frames[-1], None)
             return
         last = len(memory.steps) - 1
         step = last if self.options.step is None else min(self.options.step, last)
@@ -291,14 +292,13 @@ class SceneView:
         if retrieval is None or not shown:
             self._billboards.hide()
             return
-        views = memory.views[memory.steps[step - 1].n_views : memory.steps[step].n_views]
+        view = memory.views[memory.steps[step].n_views - 1]
         mode = "weight" if self.options.heat == "image" else self.options.heat
         color = paint_surfels(mode, memory, retrieval).color
-        pairs = []
-        for i, view in enumerate(views):
-            layer = paint_layer(self.options.layer, memory, retrieval, i, color).image
-            pairs.append((wipe(self.frame_picture(view), layer, self.options.wipe), layer))
-        self._billboards.show(views[-1].camera, pairs)
+        at = len(retrieval.buffers) - 1
+        layer = paint_layer(self.options.layer, memory, retrieval, at, color).image
+        frame = wipe(self.frame_picture(view), layer, self.options.wipe)
+        self._billboards.show(view.camera, frame, layer)
 
     def frame_picture(self, view: View) -> U8:
         """A view's frame (H, W, 3), tinted by provenance if that is switched on."""

@@ -19,12 +19,14 @@ import tyro
 import viser
 
 from viewer.browser.client import CHOICES_KEY, Client
+from viewer.page.files import Files
 from viewer.preferences import apply
 from viewer.scene.camera_rig import AHEAD, BEHIND
 from viewer.server.guard import guarded
 from viewer.server.listener import listener
+from viewer.server.page import TITLE, first_page
 from viewer.server.warmup import stages
-from viewer.settings import SceneOptions, Settings
+from viewer.settings import Layout, Mode, SceneOptions, Settings
 from viewer.walk.preparation import Preparation
 from viewer.walk.workspace import Source, Workspace
 from vmem.backends import resolve
@@ -71,6 +73,12 @@ class ViewerConfig:
     """Fixes everything that is invented: same photo, moves and seed, same frames."""
     size: int = 288
     """Side of the square frames in pixels: 288 to 384 is quick on a CPU, 576 is sharp."""
+    mode: Mode | None = None
+    """What move keys do: walk (views follow), step (each makes one step) or scout (fly through
+    everything; Space generates along the way); without it as the browser had it last, else walk."""
+    layout: Layout | None = None
+    """What fills the window: the walker's own picture, the memory's scene, or both side by side;
+    without it as the browser had it last, else both where there is room."""
     open: bool = True
     """Open the page in a browser."""
     keep: float = 60.0
@@ -105,6 +113,7 @@ class App:
             seed=config.seed,
             size=config.size,
         )
+        self._asked = {"mode": config.mode, "layout": config.layout}
         self._keep = config.keep
         self._session = session
         self._preparation = preparation
@@ -117,7 +126,11 @@ class App:
         port = _choose_port(config.host, config.port)
         hosts = ("127.0.0.1", "localhost", "::1") if local else None
         # viser greets with a box of its own; our start-up is one line.
-        with guarded(self.token, hosts), redirect_stdout(io.StringIO()):
+        self._files = Files()
+        with (
+            guarded(self.token, hosts, self._files.content, first_page),
+            redirect_stdout(io.StringIO()),
+        ):
             self.server = viser.ViserServer(host=config.host, port=port, verbose=False)
         self.port = self.server.get_port()
         self.url = _url(config.host, self.port, self.token)
@@ -132,7 +145,7 @@ class App:
             show_share_button=False,
             brand_color=BRAND,
         )
-        self.server.gui.set_panel_label("VMem Viewer")
+        self.server.gui.set_panel_label(TITLE)
         self.server.gui.main_panel.dock_right()
         self.server.scene.set_up_direction("-y")
         camera = self.server.initial_camera
@@ -177,6 +190,9 @@ class App:
                 key = secrets.token_urlsafe(12)
                 settings = replace(self._settings, scene=SceneOptions())
                 apply(choices, settings)
+                for name, asked in self._asked.items():
+                    if asked is not None:
+                        setattr(settings, name, asked)
                 workspace = Workspace(settings, self._preparation)
                 if self._session is not None:
                     workspace.adopt(self._session)
@@ -194,7 +210,7 @@ class App:
         if walk.workspace.session is None and not walk.workspace.worker.busy:
             walk.workspace.open(self._source)
         try:
-            client = Client(handle, walk.workspace)
+            client = Client(handle, walk.workspace, self._files)
         except Exception:
             # Most likely the browser is gone already; its walk must not stay taken for ever.
             self._wait_for_return(key)

@@ -28,6 +28,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from viewer.server.page import FirstPage
+
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 _FOREIGN_SERVER_PARAMETERS = ("websocket", "playbackPath")
@@ -38,13 +40,20 @@ Refusal = tuple[http.HTTPStatus, str]
 
 
 @contextmanager
-def guarded(token: str | None, hosts: Collection[str] | None = LOOPBACK_HOSTS) -> Iterator[None]:
+def guarded(
+    token: str | None,
+    hosts: Collection[str] | None = LOOPBACK_HOSTS,
+    content: Callable[[str], bytes | None] = lambda path: None,
+    page: Callable[[], FirstPage] | None = None,
+) -> Iterator[None]:
     """Construct a ViserServer inside this context to have it guarded for good.
 
     - Requests must name one of ``hosts`` in their Host header (names without port). ``None``
       accepts any name, for servers bound to another interface, and then a token is required.
     - Websockets must come from a page of the same origin.
     - With a ``token``, the first request carries ``?token=…``; a cookie carries it from then on.
+    - ``content(path)`` answers requests for files of ours, and ``page()`` those for the page; what
+      they have nothing for goes to viser.
     - Clients can no longer open viser's public tunnel. Hide its button with
       ``gui.configure_theme(show_share_button=False)``.
 
@@ -55,7 +64,7 @@ def guarded(token: str | None, hosts: Collection[str] | None = LOOPBACK_HOSTS) -
         raise ValueError("the token is empty; pass None for no token")
     if hosts is None and token is None:
         raise ValueError("a server that answers to any host name needs a token")
-    gate = _Gate(token, hosts)
+    gate = _Gate(token, hosts, content, page)
 
     with _patching:
         serve = websocket_server.serve
@@ -82,8 +91,15 @@ def guarded(token: str | None, hosts: Collection[str] | None = LOOPBACK_HOSTS) -
 class _Gate:
     """Decides on requests, websocket handshakes included, before viser sees them."""
 
-    def __init__(self, token: str | None, hosts: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        token: str | None,
+        hosts: Collection[str] | None,
+        content: Callable[[str], bytes | None],
+        page: Callable[[], FirstPage] | None,
+    ) -> None:
         self._token = token
+        self._content, self._page = content, page
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
         # Cookies ignore the port: servers side by side must not overwrite each other's.
         digest = hashlib.sha256((token or "").encode()).hexdigest()
@@ -99,12 +115,25 @@ class _Gate:
             if refusal is not None:
                 status, reason = refusal
                 return connection.respond(status, reason + "\n")
-            response = process_request(connection, request)
+            response = self._own(request) or process_request(connection, request)
             if response is not None:
                 self._add_headers(response)
             return response
 
         return checked
+
+    def _own(self, request: Request) -> Response | None:
+        path = urlsplit(request.path).path
+        is_page = path in ("/", "/index.html") and "Upgrade" not in request.headers
+        if self._page is not None and is_page:
+            return _page_response(self._page(), request)
+        content = self._content(path)
+        if content is None:
+            return None
+        headers = Headers({"Content-Type": "application/octet-stream"})
+        headers["Content-Length"] = str(len(content))
+        headers["Cache-Control"] = "private, max-age=3600, immutable"
+        return Response(http.HTTPStatus.OK, "OK", headers, content)
 
     def _refuse(self, request: Request) -> Refusal | None:
         host = _only(request.headers, "Host")
@@ -144,6 +173,15 @@ class _Gate:
             cookie = SimpleCookie({self._cookie: self._token})[self._cookie]
             attributes = "Path=/; HttpOnly; SameSite=Strict"
             response.headers["Set-Cookie"] = f"{cookie.OutputString()}; {attributes}"
+
+
+def _page_response(page: FirstPage, request: Request) -> Response:
+    gzipped = "gzip" in request.headers.get("Accept-Encoding", "")
+    content = page.gzipped if gzipped else page.html
+    headers = Headers({"Content-Type": "text/html; charset=utf-8"})
+    headers["Content-Length"] = str(len(content))
+    headers["Content-Encoding"] = "gzip" if gzipped else "identity"
+    return Response(http.HTTPStatus.OK, "OK", headers, content)
 
 
 def _only(headers: Headers, name: str) -> str | None:

@@ -99,13 +99,9 @@ def record_scene(
     if options.labels:
         _add_labels(offline, memory, retrieval)
     if options.billboards:
-        pictures = [paint_view(buffers, color) for buffers in retrieval.buffers]
-        pairs = (
-            [(view.rgb, picture) for view, picture in zip(made, pictures, strict=False)]
-            if made
-            else [(picture, None) for picture in pictures]
-        )
-        Billboards(scene).show(target, pairs)
+        picture = paint_view(retrieval.buffers[-1], color)
+        pair = (made[-1].rgb, picture) if made else (picture, None)
+        Billboards(scene).show(target, *pair)
 
     stops = [memory.views[view].camera.position for view in retrieval.order]
     camera = offline.initial_camera

@@ -9,8 +9,6 @@ import numpy as np
 from vmem.arrays import F64
 from vmem.cameras import MOVES, Camera, apply_move, pose_distance, rotation_angle
 
-FLY_RATE = 7.0
-"""Moves a second while a key is held in fly mode."""
 MAX_FLIGHT_STEPS = 40
 """A flight longer than this many steps is generated with longer strides."""
 

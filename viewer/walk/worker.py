@@ -13,11 +13,12 @@ from viewer.walk.eta import Meter
 from vmem.cameras import Camera
 from vmem.errors import VMemError
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
+from vmem.session import StepRefused
 
 log = logging.getLogger(__name__)
 
 Job = Callable[[OnProgress, CancelToken], object]
-EventKind = Literal["started", "progress", "finished", "failed", "cancelled"]
+EventKind = Literal["started", "progress", "finished", "refused", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Event:
     result: object = None
     """What it returned, when it has finished."""
     message: str = ""
-    """Why, when it has failed."""
+    """Why, when it has failed or was refused."""
     stage_left: float | None = None
     """Seconds left of the stage, by its own pace; None before that is known."""
     target: Camera | None = None
@@ -131,6 +132,8 @@ class Worker:
             result = job(on_progress, token)
         except Cancelled:
             return Event("cancelled", label, self.waiting)
+        except StepRefused as error:
+            return Event("refused", label, self.waiting, message=str(error))
         except VMemError as error:
             return Event("failed", label, self.waiting, message=str(error))
         except Exception as error:

@@ -6,26 +6,28 @@ import io
 import tempfile
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+from viewer.first_person.following import step_targets
 from viewer.settings import OWN_SUPPRESSION, Settings
 from viewer.walk.jobs import BothMade, Download
 from viewer.walk.pins import Pins
 from viewer.walk.preparation import Preparation
+from viewer.walk.stretches import after, before
 from viewer.walk.worker import Event, Job, Worker
 from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
-from vmem.cameras import Cameras, path_targets
+from vmem.cameras import Camera, Cameras, path_targets
 from vmem.devices.settings import SAMPLERS
 from vmem.formats.photos import Photo, load_photo
 from vmem.formats.video import VideoError
 from vmem.formats.walk import export_walk
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
-from vmem.session import Session, SessionConfig, Step
+from vmem.session import Node, Session, SessionConfig, Step
 from vmem.session.compare import step_both
 from vmem.types import Query
 
@@ -56,6 +58,10 @@ class Workspace:
         self.source: Source | None = None
         self.remarks: tuple[str, ...] = ()
         """What was done to the photo, for its owner."""
+        self.travels = 0
+        """How often an undo or the like was asked for."""
+        self.walker: Camera | None = None
+        """Where the page's walker was last, since the session was opened."""
         self.opening: Photo | None = None
         """The photo that is being opened."""
         self._listener = _ignored
@@ -70,7 +76,7 @@ class Workspace:
         self.settings.seed = config.seed
         if config.sampler in SAMPLERS:
             self.settings.preset = config.sampler
-        self.session = session
+        self.session, self.walker = session, None
         self.pins.clear()
 
     def listen(self, listener) -> None:
@@ -146,6 +152,7 @@ class Workspace:
         )
         cancel.check()
         self.session, self.source, self.remarks = session, source, remarks
+        self.walker = None
         self.pins.clear()
         return session
 
@@ -195,6 +202,25 @@ class Workspace:
             self.worker.submit(f"step {label}", job, camera.moved_to(stop))
         return True
 
+    def make_views(self, camera: Camera, stretch: str) -> None:
+        """Queue one step of a stretch, which ends at ``camera``: of as many views as are set, or as
+        the generator makes at once."""
+        session = self.session
+        if session is None:
+            return
+        fixed = session.backend.slots is not None
+        n = session.config.target_views if fixed else int(self.settings.targets)
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> Step:
+            self._make_ready(session)
+            targets = step_targets(session.memory, camera, n)
+            query = self.query(session.memory, tried=self.settings.use_next, targets=n)
+            return session.step(
+                targets, label=stretch, query=query, on_progress=on_progress, cancel=cancel
+            )
+
+        self.worker.submit(stretch, job, camera)
+
     def _step_job(self, session: Session, start: F64, stop: F64, label: str) -> Job:
         def job(on_progress: OnProgress, cancel: CancelToken) -> Step:
             self._make_ready(session)
@@ -224,16 +250,17 @@ class Workspace:
         self.worker.submit(f"both {label}", job, targets[-1])
 
     def undo(self) -> None:
-        """Queue an undo: it takes back the step before it, also one that is still being made."""
-        self._travel("undo")
+        """Queue an undo: it takes back the step or stretch before it, also one that is still being
+        made."""
+        self._travel("undo", before)
 
     def redo(self) -> None:
         """Queue a redo."""
-        self._travel("redo")
+        self._travel("redo", after)
 
     def switch(self, node: int) -> None:
         """Queue a jump to a step of the history tree."""
-        self._travel("switch", node)
+        self._travel("switch", lambda head: self._node(node))
 
     def export(self) -> None:
         """Queue packing the walk into a zip; the result is a Download."""
@@ -258,16 +285,26 @@ class Workspace:
 
         self.worker.submit("export", job)
 
-    def _travel(self, how: str, *arguments: int) -> None:
+    def _travel(self, how: str, goal: Callable[[Node], Node | None]) -> None:
+        """Queue going from the head of the history to ``goal(head)``; the result is whether there
+        is such a step."""
         session = self.session
         if session is None:
             return
 
         def job(on_progress: OnProgress, cancel: CancelToken) -> object:
             self._check_present(session)
-            return getattr(session, how)(*arguments)
+            node = goal(session.history.head)
+            if node is not None:
+                session.switch(node.id)
+            return node is not None
 
+        self.travels += 1
         self.worker.submit(how, job)
+
+    def _node(self, id: int) -> Node:
+        assert self.session is not None
+        return self.session.history.node(id)
 
     def _make_ready(self, session: Session) -> None:
         """Have a session make steps as the settings are now. Cancelled as _check_present."""
