@@ -246,7 +246,6 @@ class FirstPerson {
     requestAnimationFrame((next) => this.frame(next));
     const dt = (this.dt = Math.min(LONGEST, (now - this.last) / 1000));
     this.last = now;
-    this.stage.settle();
     const look = this.input.takeLook();
     if (look[0] || look[1]) {
       this.walker.look(...look);

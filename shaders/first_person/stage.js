@@ -1,7 +1,9 @@
 // Where the walker's picture and viser's scene stand in the window.
-// Leans on viser 1.1.1: window.__viserMutable (canvas, scene, requestRender,
-// drainMessageQueue), and that its flat canvas
-// for selections lies in the element that has the window's free part, beside that of the 3-D canvas.
+// Leans on viser 1.1.1: window.__viserMutable (canvas, scene, requestRender, drainMessageQueue), and
+// that its flat canvas for selections lies in the element that has the window's free part, beside that
+// of the 3-D canvas.
+
+const MESSAGES_MS = 30;
 
 class Stage {
   // narrow: CSS pixels of width below which both do not fit side by side.
@@ -50,21 +52,23 @@ class Stage {
     viser?.requestRender?.();
   }
 
-  // Viser takes its messages while it draws: paused, it is to take them in `settle`.
+  // Viser takes its messages while it draws: paused, it is to take them now and then.
   pause(paused) {
     const viser = window.__viserMutable;
     if (!viser?.drainMessageQueue || paused === Boolean(this.draw)) return;
     if (paused) {
       this.draw = viser.requestRender;
       viser.requestRender = () => {};
+      this.timer = setInterval(() => this.settle(), MESSAGES_MS);
     } else {
+      clearInterval(this.timer);
       viser.requestRender = this.draw;
       this.draw = null;
     }
   }
 
   settle() {
-    if (this.draw) window.__viserMutable.drainMessageQueue?.();
+    if (this.draw) window.__viserMutable?.drainMessageQueue?.();
   }
 
   dispose() {

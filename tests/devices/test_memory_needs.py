@@ -157,6 +157,7 @@ def test_a_preset_needs_what_it_says(preset):
     assert preset.least >= preset.tensors + MARGIN
 
 
+@pytest.mark.every  # takes ten seconds or more
 def test_what_halves_memory():
     """Two passes instead of one, a frame instead of two, half precision; and CUT3R is the larger
     of the geometries."""

@@ -325,6 +325,7 @@ def kept() -> Iterator[None]:
         yield
 
 
+@pytest.mark.every  # takes ten seconds or more
 def test_the_report_holds_a_row_for_everything_planned(kept):
     stages: list[str] = []
     report = evaluate(TINY, lambda progress: stages.append(progress.stage))

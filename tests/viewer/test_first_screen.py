@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support.browsers import Browser
 from tests.support.standins import until
+from viewer.first_person.reports import PageSize
 from viewer.page.pointing import PointerEvent
 from vmem.formats.photos import samples
 
@@ -22,6 +23,8 @@ def test_modes_layouts_and_photos_are_chosen_by_a_click(browser: Browser) -> Non
         assert walk.mode.chosen == settings.mode != target.partition(":")[2]
         click(browser, target)
         assert walk.mode.chosen == settings.mode == target.partition(":")[2]
+    browser.client.page_said(PageSize(1400, 800, touch=False))
+    browser.rests()
     for target in ("layout:picture", "layout:both", "layout:memory"):
         click(browser, target)
         assert walk.layout.chosen == settings.layout == target.partition(":")[2]

@@ -204,6 +204,7 @@ print(json.dumps(end - begin))
 """
 
 
+@pytest.mark.every  # takes ten seconds or more
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_cast_on_loading_never_holds_the_file_as_well(tmp_path):
     """128 MiB of float32 become 64 MiB of bfloat16; the usual way is the control."""

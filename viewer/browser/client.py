@@ -37,7 +37,7 @@ PLAY_TIME = 1 / 8
 """Seconds for which each frame is shown when the walk is played."""
 REST_TIME = 0.5
 """Seconds between updates of scene and panels while views follow the walker."""
-EXPLAIN_TIME = 0.15
+EXPLAIN_TIME = 0.3
 """Seconds between questions to memory while he walks: views for him go first."""
 BRIEF = 0.5
 """Seconds up to which the progress of a step of a stretch is not shown."""
@@ -257,12 +257,12 @@ class Client(Actor):
     def settle(self) -> float | None:
         """Fly, play, retrieve: whatever only matters for the latest state."""
         now = time.perf_counter()
+        self._follow(now)  # first: all else is shown while the view is being made
         hold = self.display.camera.hold(self.display.backlog)
         if self._rest_due.take(now, hold):
             self.show_session()
             self.display.backlog.mark()
         playing = self._play_on(now)
-        self._follow(now)
         # What is highlighted and its colours belong to one frame of the page, which may be a slow
         # one; and a user who points at something should not wait for viser's window to pass.
         with self.handle.atomic():
