@@ -16,8 +16,8 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from viewer.actions import Actions
-from viewer.keys import MOVE_KEYS, MOVE_NAMES, character, is_key, key_name, moves_of, place
 from viewer.page.keyboard import KeyEvent
+from viewer.page.keys import MOVE_KEYS, MOVE_NAMES, character, is_key, key_name, moves_of, place
 from viewer.settings import Keymap
 
 Section = Literal["walking", "debugging"]
@@ -34,7 +34,8 @@ class Command:
     name: str
     """A word for it, unique."""
     keys: tuple[str, ...]
-    """As viewer.keys writes them. Of two taps of a key, the first is a tap of its own."""
+    """Codes of keys, "Shift+" and "Twice+" before them where needed (viewer.page.keys). Of two taps
+    of a key, the first is a tap of its own."""
     help: str
     """What it does, for the list of keys."""
     run: Callable[[Actions], None]

@@ -78,7 +78,7 @@ class Shown:
         self.reset()
 
     def reset(self) -> None:
-        """As at the beginning."""
+        """Take away all that a test has laid over the picture."""
         self.page.set_viewport_size({"width": 900, "height": 500})
         self.page.evaluate(FRESH, load("overlay.css"))
         self.heat = PictureHeat(self.files, self.call)

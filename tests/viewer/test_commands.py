@@ -22,8 +22,8 @@ from viewer.commands import (
     help_markdown,
     page_controls,
 )
-from viewer.keys import ARROWS, KEYMAPS, MOVE_NAMES, key_name, moves_of
 from viewer.page.keyboard import KeyEvent
+from viewer.page.keys import ARROWS, KEYMAPS, MOVE_NAMES, key_name, moves_of
 from viewer.settings import Keymap
 from vmem.cameras import MOVES
 

@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 
 from viewer.commands import BY_KEY, HELP, HOME, NEXT_HEAT, UNDO
-from viewer.hints import KEY_LINE, WALK_CODES, hint_html
-from viewer.keys import KEYMAPS, key_name
+from viewer.page.keys import KEYMAPS, key_name
+from viewer.panels.hints import KEY_LINE, WALK_CODES, hint_html
 from viewer.settings import WALK_MODES, Keymap, Mode
 from vmem.cameras import MOVES
 

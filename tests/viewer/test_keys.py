@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viewer.commands import BY_KEY, command_of
-from viewer.keys import MOVE_KEYS, character, is_key, key_name, place
 from viewer.page.keyboard import KeyEvent
+from viewer.page.keys import MOVE_KEYS, character, is_key, key_name, place
 
 US = {f"Key{letter}": letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 US |= {"Comma": ",", "Period": ".", "BracketLeft": "[", "BracketRight": "]"}

@@ -12,8 +12,8 @@ import viser
 
 from tests.support.fakes import open_box
 from tests.support.standins import Asked, call, handles, labelled, use
-from viewer.hints import hint_html
 from viewer.paint.palette import BACKGROUND
+from viewer.panels.hints import hint_html
 from viewer.panels.history import HistoryPanel, tree_html
 from viewer.panels.memory import MemoryPanel
 from viewer.panels.photos import PhotosPanel

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fakes import open_box
-from viewer.keys import KEYMAPS
+from viewer.page.keys import KEYMAPS
 from viewer.paint.surfel_colors import MODES
 from viewer.paint.target_layers import LAYERS
 from viewer.preferences import LONGEST, SCENE, SETTINGS, apply, remembered

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import viser
 
 from viewer.actions import Actions
+from viewer.browser.behind import Behind
 from viewer.browser.in_picture import MemoryInPicture
 from viewer.browser.notifications import Notifications
 from viewer.browser.renderer import Renderer
@@ -16,7 +17,6 @@ from viewer.browser.throttle import Throttle
 from viewer.commands import Tab, page_controls
 from viewer.debugger.debugger import Change, Debugger
 from viewer.debugger.explained import Explained
-from viewer.first_person.behind import Behind
 from viewer.first_person.picture import NARROW, FirstPersonPicture
 from viewer.first_person.reports import PageSize, Report
 from viewer.page.backlog import Backlog
@@ -24,6 +24,7 @@ from viewer.page.files import Files
 from viewer.page.scripts import reveal
 from viewer.paint.surfel_colors import LIVE_MODES, paint_surfels, paint_view
 from viewer.paint.target_layers import paint_layer, wipe
+from viewer.panels.hints import HINTS
 from viewer.panels.history import HistoryPanel
 from viewer.panels.memory import MemoryPanel
 from viewer.panels.memory_explain import plural, row_answer
@@ -101,7 +102,7 @@ class Display:
             self._flat.show(workspace.opening.rgb)  # panels take longer to make
         # An answer wakes the browser's thread, as colours may be waiting for it.
         self.backlog = Backlog(handle.gui, lambda: post(lambda: None))
-        self.picture = FirstPersonPicture(handle, files, on_report)
+        self.picture = FirstPersonPicture(handle, files, on_report, HINTS)
         self.picture.show_layout(settings.layout)
         self.picture.show_mode(settings.mode)
         self.picture.show_opening(None if workspace.opening is None else workspace.opening.rgb)

@@ -19,7 +19,6 @@ from viewer.first_person.overlay import PictureOverlay
 from viewer.first_person.reports import Report, WalkerPose, parse_report, yaw_pitch
 from viewer.first_person.solids import CELL, solid_points
 from viewer.first_person.view_file import view_file
-from viewer.hints import KEY_LINE, TOUCH_LINE
 from viewer.page.channel import Channel
 from viewer.page.files import Files
 from viewer.page.scripts import run_script
@@ -89,6 +88,7 @@ class FirstPersonPicture:
         client: viser.ClientHandle,
         files: Files,
         on_report: Callable[[Report], object],
+        hints: Mapping[str, str],
     ) -> None:
         self._client, self._files = client, files
         self._addresses: dict[View, str] = {}
@@ -100,9 +100,8 @@ class FirstPersonPicture:
         """Addresses of the single files: of the opening, of the backdrop."""
         self._channel = Channel(client, "first_person.js", parse_report, on_report, script())
         sources = {name: load(file) for name, file in SHADERS.items()}
-        hints = {"keys": KEY_LINE, "touch": TOUCH_LINE}
         css = load("overlay.css")
-        self._channel.call(sources=sources, cell=CELL, narrow=NARROW, hints=hints, css=css)
+        self._channel.call(sources=sources, cell=CELL, narrow=NARROW, hints=dict(hints), css=css)
         self.heat = PictureHeat(files, self._call)
         """Memory's colours over the picture."""
         self.overlay = PictureOverlay(self._call)

@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from viewer.actions import Actions
 from viewer.commands import CANCEL, GENERATE, NEXT_LAYOUT, RECORD, REDO, SCREENSHOT, UNDO
-from viewer.hints import hint_html
 from viewer.paint.palette import AMBER, BACKGROUND
 from viewer.paint.resize import thumbnail
 from viewer.panels.elements import Choice, at_once, command_button, command_group
+from viewer.panels.hints import hint_html
 from viewer.panels.photos import PhotosPanel
 from viewer.settings import LAYOUTS, VIEWS_FROM, WALK_MODES, Layout, Settings
 from viewer.walk.worker import Event

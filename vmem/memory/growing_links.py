@@ -46,7 +46,11 @@ class GrowingLinks:
         link_surfel: Int32[np.ndarray, " L"],
         link_view: Int32[np.ndarray, " L"],
     ) -> LinkIndex:
-        """As `vmem.memory.links.extended`, with its errors."""
+        """``index`` and further links at the end of each surfel's row; now of ``n_surfels`` and
+        ``n_views``. Copies no row where ``index`` is the last that was returned.
+
+        Raises LinkError for links to what is not there, and if surfels have become fewer.
+        """
         grown = None
         if index is self._newest:
             grown = self._grown(index, n_surfels, n_views, link_surfel, link_view)

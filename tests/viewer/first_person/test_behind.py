@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from tests.support.standins import until
-from viewer.first_person.behind import Behind
+from viewer.browser.behind import Behind
 from vmem.types import View
 
 
@@ -24,7 +24,7 @@ class Stage:
         self.asked: list[tuple[View, int]] = []
         self.go = threading.Event()
         self.error: Exception | None = None
-        monkeypatch.setattr("viewer.first_person.behind.make_backdrop", self._make)
+        monkeypatch.setattr("viewer.browser.behind.make_backdrop", self._make)
         self.behind = Behind(self.shown.append, self._post)
 
     def _post(self, call: Callable[..., Any], *arguments: Any) -> None:

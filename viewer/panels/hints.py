@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from viewer.commands import GENERATE, HELP, HOME, NEXT_HEAT, UNDO
-from viewer.keys import KEYMAPS, key_name
+from viewer.page.keys import KEYMAPS, key_name
 from viewer.settings import Keymap, Mode
 
 WALK_CODES = ("KeyW", "KeyA", "KeyS", "KeyD")
@@ -19,6 +19,8 @@ KEY_LINE = (
 """Over the picture, for who has a keyboard."""
 TOUCH_LINE = "stick walks · drag to look · photos and all else in the panel"
 """Over the picture, for who has none."""
+HINTS = {"keys": KEY_LINE, "touch": TOUCH_LINE}
+"""Over the picture, by how the page is used."""
 PAIRS = (("w", "s", "walk"), ("q", "e", "sideways"), ("a", "d", "turn"))
 PAIRS_MORE = (("r", "f", "up, down"), ("t", "g", "look up, down"))
 """Two opposite moves and what both are called."""
