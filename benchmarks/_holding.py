@@ -20,15 +20,24 @@ KEYS = ("w", "s", "ArrowRight")
 SETTLED = 6.0
 """Seconds in which the backdrop is made."""
 WATCH = """() => {
-  const { picture } = window.__vmemFirstPerson;
+  const page = window.__vmemFirstPerson;
   window.seen = [];
-  const add = picture.add;
-  picture.add = function (view) {
+  let come = [];
+  const { add } = page.picture;
+  page.picture.add = function (view) {
     add.call(this, view);
-    // Drawn in the next frame, and on the screen after that.
-    const place = view.c2w.slice(12, 15);
-    requestAnimationFrame(() => requestAnimationFrame(() =>
-      seen.push([place, performance.timeOrigin + performance.now()])));
+    come.push(view.c2w.slice(12, 15));
+  };
+  const { draw } = page;
+  page.draw = function (...how) {
+    draw.apply(this, how);
+    const drawn = come;
+    come = [];
+    // What is drawn in one frame is on the screen in the next.
+    if (drawn.length) requestAnimationFrame(() => {
+      const now = performance.timeOrigin + performance.now();
+      for (const place of drawn) seen.push([place, now]);
+    });
   };
 }"""
 

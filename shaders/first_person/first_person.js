@@ -27,8 +27,9 @@ const FOV = 0.94; // vertical, radians: that of the frames
 const LOOKED_MS = 300; // after which a look is over
 const AGAIN_MS = 2000; // after which a view that did not come is asked for again
 const CHOOSE_MS = 150; // between choices of what is fetched next, while he moves
-const MAP_MS = 200; // between moves of the map on a slow page
+const MAP_MS = [0, 200, 500]; // between moves of the map: on a quick page, a slow one, one that cannot keep up
 const KNOWN_MS = 500; // between looks at how much of the picture is known
+const SOFTWARE = "this browser draws without a GPU: less sharp while you walk";
 const BLOCKED = "a surface is in the way: turn, or Home goes back · Alt passes";
 const BLOCKED_MS = 400; // of wishing to walk without getting anywhere
 const UNKNOWN = "little is known here: views are forming · Alt passes";
@@ -47,6 +48,7 @@ class FirstPerson {
     this.overlay = new Overlay(this.stage.element, css, addressOf, changed);
     this.known = new Known(this.picture.gl, sources);
     this.status = new Status(this.stage.element);
+    if (isSoftware(this.picture.gl)) this.status.say(SOFTWARE, performance.now());
     this.walker = new Walker();
     this.capture = new Capture(this.stage.free, (full) => this.seen(full));
     this.hints = new Hints(this.stage.element, hints);
@@ -59,10 +61,11 @@ class FirstPerson {
     this.resolution = new Resolution();
     this.input = new Input(this.canvas);
     this.reported = this.looked = this.sent = this.chose = this.freeAt = this.lookedAtKnown = this.followed = 0;
+    this.drawnAt = this.slowest = 0; // of the frames since one was drawn, the slowest in ms
     this.appearsUntil = 0; // when the backdrop is wholly there
     this.speed = this.input.speed;
     this.walks = this.solid = true;
-    this.dirty = true;
+    this.dirty = this.fresh = true; // draw again; at once, for a view that has come
     this.last = performance.now();
     this.input.onCommand = (name) => window.__vmemKeyboard?.command(name);
     this.stop = new AbortController();
@@ -225,7 +228,7 @@ class FirstPerson {
       // In place of the flat photo it comes at once: it looks the same from there.
       picture.add({ ...view, id: wanted.id });
       picture.remove(OPENING);
-      this.dirty = true;
+      this.dirty = this.fresh = true;
       const kept = new Set(best.map(({ id }) => id));
       for (const id of picture.views.keys()) if (!kept.has(id) && id !== wanted.id) picture.remove(id);
     } catch (error) {
@@ -258,6 +261,7 @@ class FirstPerson {
     if (this.input.speed !== this.speed) this.status.say(`speed × ${this.input.speed.toFixed(1)}`, now);
     this.speed = this.input.speed;
     this.status.settle(now);
+    this.overlay.settle(now, this.resolution.isLeast);
     this.known.settle();
     const before = this.walker.position;
     const asked = this.walker.advance(dt, wish, stopped ? this.solids_ : null, now);
@@ -266,10 +270,16 @@ class FirstPerson {
     const moved = pose !== this.pose_;
     this.tellWhatStops(now, wish, before);
     this.pose_ = pose;
-    if (moved && this.isSeen) this.resolution.moved(1000 * dt);
-    else if (this.resolution.rested(1000 * dt)) this.dirty = true;
+    this.dirty ||= moved;
+    this.slowest = Math.max(this.slowest, 1000 * dt);
+    if (!moved && this.resolution.rested(1000 * dt)) this.dirty = true;
     const filming = this.capture.wants(now);
-    if (this.isSeen && (moved || this.dirty || this.fades(now) || filming)) this.draw(now);
+    const holds = !this.fresh && this.resolution.holds(now - this.drawnAt);
+    if (this.isSeen && (filming || (!holds && (this.dirty || this.fades(now))))) {
+      if (moved) this.resolution.moved(this.slowest);
+      this.draw(now);
+      [this.drawnAt, this.slowest] = [now, 0];
+    }
     if (filming) this.capture.frame(now, this.canvases());
     if (this.isSeen && (look[0] || look[1] || wish.ahead || wish.right)) this.hints.moved();
     const moving = (asked || moved || now - this.looked < LOOKED_MS) && !this.walker.glide;
@@ -315,7 +325,7 @@ class FirstPerson {
     const most = this.resolution.isLeast ? FEW_VIEWS : MOST_VIEWS;
     this.drawn = this.picture.draw(this.walker.eye, FOV, most, now);
     this.follow(now, clientWidth / clientHeight);
-    this.dirty = false;
+    this.dirty = this.fresh = false;
     if (now - this.lookedAtKnown < KNOWN_MS) return;
     this.lookedAtKnown = now;
     this.known.ask(this.picture.target.sums);
@@ -323,7 +333,8 @@ class FirstPerson {
 
   // On a slow page the map follows less often: what moves over the picture is put together anew.
   follow(now, aspect) {
-    if (this.resolution.scale < 1 && now - this.followed < MAP_MS) return;
+    const { isLeast, scale } = this.resolution;
+    if (now - this.followed < MAP_MS[isLeast ? 2 : Number(scale < 1)]) return;
     this.followed = now;
     this.overlay.follow(this.walker.eye, 2 * Math.atan(Math.tan(FOV / 2) * aspect));
   }

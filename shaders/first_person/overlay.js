@@ -9,6 +9,7 @@
 //   plan     see plan.js
 
 const KEPT_THUMBNAILS = 64;
+const CHOSEN_MS = 1000; // between changes of the strip on a page that cannot keep up
 
 class Overlay {
   // addressOf(id): where the file of a view is, or undefined. changed(): draw again.
@@ -16,6 +17,9 @@ class Overlay {
     this.addressOf = addressOf;
     this.changed = changed;
     this.thumbnails = new Map(); // id -> promise of the URL of its picture
+    this.pending = null; // of `chosen`, what has yet to be shown
+    this.changedAt = -Infinity;
+    this.hurried = false;
     this.style = document.head.appendChild(document.createElement("style"));
     this.style.textContent = css;
     this.root = element(parent, "vmem-over");
@@ -61,7 +65,21 @@ class Overlay {
     }));
   }
 
-  chosen({ views, newest, pointed }) {
+  chosen(config) {
+    this.pending = config;
+    if (!this.hurried) this.showChosen(config);
+  }
+
+  // Each frame. On a page that cannot keep up (`hurried`) the strip changes less often.
+  settle(now, hurried) {
+    this.hurried = hurried;
+    if (!this.pending || (hurried && now - this.changedAt < CHOSEN_MS)) return;
+    this.changedAt = now;
+    this.showChosen(this.pending);
+  }
+
+  showChosen({ views, newest, pointed }) {
+    this.pending = null;
     const { strip, next } = this;
     while (strip.children.length - 1 > views.length) next.previousSibling.remove();
     while (strip.children.length - 1 < views.length) {

@@ -6,6 +6,7 @@
 
 const WEDGE = 0.06; // length of a camera's wedge, in sides of the map
 const WALKER_WEDGE = 0.13;
+const ON_CPU = { willReadFrequently: true }; // small, and drawn often: the GPU has enough to do
 
 class Plan {
   constructor(parent, changed) {
@@ -57,7 +58,7 @@ class Plan {
     const color = (name) => css.getPropertyValue(`--vmem-${name}`) || "#fff";
     this.walkerColor = color("amber");
     [base.width, base.height] = [canvas.width, canvas.height];
-    const context = base.getContext("2d");
+    const context = base.getContext("2d", ON_CPU);
     context.imageSmoothingQuality = "high";
     context.drawImage(this.window.image, 0, 0, base.width, base.height);
     context.lineWidth = ratio;
@@ -113,7 +114,7 @@ class Plan {
       this.stale = true;
     }
     if (this.stale) this.makeBase();
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", ON_CPU);
     context.clearRect(0, 0, size, size);
     context.drawImage(this.base, 0, 0);
     const flat = Math.hypot(eye.ahead[0], eye.ahead[2]) || 1;

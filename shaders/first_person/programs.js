@@ -33,3 +33,9 @@ function clipMatrix({ position, right, down, ahead }, fov, aspect, near, far) {
   for (let i = 0; i < 16; i++) columns[i] = rows[i % 4][i >> 2];
   return columns;
 }
+
+// Whether WebGL draws on the CPU, as far as the browser says.
+function isSoftware(gl) {
+  const { UNMASKED_RENDERER_WEBGL: name } = gl.getExtension("WEBGL_debug_renderer_info") ?? {};
+  return /swiftshader|llvmpipe|software/i.test(gl.getParameter(name ?? gl.RENDERER));
+}

@@ -9,6 +9,7 @@ const FRAMES = 6; // whose middle time counts
 const SLOW_MS = 45; // from the beginning of one frame to that of the next
 const QUICK_MS = 22; // a frame in time, on a screen of 50 Hz or more
 const TRY_MS = 1500; // of quick frames before a finer scale is tried for the first time
+const HURRIED_MS = 140; // between frames on a page that cannot keep up: views are made with the same cores
 const REST_MS = 250; // without a move, after which he is at rest
 
 class Resolution {
@@ -46,6 +47,11 @@ class Resolution {
   // Whether he moves, and the page is slow at any resolution.
   get isLeast() {
     return this.level === 0 && this.idle < REST_MS;
+  }
+
+  // Whether the next frame, `ms` after the last, is to wait.
+  holds(ms) {
+    return this.isLeast && ms < HURRIED_MS;
   }
 
   get scale() {

@@ -28,6 +28,7 @@ from viewer.paint.surfel_colors import Painted, paint_surfels
 from vmem.cameras import Cameras
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import retrieve
+from vmem.types import Retrieval
 
 pytestmark = pytest.mark.browser
 
@@ -337,6 +338,35 @@ def test_chosen_views_stand_at_the_foot_with_their_pictures(
     assert (strip.last.evaluate("e => e.style.backgroundImage")).startswith('url("data:image/jpeg')
     shown.overlay.show_forming(None)
     assert strip.last.inner_text() == "new"
+
+
+def test_on_a_page_that_cannot_keep_up_the_strip_changes_less_often(
+    shown: Shown, walked: MemorySnapshot
+) -> None:
+    """The latest choice is shown a second after the last, and at once where the page keeps up."""
+    targets = [walked.views[0], walked.views[-1]]
+    first, second = (retrieve(walked, Cameras.stack([view.camera])) for view in targets)
+    assert first.order != second.order
+    shown.overlay.show(True)
+    strip = shown.page.locator(".vmem-over-view").first
+
+    def after(settle: str) -> str | None:
+        shown.page.evaluate(f"() => fp.overlay.settle({settle})")
+        return strip.get_attribute("data-vmem")
+
+    def show(retrieval: Retrieval) -> None:
+        shown.overlay.show_chosen(retrieval, walked, None, shown.ids.__getitem__)
+
+    after("5000, true")
+    show(first)
+    assert after("5000, true") == f"strip:{first.order[0]}"
+    show(second)
+    assert after("5900, true") == f"strip:{first.order[0]}"
+    assert after("6000, true") == f"strip:{second.order[0]}"
+    show(first)
+    assert after("6100, false") == f"strip:{first.order[0]}"
+    show(second)
+    assert strip.get_attribute("data-vmem") == f"strip:{second.order[0]}"
 
 
 def test_the_map_shows_the_walker_where_he_is(shown: Shown, walked: MemorySnapshot) -> None:

@@ -228,3 +228,16 @@ def test_at_rest_the_whole_resolution_is_drawn_once(page):
     )
     assert [scale for _, scale in got] == [0.35] * 4 + [1] * 4 + [0.35]
     assert [again for again, _ in got] == [False] * 4 + [True] + [False] * 3 + [None]
+
+
+def test_frames_wait_only_while_he_moves_on_a_page_that_cannot_keep_up(page):
+    got: Any = page.evaluate(
+        """() => [0, 1].map((level) => {
+          const r = new Resolution(level);
+          r.moved(20);
+          const moving = [r.holds(50), r.holds(200)];
+          r.rested(300);
+          return [...moving, r.holds(50)];
+        })"""
+    )
+    assert got == [[True, False, False], [False, False, False]]

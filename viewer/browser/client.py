@@ -37,8 +37,13 @@ PLAY_TIME = 1 / 8
 """Seconds for which each frame is shown when the walk is played."""
 REST_TIME = 0.5
 """Seconds between updates of scene and panels while views follow the walker."""
+WALK_TIME = 1.0
+"""Seconds more while he walks and the picture is all that is seen: the page has enough to do."""
 EXPLAIN_TIME = 0.3
 """Seconds between questions to memory while he walks: views for him go first."""
+FOLLOW_TIME = 0.03
+"""Seconds between looks at whether where he goes calls for a view: reports of his pose come less
+often than views can be made."""
 BRIEF = 0.5
 """Seconds up to which the progress of a step of a stretch is not shown."""
 TRAVELS = ("undo", "redo", "switch")
@@ -68,6 +73,7 @@ class Client(Actor):
         self._travels = workspace.travels
         self._asked_at = 0.0
         self._explained_at = 0.0
+        self._rested_at = 0.0
         self._began = 0.0
         self._was_long = False
 
@@ -239,27 +245,30 @@ class Client(Actor):
             self._stretch = next_stretch(session.history)
         self.actions.walk_to(pose.c2w)
 
-    def _follow(self, now: float) -> None:
-        """In mode walk, have a view made where the walker will be, if it adds something."""
+    def _follow(self, now: float) -> float | None:
+        """In mode walk, have a view made where the walker will be, if it adds something; the
+        seconds until it may, None if nothing moves him or one is being made."""
         session, ghost = self.workspace.session, self.actions.ghost
         if self.workspace.settings.mode != "walk" or session is None or ghost is None:
-            return
+            return None
         if self._travels != self.workspace.travels:
             # What was taken back must not be made again while he stands there.
             self._travels, self._stretch = self.workspace.travels, ""
         if self.workspace.worker.busy or not self._stretch:
-            return
+            return None
         camera = self._follower.next_view(session.memory, ghost.camera, now)
         if camera is not None:
             self._asked_at = now
             self.workspace.make_views(camera, self._stretch)
+        return FOLLOW_TIME if camera is None and self._follower.moving else None
 
     def settle(self) -> float | None:
         """Fly, play, retrieve: whatever only matters for the latest state."""
         now = time.perf_counter()
-        self._follow(now)  # first: all else is shown while the view is being made
+        follow = self._follow(now)  # first: all else is shown while the view is being made
         hold = self.display.camera.hold(self.display.backlog)
-        if self._rest_due.take(now, hold):
+        if self._rest_due.take(now, self._rest_hold(now, hold)):
+            self._rested_at = now
             self.show_session()
             self.display.backlog.mark()
         playing = self._play_on(now)
@@ -267,7 +276,8 @@ class Client(Actor):
         # one; and a user who points at something should not wait for viser's window to pass.
         with self.handle.atomic():
             due = [
-                self._rest_due.wait(now, min(hold, 0.05)),
+                follow,
+                self._rest_due.wait(now, min(self._rest_hold(now, hold), 0.05)),
                 self._explain(now),
                 self.display.settle(now),
             ]
@@ -276,6 +286,12 @@ class Client(Actor):
         self._remember()
         waits = [PLAY_TIME] * playing
         return min([*waits, *(wait for wait in due if wait is not None)], default=None)
+
+    def _rest_hold(self, now: float, hold: float) -> float:
+        """Seconds that scene and panels wait for a page that is behind, or has enough to do."""
+        if not self._follower.moving or self.workspace.settings.layout != "picture":
+            return hold
+        return max(hold, self._rested_at + REST_TIME + WALK_TIME - now)
 
     def _explain(self, now: float) -> float | None:
         """Ask memory what the latest position calls for; while he walks, less often."""

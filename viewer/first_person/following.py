@@ -17,11 +17,11 @@ from vmem.cameras import (
 from vmem.memory import MemorySnapshot, render
 from vmem.types import AssociationConfig
 
-MOVED = 0.075
+MOVED = 0.065
 """Scene units from the nearest view of about the same look, from which another is made."""
 TURNED = np.radians(10)
 """Angle from the nearest view of about the same place, from which another is made."""
-BETWEEN = 4 * MOVED
+BETWEEN = 0.3
 """Scene units to views between which no other is needed,"""
 OPPOSITE = -0.8
 """and cosine of the angle between the directions to them."""
