@@ -261,8 +261,8 @@ def _depth(memory: MemorySnapshot, retrieval: Retrieval | None) -> Painted:
         n = len(known.surfel_weight)
         color[n:] = grey(memory.surfels.color[n:], UNSEEN)
         valued = np.arange(n)
-    legend = f"distance from the target: {far:.1f} to 0 scene units"
-    return Painted(color, legend, bar(CIVIDIS), (f"{far:.1f}", "0 scene units"), valued)
+    legend = f"distance from the target: {far:.3g} to 0 scene units"
+    return Painted(color, legend, bar(CIVIDIS), (f"{far:.3g}", "0 scene units"), valued)
 
 
 MODES: dict[Heat, Callable[[MemorySnapshot, Retrieval | None], Painted]] = {
