@@ -41,7 +41,8 @@ if TYPE_CHECKING:  # what __getattr__ loads, for type checkers and editors
     from vmem.session import Session as Session
     from vmem.session import SessionConfig as SessionConfig
     from vmem.session import Step as Step
-    from vmem.session.session import open_session as open  # noqa: F401
+    from vmem.session.opening import open_session as open  # noqa: F401
+    from vmem.session.opening import resume_session as resume  # noqa: F401
     from vmem.types import Frames as Frames
     from vmem.types import PointMaps as PointMaps
     from vmem.types import Query as Query
@@ -85,8 +86,9 @@ _HOME = {
     "create_backend": "vmem.backends",
     "default_K": "vmem.cameras",
     "load_photo": "vmem.formats.photos",
-    "open": "vmem.session.session:open_session",
+    "open": "vmem.session.opening:open_session",
     "rasterize": "vmem.raster",
+    "resume": "vmem.session.opening:resume_session",
     "render": "vmem.memory.snapshot:render",
     "retrieve": "vmem.retrieval",
     "strategies": "vmem.retrieval",

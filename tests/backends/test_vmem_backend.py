@@ -21,7 +21,8 @@ from tests.support.released import (
     opened,
 )
 from viewer.settings import Settings
-from viewer.walk.workspace import Source, Workspace
+from viewer.walk.source import Source
+from viewer.walk.workspace import Workspace
 from vmem.__main__ import main
 from vmem.backends import Backend, create_backend
 from vmem.cameras import Cameras

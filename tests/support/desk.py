@@ -138,7 +138,7 @@ class Desk:
         self.client.post(self._forget)
         self.client.post(forgotten.set)
         self.until(forgotten.is_set)
-        for note in self.page.locator(".mantine-Notification-root button").all():
+        for note in self.page.locator(".mantine-Notification-root button:visible").all():
             note.click()
         self.page.get_by_role("tab", name="Memory").click()
         self.rest()

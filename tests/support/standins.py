@@ -311,6 +311,8 @@ def drawn_after(all_news: list[dict[str, Any]]) -> list[DrawnFrustum]:
     drawn: list[DrawnFrustum] = []
     for news in all_news:
         del drawn[news["keep"] :]
+        for place in reversed(news.get("drop", ())):
+            del drawn[place]
         for one in news.get("add", ()):
             rows, size = np.reshape(one["pose"][:12], (3, 4)), np.array(one["pose"][12:])
             data = base64.b64decode(one["picture"].partition(",")[2])

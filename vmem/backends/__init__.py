@@ -1,6 +1,6 @@
 """Named pairs of a generator and a geometry, and the choice among them."""
 
-from vmem.backends.backend import Backend
+from vmem.backends.backend import Backend, Recipe
 from vmem.backends.geometry import GEOMETRIES
 from vmem.backends.registry import (
     BACKENDS,
@@ -17,6 +17,7 @@ __all__ = [
     "NAMES",
     "PHOTO_NAMES",
     "Backend",
+    "Recipe",
     "create_backend",
     "geometry_of",
     "resolve",

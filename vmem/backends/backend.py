@@ -9,12 +9,33 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vmem.cameras import Camera
+from vmem.devices.settings import NetworkSettings
 from vmem.errors import BackendError
 from vmem.formats.photos import check_pixels
 from vmem.generation import Generator
 from vmem.geometry import GeometryEstimator
 from vmem.types import Frames, Provenance
 from vmem.worlds.backend import World
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What `create_backend` made a backend with: enough to make one like it."""
+
+    name: str
+    """Its row in vmem.backends.registry.BACKENDS."""
+    geometry: str
+    """What `geometry_of` answered: a name of GEOMETRIES, or EXACT or OWN."""
+    seed: int
+    size: int
+    networks: NetworkSettings
+    generator: Generator
+    estimator: GeometryEstimator
+
+    def made(self, backend: Backend) -> bool:
+        """Whether the backend still has the parts that were made: another may have been put in
+        their place."""
+        return backend.generator is self.generator and backend.geometry is self.estimator
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +63,8 @@ class Backend:
     aligned_depth: bool = False
     """Whether the geometry fits the depth of new frames to memory, so that what is left are errors
     that are smooth over a frame."""
+    recipe: Recipe | None = None
+    """What it was made with by `create_backend`; None for one made by hand."""
 
     @property
     def sampler(self) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vmem.backends.backend import Backend
+from vmem.backends.backend import Backend, Recipe
 from vmem.backends.geometry import (
     AUTO,
     EXACT,
@@ -201,11 +201,12 @@ def create_backend(
     chosen, why = geometry_of(resolved, geometry, networks)
     row = BACKENDS[resolved]
     made = row.make(Order(seed, size, networks))
-    if chosen == row.own:
-        return made
-    return replace(
-        made,
-        label=f"{made.label}; {GEOMETRIES[chosen].label} ({why})",
-        geometry=GEOMETRIES[chosen].make(networks),
-        aligned_depth=chosen in row.aligned,
-    )
+    if chosen != row.own:
+        made = replace(
+            made,
+            label=f"{made.label}; {GEOMETRIES[chosen].label} ({why})",
+            geometry=GEOMETRIES[chosen].make(networks),
+            aligned_depth=chosen in row.aligned,
+        )
+    parts = made.generator, made.geometry
+    return replace(made, recipe=Recipe(resolved, chosen, int(seed), size, networks, *parts))

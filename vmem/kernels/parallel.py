@@ -29,6 +29,11 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_count(), thread_name_prefix="kernel")
 
 
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of its parent's threads, so it makes a pool of its own.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def slices(n: int, parts: int) -> list[tuple[int, int]]:
     """``range(n)`` cut into at most ``parts`` contiguous (start, stop), none empty."""
     parts = max(1, min(parts, n))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, fields
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from vmem.arrays import I32
 from vmem.cameras import Camera
 from vmem.errors import VMemError
 from vmem.kernels.parallel import read_only
@@ -104,11 +105,7 @@ class MemorySnapshot:
 
         Raises MemoryStateError for any other.
         """
-        if step not in range(len(self.steps)):
-            raise MemoryStateError(
-                f"there is no step {step!r}: this memory has {len(self.steps)}, counted from 0"
-            )
-        end = self.steps[step]
+        end = self._end(step)
         links: LinkIndex | None = vars(self).get("seen_by", vars(self)["_links"])
         if links is not None:
             undone = self.link_surfel[end.n_links :]
@@ -124,6 +121,26 @@ class MemorySnapshot:
             links,
             self,
         )
+
+    def growth(self, step: int) -> tuple[Surfels, I32, I32]:
+        """Copies of what ``step`` added: its surfels, and the surfel and the view of each of its
+        links. Raises MemoryStateError for a step that is not there."""
+        end = self._end(step)
+        start = self.steps[step - 1] if step else StepEnd(0, 0, 0)
+        surfels = self.surfels[start.n_surfels : end.n_surfels]
+        links = slice(start.n_links, end.n_links)
+        return (
+            Surfels(*(getattr(surfels, name.name).copy() for name in fields(Surfels))),
+            self.link_surfel[links].copy(),
+            self.link_view[links].copy(),
+        )
+
+    def _end(self, step: int) -> StepEnd:
+        if step not in range(len(self.steps)):
+            raise MemoryStateError(
+                f"there is no step {step!r}: this memory has {len(self.steps)}, counted from 0"
+            )
+        return self.steps[step]
 
 
 def render(

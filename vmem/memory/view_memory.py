@@ -34,11 +34,18 @@ class ViewMemory:
     def append(self, record: StepRecord) -> None:
         """Add one step. The snapshot changes in one assignment, at the very end.
 
-        Raises SurfelError for new surfels that no disk can be, LinkError for links to what is not
-        there; the memory is as it was then.
+        Raises what `grown` raises; the memory is as it was then.
+        """
+        self.adopt(self.grown(record))
+
+    def grown(self, record: StepRecord, onto: MemorySnapshot | None = None) -> MemorySnapshot:
+        """What the snapshot would be with one step more, for `adopt`; this one stays as it is.
+
+        onto: the last that this memory returned from here, to add several steps. Raises SurfelError
+        for new surfels that no disk can be, LinkError for links to what is not there.
         """
         record.surfels.validated()
-        now = self._snapshot
+        now = self._snapshot if onto is None else onto
         surfels, links = len(now.surfels), len(now.link_surfel)
         end = StepEnd(
             len(now.views) + len(record.views),
@@ -54,7 +61,7 @@ class ViewMemory:
             self._radius.extended(surfels, record.surfels.radius),
             self._color.extended(surfels, record.surfels.color),
         )
-        self._snapshot = MemorySnapshot(
+        return MemorySnapshot(
             grown,
             self._link_surfel.extended(links, record.link_surfel),
             self._link_view.extended(links, record.link_view),
@@ -65,6 +72,10 @@ class ViewMemory:
             seen_by,
             now,
         )
+
+    def adopt(self, snapshot: MemorySnapshot) -> None:
+        """Make ``snapshot``, one of `grown` or an earlier one's `at_step`, the present one."""
+        self._snapshot = snapshot
 
     def truncate(self, step: int) -> None:
         """Forget every step after ``step`` (0 keeps the photo alone).

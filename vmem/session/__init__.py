@@ -3,7 +3,7 @@
 from vmem.session.config import ConfigError, SessionConfig
 from vmem.session.history import History, HistoryError, Node
 from vmem.session.refusal import StepRefused
-from vmem.session.session import Session, SessionBusy
+from vmem.session.session import Session, SessionBusy, SessionClosed
 from vmem.session.step import Step, StepError
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Node",
     "Session",
     "SessionBusy",
+    "SessionClosed",
     "SessionConfig",
     "Step",
     "StepError",

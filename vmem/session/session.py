@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import UInt8
 
 from vmem.backends import Backend, create_backend
 from vmem.cameras import (
@@ -22,28 +21,24 @@ from vmem.cameras import (
     MoveError,
     apply_move,
     parse_moves,
-    path_targets,
 )
 from vmem.errors import VMemError
 from vmem.formats.photos import load_photo
-from vmem.formats.walk import export
-from vmem.generation import Context, Prepares
-from vmem.memory import MemorySnapshot, ViewMemory, make_record
-from vmem.progress import CancelToken, OnProgress, Progress, silent
-from vmem.retrieval import ask
-from vmem.session.config import ConfigError, SessionConfig, check_whole
+from vmem.generation import Prepares
+from vmem.memory import ViewMemory
+from vmem.progress import CancelToken, OnProgress, silent
+from vmem.session.archive import Archive
+from vmem.session.config import ConfigError, SessionConfig
 from vmem.session.history import History, Node, common_depth
-from vmem.session.refusal import StepRefused, check_depths, check_pictures, check_poses
-from vmem.session.step import Step, check_camera, check_frames, check_maps
-from vmem.types import (
-    AssociationConfig,
-    Frames,
-    Query,
-    Retrieval,
-    RetrievalError,
-    StepRecord,
-    StepRequest,
-)
+from vmem.session.making import make_first, make_step
+from vmem.session.origin import backend_of, config_from_json, origin_of
+from vmem.session.reading import ReadableWalk
+from vmem.session.refusal import StepRefused
+from vmem.session.restoring import kept, restored
+from vmem.session.stages import Stages
+from vmem.session.step import Step, check_camera
+from vmem.store import Origin, WalkFile
+from vmem.types import Frames, Query, StepRecord, StepRequest
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +47,11 @@ class SessionBusy(VMemError, RuntimeError):
     """Another step is being made in this session."""
 
 
-class Session:
+class SessionClosed(VMemError, RuntimeError):
+    """A change to a walk that was closed, or opened to look only."""
+
+
+class Session(ReadableWalk):
     """One walk. Reading (snapshot, retrieve) is free at any time; changing is one at a time."""
 
     def __init__(
@@ -62,37 +61,51 @@ class Session:
         camera: Camera,
         config: SessionConfig,
         *,
+        save: str | Path | None = None,
+        photo: str = "",
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
     ) -> None:
-        """Use Session.open; this takes the first view as it is."""
+        """Use Session.open; this takes the first view as it is. ``photo``: its name."""
+        check_camera(camera)
+        self._set_up(backend, config)
+        self._photo = photo
+        file = None if save is None else WalkFile.create(save, self._origin(camera))
+        self._archive = Archive(self._memory, file)
+        try:
+            with self._stages.stage("open"):
+                record = make_first(opening, camera, backend, self.association, on_progress, cancel)
+                held, content = self._archive.kept(record, 0, 0)
+                first = self._memory.grown(held)
+                self._archive.add(0, None, "photo", record, self.seconds)
+                self._memory.adopt(first)
+        except BaseException:
+            self._archive.close()
+            raise
+        self.history = History(content, "photo")
+        _log("photo", record)
+        self._prepare()
+
+    def _set_up(self, backend: Backend, config: SessionConfig) -> None:
         if backend.slots is not None and config.target_views >= backend.slots:
             raise ConfigError(
                 f"target_views must be below {backend.slots} with the {backend.name} backend, "
                 f"whose network takes {backend.slots} views and targets together, got "
                 f"{config.target_views}"
             )
-        check_camera(camera)
         self.backend = backend
         self.config = config
         self._check_sampler(config.sampler)
         self._memory = ViewMemory()
         self._writing = threading.Lock()
-        self.seconds: dict[str, float] = {}
+        self._stages = Stages()
+        self._closed = False
         self.refused = 0
         """How many steps were refused so far."""
-        cameras = Cameras.stack([camera])
-        with self._stage("open"):
-            maps = backend.geometry.estimate(
-                opening, cameras, self.memory, on_progress=on_progress, cancel=cancel
-            )
-            check_maps(maps, cameras, config.association.min_confidence)
-            record = make_record(self.memory, opening, cameras, maps, None, self.association)
-            self._memory.append(record)
-        self.history = History(record, "photo")
-        _log("photo", record)
-        if isinstance(backend.generator, Prepares):
-            backend.generator.prepare(self.memory.views[0], seed=config.seed)
+
+    def _prepare(self) -> None:
+        if isinstance(self.backend.generator, Prepares):
+            self.backend.generator.prepare(self.memory.views[0], seed=self.config.seed)
 
     @classmethod
     def open(
@@ -103,6 +116,8 @@ class Session:
         seed: int | None = None,
         size: int = 288,
         config: SessionConfig | None = None,
+        save: str | Path | None = None,
+        photo_name: str | None = None,
         on_progress: OnProgress = silent,
         cancel: CancelToken | None = None,
     ) -> Session:
@@ -111,8 +126,10 @@ class Session:
         photo: a file's path or bytes, loaded as a square of ``size`` pixels (or of the only size
         that the backend makes), or (H, W, 3) u8 as it is · backend: a name of
         vmem.backends.registry.BACKENDS, or one that was made before · seed: by default the
-        config's. Raises PhotoError, BackendError, ConfigError, StepError for a geometry that
-        returns something else, Cancelled, and what the geometry raises.
+        config's · save: a new file, into which every step is written before it is shown ·
+        photo_name: what that file calls the photo, by default its file's name. Raises PhotoError,
+        BackendError, ConfigError, StepError for a geometry that returns something else, StoreError
+        where the walk cannot be saved, Cancelled, and what the geometry raises.
         """
         config = SessionConfig() if config is None else config
         if not isinstance(config, SessionConfig):
@@ -121,72 +138,51 @@ class Session:
             config = replace(config, seed=seed)
         if not isinstance(backend, Backend):
             backend = create_backend(backend, seed=config.seed, size=size)
+        if photo_name is None:
+            photo_name = Path(photo).name if isinstance(photo, str | Path) else "photo"
         if isinstance(photo, str | Path | bytes):
             photo = load_photo(photo, backend.frame_size or size).rgb
         frames, camera = backend.first_view(photo)
-        return cls(backend, frames, camera, config, on_progress=on_progress, cancel=cancel)
+        return cls(
+            backend,
+            frames,
+            camera,
+            config,
+            save=save,
+            photo="" if photo is None else photo_name,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
 
-    # --- reading ---------------------------------------------------------------------------
+    @classmethod
+    def resume(
+        cls,
+        path: str | Path,
+        *,
+        backend: Backend | None = None,
+        read_only: bool = False,
+        on_progress: OnProgress = silent,
+        cancel: CancelToken | None = None,
+    ) -> Session:
+        """Go on with a saved walk where it stood: the next step is the same, bit for bit, as if it
+        had never been closed.
 
-    @property
-    def memory(self) -> MemorySnapshot:
-        """The memory as of the last committed change."""
-        return self._memory.snapshot()
-
-    @property
-    def camera(self) -> Camera:
-        """Where the walk stands: the newest view's camera."""
-        return self.memory.views[-1].camera
-
-    @property
-    def association(self) -> AssociationConfig:
-        """How new views enter memory: as configured, but smooth errors of depth that the geometry
-        has fitted to memory are seen through."""
-        chosen = self.config.association
-        return replace(chosen, bend_depth=True) if self.backend.aligned_depth else chosen
-
-    def room(self, n_targets: int, wanted: int | None = None) -> int:
-        """How many views the generator can be shown beside so many targets: those ``wanted`` (by
-        default K), or fewer where its slots are fewer. Raises ConfigError if there is room for
-        none, and for numbers that are not whole or below 1."""
-        wanted = self.config.context_views if wanted is None else wanted
-        check_whole("n_targets", n_targets, 1)
-        check_whole("wanted", wanted, 1)
-        slots = self.backend.slots
-        if slots is None:
-            return wanted
-        if n_targets >= slots:
-            raise ConfigError(
-                f"{n_targets} targets at once leave no slot for a context view: the "
-                f"{self.backend.name} backend takes {slots} together"
-            )
-        return min(wanted, slots - n_targets)
-
-    def retrieve(
-        self, targets: Cameras | Camera | Iterable[Camera], query: Query | None = None
-    ) -> Retrieval:
-        """What memory offers for these targets: by default as configured, and never more views than
-        the generator can take. Raises ConfigError for more targets than it takes, and what
-        `vmem.ask` raises."""
-        targets = Cameras.of(targets)
-        query = query or Query(self.config.context_views, self.config.strategy)
-        return ask(self.memory, targets, query, k=self.room(len(targets), query.k))
-
-    def export(self, kind: str, path: str | Path) -> None:
-        """Write the walk as one of vmem.formats.walk.KINDS; raises ExportError."""
-        export(kind, self.memory, path)
-
-    def targets_to(self, c2w: Float64[np.ndarray, "4 4"]) -> Cameras:
-        """The cameras of one step from where the walk stands to the pose ``c2w``.
-
-        Raises CameraError for what is no rigid pose.
+        backend: one that was made as the walk's was, by default made anew · read_only: look at it
+        while somebody else writes it. Raises WalkHeld if somebody does, StoreError for a file that
+        cannot be read, BackendError for a backend that differs or cannot run here, Cancelled.
         """
-        return path_targets(self.camera, c2w, self.config.target_views)
-
-    def __repr__(self) -> str:
-        memory, steps = self.memory, len(self.history.nodes) - 1
-        at = f"step {len(memory.steps) - 1} of {steps}" if steps else "at its start"
-        return f"<Session {self.backend.name}, {at}: {memory!r}>"
+        file = WalkFile.open(path, read_only=read_only)
+        try:
+            session = cls.__new__(cls)
+            session._set_up(backend_of(file.origin, backend), config_from_json(file.origin.config))
+            session._photo = file.origin.photo
+            session._archive = Archive(session._memory, file)
+            session.history = restored(session._archive, file, on_progress, cancel or CancelToken())
+        except BaseException:
+            file.close()
+            raise
+        session._prepare()
+        return session
 
     # --- changing --------------------------------------------------------------------------
 
@@ -231,31 +227,6 @@ class Session:
         targets = self.targets_to(apply_move(self.camera.c2w, MOVES[word]))
         return self.step(targets, label=word, on_progress=on_progress, cancel=cancel)
 
-    def request(
-        self,
-        targets: Cameras | Camera | Iterable[Camera],
-        *,
-        label: str = "walk",
-        query: Query | None = None,
-        sampler: str | None = None,
-    ) -> StepRequest:
-        """Everything that a step to ``targets`` depends on, as configured where it is not given.
-
-        Raises CameraError for targets that are no Cameras or of another size than the walk's,
-        ConfigError for a sampler that the backend does not have.
-        """
-        targets = Cameras.of(targets)
-        if targets.hw != self.camera.hw:
-            raise CameraError(
-                f"this walk's frames are {self.camera.hw} (height, width), got targets of "
-                f"{targets.hw}: use targets.resized({self.camera.hw})"
-            )
-        sampler = sampler or self.config.sampler or self.backend.sampler
-        self._check_sampler(sampler)
-        query = query or Query(self.config.context_views, self.config.strategy)
-        query = replace(query, k=self.room(len(targets), query.k))
-        return StepRequest(targets, query, self.config.seed, sampler, self.association, label)
-
     def step(
         self,
         targets: Cameras | Camera | Iterable[Camera] | StepRequest,
@@ -282,79 +253,43 @@ class Session:
             self.refused += 1
             raise
 
-    def _check_sampler(self, sampler: str | None) -> None:
-        if sampler is not None and sampler not in self.backend.samplers:
-            known = ", ".join(self.backend.samplers) or "none"
-            raise ConfigError(
-                f"the {self.backend.name} backend has no sampler {sampler!r}: it has {known}"
-            )
-
     def _make(self, request: StepRequest, on_progress: OnProgress, cancel: CancelToken) -> Step:
-        targets, generator = request.targets, self.backend.generator
         with self._changing():
-            before = self.memory
-            started = dict(self.seconds)
-            on_progress(Progress("retrieve", 0, 1))
-            with self._stage("retrieve"):
-                if self.config.refuse:
-                    check_poses(before, targets)
-                retrieval = ask(before, targets, request.query)
-            if not retrieval.order:
-                raise RetrievalError(retrieval.note)
-            cancel.check()
-            context = Context(
-                views=tuple(before.views[view] for view in retrieval.order),
-                anchor=before.views[0],
-                step=len(before.steps),
+            self._check_writable()
+            before, started = self.memory, dict(self.seconds)
+            record = make_step(
+                before,
+                request,
+                self.backend,
+                self._next_id,
+                self._stages,
+                refuse=self.config.refuse,
+                expect=self._archive.expect,
+                on_progress=on_progress,
+                cancel=cancel,
             )
-            with self._stage("generate"):
-                frames = generator.generate(
-                    context,
-                    targets,
-                    seed=request.seed,
-                    sampler=request.sampler,
-                    on_progress=on_progress,
-                    cancel=cancel,
-                )
-                check_frames(frames, targets)
-                if self.config.refuse:
-                    check_pictures(before, retrieval, context.views, frames)
             cancel.check()
-            on_progress(Progress("geometry", 0, 1))
-            with self._stage("estimate"):
-                maps = self.backend.geometry.estimate(
-                    frames, targets, before, on_progress=on_progress, cancel=cancel
-                )
-                check_maps(maps, targets, request.association.min_confidence)
-                if self.config.refuse:
-                    check_depths(before, targets, frames, maps)
-            cancel.check()
-            on_progress(Progress("memory", 0, 1))
-            with self._stage("associate"):
-                record = make_record(
-                    before,
-                    frames,
-                    targets,
-                    maps,
-                    retrieval,
-                    request.association,
-                    request=request,
-                    node=len(self.history.nodes),
-                    # Association looks at frames of the usual size as the query did.
-                    drawn=retrieval.buffers if request.query.density == 1 else None,
-                )
-            cancel.check()
-            with self._stage("commit"):
-                self._memory.append(record)
-                node = self.history.add(record, request.label)
-            spent = {
-                stage: total - started.get(stage, 0.0) for stage, total in self.seconds.items()
-            }
+            spent = self._stages.since(started)
+            with self._stages.stage("commit"):
+                node, record = self._commit(record, request.label, spent)
+        retrieval = record.retrieval
+        assert retrieval is not None
         _log(f"step {len(before.steps)} ({request.label})", record)
-        return Step(len(before.steps), node, record, retrieval, spent)
+        return Step(len(before.steps), node, record, retrieval, self._stages.since(started))
+
+    def _commit(
+        self, record: StepRecord, label: str, seconds: dict[str, float]
+    ) -> tuple[Node, StepRecord]:
+        """Take a step in: first into the file, so that nothing is shown that could be lost."""
+        head, number = self.history.head, self._next_id
+        held, content = self._archive.kept(record, number, len(self.memory.steps))
+        grown = self._memory.grown(held)
+        self._archive.add(number, head.id, label, record, seconds)
+        self._memory.adopt(grown)
+        return self.history.add(content, label, number), held
 
     def undo(self) -> bool:
-        """Go back one step; False if only the photo is left. Raises SessionBusy during a step."""
+        """Go back one step; False if only the photo is left. Raises what `switch` raises."""
         with self._changing():
             parent = self.history.head.parent
             if parent is None:
@@ -363,8 +298,8 @@ class Session:
             return True
 
     def redo(self) -> bool:
-        """Go forward to the step last undone or left; False if there is none. Raises SessionBusy
-        during a step."""
+        """Go forward to the step last undone or left; False if there is none. Raises what `switch`
+        raises."""
         with self._changing():
             if self.history.head.recent is None:
                 return False
@@ -372,54 +307,92 @@ class Session:
             return True
 
     def switch(self, node_id: int) -> None:
-        """Go to any step of the history tree. Raises HistoryError if there is no such step, and
-        SessionBusy during a step."""
+        """Go to any step of the history tree. Raises HistoryError if there is no such step,
+        SessionBusy during a step, and StoreError where the walk's file cannot be read or written:
+        then the walk stands where it stood."""
         with self._changing():
             self._go_to(self.history.node(node_id))
 
     def _go_to(self, node: Node) -> None:
-        path = node.path()
-        shared = common_depth(self.history.head.path(), path)
-        self._memory.truncate(shared - 1)
-        for step in path[shared:]:
-            self._memory.append(step.record)
+        here, there = self.history.head.path(), node.path()
+        shared = common_depth(here, there)
+        memory = self.memory if shared == len(here) else self.memory.at_step(shared - 1)
+        for step in there[shared:]:
+            memory = self._memory.grown(step.record, memory)
+        if self.file is not None and not self.read_only:
+            self.file.move_head(node.id)
+        for step in here[shared:]:
+            step.content.leave()
+        self._memory.adopt(memory)
+        for step in there[shared:]:
+            step.content.enter()
         self.history.move_to(node)
+
+    def rename(self, node_id: int, name: str) -> None:
+        """Name the branch that ends at a step, or take its name away with "". Raises HistoryError,
+        SessionBusy, SessionClosed, StoreError."""
+        with self._changing():
+            self._check_writable()
+            node = self.history.node(node_id)
+            if self.file is not None:
+                self.file.rename_node(node.id, name)
+            node.name = name
+
+    def keep(self, path: str | Path) -> None:
+        """Save a walk that was not saved, with all its branches, to a new file, and every step from
+        now on. Raises SessionBusy, SessionClosed, StoreError; then the walk is as it was."""
+        with self._changing():
+            self._check_writable()
+            if self.file is not None:
+                raise SessionClosed(f"this walk is saved already, in {self.file.path}")
+            file = WalkFile.create(path, self._origin(self.memory.views[0].camera))
+            self._archive = kept(self.history, file)
+            self._memory = self._archive.memory
+
+    def close(self) -> None:
+        """End the walk and give its file up; it can be read on only as far as it is in memory.
+        Raises SessionBusy during a step: cancel it first. A second call does nothing."""
+        if not self._closed:
+            with self._changing():
+                self._closed = True
+                self._archive.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def _next_id(self) -> int:
+        """Id of the next step: the file may hold one that an interrupt kept out of memory."""
+        return max(self.history.next_id, self._archive.next_id)
+
+    def _origin(self, camera: Camera) -> Origin:
+        return origin_of(self.backend, self.config, camera, self._photo)
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            assert self.file is not None
+            why = "; ".join(self.file.dropped)
+            why = f"it is damaged ({why})" if why else "it was opened to look only"
+            raise SessionClosed(
+                f"no step can be made in {self.file.path.name}: {why}. Copy it to a new file to go "
+                "on, session.file.copy_to(path)"
+            )
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
         if not self._writing.acquire(blocking=False):
             raise SessionBusy("a step is being made: cancel it, or wait for it to finish")
         try:
+            if self._closed:
+                raise SessionClosed("this walk was closed: open it again with vmem.resume")
             yield
         finally:
             self._writing.release()
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def _log(step: str, record: StepRecord) -> None:
     if record.note:
         log.info("%s: %s", step, record.note)
-
-
-def open_session(
-    photo: UInt8[np.ndarray, "H W 3"] | str | Path | bytes | None = None,
-    *,
-    backend: Backend | str = "auto",
-    seed: int | None = None,
-    size: int = 288,
-    config: SessionConfig | None = None,
-) -> Session:
-    """Open a photo, or None for the scene of a backend that renders its own, as a session.
-
-    photo: a file's path or bytes, or (H, W, 3) u8 · backend: auto, preview, world, vmem, or one
-    made by `create_backend` · seed fixes everything that is invented; by default the config's ·
-    size: side of the square frames in pixels. Raises what `Session.open` raises.
-    """
-    return Session.open(photo, backend=backend, seed=seed, size=size, config=config)

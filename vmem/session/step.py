@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from vmem.cameras import Camera, Cameras
 from vmem.errors import VMemError
+from vmem.session.content import Whole
 from vmem.session.history import Node
 from vmem.types import Frames, PointMaps, Retrieval, StepRecord
 
@@ -40,7 +41,7 @@ class Step:
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: the node without the tree that it hangs in."""
-        node = Node(self.node.id, None, self.node.record, self.node.label)
+        node = Node(self.node.id, None, Whole(self.node.record), self.node.label, self.node.name)
         return vars(self) | {"node": node}
 
     def __repr__(self) -> str:

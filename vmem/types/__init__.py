@@ -14,19 +14,27 @@ from vmem.types.query import (
     view_numbers,
 )
 from vmem.types.reasons import Reason, ReasonKind
-from vmem.types.retrieval import Retrieval
+from vmem.types.retrieval import (
+    PackedRetrieval,
+    Retrieval,
+    RetrievalOutline,
+    Sparse,
+    StoredRetrieval,
+)
 from vmem.types.step import StepEnd, StepRecord, StepRequest
 from vmem.types.surfels import SurfelError, Surfels
-from vmem.types.views import Frames, Provenance, View, ViewId
+from vmem.types.views import MAPS, Frames, Provenance, StoredView, View, ViewId
 
 __all__ = [
     "DEFAULT_STRATEGY",
+    "MAPS",
     "MIN_CONFIDENCE",
     "POINTS_PER_FRAME",
     "PUBLISHED",
     "WEIGHTINGS",
     "AssociationConfig",
     "Frames",
+    "PackedRetrieval",
     "PictureShares",
     "PointMapError",
     "PointMaps",
@@ -36,10 +44,14 @@ __all__ = [
     "ReasonKind",
     "Retrieval",
     "RetrievalError",
+    "RetrievalOutline",
+    "Sparse",
     "StateArrays",
     "StepEnd",
     "StepRecord",
     "StepRequest",
+    "StoredRetrieval",
+    "StoredView",
     "SurfelBuffers",
     "SurfelError",
     "Surfels",

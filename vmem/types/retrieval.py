@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
@@ -108,3 +109,101 @@ class Retrieval:
             "note": self.note,
             "views": rows,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """An array of n numbers of which most are 0."""
+
+    at: Int32[np.ndarray, " m"]
+    """Where they are not."""
+    value: Float32[np.ndarray, " m"]
+    n: int
+
+    @staticmethod
+    def of(array: Float32[np.ndarray, " n"]) -> Sparse:
+        """The numbers of ``array`` that are not 0, copied."""
+        at = np.flatnonzero(array).astype(np.int32)
+        return Sparse(at, array[at], len(array))
+
+    def dense(self) -> Float32[np.ndarray, " n"]:
+        """The whole array."""
+        array = np.zeros(self.n, np.float32)
+        array[self.at] = self.value
+        return array
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalOutline:
+    """What is at hand of a stored Retrieval: what a walk's overview shows of every step. It holds
+    nothing of the size of the memory that was asked."""
+
+    query: Query
+    targets: Cameras
+    order: tuple[int, ...]
+    picture: PictureShares
+    note: str
+    share: Sparse
+
+    @staticmethod
+    def of(whole: Retrieval) -> RetrievalOutline:
+        """The outline of a retrieval."""
+        share = Sparse.of(whole.share)
+        return RetrievalOutline(
+            whole.query, whole.targets, whole.order, whole.picture, whole.note, share
+        )
+
+
+class StoredRetrieval(Retrieval):
+    """A Retrieval that is read whole when more than its outline is asked for; a reader keeps what
+    it likes.
+
+    Asking raises what the reader raises. Copies and pickles are plain Retrievals.
+    """
+
+    @staticmethod
+    def of(outline: RetrievalOutline, read: Callable[[], Retrieval]) -> StoredRetrieval:
+        """The retrieval of ``outline`` whose other fields are those of ``read()``."""
+        retrieval = object.__new__(StoredRetrieval)
+        held = {name.name: getattr(outline, name.name) for name in fields(outline)}
+        share = held.pop("share")
+        vars(retrieval).update(held, _share=share, _read=read)
+        return retrieval
+
+    if not TYPE_CHECKING:  # to a type checker every attribute would exist
+
+        def __getattr__(self, name: str) -> Any:
+            held = vars(self)
+            if "_read" not in held or name not in Retrieval.__dataclass_fields__:
+                raise AttributeError(f"a retrieval has no {name!r}")
+            return held["_share"].dense() if name == "share" else getattr(held["_read"](), name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Retrieval, tuple(getattr(self, name.name) for name in fields(Retrieval))
+
+
+@dataclass(frozen=True, eq=False)
+class PackedRetrieval:
+    """A Retrieval without room for surfels that no target sees, for walks that have no file."""
+
+    whole: Retrieval
+    """All but the arrays over surfels, which are empty."""
+    weight: Sparse
+    pixels: Sparse
+
+    @staticmethod
+    def of(whole: Retrieval) -> PackedRetrieval:
+        """Pack a retrieval."""
+        none = np.zeros(0, np.float32)
+        kinds: dict[Reason, Reason] = {}
+        reasons = tuple(kinds.setdefault(reason, reason) for reason in whole.reasons)
+        return PackedRetrieval(
+            replace(whole, surfel_weight=none, surfel_pixels=none, reasons=reasons),
+            Sparse.of(whole.surfel_weight),
+            Sparse.of(whole.surfel_pixels),
+        )
+
+    def unpacked(self) -> Retrieval:
+        """The retrieval that was packed, equal bit for bit."""
+        weight, pixels = self.weight.dense(), self.pixels.dense()
+        return replace(self.whole, surfel_weight=weight, surfel_pixels=pixels)

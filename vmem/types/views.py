@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -58,6 +59,11 @@ class ViewId(NamedTuple):
     """Number of the view in its step, from 0."""
 
 
+def _unknown() -> None:
+    """A factory and no default: a default would be an attribute of the class, which StoredView
+    finds in place of what it is to read."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class View:
     """A stored image with its camera. Its maps cannot be written."""
@@ -72,13 +78,13 @@ class View:
     """z-depth in scene units as the geometry estimated it."""
     confidence: Float32[np.ndarray, "H W"]
     """Confidence in the depth."""
-    provenance: UInt8[np.ndarray, "H W"] | None = None
+    provenance: UInt8[np.ndarray, "H W"] | None = field(default_factory=_unknown)
     """A Provenance for every pixel, or None."""
-    age: Float32[np.ndarray, "H W"] | None = None
+    age: Float32[np.ndarray, "H W"] | None = field(default_factory=_unknown)
     """Number of times that a pixel was resampled, or None."""
-    latents: StateArrays | None = None
+    latents: StateArrays | None = field(default_factory=_unknown)
     """What the generator needs of this view when it becomes context, or None."""
-    geometry_state: StateArrays | None = None
+    geometry_state: StateArrays | None = field(default_factory=_unknown)
     """What the geometry needs to go on from here, on the last view of its steps only; else None."""
     id: ViewId | None = None
     """Which view of the walk this is; None outside of a walk."""
@@ -91,3 +97,35 @@ class View:
         which = "" if self.id is None else f" {self.id.node}.{self.id.number}"
         h, w = self.camera.hw
         return f"<View{which} of step {self.step}: {w} x {h} px from ({x:.2f}, {y:.2f}, {z:.2f})>"
+
+
+MAPS = ("rgb", "depth", "confidence", "provenance", "age", "latents", "geometry_state")
+"""The fields of a View that are large."""
+
+ReadMap = Callable[[ViewId, str], Any]
+"""Gives one of MAPS of a view, by the name of its field."""
+
+
+class StoredView(View):
+    """A View whose MAPS are read each time they are asked for; a reader keeps what it likes.
+
+    Asking raises what the reader raises. Copies and pickles hold the maps and are plain Views.
+    """
+
+    @staticmethod
+    def of(camera: Camera, step: int, id: ViewId, read: ReadMap) -> StoredView:
+        """The view ``id`` whose maps ``read`` gives."""
+        view = object.__new__(StoredView)
+        vars(view).update(camera=camera, step=step, id=id, _read=read)
+        return view
+
+    if not TYPE_CHECKING:  # to a type checker every attribute would exist
+
+        def __getattr__(self, name: str) -> Any:
+            read = vars(self).get("_read")
+            if name not in MAPS or read is None:
+                raise AttributeError(f"a view has no {name!r}")
+            return read(self.id, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return View, tuple(getattr(self, name.name) for name in fields(View))
