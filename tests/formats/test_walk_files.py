@@ -5,12 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
+import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
-import imageio.v3 as iio
-import imageio_ffmpeg
 import numpy as np
 import pytest
 import trimesh
@@ -18,7 +15,7 @@ from PIL import Image
 
 from tests.support.fakes import HW, open_box
 from vmem.cameras import to_opengl
-from vmem.formats import ExportError, VideoError, check_writable, export, export_walk, video
+from vmem.formats import ExportError, check_writable, export, export_walk
 from vmem.formats.walk import KINDS
 from vmem.memory import MemorySnapshot
 
@@ -135,15 +132,6 @@ def test_retrievals_are_those_of_the_walk(exported, short):
                 assert row[name] == getattr(retrieval, name)[view]
 
 
-def test_the_video_shows_every_view(exported, short):
-    frames = iio.imread(exported / "walk.mp4", plugin="FFMPEG")
-    assert iio.immeta(exported / "walk.mp4", plugin="FFMPEG")["fps"] == video.FPS
-    assert len(frames) == len(short.views)
-    for frame, view in zip(frames, short.views, strict=True):
-        assert frame.shape == view.rgb.shape
-        assert np.abs(frame.astype(int) - view.rgb).mean() < 12
-
-
 def test_the_photo_alone_can_be_exported(tmp_path):
     export_walk(open_box().memory, tmp_path)
     assert names(tmp_path) == FILES
@@ -160,7 +148,14 @@ def test_no_file_is_rewritten_differently(exported, short, tmp_path):
 
 # --- files that no walk wrote ----------------------------------------------------------------
 
-FOREIGN = {"frames/000003.png", "frames/001234.png", "transforms.json", "walk.mp4"}
+FOREIGN = {
+    "frames/000003.png",
+    "frames/001234.png",
+    "transforms.json",
+    "retrieval.json",
+    "surfels.ply",
+    "walk.mp4",
+}
 
 
 @pytest.fixture
@@ -200,6 +195,53 @@ def test_a_walk_is_not_written_over_a_file_that_no_walk_wrote(short, data_set, k
     assert contents(data_set) == before
 
 
+@pytest.mark.parametrize("name", sorted(FILES - {"frames"}))
+def test_a_file_is_somebodys_own_beside_a_walk_too(exported, short, tmp_path, name):
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).write_bytes(b'{"mine": 1}')
+    before = contents(tmp_path)
+    with pytest.raises(ExportError, match=rf"{name}, which no walk wrote"):
+        export_walk(short, tmp_path)
+    assert contents(tmp_path) == before
+
+
+CHANGES = {
+    "transforms.json": lambda content: content.replace(b"{", b'{"aabb_scale": 16,', 1),
+    "retrieval.json": lambda content: content.replace(b'"strategy"', b'"plan"', 1),
+    "surfels.ply": lambda content: content + b"more",
+    "walk.mp4": lambda content: content.replace(b"VMem Viewer", b"My Holidays"),
+    "frames/000002.png": lambda content: content.replace(b"VMem Viewer", b"My Holidays"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_somebody_changed_is_theirs(exported, short, tmp_path, name):
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
+    check_writable(tmp_path)
+    content = (tmp_path / name).read_bytes()
+    changed = CHANGES[name](content)
+    assert changed != content
+    (tmp_path / name).write_bytes(changed)
+    with pytest.raises(ExportError, match=rf"{name}, which no walk wrote"):
+        check_writable(tmp_path)
+
+
+def test_a_link_is_kept_or_set_aside_and_its_target_is_not_lost(exported, short, tmp_path):
+    folder, target = tmp_path / "walk", tmp_path / "target.json"
+    shutil.copytree(exported, folder)
+    link = folder / "transforms.json"
+    link.rename(target)
+    link.symlink_to(target)
+    export_walk(short, folder)
+    assert link.readlink() == target
+    target.write_text("mine")
+    with pytest.raises(ExportError, match="which no walk wrote"):
+        export_walk(short, folder)
+    export_walk(short, folder, force=True)
+    assert target.read_text() == (folder / "transforms.json.old").read_text() == "mine"
+    assert not link.is_symlink()
+
+
 def test_frames_are_not_written_over_pictures_either(short, data_set):
     before = contents(data_set)
     with pytest.raises(ExportError, match=r"000003.png and 1 more, which no walk wrote"):
@@ -215,7 +257,8 @@ def test_by_force_files_in_the_way_are_renamed_and_none_is_lost(short, data_set)
     for path, content in before.items():
         kept = path in after and after[path] == content
         assert kept or after[path.with_name(f"{path.name}.old")] == content
-    assert names(data_set) == FILES | {"transforms.json.old", "walk.mp4.old"}
+    others = FILES - {"frames"}
+    assert names(data_set) == FILES | {f"{name}.old" for name in others}
     # A frame that somebody painted on since is theirs.
     Image.new("RGB", (40, 30), "blue").save(data_set / "frames" / "000003.png")
     export_walk(short, data_set, force=True)
@@ -294,11 +337,6 @@ def test_a_pipe_in_a_walks_folder_is_not_opened(short, tmp_path, name):
     assert (tmp_path / name).is_fifo()
 
 
-def test_ffmpeg_is_not_blamed_for_a_folder(short, tmp_path):
-    with pytest.raises(ExportError, match="it is a folder; choose another name"):
-        export("video", short, tmp_path)
-
-
 def test_check_writable(tmp_path):
     check_writable(tmp_path / "new" / "folder")
     assert names(tmp_path / "new" / "folder") == set()
@@ -319,78 +357,3 @@ def test_a_full_disk_leaves_the_old_files_whole(short, tmp_path, monkeypatch, na
     assert set(after) == set(before), "no half file and none lost"
     blocked = next(path for path in after if path.name == name)
     assert after[blocked] == before[blocked]
-
-
-# --- the video -------------------------------------------------------------------------------
-
-
-def test_an_interrupted_video_leaves_the_old_one(short, tmp_path, monkeypatch):
-    export("video", short, tmp_path / "walk.mp4")
-    before = contents(tmp_path)
-    started = []
-
-    class Interrupted(subprocess.Popen):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            assert self.stdin is not None
-            started.append(self)
-            write, count = self.stdin.write, iter(range(3))
-
-            def counted(data):
-                if next(count, None) is None:
-                    raise KeyboardInterrupt
-                return write(data)
-
-            self.stdin = SimpleNamespace(write=counted, close=self.stdin.close)  # pyright: ignore
-
-    monkeypatch.setattr(video.subprocess, "Popen", Interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        export("video", short, tmp_path / "walk.mp4")
-    assert contents(tmp_path) == before
-    assert started[0].returncode is not None, "no encoder is left behind"
-
-
-def use_ffmpeg(monkeypatch, path: Path, script: str) -> None:
-    """Put a shell script in place of ffmpeg; $real is the real one."""
-    path.write_text(f"#!/bin/sh\nreal={imageio_ffmpeg.get_ffmpeg_exe()}\n{script}\n")
-    path.chmod(0o755)
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(path))
-
-
-ENCODERS = {
-    "fails at once": ("echo log; echo 'Unknown encoder libx264' >&2; exit 1", "Unknown encoder"),
-    "fails without a word": ("exit 3", "ended with code 3"),
-    "is killed": ('exec "$real" -v quiet -h & sleep 0.2; kill -9 $$', "code -9"),
-    "leaves half a file": (
-        # The last argument is the file; a call that does not name our codec reads it back.
-        'case "$*" in *libx264*) "$real" "$@"; for file; do :; done; truncate -s 2000 "$file";; '
-        '*) exec "$real" "$@";; esac',
-        "Invalid data",
-    ),
-    "loses frames": (
-        'case "$*" in *libx264*) for file; do :; done; '
-        '"$real" -v quiet -y -f lavfi -i testsrc=d=0.5:r=8:s=64x64 "$file"; cat > /dev/null;; '
-        '*) exec "$real" "$@";; esac',
-        "4 of 9 frames can be read back",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", ENCODERS)
-def test_a_failing_encoder_is_an_error_about_ffmpeg(short, tmp_path, monkeypatch, kind):
-    script, reason = ENCODERS[kind]
-    use_ffmpeg(monkeypatch, tmp_path / "ffmpeg", script)
-    path = tmp_path / "out" / "walk.mp4"
-    with pytest.raises(VideoError, match=rf"cannot write .*walk\.mp4: ffmpeg .*{reason}") as error:
-        export("video", short, path)
-    assert "\n" not in str(error.value)
-    assert names(path.parent) == set()
-
-
-def test_a_missing_encoder_costs_the_video_alone(short, tmp_path, monkeypatch):
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonexistent/ffmpeg")
-    with pytest.raises(
-        VideoError, match=r"nonexistent/ffmpeg.*IMAGEIO_FFMPEG_EXE.*other files are written"
-    ):
-        export_walk(short, tmp_path)
-    assert names(tmp_path) == FILES - {"walk.mp4"}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
-from tqdm import tqdm
 
 from vmem.devices.settings import DtypeName, SamplerName
 
@@ -48,20 +49,25 @@ class Walk:
     """vmem: auto, cuda, cuda:N, mps, or cpu (minutes a frame)."""
     out: Path = Path("out")
     """Folder for frames/, transforms.json, retrieval.json, surfels.ply and walk.mp4."""
+    save: Path | None = None
+    """Save the walk as this new file too, NAME.vmem, each step when it is made: to go on later."""
     force: bool = False
     """Write into a folder that has files of these names; they are renamed to NAME.old."""
     json: bool = False
     """Print one JSON object with counts and seconds a stage."""
 
-    def run(self) -> None:
-        """Walk, export, report."""
+    def run(self) -> int:
+        """Walk, write, report; the exit code. Raises what ends the walk early: KeyboardInterrupt
+        and VMemError say what is written."""
         from vmem.backends import create_backend, resolve
         from vmem.backends.registry import geometry_of
         from vmem.cameras import parse_moves
+        from vmem.cli.steps import make_steps, write_rest
         from vmem.devices.settings import NetworkSettings
         from vmem.formats.photos import load_photo
-        from vmem.formats.walk import check_writable, export_walk
-        from vmem.session import Session, SessionConfig, StepRefused
+        from vmem.formats.walk import expanded
+        from vmem.formats.walk_folder import WalkFolder
+        from vmem.session import Session, SessionConfig
 
         begin = time.perf_counter()
         words = parse_moves(self.moves)
@@ -80,49 +86,58 @@ class Walk:
         backend = create_backend(
             name, seed=self.seed, size=size, networks=diffusion, geometry=self.geometry
         )
-        check_writable(self.out, force=self.force)
-        rgb = None if photo is None else photo.rgb
-        session = Session.open(rgb, backend=backend, config=config)
-        records = [session.history.head.record]
-        refused: list[str] = []
-        for word in tqdm(words, desc=f"walking ({name})", unit="step", disable=None):
-            try:
-                records.append(session.move(word).record)
-            except StepRefused as error:
-                refused.append(f"{word}: {error}")
-        memory = session.memory
-        export_begin = time.perf_counter()
-        export_walk(memory, self.out, force=self.force)
+        with ExitStack() as leaving:
+            folder = leaving.enter_context(WalkFolder(expanded(self.out), force=self.force))
+            session = Session.open(
+                None if photo is None else photo.rgb,
+                backend=backend,
+                config=config,
+                save=None if self.save is None else expanded(self.save),
+                photo_name=None if photo is None else photo.name,
+            )
+            leaving.callback(session.close)
+            made = make_steps(session, words, folder, name)
+            memory = session.memory
+            export_begin = time.perf_counter()
+            missing = write_rest(folder, memory, made, len(words))
         now = time.perf_counter()
         seconds = session.seconds | {"export": now - export_begin, "total": now - begin}
         report = {
             "views": len(memory.views),
             "surfels": len(memory.surfels),
             "links": len(memory.link_surfel),
-            "steps": len(records) - 1,
-            "refused": refused,
+            "steps": len(made.notes) - 1,
+            "refused": list(made.refused),
             "seconds": {stage: round(spent, 4) for stage, spent in seconds.items()},
             "backend": name,
             "label": backend.described(),
             "geometry": geometry,
-            "geometry_notes": [record.note for record in records],
+            "geometry_notes": list(made.notes),
             "seed": self.seed,
             "strategy": config.strategy,
             "k": config.context_views,
             "out": str(self.out),
+            "save": None if self.save is None else str(self.save),
             "notes": [] if photo is None else list(photo.notes),
         }
         if self.json:
             print(json.dumps(report))
-            return
+        else:
+            self._tell(report, why, seconds)
+        if missing:
+            print(f"error: {missing}", file=sys.stderr)
+        return 1 if missing else 0
+
+    def _tell(self, report: dict[str, Any], why: str, seconds: dict[str, float]) -> None:
+        """Print the report for people."""
         for note in report["notes"]:
             print(f"note: {note}")
-        print(f"backend {backend.described()} ({why})")
+        print(f"backend {report['label']} ({why})")
         for step, note in enumerate(report["geometry_notes"]):
             if note:
                 print(f"step {step}: {note}")
-        for note in refused:
+        for note in report["refused"]:
             print(f"refused: {note}")
         print(f"{report['views']} views, {report['surfels']} surfels, {report['links']} links")
         print("seconds: " + "  ".join(f"{k} {v:.2f}" for k, v in seconds.items()))
-        print(f"written to {self.out}")
+        print(f"written to {self.out}" + ("" if self.save is None else f", saved as {self.save}"))

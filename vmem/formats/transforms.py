@@ -10,20 +10,20 @@ import json
 from pathlib import Path
 
 from vmem.cameras import to_opengl
-from vmem.formats.files import write_json
+from vmem.formats.files import json_bytes
+from vmem.formats.frames import frame_name
+from vmem.formats.ply import PLY_NAME
 from vmem.memory import MemorySnapshot
 
-PLY_NAME = "surfels.ply"
-"""File name of the point cloud that the cameras share their world with."""
+TRANSFORMS_NAME = "transforms.json"
+"""File name in a walk's folder."""
+_INTRINSICS = ("w", "h", "fl_x", "fl_y", "cx", "cy")
+_KEYS = {"camera_model", "ply_file_path", "up", *_INTRINSICS, "frames"}
 
 
-def frame_name(view: int) -> str:
-    """File name of a view's frame."""
-    return f"{view:06d}.png"
-
-
-def write_transforms(memory: MemorySnapshot, path: Path) -> None:
-    """Write the cameras of all views; their frames are expected in ``frames/`` beside ``path``."""
+def transforms_content(memory: MemorySnapshot) -> list[bytes]:
+    """The cameras of all views as the content of the file in one piece; their frames are expected
+    in ``frames/`` beside it."""
     frames = []
     for i, view in enumerate(memory.views):
         K, (h, w) = view.camera.K, view.camera.hw
@@ -40,26 +40,28 @@ def write_transforms(memory: MemorySnapshot, path: Path) -> None:
                 "cy": K[1, 2],
             }
         )
-    write_json(
-        path,
-        {"camera_model": "PINHOLE", "ply_file_path": PLY_NAME, "up": [0, -1, 0]}
-        | {key: frames[0][key] for key in ("w", "h", "fl_x", "fl_y", "cx", "cy")}
-        | {"frames": frames},
-    )
+    content = {"camera_model": "PINHOLE", "ply_file_path": PLY_NAME, "up": [0, -1, 0]}
+    content |= {key: frames[0][key] for key in _INTRINSICS} | {"frames": frames}
+    return [json_bytes(content)]
 
 
 def is_of_a_walk(path: Path) -> bool:
-    """Whether the file at ``path`` is one that write_transforms wrote.
+    """Whether the file at ``path`` is one that a walk wrote.
 
-    Told by its structure: our file names in order, each with the step that made the view.
+    Told by its structure: no keys but ours, our file names in order, each with the step that made
+    the view.
     """
     if not path.is_file():  # to open a pipe is to wait for its writer
         return False
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return content["ply_file_path"] == PLY_NAME and all(
-            frame["file_path"] == f"frames/{frame_name(i)}" and isinstance(frame["step"], int)
-            for i, frame in enumerate(content["frames"])
+        return (
+            content.keys() == _KEYS
+            and content["ply_file_path"] == PLY_NAME
+            and all(
+                frame["file_path"] == f"frames/{frame_name(i)}" and isinstance(frame["step"], int)
+                for i, frame in enumerate(content["frames"])
+            )
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
