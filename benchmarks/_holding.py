@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks._metrics import Metric, Row, measured
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from vmem.cameras import Camera
 
 WINDOW = {"width": 1280, "height": 720}
@@ -50,7 +51,8 @@ METRICS = (
 
 def run(chromium: Any, photo: Path, size: int) -> Iterator[Row]:
     """Rows of one visit in which each of KEYS is held; the page in layout picture."""
-    app = App(ViewerConfig(photo=photo, backend="preview", size=size, layout="picture", open=False))
+    config = ViewerConfig(photo, "preview", size=size, layout="picture", open=False, save=False)
+    app = App(config)
     try:
         page = chromium.new_page(viewport=WINDOW)
         page.goto(app.url)

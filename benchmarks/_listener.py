@@ -15,8 +15,12 @@ from viser import _messages as viser_messages
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-OPEN_TAB = re.compile(r'__vmemTabs.*"channel": "([^"]+)"', re.DOTALL)
-"""The script that asks a page for its open tab, and where the answer goes."""
+ANSWERS = {
+    re.compile(r'__vmemTabs.*"channel": "([^"]+)"', re.DOTALL): '["Walk"]',
+    re.compile(r'__vmemTab;.*"channel": "([^"]+)"', re.DOTALL): '["", "", false]',
+}
+"""The scripts that ask a page for its open tab and for its key, with the place where the answer
+goes, and what is answered."""
 LENGTHS = 16
 """Bytes before a payload's messages: two lengths."""
 EYE = viser_messages.ViewerCameraMessage(
@@ -95,9 +99,19 @@ class Listener:
         if message["type"] == "LocalStorageGetItemRequestMessage":
             asked = message["request_uuid"]
             self._send(viser_messages.LocalStorageGetItemResponseMessage(None, None, asked))
-        asks = OPEN_TAB.search(message.get("source", ""))
-        if asks:
-            self._send(viser_messages.GuiUpdateMessage(asks[1], {"value": '["Walk"]'}))
+        value, channel = answer_to(message.get("source", ""))
+        if channel:
+            self._send(viser_messages.GuiUpdateMessage(channel, {"value": value}))
+
+
+def answer_to(script: str) -> tuple[str, str]:
+    """What a page answers to a script that asks it something, and the element that hears it; two
+    empty texts for one that asks nothing."""
+    for asks, answer in ANSWERS.items():
+        found = asks.search(script)
+        if found and '"listen": true' in script:
+            return answer, found[1]
+    return "", ""
 
 
 def _arrays(value: Any) -> list[int]:

@@ -52,7 +52,8 @@ def long_walk(n_surfels: int, n_views: int) -> Session:
         history.add(record, "w")
     # Only a backend opens a session; what it makes of a small photo gives way.
     session = Session.open(np.full((64, 64, 3), 127, np.uint8), backend="preview")
-    session._memory, session.history = memory, history
+    session._memory = session._archive.memory = memory
+    session.history = history
     return session
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tyro
 
-from viewer.server.app import App, ViewerConfig, check, serve
+from viewer.server.app import App, serve
+from viewer.server.config import ViewerConfig, check
 from viewer.server.warmup import warm_up
 from vmem.backends import resolve
 

@@ -29,7 +29,8 @@ import numpy as np
 from benchmarks._long_walk import long_walk
 from benchmarks._metrics import Metric, Row, measured
 from viewer.browser.client import Client
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from vmem.session import Session
 
 SIZES = {"50k": 50_000, "200k": 200_000}
@@ -69,7 +70,7 @@ def run() -> Iterator[Row]:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         for size, surfels in SIZES.items():
             session = long_walk(surfels, VIEWS)
-            app = App(ViewerConfig(size=64, mode="step", layout="memory", open=False))
+            app = App(ViewerConfig(size=64, mode="step", layout="memory", open=False, save=False))
             # A context of its own: what the last user chose must not count here.
             context = chromium.new_context(viewport={"width": 1280, "height": 720})
             try:
@@ -138,7 +139,7 @@ class _Bench:
         page, commands = self._page, self._client.commands
         yield "row", self._samples(self._point)
         page.mouse.move(300, 500)
-        self._settings.mode = "fly"
+        self._settings.mode = "scout"
         commands.set_heat("weight")
         yield "ghost", self._samples(lambda i: self._press("ad"[i % 2]))
         commands.set_heat("uncovered")

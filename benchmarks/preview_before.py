@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-import vmem.session.session
+import vmem.session.making
 from benchmarks._baselines.preview import PreviewBefore, check_maps_before
 from benchmarks._metrics import Metric, Row, measured
 from benchmarks._preview_walk import Walk, psnr, sharpness
@@ -88,7 +88,7 @@ class _Timed:
     cpus: list[float] = field(default_factory=list)
 
     def move(self, word: str) -> None:
-        patched = patch.object(vmem.session.session, "check_maps", check_maps_before)
+        patched = patch.object(vmem.session.making, "check_maps", check_maps_before)
         with patched if self.is_before else nullcontext():
             wall, cpu = time.perf_counter(), time.process_time()
             self.session.move(word)

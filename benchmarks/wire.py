@@ -27,7 +27,8 @@ from benchmarks._listener import Listener
 from benchmarks._metrics import Metric, Row, measured
 from benchmarks._scenes import house
 from viewer.scene.surfel_cloud import SurfelCloud
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from vmem.types import Surfels
 
 FIRST, STEP, STEPS = 3_000, 500, 64
@@ -93,7 +94,11 @@ def _only_client(server: viser.ViserServer) -> viser.ClientHandle:
 
 
 def _whole_steps() -> Iterator[Row]:
-    app = App(ViewerConfig(backend="preview", mode="step", layout="memory", open=False, keep=0.1))
+    app = App(
+        ViewerConfig(
+            backend="preview", mode="step", layout="memory", open=False, keep=0.1, save=False
+        )
+    )
     listener = Listener(app.port)
     try:
         while not any(walk.session for walk in app.walks.values()):
@@ -101,7 +106,7 @@ def _whole_steps() -> Iterator[Row]:
         client = app.clients[0]
         workspace: Any = client.workspace
         config = workspace._config
-        workspace._config = lambda backend: replace(config(backend), target_views=1)
+        workspace._config = lambda *told: replace(config(*told), target_views=1)
         listener.taken()
         steps: list[Counter[str]] = []
         for move in MOVES:

@@ -22,7 +22,8 @@ from make_pictures import ARGUMENTS, CHROMIUM, IMAGES, _opened, _until
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from viewer.server.warmup import warm_up
 from viewer.share.explanation_zip import pack_explanation
 from viewer.share.recording import RecordingOptions
@@ -62,7 +63,9 @@ def main() -> None:
     save(IMAGES / "debug_walk.png", contact_sheet(failing.memory, cured.memory))
     save_panel(failing.memory)
     warm_up()
-    app = App(ViewerConfig(photo=photo(), size=SIZE, mode="step", layout="memory", open=False))
+    app = App(
+        ViewerConfig(photo=photo(), size=SIZE, mode="step", layout="memory", open=False, save=False)
+    )
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

@@ -14,7 +14,8 @@ import numpy as np
 from make_pictures import ARGUMENTS, CHROMIUM, IMAGES, _opened
 from playwright.sync_api import Page, sync_playwright
 
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from vmem.backends import create_backend
 from vmem.cameras import MOVES, apply_move, path_targets
 from vmem.session import Session, SessionConfig
@@ -32,7 +33,11 @@ def main() -> None:
     """Walk, open, fly, and take the pictures."""
     session = big_memory()
     print(f"{len(session.memory.surfels)} surfels, {len(session.memory.views)} views")
-    app = App(ViewerConfig(backend="world", size=SIZE, mode="step", layout="memory", open=False))
+    app = App(
+        ViewerConfig(
+            backend="world", size=SIZE, mode="step", layout="memory", open=False, save=False
+        )
+    )
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from viewer.server.warmup import warm_up
 from viewer.settings import Layout, Mode
 from viewer.walk.workspace import Workspace
@@ -44,7 +45,7 @@ def _visit(
     layout: Layout,
     take: Callable[[Page, Workspace], None],
 ) -> None:
-    app = App(ViewerConfig(photo=photo, size=384, mode=mode, layout=layout, open=False))
+    app = App(ViewerConfig(photo=photo, size=384, mode=mode, layout=layout, open=False, save=False))
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from viewer.server.app import App, ViewerConfig
+    from viewer.server.app import App
+    from viewer.server.config import ViewerConfig
     from vmem.session import Session
 
 __all__ = ["run", "show"]
@@ -20,7 +21,8 @@ def show(
     until interrupted; False returns the running App at once, with ``url`` and ``close()``.
     Raises ViewerError if it cannot listen.
     """
-    from viewer.server.app import App, ViewerConfig, serve
+    from viewer.server.app import App, serve
+    from viewer.server.config import ViewerConfig
     from vmem.backends import PHOTO_NAMES
 
     name = session.backend.name
@@ -37,6 +39,7 @@ def show(
 def run(config: ViewerConfig | None = None) -> None:
     """Start the viewer and serve until interrupted. Raises ViewerError and the errors of photos,
     backends and settings."""
-    from viewer.server import app
+    from viewer.server.app import run as serve
+    from viewer.server.config import ViewerConfig
 
-    app.run(config or app.ViewerConfig())
+    serve(config or ViewerConfig())

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import tyro
 
-from viewer.server.app import ViewerConfig, run
+from viewer.server.app import run
+from viewer.server.config import ViewerConfig
 from vmem.cli.terminate import terminate_as_interrupt
 from vmem.errors import VMemError
 

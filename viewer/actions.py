@@ -19,7 +19,7 @@ from viewer.settings import (
     TargetViews,
     ViewFrom,
 )
-from viewer.walk.workspace import Source
+from viewer.walk.source import Source
 from vmem.arrays import F64
 from vmem.devices.settings import SamplerName
 
@@ -48,6 +48,15 @@ class Actions(Protocol):
     def switch(self, node: int) -> None:
         """Go to a step of the history tree."""
 
+    def rename(self, step: int, name: str) -> None:
+        """Name the branch that ends at a step of the history tree, or with "" take its name."""
+
+    def compare(self, step: int) -> None:
+        """Show a step of the history tree beside the present one, or two beside each other."""
+
+    def unfold(self, key: str) -> None:
+        """List what is folded in a row of the history tree."""
+
     def jump(self) -> None:
         """Look through the view pointed at, in the table or in the scene; else go to the newest."""
 
@@ -56,6 +65,12 @@ class Actions(Protocol):
 
     def look_through(self, view: int) -> None:
         """Look through a stored view; the ghost, and what is explained, stay."""
+
+    def stand_at(self, view: int) -> None:
+        """Walk to where a stored view was taken."""
+
+    def stand_on_map(self, at: tuple[float, float]) -> None:
+        """Walk to a place on the map from above, (x, y) in [0, 1] of it."""
 
     def drag_ghost(self, pose: F64) -> None:
         """Move the ghost to a pose (4, 4), as the mouse did with the camera at its eyes."""

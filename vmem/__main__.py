@@ -32,8 +32,8 @@ def main() -> int:
     except VMemError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped: nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"stopped: {str(interrupt) or 'nothing was written'}", file=sys.stderr)
         return 130
     return code or 0
 

@@ -8,6 +8,7 @@
 //   hide   {}
 
 const MAPS_AT_ONCE = 2; // on their way
+const KEPT_MAPS = 64; // that were read; of others only the address is kept
 
 class Heat {
   // changed(): called when the picture is to be drawn again.
@@ -65,6 +66,7 @@ class Heat {
   textureOf(id) {
     const map = this.maps.get(id);
     if (!this.isSeen || !map) return null;
+    map.used = performance.now();
     if (map.revision !== this.revision) this.fetchMap(map);
     if (!map.surfels) return null;
     if (map.painted !== this.colors) this.paint(map);
@@ -128,12 +130,22 @@ class Heat {
     try {
       const read = await readSurfelMap(await fetched(map.address, revision));
       if (undos === this.undos) Object.assign(map, read, { revision, painted: null });
+      this.forgetOld();
     } catch (error) {
       map.revision = revision; // not again
       if (undos === this.undos) console.error("a view's map of surfels did not come", error);
     } finally {
       this.coming.delete(map);
       this.changed();
+    }
+  }
+
+  // Of the maps that were read, those drawn last stay.
+  forgetOld() {
+    const read = [...this.maps.values()].filter(({ surfels }) => surfels);
+    for (const map of read.sort((a, b) => b.used - a.used).slice(KEPT_MAPS)) {
+      this.gl.deleteTexture(map.texture ?? null);
+      Object.assign(map, { surfels: null, texture: null, revision: -1 });
     }
   }
 }

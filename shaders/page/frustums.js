@@ -4,7 +4,8 @@
 //   node       a viser node; NODE/lines are line segments, each end with a colour of its own, and
 //              NODE/pictures is an image. What these hold is replaced; they lend their materials.
 // It makes window.__vmemFrustums[node].change(news), called with
-//   keep       how many of the views stay
+//   keep       how many of the views stay, of those that there are,
+//   drop       but for these places among them
 //   add        views that follow them: { pose, picture, faded }
 //                pose     12 numbers, rows of the camera's axes and place in the world, and 3, the
 //                         half width, half height and depth of the frustum, all in scene units
@@ -27,7 +28,7 @@
   const NEAR = 2; // pixels from a line that count as on it
   // A picture lies within its tile with a rim of its own border, so that the coarser levels of the
   // texture do not mix neighbours.
-  const [TILE, RIM, MOST_TILES] = [64, 4, 4096];
+  const [TILE, RIM, MOST_TILES] = [64, 4, 512];
   const FADED = 0.25; // opacity of faded pictures
 
   const state = { views: [], hovered: null, change, colorsDrawn, error: null };
@@ -38,10 +39,12 @@
   const canvas = document.createElement("canvas");
   const columns = () => canvas.width / TILE;
 
-  function change({ keep, add = [], colors = [] }) {
+  function change({ keep, drop = [], add = [], colors = [] }) {
     const { views } = state;
-    if (keep < views.length || add.length > 0) {
+    if (keep < views.length || drop.length > 0 || add.length > 0) {
       views.length = Math.min(keep, views.length);
+      for (const place of [...drop].reverse()) views.splice(place, 1);
+      if (drop.length > 0) state.hovered = null;
       for (const { pose, picture, faded } of add) {
         const view = { pose, faded, ends: LINES.map((end) => placed(pose, end)), color: [0, 0, 0] };
         view.image = new Image();

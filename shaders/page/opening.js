@@ -9,9 +9,15 @@
   const FOLDS_WITHIN = 300; // milliseconds
   const COMES_WITHIN = 12_000;
   const root = document.documentElement;
-  let until = performance.now() + COMES_WITHIN;
+  const latest = performance.now() + COMES_WITHIN;
+  let until = latest;
   let came = false;
   root.classList.add("vmem-opening");
+  // Who has a walk is shown that one, and not first the photo in which others begin (tab_key.js).
+  const isNew = () => !sessionStorage.getItem("vmem-walk") && !localStorage.getItem("vmem-last-walk");
+  try {
+    root.classList.toggle("vmem-new", isNew());
+  } catch {} // a browser without storage
   const timer = setInterval(() => {
     if (!came && document.querySelector('[role="tab"]')) {
       came = true;
@@ -19,8 +25,11 @@
       if (isPhone) document.querySelector("svg.tabler-icon-cloud-check")?.parentElement.click();
       until = performance.now() + FOLDS_WITHIN;
     }
-    if (performance.now() < until) return;
-    clearInterval(timer);
-    root.classList.remove("vmem-opening");
+    const now = performance.now();
+    const picture = window.__vmemFirstPerson;
+    const isThere = picture && (!picture.isSeen || picture.drawn?.length);
+    if (isThere || now > latest) root.classList.remove("vmem-new");
+    if (now > until) root.classList.remove("vmem-opening");
+    if (!root.matches(".vmem-new, .vmem-opening")) clearInterval(timer);
   }, 50);
 }

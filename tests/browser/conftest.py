@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.desk import WAY, Desk
 from tests.support.walking import open_walk, steps
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 
 # Debian's headless shell first: it takes a third less of the CPU, as it keeps no windows.
 INSTALLED = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")

@@ -12,7 +12,8 @@ from PIL import Image
 from playwright.sync_api import Page
 
 from tests.support.walking import canvas, changed, open_walk, session_of, steps, until
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from viewer.walk.workspace import Workspace
 
 pytestmark = pytest.mark.browser
@@ -34,21 +35,43 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def app(photo: Path, request: pytest.FixtureRequest) -> Iterator[App]:
-    """A program whose walks outlive their page by 15 s, or as long as a test asks for."""
-    keep = getattr(request, "param", 15.0)
+@pytest.fixture(scope="module")
+def app(photo: Path) -> Iterator[App]:
     running = App(
-        ViewerConfig(photo=photo, size=128, mode="step", layout="memory", open=False, keep=keep)
+        ViewerConfig(photo=photo, size=128, mode="step", layout="memory", open=False, keep=15.0)
     )
     yield running
     running.close()
 
 
-@pytest.fixture
-def opened(app: App, page: Page) -> Workspace:
+@pytest.fixture(scope="module")
+def walk(app: App, shared_page: Page) -> Workspace:
     """The walk of a page that has loaded and shows its first surfels."""
-    return open_walk(app, page)
+    return open_walk(app, shared_page)
+
+
+@pytest.fixture
+def page(shared_page: Page) -> Page:
+    return shared_page
+
+
+@pytest.fixture
+def opened(app: App, walk: Workspace, page: Page) -> Workspace:
+    """The photo opened anew in that page, whatever was done before."""
+    (client,) = app.clients
+    until(page, lambda: not walk.worker.busy)
+    before, source = walk.session, walk.source
+    assert source is not None
+    client.post(client.actions.set_mode, "step")
+    client.post(client.actions.set_heat, "image")
+    client.post(client.actions.set_next, "auto", 128, 0)
+    client.post(client.actions.open, source)
+    until(page, lambda: walk.session is not before and not walk.worker.busy)
+    page.get_by_role("tab", name="Walk").click()
+    page.evaluate("() => document.activeElement?.blur()")
+    page.wait_for_timeout(500)
+    assert steps(walk) == 0
+    return walk
 
 
 def test_walking_with_real_keys(opened: Workspace, page: Page) -> None:
@@ -196,10 +219,10 @@ def test_a_reload_finds_the_same_walk(app: App, opened: Workspace, page: Page) -
     until(page, lambda: steps(opened) == 2)
 
 
-@pytest.mark.parametrize("app", [2.0], indirect=True)
 def test_two_browsers_walk_apart_and_a_closed_one_is_freed(
-    app: App, opened: Workspace, page: Page
+    app: App, opened: Workspace, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(app, "_keep", 2.0)
     other = page.context.browser.new_context()  # pyright: ignore[reportOptionalMemberAccess]
     second = other.new_page()
     second.goto(app.url)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import imageio_ffmpeg
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,12 +60,11 @@ def content(download: Download) -> bytes:
 
 
 def frames_of(download: Download, tmp_path: Path) -> np.ndarray:
-    """(T, H, W, 3) u8 of a clip, read by ffmpeg."""
+    """(T, H, W, 3) u8 of a clip, read by FFmpeg."""
     path = tmp_path / download.suggested_filename
     download.save_as(path)
-    reader = imageio_ffmpeg.read_frames(str(path))
-    width, height = next(reader)["size"]
-    return np.stack([np.frombuffer(one, np.uint8).reshape(height, width, 3) for one in reader])
+    with av.open(str(path)) as clip:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)])
 
 
 def test_a_picture_is_what_is_seen_in_full_resolution(stage: Page) -> None:

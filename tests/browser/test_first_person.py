@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 import vmem
 from tests.support.first_person import READ, drawn, picture_page, send
 from viewer.first_person.depth_mesh import depth_mesh, triangles
-from viewer.first_person.solids import solid_points
+from viewer.first_person.solids import Solids
 from viewer.first_person.view_file import view_file
 from vmem.cameras import Camera, default_K, pixel_rays
 from vmem.session import Session
@@ -120,7 +120,7 @@ def test_between_two_views_it_is_near_to_the_truth(blank: Page, walked: Session)
 
 def test_the_walker_keeps_clear_of_walls_and_slides(blank: Page, walked: Session) -> None:
     """Random pushes for many frames: never nearer than the clearance, but not stuck either."""
-    points = solid_points(walked.memory.surfels.position, np.zeros((0, 3), np.float32))
+    points = Solids().added(walked.memory.surfels.position)
     got: Any = blank.evaluate(
         """(flat) => {
           const solids = new Solids(0.1);

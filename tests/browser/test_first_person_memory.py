@@ -118,7 +118,7 @@ class Shown:
             }""",
             [self.ids[memory.views[-1]], text],
         )
-        self.heat.show_memory(memory, {view: self.ids[view] for view in memory.views})
+        self.heat.show_memory(memory, self.ids.__getitem__)
         camera = memory.views[-1].camera
         x, _, z = camera.c2w[:3, 2]
         place = [camera.position.tolist(), float(np.arctan2(x, z))]
@@ -261,7 +261,7 @@ def test_colours_on_their_way_are_taken_though_memory_grows_but_not_after_an_und
         shown.held, before = [], len(shown.fetched)
         shown.heat.show(even(now, np.array([level, 0, 0])))
         until(shown.page, lambda: shown.held)
-        shown.heat.show_memory(later, {view: ids[view] for view in later.views})
+        shown.heat.show_memory(later, ids.__getitem__)
         held, shown.held = shown.held, None
         for give in held:
             give()
@@ -437,3 +437,20 @@ def test_a_view_whose_map_has_not_come_gives_way(shown: Shown, walked: MemorySna
     both = shown.drawn().astype(int)
     shown.page.evaluate("() => picture.views.delete('other')")
     assert np.abs(both - alone).mean() < 6
+
+
+def test_of_many_maps_those_that_were_drawn_last_are_kept(shown: Shown) -> None:
+    kept = shown.page.evaluate(
+        """() => {
+          const { heat } = fp;
+          for (let used = 0; used < 70; used++) {
+            const read = { surfels: new Uint32Array(1), texture: heat.makeTexture() };
+            heat.maps.set(used, { address: "", revision: 1, used: (used * 37) % 70, ...read });
+          }
+          heat.forgetOld();
+          const there = [...heat.maps.values()].filter(({ used }) => used !== undefined);
+          const textures = there.filter(({ texture }) => heat.gl.isTexture(texture)).length;
+          return [there.filter(({ surfels }) => surfels).map(({ used }) => used), textures];
+        }"""
+    )
+    assert (sorted(kept[0]), kept[1]) == ([*range(6, 70)], 64)

@@ -13,7 +13,8 @@ from playwright.sync_api import Page
 
 from tests.support.fakes import FormingGenerator, box_photo, forming_backend
 from tests.support.walking import changed, pixels, session_of, until
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from viewer.walk.workspace import Workspace
 from vmem.errors import VMemError
 from vmem.progress import CancelToken

@@ -10,6 +10,7 @@ import pytest
 import viser
 from playwright.sync_api import Page
 
+import viewer.paint.thinning as thinning
 from benchmarks.page import COUNT, DRAWS
 from tests.support.desk import near
 from tests.support.walking import pixels, until
@@ -192,6 +193,25 @@ def test_faded_pictures_are_darker(wall: Wall) -> None:
     wall.page.wait_for_timeout(400)
     assert 0.1 * bright < wall.seen(22, 0.0, 0.6).mean() < 0.6 * bright
     assert near(wall.seen(23, 0.0, 0.6), wall.picture(23)).mean() > 0.2
+
+
+def test_of_a_long_walk_views_in_between_go_and_the_others_stay_where_they_are(
+    wall: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thinning, "NEWEST", 6)
+    monkeypatch.setattr(thinning, "OLDER", 4)
+    wall.frustums.truncate(20)
+    wall.frustums.highlight({3}, np.ones(20))
+    left = [0, 3, 4, 8, 12, *range(14, 20)]
+    assert sorted(wall.frustums.numbers) == left
+    until(wall.page, lambda: len(wall.drawn()) == len(left))
+    wall.page.wait_for_timeout(400)
+    for view in (3, 8, 17):
+        assert near(wall.seen(view, 0.0, 0.6), wall.picture(view)).mean() > 0.2, view
+    for view in (2, 13, 21):
+        assert wall.seen(view, 0.0, 0.6).max() < 40, view
+    wall.page.mouse.click(*wall.place(8, -0.3, 0.5), delay=60)
+    assert wall.clicked.get(timeout=30) == 8
 
 
 def test_hidden_frustums_are_neither_seen_nor_lit(wall: Wall) -> None:

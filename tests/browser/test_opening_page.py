@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
+from tests.support.walking import pixels
 from viewer.server.page import with_our_head
 
 pytestmark = pytest.mark.browser
@@ -53,4 +55,28 @@ def test_on_a_phone_the_panel_is_folded_once(browser: Browser, dock: str, folds:
     page.evaluate(TAB)
     page.clock.run_for(1_000)
     assert page.evaluate("() => clicks") == folds
+    page.close()
+
+
+@pytest.mark.parametrize("walk", [None, "a walk"])
+def test_who_is_new_is_shown_the_photo_at_once(browser: Browser, walk: str | None) -> None:
+    """Before any other script has run, and until the picture shows it; not who has a walk."""
+    photo = np.full((64, 64, 3), (200, 40, 40), np.uint8)
+    page = browser.new_page(viewport={"width": 400, "height": 300})
+    page.route("http://viewer.test/", lambda route: route.fulfill(body="<html></html>"))
+    page.goto("http://viewer.test/")
+    if walk is not None:
+        page.evaluate("(walk) => localStorage.setItem('vmem-last-walk', walk)", walk)
+    page.clock.install()
+    page.unroute("http://viewer.test/")
+    body = with_our_head("<html><head><title>Viser</title></head><body></body></html>", photo)
+    page.route(
+        "http://viewer.test/", lambda route: route.fulfill(body=body, content_type="text/html")
+    )
+    page.goto("http://viewer.test/")
+    red = np.abs(pixels(page.screenshot())[150, 200] - (200, 40, 40)).max() < 12
+    assert red == (walk is None)
+    page.evaluate("() => { window.__vmemFirstPerson = { isSeen: true, drawn: ['photo'] }; }")
+    page.clock.run_for(100)
+    assert pixels(page.screenshot())[150, 200].max() < 60
     page.close()

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.support.walking import canvas, until
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from viewer.walk.workspace import Workspace
 
 pytestmark = pytest.mark.browser

@@ -12,7 +12,8 @@ from playwright.sync_api import Page
 
 from tests.support.fakes import box_photo
 from tests.support.walking import changed, pixels, session_of, steps, until
-from viewer.server.app import App, ViewerConfig
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig
 from viewer.walk.worker import Job
 from viewer.walk.workspace import Workspace
 from vmem.cameras import Camera

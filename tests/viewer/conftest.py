@@ -14,7 +14,8 @@ from tests.support.standins import CHUNK, Asked, Recorder, quiet_server, until
 from viewer.scene.scene import SceneView
 from viewer.scene.surfel_cloud import SurfelCloud
 from viewer.settings import SceneOptions, Settings
-from viewer.walk.workspace import Source, Workspace
+from viewer.walk.source import Source
+from viewer.walk.workspace import Workspace
 
 
 @pytest.fixture(scope="session")

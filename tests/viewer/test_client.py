@@ -17,7 +17,8 @@ from tests.support.standins import until
 from viewer.page.keyboard import KeyEvent
 from viewer.paint.surfel_colors import MODES
 from viewer.panels.memory_surfel import spans
-from viewer.walk.workspace import Source, Workspace
+from viewer.walk.source import Source
+from viewer.walk.workspace import Workspace
 from vmem.retrieval import STRATEGIES
 from vmem.retrieval.evidence import Evidence
 

@@ -28,7 +28,8 @@ from viewer.browser.client import Client
 from viewer.paint.resize import thumbnail
 from viewer.scene.billboards import PIXELS
 from viewer.settings import Settings
-from viewer.walk.workspace import Source, Workspace
+from viewer.walk.source import Source
+from viewer.walk.workspace import Workspace
 from vmem.arrays import U8
 from vmem.cameras import MOVES, Camera, apply_move
 from vmem.devices.settings import SAMPLERS

@@ -15,10 +15,14 @@ import viser
 from PIL import Image
 
 from tests.support.fakes import box_backend, box_photo
-from tests.support.standins import FakeHandle, until
+from tests.support.standins import until
+from tests.support.visits import Browsers
 from viewer.server import app as program
-from viewer.server.app import App, ViewerConfig
-from viewer.walk.workspace import Source, Workspace
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig, check
+from viewer.server.port import url, why_taken
+from viewer.walk.source import Source
+from viewer.walk.workspace import Workspace
 from vmem.formats import photos
 
 
@@ -79,14 +83,14 @@ def test_it_serves_its_page_to_this_machine_and_stops(
     assert status_of(app) == 200
     assert status_of(app, host="evil.example") == 403
     app.close()
-    assert program._why_taken("127.0.0.1", app.port) == ""
+    assert why_taken("127.0.0.1", app.port) == ""
     assert capsys.readouterr().out == "", "viser's own greeting is kept quiet"
 
 
 def test_a_port_taken_in_place_of_8080_is_mentioned(
     config: ViewerConfig, start: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "_choose_port", lambda host, asked: 0)
+    monkeypatch.setattr(program, "choose_port", lambda host, asked: 0)
     app = start(replace(config, port=None))
     assert f"8080 is busy, so {app.port}" in app.line
 
@@ -123,41 +127,15 @@ def test_a_token_may_be_asked_for_on_this_machine_too(
 
 
 def test_an_address_of_colons_is_put_in_brackets() -> None:
-    assert program._url("::1", 8080, None) == "http://[::1]:8080"
+    assert url("::1", 8080, None) == "http://[::1]:8080"
 
 
 def test_the_world_is_a_source_of_its_own(config: ViewerConfig) -> None:
-    source = program.check(replace(config, photo=None, backend="world"))
+    source = check(replace(config, photo=None, backend="world"))
     assert source.photo is None
 
 
 # --- browsers come and go ------------------------------------------------------------------------
-
-
-class Browsers:
-    """Browsers without pages, that come and go at a program."""
-
-    def __init__(self, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.app = app
-        self.present: dict[int, FakeHandle] = {}
-        self._count = 0
-        monkeypatch.setattr(app.server, "get_clients", lambda: dict(self.present))
-
-    def comes(self, storage: dict[str, str] | None = None, stays: bool = True) -> FakeHandle:
-        """A browser that remembers ``storage`` loads the page."""
-        self._count += 1
-        handle = FakeHandle(self.app.server, self._count)
-        handle.local_storage.items = dict(storage or {})
-        if stays:
-            self.present[handle.client_id] = handle
-        self.app._connected(cast(viser.ClientHandle, handle))
-        return handle
-
-    def goes(self, handle: FakeHandle) -> dict[str, str]:
-        """The browser closes the page; what it remembers."""
-        del self.present[handle.client_id]
-        self.app._disconnected(cast(viser.ClientHandle, handle))
-        return handle.local_storage.items
 
 
 @pytest.fixture
@@ -202,7 +180,7 @@ def opened(workspace: Workspace) -> None:
 def test_a_browser_gets_a_walk_into_the_photo(app: App, browsers: Browsers) -> None:
     browser = browsers.comes()
     ((key, workspace),) = app.walks.items()
-    assert browser.local_storage.items == {program.STORAGE_KEY: key}
+    assert key == browsers.key_of(browser)
     opened(workspace)
     assert workspace.source is not None
     assert workspace.source.title == "room.png"
@@ -225,7 +203,7 @@ def test_the_start_photo_is_decoded_once(
     monkeypatch.setattr(photos, "_load", counted)
     if sample:
         config = replace(config, photo=None)
-    app = start(config, program.check(config))
+    app = start(config, check(config))
     browsers = Browsers(app, monkeypatch)
     for _ in range(2):
         browsers.comes()
@@ -246,24 +224,64 @@ def test_every_browser_gets_a_walk_and_settings_of_its_own(app: App, browsers: B
 def test_a_reloaded_page_finds_its_walk_again(
     app: App, browsers: Browsers, timers: list[Any]
 ) -> None:
-    browser = browsers.comes()
+    key = browsers.goes(browsers.comes())
     (workspace,) = app.walks.values()
     opened(workspace)
     session = workspace.session
-    memory = browsers.goes(browser)
-    again = browsers.comes(memory)
-    assert list(app.walks.values()) == [workspace]
-    assert again.local_storage.items == memory
+    again = browsers.comes(key)
+    assert app.walks == {key: workspace}
     assert workspace.session is session
     assert not workspace.worker.busy
     assert [timer.cancelled for timer in timers] == [True]
+    assert [client.handle for client in app.clients] == [again]
 
 
 def test_a_second_tab_gets_a_walk_of_its_own(app: App, browsers: Browsers) -> None:
-    first = browsers.comes()
-    second = browsers.comes(first.local_storage.items)
+    browsers.comes()
+    browsers.comes()
     assert len(app.walks) == 2
-    assert second.local_storage.items != first.local_storage.items
+
+
+@pytest.mark.parametrize("same_page", [True, False])
+def test_the_key_takes_over_whatever_is_believed_of_the_old_connection(
+    same_page: bool, app: App, browsers: Browsers, timers: list[Any]
+) -> None:
+    """As after a laptop's sleep: the old connection is dead, and nobody has said so."""
+    before = browsers.comes(page="one")
+    key = browsers.key_of(before)
+    (workspace,) = app.walks.values()
+    opened(workspace)
+    (old,) = app.clients
+    after = browsers.comes(key, page="one" if same_page else "two")
+    assert app.walks == {key: workspace}
+    assert browsers.sent_away == [(before.client_id, not same_page)]
+    assert not old.alive
+    (client,) = app.clients
+    assert client.handle is after
+    browsers.goes(before)  # the system finds out at last
+    assert timers == [], "the walk waits for nobody"
+    until(lambda: client._shown_session is workspace.session)
+    client.post(client.actions.move, "w")
+    until(lambda: workspace.session is not None and len(workspace.session.memory.steps) == 2)
+
+
+def test_a_page_whose_walk_was_opened_elsewhere_takes_nothing_back_by_itself(
+    app: App, browsers: Browsers
+) -> None:
+    holder = browsers.comes()
+    browsers.comes(browsers.key_of(holder), elsewhere=True)
+    assert [client.handle for client in app.clients] == [holder]
+    assert browsers.sent_away == []
+
+
+def test_a_connection_that_is_late_takes_nothing_from_a_younger_one(
+    app: App, browsers: Browsers
+) -> None:
+    early = browsers.connects()
+    late = browsers.comes(browsers.key_of(early))
+    app._connected(cast(viser.ClientHandle, early))
+    assert [client.handle for client in app.clients] == [late]
+    assert browsers.sent_away == [(early.client_id, True)]
 
 
 def test_a_walk_is_freed_once_its_browser_stays_away(
@@ -271,24 +289,24 @@ def test_a_walk_is_freed_once_its_browser_stays_away(
 ) -> None:
     browser = browsers.comes()
     (workspace,) = app.walks.values()
-    memory = browsers.goes(browser)
+    key = browsers.goes(browser)
     (timer,) = timers
     assert timer.seconds == config.keep
     assert list(app.walks.values()) == [workspace], "it waits"
     timer.goes_off()
     assert app.walks == {}
     assert not workspace.worker.alive
-    browsers.comes(memory)
-    assert memory[program.STORAGE_KEY] not in app.walks
+    browsers.comes(key)
+    assert list(app.walks) == [key], "the tab keeps its key"
 
 
 def test_a_walk_whose_browser_came_back_is_not_freed(
     app: App, browsers: Browsers, timers: list[Any]
 ) -> None:
-    memory = browsers.goes(browsers.comes())
-    browsers.comes(memory)
+    key = browsers.goes(browsers.comes())
+    browsers.comes(key)
     timers[0]._then()  # it went off at the very moment of the return
-    assert list(app.walks) == [memory[program.STORAGE_KEY]]
+    assert list(app.walks) == [key]
 
 
 def test_real_time_frees_walks_too(
@@ -300,16 +318,35 @@ def test_real_time_frees_walks_too(
     until(lambda: not app.walks)
 
 
-def test_a_browser_that_leaves_while_it_connects_is_not_forgotten(
-    app: App, browsers: Browsers, timers: list[Any]
+def test_a_page_that_leaves_while_it_connects_finds_its_walk_later(
+    app: App, browsers: Browsers, timers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handle = browsers.comes(stays=False)
+    """It goes before its panels are made: nobody was told of it when its connection ended."""
+    handle = browsers.connects()
+    begin = app._begin
+
+    def begin_and_lose(*told: Any) -> None:
+        begin(*told)
+        browsers.present.clear()
+
+    monkeypatch.setattr(app, "_begin", begin_and_lose)
+    app._connected(cast(viser.ClientHandle, handle))
     (workspace,) = app.walks.values()
     assert app.clients == ()
     assert len(timers) == 1
-    browsers.comes(handle.local_storage.items)
+    monkeypatch.setattr(app, "_begin", begin)
+    browsers.comes(browsers.key_of(handle))
     assert list(app.walks.values()) == [workspace]
-    opened(workspace)  # the photo that it had no time to open is opened now
+    opened(workspace)
+
+
+def test_a_page_that_is_gone_before_it_says_who_it_is_leaves_nothing(
+    app: App, browsers: Browsers
+) -> None:
+    handle = browsers.connects()
+    browsers.present.clear()
+    app._connected(cast(viser.ClientHandle, handle))
+    assert app.walks == {}
 
 
 def test_closing_stops_every_walk_and_forgets_every_browser(

@@ -17,7 +17,8 @@ from tests.support.standins import FakeHandle, nodes, shown, until
 from viewer.browser.client import Client
 from viewer.paint.surfel_colors import paint_surfels
 from viewer.settings import SceneOptions, Settings
-from viewer.walk.workspace import Source, Workspace
+from viewer.walk.source import Source
+from viewer.walk.workspace import Workspace
 from vmem.cameras import MOVES, Cameras, apply_move
 from vmem.memory import MemorySnapshot
 from vmem.retrieval import ask, retrieve

@@ -20,7 +20,8 @@ from viewer.first_person.opening import flat_view
 from viewer.scene.flat_photo import FlatPhoto
 from viewer.settings import Settings
 from viewer.walk.preparation import Preparation
-from viewer.walk.workspace import Source, Workspace
+from viewer.walk.source import Source
+from viewer.walk.workspace import Workspace
 from vmem.cameras import default_K
 from vmem.formats.photos import load_photo
 

@@ -14,89 +14,149 @@ from tests.support.fakes import open_box
 from tests.support.standins import Asked, call, handles, labelled, use
 from viewer.paint.palette import BACKGROUND
 from viewer.panels.hints import hint_html
-from viewer.panels.history import HistoryPanel, tree_html
+from viewer.panels.history import HistoryPanel
+from viewer.panels.history_compare import comparison_html, comparison_lines
+from viewer.panels.history_tree import tree_html
 from viewer.panels.memory import MemoryPanel
 from viewer.panels.photos import PhotosPanel
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import PICTURE, WalkPanel
 from viewer.settings import LAYOUTS, WALK_MODES
+from viewer.walk.source import Source
+from viewer.walk.tree_rows import tree_rows
 from viewer.walk.worker import Event
-from viewer.walk.workspace import Source
 from vmem.formats.photos import PhotoError, samples
 from vmem.progress import Progress
+from vmem.session import HistoryError, Session
+from vmem.session.compare import compared, step_both
+from vmem.types import Query
 
 # --- history -------------------------------------------------------------------------------------
 
 
-def lines_of(html: str) -> list[tuple[str, list[str]]]:
-    """(indent, labels) of every line of a tree."""
-    found = []
-    for indent, line in re.findall(r"margin-left:(\d+)px'>(.*?)</div>", html):
-        found.append((indent, re.findall(r"title='step \d+'>(.*?)</span>", line)))
-    return found
+def listed(html: str) -> list[tuple[str, str]]:
+    """(classes, words) of every line of a tree, from the top."""
+    lines = re.findall(r"<div class='(vmem-step[^']*)'[^>]*>(.*?)</div>", html)
+    return [(classes, re.sub(r"<small>.*|<[^>]*>", "", line).strip()) for classes, line in lines]
 
 
-def test_the_tree_has_a_line_for_every_branch_and_every_step_once() -> None:
+def branched() -> Session:
     session = open_box()
-    for word in "wwa":
+    for word in "ww":
         session.move(word)
     session.switch(1)
     session.move("d")
-    session.move("s")
-    session.switch(0)
-    session.move("q")
-    html = tree_html(session.history.nodes[0], session.history.head)
-    assert lines_of(html) == [
-        ("0", ["photo", "w", "w", "a"]),
-        ("12", ["d", "s"]),
-        ("12", ["q"]),
-    ], "the later a branch leaves, the nearer it stands"
-    steps = re.findall(r"title='step (\d+)'", html)
-    assert sorted(steps, key=int) == [str(node.id) for node in session.history.nodes]
+    return session
 
 
-def test_the_head_is_bold_and_the_way_to_it_bright() -> None:
-    session = open_box()
-    for word in "wa":
-        session.move(word)
-    session.undo()
-    html = tree_html(session.history.nodes[0], session.history.head)
-    spans = re.findall(r"color:(#\w+);font-weight:(\w+)' title='step (\d)'", html)
-    colors = {step: (color, weight) for color, weight, step in spans}
-    assert colors["1"][1] == "bold"
-    assert [colors[step][1] for step in "02"] == ["normal", "normal"]
-    assert len({colors[step][0] for step in "012"}) == 3
+def test_the_tree_lists_the_newest_above_and_branches_beside_the_present_way() -> None:
+    session = branched()
+    session.rename(2, "<b>the door</b>")
+    html = tree_html(tree_rows(session.history), {2}, None)
+    assert listed(html) == [
+        ("vmem-step on head step", "turn right"),
+        ("vmem-step step", "&lt;b&gt;the door&lt;/b&gt; forward"),
+        ("vmem-step on step", "forward"),
+        ("vmem-step on step", "photo"),
+    ]
+    assert html.count("aria-current") == 1
+    assert re.findall(r"vmem-toggle on' data-vmem=\"(.*?)\"", html) == ["versus:2"]
 
 
 def test_the_history_panel_follows_the_session(server: viser.ViserServer, asked: Asked) -> None:
     panel = HistoryPanel(server.gui, asked.commands)
     session = open_box()
     panel.show(session)
-    step, scrub = labelled(server, "Go to step"), labelled(server, "Frame")
-    assert (step.value, scrub.value) == ("0 photo", 0)
+    scrub, step = labelled(server, "Frame"), labelled(server, "Step")
+    assert (len(listed(panel.shown.tree)), scrub.value) == (1, 0)
     session.move("w")
     session.move("d")
     panel.show(session)
-    assert tuple(step.options) == ("0 photo", "1 w", "2 d")
-    assert (step.value, scrub.value, scrub.max) == ("2 d", 8, 8)
+    assert len(listed(panel.shown.tree)) == 3
+    assert (step.value, step.max, scrub.value, scrub.max) == (2, 2, 8, 8)
     session.undo()
+    session.rename(1, "here")
     panel.show(session)
-    assert (step.value, scrub.value, scrub.max) == ("1 w", 4, 4)
+    assert "head step" in listed(panel.shown.tree)[1][0]
+    assert (step.value, scrub.value, scrub.max) == (1, 4, 4)
+    assert labelled(server, "Name").value == "here"
     assert asked.calls == [], "showing is no request"
 
 
-def test_the_history_panel_asks_for_steps_frames_and_playing(
+def test_the_tree_is_made_only_while_the_tab_is_open(
     server: viser.ViserServer, asked: Asked
 ) -> None:
     panel = HistoryPanel(server.gui, asked.commands)
     session = open_box()
+    panel.show_seen(False)
     session.move("w")
     panel.show(session)
-    use(labelled(server, "Go to step"), "0 photo")
+    assert panel.shown.tree == ""
+    panel.show_seen(True)
+    assert len(listed(panel.shown.tree)) == 2
+
+
+def test_two_steps_are_compared_with_each_other_or_one_with_the_present(
+    server: viser.ViserServer, asked: Asked
+) -> None:
+    panel = HistoryPanel(server.gui, asked.commands)
+    panel.show(branched())
+    for step, captions, said in (
+        (2, ["3 turn right", "2 forward"], "where they look from"),
+        (1, ["2 forward", "1 forward"], "Step 2 goes on from step 1, by 1 step."),
+        (2, ["3 turn right", "1 forward"], "by 1 step"),
+        (1, [], ""),
+    ):
+        panel.compare(step)
+        html = panel.shown.comparison
+        assert re.findall("<figcaption>(.*?)</figcaption>", html) == captions
+        assert said in html
+    with pytest.raises(HistoryError):
+        panel.compare(99)
+
+
+def test_the_cause_of_a_difference_is_said_before_what_follows_from_it() -> None:
+    session = branched()
+    targets = session.targets_to(session.memory.views[0].camera.c2w)
+    one, other = step_both(session, 3, targets, (Query(1, "temporal"), Query(1, "pose")))
+    session.move("w")
+    a, b = session.history.head, other.node
+    lines = comparison_lines(a, b, compared(a, b))
+    assert lines[:2] == [
+        "The ways part after 2 shared steps.",
+        "First difference, in step 3: <b>what memory was asked</b>.",
+    ]
+    orders = (one.retrieval.order, other.retrieval.order)
+    assert orders[0] != orders[1]
+    assert lines[2] == f"Views chosen: {orders[0][0]} | {orders[1][0]}"
+    captions = re.findall("<figcaption>(.*?)</figcaption>", comparison_html(a, b, compared(a, b)))
+    assert captions == ["6 forward", "4 pose", "5 temporal", "4 pose"]
+    again = branched()
+    again.undo()
+    again.move("d")
+    nodes = again.history.node(3), again.history.node(4)
+    assert "nothing differs" in comparison_lines(*nodes, compared(*nodes))[1]
+
+
+def test_the_history_panel_asks(server: viser.ViserServer, asked: Asked) -> None:
+    panel = HistoryPanel(server.gui, asked.commands)
+    session = open_box()
+    session.move("w")
+    panel.show(session)
     use(labelled(server, "Frame"), 3)
     use(labelled(server, "Play"))
-    assert asked.calls == [("switch", (0,)), ("show_frame", (3,)), ("play", ())]
+    use(labelled(server, "Steps"), "undo (Z)")
+    labelled(server, "Name").value = " the  door "
+    use(labelled(server, "Name the present step"))
+    use(labelled(server, "Go to step"))
+    assert asked.calls == [
+        ("show_frame", (3,)),
+        ("play", ()),
+        ("undo", ()),
+        ("rename", (1, "the door")),
+        ("switch", (1,)),
+    ]
     panel.show_playing(True)
     assert labelled(server, "Stop")
 

@@ -7,6 +7,7 @@ import pytest
 
 from viewer.paint.plan import CELLS, plan_of, scale_length, surfel_shade
 from vmem.memory import MemorySnapshot
+from vmem.types import View
 
 
 def test_a_map_shows_every_view_and_its_places_are_where_they_are(walk: MemorySnapshot) -> None:
@@ -17,6 +18,21 @@ def test_a_map_shows_every_view_and_its_places_are_where_they_are(walk: MemorySn
         assert 0 < z < 1
         there = plan.place((x, 1 - z))
         np.testing.assert_allclose(there, view.camera.position[[0, 2]], atol=1e-9)
+
+
+def test_the_map_of_a_long_walk_reads_few_depths(
+    walk: MemorySnapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewer.paint.thinning.NEWEST", 3)
+    monkeypatch.setattr("viewer.paint.thinning.OLDER", 4)
+    read: list[View] = []
+    monkeypatch.setattr(
+        "viewer.paint.plan._sight", lambda view: read.append(view) or view.camera.c2w[:2, [0, 2]]
+    )
+    plan = plan_of(walk)
+    assert len(read) <= 7 < len(walk.views)
+    places = (walk.poses[:, [0, 2], 3] - plan.low) / plan.side
+    assert ((places > 0) & (places < 1)).all(), "every view lies on it"
 
 
 def test_the_shade_counts_upright_surfels(walk: MemorySnapshot) -> None:

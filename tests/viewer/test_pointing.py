@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import viewer.page.thumbnails
 from viewer.page.pointing import PointerEvent, mark, parse_pointer_event
-from viewer.page.thumbnails import Thumbnails, variable
+from viewer.page.thumbnails import MOST, Thumbnails
 from vmem.cameras import Camera
 from vmem.types import View
 
@@ -102,14 +102,20 @@ def test_what_the_browser_could_not_send_back_is_no_mark(target: str) -> None:
 
 
 class Sent:
-    """Stands in for viewer.page.scripts.run_script: the names of what each script brings."""
+    """Stands in for viewer.page.scripts.run_script: the page's variables, and what was sent."""
 
     def __init__(self) -> None:
-        self.scripts: list[list[str]] = []
+        self.variables: dict[str, str] = {}
+        self.brought: list[str] = []
 
     def __call__(self, gui: viser.GuiApi, function: str, config: dict[str, str]) -> None:
-        assert all(url.startswith('url("data:image/jpeg;base64,') for url in config.values())
-        self.scripts.append(list(config))
+        for name, value in config.items():
+            if value:
+                assert value.startswith('url("data:image/jpeg;base64,')
+                self.brought.append(name)
+                self.variables[name] = value
+            else:
+                del self.variables[name]
 
 
 def some_view(h: int = 40, w: int = 60) -> View:
@@ -118,21 +124,38 @@ def some_view(h: int = 40, w: int = 60) -> View:
     return View(np.zeros((h, w, 3), np.uint8), camera, 0, nothing, nothing)
 
 
-def test_only_pictures_that_the_browser_lacks_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     sent = Sent()
     monkeypatch.setattr(viewer.page.thumbnails, "run_script", sent)
+    return sent
+
+
+def test_a_picture_is_sent_when_it_is_first_shown_and_once(sent: Sent) -> None:
     thumbnails = Thumbnails(None)  # pyright: ignore[reportArgumentType]
     views = [some_view() for _ in range(5)]
-    thumbnails.show(views[:3])
-    thumbnails.show(views[:3])
     thumbnails.show(views)
-    thumbnails.show(views[:2])
-    thumbnails.show(views)
-    assert sent.scripts == [[variable(0), variable(1), variable(2)], [variable(3), variable(4)]]
-    other_branch = [*views[:3], some_view(60, 30), *views[4:]]
-    thumbnails.show(other_branch)
-    assert sent.scripts[2:] == [[variable(3)]]
+    assert sent.brought == [], "nothing is listed yet"
+    for index in (3, 4, 3):
+        assert "width:30px;height:20px" in thumbnails.tag(index, 20)
+    assert sent.brought == ["--vmem-view-3", "--vmem-view-4"]
+    thumbnails.show([*views[:3], some_view(60, 30), *views[4:]])
     assert "width:10px;height:20px" in thumbnails.tag(3, 20)
-    assert "width:30px;height:20px" in thumbnails.tag(4, 20)
+    thumbnails.tag(4, 20)
     thumbnails.show(views)
-    assert sent.scripts[3:] == [[variable(3)]]
+    thumbnails.tag(3, 20)
+    assert sent.brought[2:] == ["--vmem-view-3", "--vmem-view-3"], "of another branch, and back"
+
+
+def test_a_page_holds_so_many_pictures_and_no_more(sent: Sent) -> None:
+    thumbnails = Thumbnails(None)  # pyright: ignore[reportArgumentType]
+    thumbnails.show([some_view(2, 3)] * (MOST + 20))
+    for index in range(MOST + 20):
+        thumbnails.tag(index, 20)
+        thumbnails.tag(7, 20)
+    assert len(sent.variables) == MOST
+    assert {"--vmem-view-7", f"--vmem-view-{MOST + 19}"} <= sent.variables.keys()
+    assert "--vmem-view-0" not in sent.variables, "the one that was shown longest ago"
+    assert sent.brought.count("--vmem-view-7") == 1
+    thumbnails.tag(0, 20)
+    assert sent.brought[-1] == "--vmem-view-0"

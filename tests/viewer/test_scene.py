@@ -64,7 +64,7 @@ def test_the_whole_memory_is_shown(
     view.show_memory(walk, None)
     assert_shows(server, walk)
     assert view.memory is walk
-    assert len(view.frustums.cameras) == len(walk.views)
+    assert len(view.frustums) == len(walk.views)
 
 
 def test_a_step_sends_only_its_own_surfels_and_frustums(

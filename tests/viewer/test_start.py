@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,15 @@ from typing import Any
 import pytest
 import viser
 from PIL import Image
+from websockets.frames import CloseCode
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from tests.support.fakes import box_photo
 from viewer.server import app as program
-from viewer.server.app import App, ViewerConfig, ViewerError
+from viewer.server import port as port_module
+from viewer.server.app import App
+from viewer.server.config import ViewerConfig, ViewerError
 from viewer.server.listener import listener
 from vmem.errors import VMemError
 
@@ -156,7 +162,7 @@ def test_the_page_is_served_while_kernels_are_prepared_and_what_fails_ends_the_p
         program.run(replace(config, port=port))
     assert statuses == [200]
     assert capsys.readouterr().out.startswith(f"VMem Viewer at http://127.0.0.1:{port} ")
-    assert program._why_taken("127.0.0.1", port) == "", "the server is stopped"
+    assert port_module.why_taken("127.0.0.1", port) == "", "the server is stopped"
 
 
 # --- ports ---------------------------------------------------------------------------------------
@@ -166,7 +172,7 @@ def test_a_free_port_that_was_asked_for_is_taken(busy_port: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
-    assert program._choose_port("127.0.0.1", free) == free
+    assert port_module.choose_port("127.0.0.1", free) == free
 
 
 @pytest.mark.parametrize("busy", [0, 1, 5])
@@ -174,24 +180,24 @@ def test_without_a_wish_the_first_free_port_from_8080_is_taken(
     busy: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        program, "_why_taken", lambda host, port: "in use" if port < 8080 + busy else ""
+        port_module, "why_taken", lambda host, port: "in use" if port < 8080 + busy else ""
     )
-    assert program._choose_port("127.0.0.1", None) == 8080 + busy
+    assert port_module.choose_port("127.0.0.1", None) == 8080 + busy
 
 
 def test_if_no_port_is_free_the_range_and_the_reason_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(program, "_why_taken", lambda host, port: "in use")
+    monkeypatch.setattr(port_module, "why_taken", lambda host, port: "in use")
     with pytest.raises(ViewerError, match=r"8080 to 8099.*in use"):
-        program._choose_port("127.0.0.1", None)
+        port_module.choose_port("127.0.0.1", None)
 
 
 # --- signals ---
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to be handled")
-def test_sigterm_ends_the_program_as_an_interrupt_does(tmp_path: Path) -> None:
+def test_sigterm_ends_the_program_in_good_order_and_soon(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "run_viewer.py"), "--no-open", "--port", "0"]
     process = subprocess.Popen(
         [*command, "--backend", "preview", "--size", "64"],
@@ -205,10 +211,19 @@ def test_sigterm_ends_the_program_as_an_interrupt_does(tmp_path: Path) -> None:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("VMem Viewer at http://127.0.0.1:")
-        process.send_signal(signal.SIGTERM)
+        at = line.split()[3].removeprefix("http://")
+        protocol = Subprotocol(f"viser-v{viser.__version__}")
+        with connect(f"ws://{at}", origin=Origin(f"http://{at}"), subprotocols=[protocol]) as page:
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            for _ in page:
+                """Until it is closed."""
         said, errors = process.communicate(timeout=60)
+        took = time.monotonic() - began
     finally:
         process.kill()
+    assert page.close_code == CloseCode.GOING_AWAY
     assert process.returncode == 0
     assert said == "\nstopped\n"
     assert "Traceback" not in errors
+    assert took < 5

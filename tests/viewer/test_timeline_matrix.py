@@ -15,6 +15,7 @@ from viewer.paint.timeline_matrix import (
     cell_at,
     matrix_legend,
     paint_matrix,
+    row_of,
     shares_of,
     top_share,
 )
@@ -35,7 +36,7 @@ def closing(steps: int, each: int = 4) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_shares_are_those_of_the_retrievals(walk: MemorySnapshot) -> None:
-    shares = shares_of(walk.retrievals, len(walk.views))
+    shares, chosen = shares_of(walk.retrievals, len(walk.views))
     assert (shares.shape, shares.dtype) == ((9, 33), np.float32)
     assert np.isnan(shares[0]).all(), "the photo retrieved nothing"
     for step, retrieval in enumerate(walk.retrievals[1:], 1):
@@ -43,7 +44,30 @@ def test_shares_are_those_of_the_retrievals(walk: MemorySnapshot) -> None:
         before = walk.steps[step - 1].n_views
         assert_array_equal(shares[step, :before], retrieval.share)
         assert np.isnan(shares[step, before:]).all()
-    assert shares_of([], 5).shape == (0, 5)
+        assert set(np.flatnonzero(chosen[step])) == set(retrieval.order)
+    assert [array.shape for array in shares_of([], 5)] == [(0, 5), (0, 5)]
+
+
+@pytest.mark.parametrize("side", [1, 2, 4, 8, 9, 20, 33, 50])
+def test_of_many_steps_and_views_the_greatest_share_of_neighbours_counts(
+    walk: MemorySnapshot, side: int
+) -> None:
+    whole = shares_of(walk.retrievals, 33)
+    found = shares_of(walk.retrievals, 33, side)
+    assert found[0].shape == (min(9, side), min(33, side))
+    places = [(row_of(step, 9, side), row_of(view, 33, side)) for step, view in np.ndindex(9, 33)]
+    expected = np.full(found[0].shape, np.nan, np.float32), np.zeros(found[0].shape, bool)
+    for place, share, chosen in zip(places, *map(np.ravel, whole), strict=True):
+        expected[0][place] = np.fmax(expected[0][place], share)
+        expected[1][place] |= chosen
+    assert_array_equal(found[0], expected[0])
+    assert_array_equal(found[1], expected[1])
+    for step in range(9):
+        # The row that is painted is the one that a click there finds.
+        rows = min(9, side)
+        assert row_of(cell_at((9, 33), 0.5, (row_of(step, 9, side) + 0.5) / rows)[0], 9, side) == (
+            row_of(step, 9, side)
+        )
 
 
 def brightness(image: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ from tests.support.fakes import box_backend, box_photo
 from tests.support.standins import PATIENCE, Diary, until
 from viewer.settings import Settings
 from viewer.walk.jobs import Download
-from viewer.walk.workspace import MAX_WAITING, Source, Workspace
+from viewer.walk.source import Source
+from viewer.walk.workspace import MAX_WAITING, Workspace
 from vmem.backends import Backend
 from vmem.cameras import MOVES, apply_move
 from vmem.formats.walk import export_walk
@@ -381,14 +382,14 @@ def test_the_packed_walk_is_what_export_writes(
 def test_without_a_usable_encoder_the_video_alone_is_missing(
     walking: Workspace, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonexistent/ffmpeg")
+    monkeypatch.setattr("vmem.formats.video.ENCODER", "libx999")
     packed = done(diary, walking.export)
     assert isinstance(packed, Download)
     with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
         names = set(archive.namelist())
         assert {"frames/000000.png", "transforms.json", "surfels.ply"} <= names
         assert "walk.mp4" not in names
-        assert b"/nonexistent/ffmpeg" in archive.read("walk.mp4 is missing.txt")
+        assert b"encoder libx999 of FFmpeg" in archive.read("walk.mp4 is missing.txt")
 
 
 def test_closing_cancels_what_runs_and_ends_the_worker(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import viser
 
 from viewer.actions import Actions
 from viewer.browser.display import Display
+from viewer.browser.pointed import Pointed
 from viewer.browser.questions import Questions
+from viewer.browser.saved_walks import SavedWalks
 from viewer.commands import CANCEL
 from viewer.debugger.debugger import Debugger
 from viewer.first_person.picture import NARROW
@@ -17,8 +19,6 @@ from viewer.first_person.reports import pose_of, yaw_pitch
 from viewer.page.pointing import PointerEvent
 from viewer.scene.picking import nearest_view, pick_surfel, pointer_ray
 from viewer.settings import (
-    LAYOUTS,
-    WALK_MODES,
     Heat,
     KeymapChoice,
     Layer,
@@ -31,8 +31,9 @@ from viewer.settings import (
     ViewFrom,
 )
 from viewer.walk.ghost import Ghost
+from viewer.walk.source import Source
 from viewer.walk.stretches import next_stretch
-from viewer.walk.workspace import Source, Workspace
+from viewer.walk.workspace import Workspace
 from vmem.arrays import F64
 from vmem.backends import resolve
 from vmem.cameras import Camera
@@ -64,6 +65,7 @@ class BrowserActions(Actions):
         self._display = display
         self._notify = display.notifications.notify
         self._questions = Questions(workspace, debugger, self._notify)
+        self._pointed = Pointed(self, debugger, display, SavedWalks(workspace, display))
         self.ghost: Ghost | None = None
         """The camera that flies ahead of the walk; None before there is a walk."""
         self.held: frozenset[str] = frozenset()
@@ -190,6 +192,18 @@ class BrowserActions(Actions):
 
     def switch(self, node: int) -> None:
         self._workspace.switch(node)
+
+    def rename(self, step: int, name: str) -> None:
+        self._workspace.rename(step, name)
+
+    def compare(self, step: int) -> None:
+        try:
+            self._display.history.compare(step)
+        except VMemError as error:
+            self._notify("These steps cannot be compared", str(error), "red")
+
+    def unfold(self, key: str) -> None:
+        self._display.history.unfold(key)
 
     def jump(self) -> None:
         session = self._workspace.session
@@ -395,47 +409,8 @@ class BrowserActions(Actions):
         self._settings.use_next = use
 
     def point(self, event: PointerEvent) -> None:
-        """Follow the pointer over our own elements of the panel."""
-        debugger, leaving = self._debugger, event.kind == "leave"
-        if event.name in ("mode", "layout", "photo"):
-            if event.kind == "click":
-                self._choose(event)
-        elif event.name == "matrix":
-            if event.kind == "click":
-                debugger.open_cell(event.at)
-            else:
-                debugger.point_at_cell(None if leaving else event.at)
-        elif event.name == "strip":
-            view = int(event.argument)
-            if event.kind == "click":
-                self.stand_at(view)
-            else:
-                debugger.point(None if leaving else view)
-        elif event.name in ("plan", "first-person"):
-            if event.name == "plan" and event.kind == "click":
-                self.stand_on_map(event.at)
-            else:
-                debugger.point(None)
-        elif event.name in ("row", "pin", "ban", "stand"):
-            view = int(event.argument)
-            if event.kind != "click":
-                if event.name != "stand":
-                    debugger.point(None if leaving else view)
-            elif event.name == "pin":
-                debugger.pin(view)
-            elif event.name == "ban":
-                debugger.ban(view)
-            else:
-                self.look_through(view)
-
-    def _choose(self, event: PointerEvent) -> None:
-        """Take what was clicked of the Walk tab's modes, layouts and photos."""
-        if event.name == "mode" and event.argument in WALK_MODES:
-            self.set_mode(cast(Mode, event.argument))
-        elif event.name == "layout" and event.argument in LAYOUTS:
-            self.set_layout(cast(Layout, event.argument))
-        elif event.name == "photo" and event.argument in self._display.walk.photos.sources:
-            self.open(self._display.walk.photos.sources[event.argument])
+        """Follow the pointer over our own elements."""
+        self._pointed.follow(event)
 
     # --- how it is shown -------------------------------------------------------------------
 

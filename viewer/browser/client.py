@@ -98,13 +98,13 @@ class Client(Actor):
         self._pointing = Pointing(handle, lambda event: self.post(self.actions.point, event))
         self._open_tab = OpenTab(handle, lambda tab: self.post(self.display.tab_opened, tab))
         handle.scene.on_click()(self.clicked)
-        workspace.listen(lambda event: self.post(self._job_changed, event))
+        workspace.listen(self.hear_job)
         self.start()
         self.post(self.show_session)
 
     def leave(self) -> None:
         """The browser is gone: end everything."""
-        self.workspace.listen(None)
+        self.workspace.ignore(self.hear_job)
         self._keyboard.dispose()
         self._pointing.dispose()
         self._open_tab.dispose()
@@ -120,6 +120,10 @@ class Client(Actor):
     def page_said(self, report: Report) -> None:
         """Take what the page says of its walker; returns at once."""
         self.post(self._hear, report)
+
+    def hear_job(self, event: Event) -> None:
+        """Take what the worker reports; returns at once."""
+        self.post(self._job_changed, event)
 
     def clicked(self, event: viser.SceneClickEvent) -> None:
         """Take a click on the scene; returns at once."""
@@ -221,6 +225,11 @@ class Client(Actor):
             memory, ghost = session.memory, actions.ghost.camera
             self.debugger.show_memory(memory, ghost)
             self.display.show_session(session, memory, ghost)
+        self.workspace.saving.close_left()
+        self.display.show_walks()
+        news = self.workspace.saving.take_news()
+        if news is not None:
+            self.notifications.notify(*news)
 
     def _show_opening(self) -> None:
         opening = self.workspace.opening
@@ -242,7 +251,7 @@ class Client(Actor):
             return
         begins = self._follower.hear(pose.c2w, pose.moving, time.perf_counter())
         if begins or (pose.moving and not self._stretch):
-            self._stretch = next_stretch(session.history)
+            self._stretch = "" if session.read_only else next_stretch(session.history)
         self.actions.walk_to(pose.c2w)
 
     def _follow(self, now: float) -> float | None:

@@ -28,6 +28,7 @@ from viewer.panels.hints import HINTS
 from viewer.panels.history import HistoryPanel
 from viewer.panels.memory import MemoryPanel
 from viewer.panels.memory_explain import plural, row_answer
+from viewer.panels.session import COUNT as SAVED_WALKS
 from viewer.panels.session import SessionPanel
 from viewer.panels.settings import SettingsPanel
 from viewer.panels.walk import WalkPanel
@@ -36,12 +37,13 @@ from viewer.scene.flat_photo import FlatPhoto
 from viewer.scene.scene import SceneView
 from viewer.scene.surfel_cloud import inject_patch
 from viewer.settings import LAYOUTS, Layout
+from viewer.walk.saving import file_of
 from viewer.walk.worker import Event
 from viewer.walk.workspace import Workspace
 from vmem.arrays import U8
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
-from vmem.session import Session
+from vmem.session import Node, Session
 
 TABLE_TIME = 0.25
 """Seconds between updates of the table of views, which is costly to send."""
@@ -53,6 +55,8 @@ REST_TIME = 2.0
 """Seconds after the memory has last changed until what the page has of it is tidied."""
 JOB_TIME = 0.3
 """Seconds from the beginning of a job in which what the Memory tab explains waits for its end."""
+LONG_WALK = 200
+"""Steps from which the timeline waits until the walk has come to rest."""
 FORMING_TIME = 0.1
 """Seconds between pictures of the frames that are being generated."""
 IN_SCENE = (
@@ -94,6 +98,8 @@ class Display:
         self._busy_since: float | None = None
         self._tidy_at: float | None = None
         self._labels: list[str] = []
+        self._head: Node | None = None
+        self._subjects_due = False
         self._billboards_show = (settings.scene.layer, settings.scene.wipe)
         self._flat = FlatPhoto(handle.scene)
         self._opening: U8 | None = None
@@ -148,8 +154,16 @@ class Display:
         """The page shows that tab; "": it does not say. What the tab lacks follows."""
         self._open_tab = label
         self.history.show_seen(self._is_seen("History"))
+        self.show_walks()
         if self._newest_due and self._is_seen("Walk"):
             self.show_newest()
+
+    def show_walks(self) -> None:
+        """List the saved walks, if the tab that does is open."""
+        library = self._workspace.saving.library
+        if self._open_tab == "Session" and library is not None:
+            present = file_of(self._workspace.session)
+            self.session.show_walks(library.recent(SAVED_WALKS), present)
 
     def _is_seen(self, tab: Tab) -> bool:
         return self._open_tab in ("", tab)
@@ -182,11 +196,15 @@ class Display:
             self.heat.request()
         self.history.show(session)
         self.show_newest()
-        self._labels = [node.label for node in session.history.head.path()[1:]]
-        self.memory.show_memory(memory, self._labels, self._debugger.step)
+        self._follow_labels(session.history.head)
+        self.memory.show_views(memory)
+        self._subjects_due = True
         source = self._workspace.source
         made_by = session.backend.described(session.config.sampler)
-        self.session.show("" if source is None else source.title, made_by, self._workspace.remarks)
+        file = session.file
+        where = () if file is None else (f"saved in {file.path}",)
+        remarks = (*self._workspace.remarks, *where)
+        self.session.show("" if source is None else source.title, made_by, remarks)
         self.show_backends()
         self._place = (
             f"step {len(memory.steps) - 1} · {plural(len(memory.views))} · "
@@ -194,6 +212,14 @@ class Display:
             + (f" · {session.refused} refused" if session.refused else "")
         )
         self.walk.show_place(self._place)
+
+    def _follow_labels(self, head: Node) -> None:
+        """Know the labels of the steps up to ``head``."""
+        if head.parent is not None and head.parent is self._head:
+            self._labels.append(head.label)
+        elif head is not self._head:
+            self._labels = [node.label for node in head.path()[1:]]
+        self._head = head
 
     def tell_refusal(self, message: str) -> None:
         """Say why a step was refused, where the user looks."""
@@ -357,6 +383,7 @@ class Display:
         rest = self._tidy(now)
         if not self._is_seen("Memory"):
             return rest
+        self._show_subjects()
         hold = 0.0 if reveals else self._job_hold(now)
         if self.target.take(now, hold):
             self._show_target()
@@ -365,6 +392,15 @@ class Display:
         if reveals:
             reveal(self._handle.gui, row_answer(self._debugger.pointed or 0), "Memory")
         return _soonest(rest, self.target.wait(now, hold), self.table.wait(now, hold))
+
+    def _show_subjects(self) -> None:
+        """Show what can be explained, and the timeline: of a long walk once it has come to rest,
+        for every step is gone through."""
+        memory, step = self.scene.memory, self._debugger.step
+        waits = len(memory.steps) > LONG_WALK and step is None and self._workspace.worker.busy
+        if self._subjects_due and memory.views and not waits:
+            self._subjects_due = False
+            self.memory.show_subject(memory, self._labels, step)
 
     def _tidy(self, now: float) -> float | None:
         """Tidy the scene once the walk has come to rest; the seconds until then, None if it is."""
@@ -419,7 +455,7 @@ class Display:
         memory = self.scene.memory
         self._settings.scene.step = step
         self.scene.show_billboards()
-        self.memory.show_subject(memory, self._labels, step)
+        self._subjects_due = True
         retrieval = None if step is None else memory.retrievals[step]
         if retrieval is not None and self._settings.view_from != "free":
             self.camera.look_over(retrieval.targets[-1])

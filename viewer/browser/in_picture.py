@@ -58,8 +58,8 @@ class MemoryInPicture:
         The picture may be ahead of it. After an undo it no longer has them all: then those of the
         answer to come are shown.
         """
-        views = self._memory.views
-        if self.on and views and begins_with(self._picture.shown.views, views):
+        memory = self._memory
+        if self.on and memory.views and begins_with(self._picture.shown, memory):
             ids = self._picture.page_id
             self._picture.overlay.show_chosen(retrieval, self._memory, pointed, ids)
 

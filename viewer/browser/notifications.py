@@ -89,6 +89,30 @@ class Notifications:
         with self._window(title):
             self._handle.gui.add_html(_readable(text))
 
+    def ask(
+        self,
+        title: str,
+        question: str,
+        answer: str,
+        then: Callable[[str], object],
+        text: str | None = None,
+    ) -> None:
+        """Ask something in a window, in place of one that is open. A button named ``answer`` runs
+        ``then(written)`` on the browser's thread; text: what is to be changed in a line, None for a
+        plain question."""
+        self.close_window()
+        gui = self._handle.gui
+        with self._window(title, close_first=False):
+            gui.add_markdown(question)
+            line = None if text is None else gui.add_text("New name", text)
+            button = gui.add_button(answer)
+
+        def answered() -> None:
+            self.close_window()
+            then("" if line is None else line.value)
+
+        button.on_click(lambda _: self._post(answered))
+
     @property
     def window_is_open(self) -> bool:
         """Whether a window is open."""
@@ -123,15 +147,23 @@ class Notifications:
             self._job = None
 
     @contextmanager
-    def _window(self, title: str) -> Iterator[None]:
-        """A window to fill; a button closes it, and so does the cancel key."""
+    def _window(self, title: str, *, close_first: bool = True) -> Iterator[None]:
+        """A window to fill; a button closes it, and so does the cancel key. ``close_first``: above
+        what fills it, which may be long; else below, in grey."""
         gui = self._handle.gui
         window = gui.add_modal(title)
         self._close_window = window.close
-        with window:
-            close = gui.add_button(f"Close ({CANCEL.key})")
+
+        def add_close() -> None:
+            close = gui.add_button(f"Close ({CANCEL.key})", color=None if close_first else "gray")
             close.on_click(lambda _: self._post(self.close_window))
+
+        with window:
+            if close_first:
+                add_close()
             yield
+            if not close_first:
+                add_close()
 
 
 def _readable(text: str) -> str:

@@ -10,6 +10,9 @@ from viewer.settings import RowCount
 from vmem.memory import MemorySnapshot
 from vmem.types import Retrieval
 
+MOST_ROWS = 256
+"""Views that a table lists at most, but for the selected ones."""
+
 
 @dataclass(frozen=True, eq=False)
 class Explained:
@@ -34,7 +37,7 @@ class Explained:
 
 def listed(retrieval: Retrieval, rows: RowCount) -> tuple[int, ...]:
     """Views that a table of ``rows`` lists: the selected ones in order, the best one left out,
-    then by rank. Never fewer than the selected ones.
+    then by rank. Never fewer than the selected ones; of "all" no more than MOST_ROWS.
     """
     chosen = retrieval.chosen
     rest = [int(view) for view in np.argsort(retrieval.rank) if not chosen[view]]
@@ -43,5 +46,5 @@ def listed(retrieval: Retrieval, rows: RowCount) -> tuple[int, ...]:
         # The summary above the table names it, and strategies such as temporal rank it far down.
         rest.remove(best)
         rest.insert(0, best)
-    most = len(retrieval.votes) if rows == "all" else int(rows)
+    most = MOST_ROWS if rows == "all" else int(rows)
     return (*retrieval.order, *rest)[: max(most, len(retrieval.order))]

@@ -8,16 +8,16 @@ is behind by one file at most.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from viewer.first_person.surfel_map import surfel_map_file
+from viewer.first_person.view_folder import Ids, ViewFolder, name_of
 from viewer.page.files import Files
 from viewer.paint.surfel_colors import Painted
 from vmem.memory import MemorySnapshot
+from vmem.memory.shared import shared_views
 from vmem.types import View
 
 GROWN = 1.25
@@ -37,17 +37,18 @@ class PictureHeat:
 
     def __init__(self, files: Files, call: Call) -> None:
         self._files, self._call = files, call
-        self._memory = self._mapped = MemorySnapshot.empty()
-        self._ids: Mapping[View, str] = {}
-        self._maps: dict[View, tuple[str, str]] = {}
-        """View -> what the page calls it, address of its map."""
+        self._memory = self._mapped = self._told = MemorySnapshot.empty()
+        """What is shown, what it was when the maps were last made again, what the page knows."""
+        self._ids: Ids = name_of
+        self._ids_told: Ids = name_of
+        self._folder = ViewFolder(files, self._map_file)
         self._painted: Painted | None = None
         self._colors = ""
         """Address of the colours."""
         self._version = 0
         self._revision = 0
 
-    def show_memory(self, memory: MemorySnapshot, ids: Mapping[View, str]) -> None:
+    def show_memory(self, memory: MemorySnapshot, ids: Ids) -> None:
         """Colours to come are of this memory; ``ids``: what the page calls its views."""
         self._memory, self._ids = memory, ids
         if self._painted is not None:
@@ -71,27 +72,25 @@ class PictureHeat:
 
     def dispose(self) -> None:
         """The browser is gone."""
-        for address in [*(address for _, address in self._maps.values()), self._colors]:
-            self._files.remove(address)
+        self._folder.close()
+        self._files.remove(self._colors)
 
     def _show_maps(self) -> None:
         """Tell the page where the maps are, and whether those that it has are out of date."""
-        memory, mapped = self._memory, self._mapped
-        kept = set(memory.views)
-        gone = [view for view in self._maps if view not in kept]
-        new = [view for view in memory.views if view not in self._maps]
-        removed = [self._maps.pop(view) for view in gone]
-        for _, address in removed:
-            self._files.remove(address)
-        for view in new:
-            self._maps[view] = self._ids[view], self._files.add(partial(self._map_file, view))
-        undone = not begins_with(memory.views, mapped.views)
+        memory, mapped, told = self._memory, self._mapped, self._told
+        kept = shared_views(told, memory)
+        removed = [self._ids_told(view) for view in told.views[kept:]]
+        addresses = self._folder.show(memory.views, anew=kept == 0)
+        added = [(self._ids(view), addresses(view)) for view in memory.views[kept:]]
+        self._told, self._ids_told = memory, self._ids
+        undone = not begins_with(memory, mapped)
         grown = len(memory.surfels) > GROWN * len(mapped.surfels)
         if undone or grown:
             self._revision, self._mapped = self._revision + 1, memory
-        if new or undone or grown:
-            add, remove = [self._maps[view] for view in new], [name for name, _ in removed]
-            self._call("heat.views", add=add, remove=remove, revision=self._revision, undone=undone)
+        if added or undone or grown:
+            self._call(
+                "heat.views", add=added, remove=removed, revision=self._revision, undone=undone
+            )
 
     # On the server's thread: the newest there is when the page asks.
 
@@ -121,7 +120,6 @@ def _alike(one: Painted, other: Painted) -> bool:
     return c is None or d is None or np.array_equal(c, d)
 
 
-def begins_with(views: Sequence[View], before: Sequence[View]) -> bool:
-    """Whether the first of some views are these very ones."""
-    same = (one is other for one, other in zip(views, before, strict=False))
-    return len(views) >= len(before) and all(same)
+def begins_with(memory: MemorySnapshot, before: MemorySnapshot) -> bool:
+    """Whether a memory has all views of another, as its first."""
+    return shared_views(memory, before) == len(before.views)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from viewer.first_person.heat import Call
+from viewer.first_person.view_folder import Ids
 from viewer.page.html import data_url
 from viewer.page.thumbnails import jpeg_url
-from viewer.paint.palette import css, owner_colors
+from viewer.paint.palette import colors_of_owners, css
 from viewer.paint.plan import Plan, above, plan_of, scale_length
 from viewer.paint.resize import thumbnail
 from viewer.paint.surfel_colors import Painted
 from vmem.arrays import F64, U8
 from vmem.memory import MemorySnapshot
+from vmem.memory.shared import shared_views
 from vmem.types import Retrieval, View
 from vmem.types.wording import percent
 
@@ -37,9 +39,6 @@ TITLES: Mapping[str, str] = {
 }
 """What a legend calls each heat; others by their own name."""
 
-Ids = Callable[[View], str]
-"""What the page calls a view."""
-
 
 class PictureOverlay:
     """Not thread-safe: one thread calls it. What the page already shows is not sent again."""
@@ -47,7 +46,7 @@ class PictureOverlay:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._said: dict[str, dict[str, Any]] = {}
-        self._stops: tuple[View, ...] = ()
+        self._planned = MemorySnapshot.empty()
         self.plan: Plan | None = None
         """The map that the page shows."""
 
@@ -66,10 +65,11 @@ class PictureOverlay:
 
         ``retrieval`` must be of ``memory`` or of a shorter one.
         """
-        colors = owner_colors(len(memory.views))
+        share = retrieval.share
+        colors = colors_of_owners(np.array(retrieval.order, int))
         views = [
-            [ids(memory.views[view]), view, percent(float(retrieval.share[view])), css(color)]
-            for view, color in ((view, colors[view]) for view in retrieval.order)
+            [ids(memory.views[view]), view, percent(float(share[view])), css(color)]
+            for view, color in zip(retrieval.order, colors, strict=True)
         ]
         last = len(memory.views) - 1
         newest = [ids(memory.views[last]), last]
@@ -82,12 +82,8 @@ class PictureOverlay:
     def show_plan(self, memory: MemorySnapshot) -> None:
         """Show the map of a memory that has views."""
         self.plan = plan = plan_of(memory)
-        kept = 0
-        for one, other in zip(memory.views, self._stops, strict=False):
-            if one is not other:
-                break
-            kept += 1
-        self._stops = memory.views
+        kept = shared_views(self._planned, memory)
+        self._planned = memory
         self._call(
             "overlay.plan",
             low=plan.low,

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import weakref
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
-import numpy as np
 import viser
 
 from shaders import load
@@ -17,14 +15,16 @@ from viewer.first_person.heat import PictureHeat
 from viewer.first_person.opening import flat_view
 from viewer.first_person.overlay import PictureOverlay
 from viewer.first_person.reports import Report, WalkerPose, parse_report, yaw_pitch
-from viewer.first_person.solids import CELL, solid_points
+from viewer.first_person.solids import CELL, Solids
 from viewer.first_person.view_file import view_file
+from viewer.first_person.view_folder import ViewFolder
 from viewer.page.channel import Channel
 from viewer.page.files import Files
 from viewer.page.scripts import run_script
 from viewer.settings import Layout, Mode
-from vmem.arrays import F32, F64, U8
+from vmem.arrays import F64, U8
 from vmem.memory import MemorySnapshot
+from vmem.memory.shared import shared_steps, shared_views
 from vmem.types import View
 
 NARROW = 1000
@@ -58,6 +58,8 @@ SHADERS = {
     "screenFragment": "screen.frag.glsl",
     "knownFragment": "known.frag.glsl",
 }
+MOST_FILES = 256
+"""Files of views that are kept: of all walks together some 5 MB."""
 _FILES: weakref.WeakKeyDictionary[View, bytes] = weakref.WeakKeyDictionary()
 """Files of views that a page has fetched: another tab or a reload asks again."""
 
@@ -91,8 +93,9 @@ class FirstPersonPicture:
         hints: Mapping[str, str],
     ) -> None:
         self._client, self._files = client, files
-        self._addresses: dict[View, str] = {}
-        self._solids: F32 = np.zeros((0, 3), np.float32)
+        self._folder = ViewFolder(files, _file_of)
+        self._ids = self._folder.show(())
+        self._solids = Solids()
         self._shown = MemorySnapshot.empty()
         self._number = 0
         self._opening: U8 | None = None
@@ -149,18 +152,13 @@ class FirstPersonPicture:
             self._opening = None
             self._offer("opening", None)
             self._call("opened", c2w=memory.views[0].camera.c2w.T.ravel().tolist())
-        kept = set(memory.views)
-        gone = [view for view in self._addresses if view not in kept]
-        new = [view for view in memory.views if view not in self._addresses]
-        for view in gone:
-            self._files.remove(self._addresses[view])
-        removed = [self._addresses.pop(view) for view in gone]
-        for view in new:
-            self._addresses[view] = self._files.add(partial(_file_of, view))
-        self._call("views", add=[self._row(view) for view in new], remove=removed)
-        self._show_solids(memory)
-        self.heat.show_memory(memory, self._addresses)
-        self._shown = memory
+        before, self._shown = self._shown, memory
+        kept = shared_views(before, memory)
+        removed = [self._ids(view) for view in before.views[kept:]]
+        self._ids = self._folder.show(memory.views, anew=kept == 0)
+        self._call("views", add=[self._row(view) for view in memory.views[kept:]], remove=removed)
+        self._show_solids(memory, before)
+        self.heat.show_memory(memory, self._ids)
 
     def place(self, c2w: F64, seconds: float = 0.0) -> None:
         """Put the walker at a pose (4, 4), at once or over some seconds; roll is left out."""
@@ -189,7 +187,7 @@ class FirstPersonPicture:
 
     def page_id(self, view: View) -> str:
         """What the page calls a view of the memory that is shown."""
-        return self._addresses[view]
+        return self._ids(view)
 
     @property
     def shown(self) -> MemorySnapshot:
@@ -200,7 +198,8 @@ class FirstPersonPicture:
         """The browser is gone."""
         self._channel.dispose()
         self.heat.dispose()
-        for address in [*self._addresses.values(), *self._files_of.values()]:
+        self._folder.close()
+        for address in self._files_of.values():
             self._files.remove(address)
 
     def _offer(self, name: str, content: bytes | None) -> str | None:
@@ -213,21 +212,16 @@ class FirstPersonPicture:
         return address
 
     def _row(self, view: View) -> list[Any]:
-        c2w, address = view.camera.c2w, self._addresses[view]
+        c2w, address = view.camera.c2w, self._ids(view)
         return [address, address, c2w[:3, 3].tolist(), c2w[:3, 2].tolist()]
 
-    def _show_solids(self, memory: MemorySnapshot) -> None:
-        surfels, before = memory.surfels, self._shown.surfels
-        grows = len(surfels) >= len(before) and np.array_equal(
-            surfels.position[: len(before)], before.position
-        )
+    def _show_solids(self, memory: MemorySnapshot, before: MemorySnapshot) -> None:
+        grows = shared_steps(before, memory) == len(before.steps)
         if not grows:
-            self._solids = np.zeros((0, 3), np.float32)
-        added = surfels.position[len(before) if grows else 0 :]
-        points = solid_points(added, self._solids)
+            self._solids = Solids()
+        points = self._solids.added(memory.surfels.position[len(before.surfels) if grows else 0 :])
         if grows and not len(points):
             return
-        self._solids = np.concatenate([self._solids, points])
         content = base64.b64encode(points.astype("<f4").tobytes()).decode()
         self._call("solids", points=content, clear=not grows)
 
@@ -237,6 +231,10 @@ class FirstPersonPicture:
 
 
 def _file_of(view: View) -> bytes:
-    if view not in _FILES:
-        _FILES[view] = view_file(view)
-    return _FILES[view]
+    made = _FILES.get(view)
+    if made is None:
+        made = view_file(view)
+        while len(_FILES) >= MOST_FILES:
+            _FILES.pop(next(iter(_FILES), view), None)  # the oldest
+        _FILES[view] = made
+    return made

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from jaxtyping import Int
 from numpy.typing import NDArray
 
 from vmem.arrays import U8
@@ -101,7 +102,12 @@ def bar(which: int) -> U8:
 def owner_colors(n: int) -> U8:
     """(n, 3) u8 distinct colours, stable by index: neighbours differ in hue, and where a hue comes
     again its lightness differs. No two of the first six hundred are equal."""
-    turn, hue = np.divmod(np.arange(n), len(_HUES))
+    return colors_of_owners(np.arange(n))
+
+
+def colors_of_owners(number: Int[np.ndarray, " n"]) -> U8:
+    """(n, 3) u8 those of `owner_colors` at some numbers."""
+    turn, hue = np.divmod(number, len(_HUES))
     # Halves, quarters, eighths: turns that are close in time are far apart in lightness.
     spread = sum(((turn >> bit) & 1) * 0.5 ** (bit + 1) for bit in range(16)) + 0.5
     lightness = np.asarray(spread % 1.0)[:, None]

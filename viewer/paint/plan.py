@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from jaxtyping import Float
 
+from viewer.paint.thinning import thinned
 from vmem.arrays import F32, F64
 from vmem.memory import MemorySnapshot
 from vmem.types import View
@@ -46,10 +47,12 @@ class Plan:
 
 
 def plan_of(memory: MemorySnapshot) -> Plan:
-    """The map that shows all views of a memory and what they look at. ValueError without views."""
+    """The map that shows all views of a memory, and what those of them look at that are shown of a
+    long walk. ValueError without views."""
     if not memory.views:
         raise ValueError("a memory without views has no map: wait for the photo's own view")
-    points = np.concatenate([_sight(view) for view in memory.views])
+    shown = [memory.views[number] for number in thinned(len(memory.views))]
+    points = np.concatenate([memory.poses[:, [0, 2], 3], *(_sight(view) for view in shown)])
     low, high = points.min(axis=0), points.max(axis=0)
     side = (1 + 2 * MARGIN) * max(float((high - low).max()), 1e-2)
     low = (low + high - side) / 2

@@ -27,17 +27,37 @@ ROW = POINTED
 """The outline of the step that is explained."""
 
 
-def shares_of(retrievals: Sequence[Retrieval | None], n_views: int) -> F32:
-    """(T, V) f32 share of the votes that each of ``n_views`` views had at each of T steps.
+def shares_of(
+    retrievals: Sequence[Retrieval | None], n_views: int, max_side: int | None = None
+) -> tuple[F32, NDArray[np.bool_]]:
+    """(T, V) f32 share of the votes that each of ``n_views`` views had at each of T steps, and
+    (T, V) bool which were chosen.
 
-    NaN where a view did not exist yet, and for a step that retrieved nothing.
+    The share is NaN where a view did not exist yet, and for a step that retrieved nothing. Of more
+    steps or views than ``max_side``, neighbours are taken together, and the greatest counts: both
+    arrays have at most that many rows and columns. None: no limit.
     """
-    shares = np.full((len(retrievals), n_views), np.nan, np.float32)
-    for row, retrieval in zip(shares, retrievals, strict=True):
-        if retrieval is not None:
-            known = retrieval.share[:n_views]
-            row[: len(known)] = known
-    return shares
+    most = max(len(retrievals), n_views, 1) if max_side is None else max_side
+    shape = (min(len(retrievals), most), min(n_views, most))
+    shares, chosen = np.full(shape, np.nan, np.float32), np.zeros(shape, bool)
+    if not chosen.size:
+        return shares, chosen
+    columns = _edges(n_views, most)
+    whole = np.empty(n_views, np.float32)
+    for step, retrieval in enumerate(retrievals):
+        if retrieval is None:
+            continue
+        known = retrieval.share[:n_views]
+        whole[: len(known)], whole[len(known) :] = known, np.nan
+        row = row_of(step, len(retrievals), most)
+        shares[row] = np.fmax(shares[row], np.fmax.reduceat(whole, columns[:-1]))
+        chosen[row, np.searchsorted(columns, retrieval.order, side="right") - 1] = True
+    return shares, chosen
+
+
+def row_of(step: int, steps: int, max_side: int) -> int:
+    """The row of `shares_of` that has a step."""
+    return int(np.searchsorted(_edges(steps, max_side), step, side="right")) - 1
 
 
 def top_share(shares: F32) -> float:

@@ -85,8 +85,12 @@ class MemoryPanel:
 
         labels: of every step but the photo · step: the one explained, None for the ghost.
         """
-        self._thumbnails.show(memory.views)
+        self.show_views(memory)
         self.show_subject(memory, labels, step)
+
+    def show_views(self, memory: MemorySnapshot) -> None:
+        """Show the pictures of a memory's views, where they are listed from now on."""
+        self._thumbnails.show(memory.views)
 
     def show_subject(self, memory: MemorySnapshot, labels: Sequence[str], step: int | None) -> None:
         """Show which step is explained, None for the ghost; labels: of every step but the photo."""

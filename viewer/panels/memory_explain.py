@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import viser
 
 from viewer.actions import Actions
@@ -16,16 +17,17 @@ from viewer.page.html import cells, table
 from viewer.page.pointing import mark
 from viewer.page.scripts import answer_mark
 from viewer.page.thumbnails import Thumbnails
-from viewer.paint.palette import css, owner_colors
+from viewer.paint.palette import colors_of_owners, css
 from viewer.panels.elements import at_once
 from viewer.settings import ROWS, Settings
 from vmem.arrays import U8
-from vmem.memory import MemorySnapshot
 from vmem.retrieval.explain.warnings import warnings
 from vmem.types import Retrieval
 
 GHOST = "the ghost, live"
 TITLES = ("view", "", "votes", "sees", "away", "why", "")
+MOST_SUBJECTS = 60
+"""Steps that are offered in the list of what may be explained."""
 PICTURE = 30
 """Height of the thumbnails in the table, in pixels."""
 TALLEST = 420
@@ -69,9 +71,9 @@ class ExplainPanel:
         rows.on_update(at_once(lambda _: commands.set_rows(rows.value)))
 
     def _chosen(self, event: viser.GuiEvent) -> None:
-        options = self._subject.options
-        at = options.index(self._subject.value)
-        self._commands.explain(None if at == 0 else len(options) - at)
+        chosen = self._subject.value
+        step = None if chosen == GHOST else int(chosen.removeprefix("step ").partition(":")[0])
+        self._commands.explain(step)
 
     @property
     def shown(self) -> ExplainShown:
@@ -94,15 +96,21 @@ class ExplainPanel:
             )
 
     def show_subjects(self, labels: Sequence[str], step: int | None) -> None:
-        """Offer the ghost and the steps, newest first, and show which is explained.
+        """Offer the ghost and the MOST_SUBJECTS newest steps, newest first, and show which is
+        explained; an older one by the timeline.
 
         labels: of every step but the photo · step: None for the ghost.
         """
-        steps = [f"step {i + 1}: {label}" for i, label in enumerate(labels)]
-        options = (GHOST, *reversed(steps))
-        if tuple(self._subject.options) != options:
+
+        def named(number: int) -> str:
+            return f"step {number}: {labels[number - 1]}"
+
+        oldest = max(1, len(labels) + 1 - MOST_SUBJECTS)
+        options = [GHOST, *(named(number) for number in range(len(labels), oldest - 1, -1))]
+        value = GHOST if step is None else named(step)
+        options += [value] * (value not in options)
+        if tuple(self._subject.options) != tuple(options):
             self._subject.options = options
-        value = GHOST if step is None else steps[step - 1]
         if self._subject.value != value:
             self._subject.value = value
 
@@ -122,32 +130,34 @@ class ExplainPanel:
         "server" · waiting: jobs in the queue · dropped: recolourings that were never sent, because
         a later one came before the page was ready.
         """
-        memory, retrieval = explained.memory, explained.retrieval
+        retrieval = explained.retrieval
         words = retrieval.summary(explained.step, supposed=explained.what_if)
         self._words.content = f"**What if:** {words}" if explained.what_if else words
         self._was.visible = explained.what_if
         self._health.content = _health(explained, drawn_by, waiting, dropped)
-        self._show_table(retrieval, rows, pointed, memory)
+        self._show_table(retrieval, rows, pointed)
 
     def _show_table(
         self,
         retrieval: Retrieval,
         rows: Sequence[int],
         pointed: int | None,
-        memory: MemorySnapshot,
     ) -> None:
-        colors = owner_colors(max(len(memory.views), len(retrieval.votes)))
-        body = [self._row(retrieval, view, view == pointed, colors) for view in rows]
+        colors = colors_of_owners(np.array(rows, int))
+        body = [
+            self._row(retrieval, view, view == pointed, color)
+            for view, color in zip(rows, colors, strict=True)
+        ]
         self._table.content = (
             f"<div class='vmem-panel vmem-scroll' style='max-height:{TALLEST}px'>"
             f"{table(TITLES, body)}</div>"
         )
 
-    def _row(self, retrieval: Retrieval, view: int, pointed: bool, colors: U8) -> str:
+    def _row(self, retrieval: Retrieval, view: int, pointed: bool, color: U8) -> str:
         classes = "vmem-row" + " selected" * bool(retrieval.chosen[view]) + " pointed" * pointed
         numbers = cells(
             (
-                f"<span style='color:{css(colors[view])}'>■</span> {view}",
+                f"<span style='color:{css(color)}'>■</span> {view}",
                 self._thumbnails.tag(view, PICTURE),
                 f"{100 * retrieval.share[view]:.1f} %",
                 f"{100 * retrieval.coverage[view]:.0f} %",

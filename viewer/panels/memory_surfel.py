@@ -19,6 +19,8 @@ ASK = (
 )
 PICTURE = 64
 """Height of the thumbnails, in pixels."""
+MOST_PICTURES = 120
+"""Views, the newest, whose pictures are shown."""
 TALLEST = 300
 """Height of all thumbnails, in pixels, above which they scroll."""
 
@@ -54,7 +56,8 @@ class SurfelPanel:
             return None
         found = account(memory, surfel)
         self._words.content = surfel_text(found)
-        pictures = "".join(self._picture(memory, sighting) for sighting in found.sightings)
+        newest = found.sightings[-MOST_PICTURES:]
+        pictures = "".join(self._picture(memory, sighting) for sighting in newest)
         self._views.content = (
             f"<div {answer_mark(f'surfel {surfel}')}><div class='vmem-scroll' "
             f"style='max-height:{TALLEST}px;line-height:0'>{pictures}</div></div>"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import viser
 
 from viewer.actions import Actions
 from viewer.commands import PLAY_STEPS
 from viewer.page.html import data_url
 from viewer.page.pointing import mark
-from viewer.paint.timeline_matrix import matrix_legend, paint_matrix, shares_of
+from viewer.paint.timeline_matrix import matrix_legend, paint_matrix, row_of, shares_of
 from viewer.panels.elements import at_once, command_button
 from vmem.memory import MemorySnapshot
 
@@ -59,14 +58,11 @@ class TimelinePanel:
             return
         self._painted = (memory, step)
         steps, views = len(memory.steps), len(memory.views)
-        shares = shares_of(memory.retrievals, views)
-        chosen = np.zeros((steps, views), bool)
-        for row, retrieval in enumerate(memory.retrievals):
-            if retrieval is not None:
-                chosen[row, list(retrieval.order)] = True
+        shares, chosen = shares_of(memory.retrievals, views, SIDE)
         self._legend = f"{AXES} · {matrix_legend(shares)}"
         self._words.content = self._legend
-        picture = paint_matrix(shares, chosen, step, SIDE)
+        row = None if step is None else row_of(step, steps, SIDE)
+        picture = paint_matrix(shares, chosen, row, SIDE)
         self._matrix.content = (
             f"<img src='{data_url(picture, 'PNG')}' {mark('matrix', tracks=True)} "
             f"style='max-width:100%;image-rendering:pixelated;cursor:crosshair' "

@@ -12,7 +12,7 @@ from viewer.actions import Actions
 from viewer.page.html import data_url
 from viewer.page.pointing import mark
 from viewer.panels.elements import labelled_row
-from viewer.walk.workspace import Source
+from viewer.walk.source import Source
 from vmem.errors import VMemError
 from vmem.formats.photos import Sample, samples
 

@@ -1,4 +1,5 @@
-"""Camera frustums in the 3-D scene: one a view, with its thumbnail.
+"""Camera frustums in the 3-D scene: one a view, with its thumbnail; of a long walk the newest, the
+selected, and every so many of the others.
 
 viser draws a frustum as a node of its own, at six draw calls a frame and view. Here all of them
 are two nodes, lines and pictures, which ``shaders/page/frustums.js`` fills with what it is told in
@@ -8,7 +9,8 @@ frustum under the pointer; which one is clicked is found here, from the click's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import viser
@@ -20,6 +22,7 @@ from viewer.page.scripts import run_script
 from viewer.page.thumbnails import jpeg_url
 from viewer.paint.palette import AMBER, DARK, FAINT, QUIET, RGB, SKY
 from viewer.paint.resize import thumbnail
+from viewer.paint.thinning import NEWEST, OLDER, thinned
 from viewer.scene.picking import pick_frustum
 from vmem.arrays import F64
 from vmem.cameras import Camera
@@ -29,6 +32,10 @@ THUMBNAIL = 56
 """Longer side of a frustum's picture, in pixels."""
 SCALE = 0.03
 """Size of a frustum, in scene units: the cube root of three times its volume."""
+MOST_LIT = 64
+"""Views, selected or pointed at, that are shown although they would not be."""
+MOST = NEWEST + OLDER + MOST_LIT
+"""Frustums that a page has at most, however long the walk is."""
 
 CHANGE = "(config) => window.__vmemFrustums[config.node].change(config)"
 
@@ -46,7 +53,7 @@ def half_size(camera: Camera, scale: float = SCALE) -> F64:
 
 
 class Frustums:
-    """One frustum a view; only views that are new and colours that change are sent."""
+    """The frustums of a walk's views; only those that are new and colours that change are sent."""
 
     def __init__(
         self,
@@ -61,11 +68,17 @@ class Frustums:
         self._scene = scene
         self._name = name
         self._scale = scale
-        self.cameras: list[Camera] = []
-        """By view."""
-        self.colors: list[RGB] = []
-        """By view."""
+        self._views: list[View] = []
         self._faded: list[bool] = []
+        """By view."""
+        self._ends: list[int] | None = []
+        """Numbers of the views that are not faded; None: none is."""
+        self._lit: frozenset[int] = frozenset()
+        """Views that are shown because they are selected or pointed at."""
+        self.numbers: list[int] = []
+        """By frustum: the number of its view."""
+        self.colors: list[RGB] = []
+        """By frustum."""
         # Of viser's nodes lines cannot be clicked; what is in a node that can is clicked with it.
         self._group = scene.add_frame(name, show_axes=False)
         scene.add_line_segments(
@@ -83,32 +96,65 @@ class Frustums:
             self._group.on_click(lambda event: self._click(event, clicked))
         run_script(scene, load("frustums.js"), {"node": name, "clickable": clickable})
 
-    def add(self, views: Sequence[View], full: Container[int] | None = None) -> None:
-        """Add the frustums of the next views; ``full``: numbers of those that are not faded, None
-        for all."""
-        kept = len(self.cameras)
+    def add(self, views: Sequence[View], full: Collection[int] | None = None) -> None:
+        """Add the next views; ``full``: numbers of those that are not faded, None for all."""
+        kept = len(self._views)
+        self._views += views
         numbers = range(kept, kept + len(views))
-        faded = [full is not None and number not in full for number in numbers]
-        colors = [DARK if dark else QUIET for dark in faded]
-        self.cameras += [view.camera for view in views]
-        self.colors += colors
-        self._faded += faded
-        if views:
-            add = [
-                {
-                    "pose": self._pose(view.camera),
-                    "picture": jpeg_url(thumbnail(view.rgb, THUMBNAIL)),
-                    "faded": dark,
-                }
-                for view, dark in zip(views, faded, strict=True)
-            ]
-            self._change(keep=kept, add=add, colors=[*map(list, zip(numbers, colors, strict=True))])
+        self._faded += [full is not None and number not in full for number in numbers]
+        if full is None and not kept:
+            self._ends = None
+        elif self._ends is not None:
+            self._ends += [number for number in numbers if not self._faded[number]]
+        self._arrange()
 
     def truncate(self, n: int) -> None:
-        """Keep the frustums of the first ``n`` views."""
-        if n < len(self.cameras):
-            del self.cameras[n:], self.colors[n:], self._faded[n:]
-            self._change(keep=n)
+        """Keep the first ``n`` views."""
+        if n < len(self._views):
+            del self._views[n:], self._faded[n:]
+            self._ends = self._ends and self._ends[: bisect_left(self._ends, n)]
+            self._lit = frozenset(view for view in self._lit if view < n)
+            self._arrange()
+
+    def __len__(self) -> int:
+        """Number of views, of which at most MOST have a frustum."""
+        return len(self._views)
+
+    @property
+    def shown(self) -> list[int]:
+        """Numbers of the views that are shown whether they are selected or not, ascending."""
+        return thinned(len(self._views), self._ends)
+
+    def _arrange(self) -> None:
+        """Have the page draw the frustums of the views to be shown, and no others."""
+        wanted = {*self.shown, *self._lit}
+        there = set(self.numbers)
+        if there == wanted:
+            return
+        # What goes from the end is said in one number.
+        keep = len(self.numbers)
+        while keep and self.numbers[keep - 1] not in wanted:
+            keep -= 1
+        drop = [at for at in range(keep) if self.numbers[at] not in wanted]
+        left = [at for at in range(keep) if self.numbers[at] in wanted]
+        new = sorted(wanted - there)
+        self.numbers = [*(self.numbers[at] for at in left), *new]
+        colors = [DARK if self._faded[number] else QUIET for number in new]
+        news: dict[str, object] = {"drop": drop} if drop else {}
+        if new:
+            news["add"] = [self._told(number) for number in new]
+            places = range(len(left), len(self.numbers))
+            news["colors"] = [*map(list, zip(places, colors, strict=True))]
+        self.colors = [*(self.colors[at] for at in left), *colors]
+        self._change(keep=keep, **news)
+
+    def _told(self, number: int) -> dict[str, object]:
+        view = self._views[number]
+        return {
+            "pose": self._pose(view.camera),
+            "picture": jpeg_url(thumbnail(view.rgb, THUMBNAIL)),
+            "faded": self._faded[number],
+        }
 
     @property
     def visible(self) -> bool:
@@ -125,17 +171,21 @@ class Frustums:
 
         share (V,): of all votes, by view; it may be of fewer views than there are.
         """
+        lit = {*selected, pointed} - {None}
+        known = sorted(view for view in lit if view is not None and view < len(self._views))
+        self._lit = frozenset(known[-MOST_LIT:])
+        self._arrange()
         changed: list[list[object]] = []
-        for view, before in enumerate(self.colors):
+        for at, view in enumerate(self.numbers):
             voted = view < len(share) and share[view] > 0
             color = DARK if self._faded[view] else QUIET if voted else FAINT
             color = AMBER if view in selected else color
             color = SKY if view == pointed else color
-            if color != before:
-                self.colors[view] = color
-                changed.append([view, color])
+            if color != self.colors[at]:
+                self.colors[at] = color
+                changed.append([at, color])
         if changed:
-            self._change(keep=len(self.cameras), colors=changed)
+            self._change(keep=len(self.numbers), colors=changed)
 
     def _pose(self, camera: Camera) -> list[float]:
         """Rows of the pose (3, 4), then half width, half height and depth."""
@@ -146,9 +196,10 @@ class Frustums:
         run_script(self._scene, CHANGE, {"node": self._name, **news})
 
     def _click(self, event: viser.SceneNodePointerEvent, clicked: Callable[[int], None]) -> None:
-        cameras = self.cameras
+        numbers = self.numbers
+        cameras = [self._views[number].camera for number in numbers]
         if cameras:
             poses = np.stack([camera.c2w for camera in cameras])
             sizes = np.stack([half_size(camera, self._scale) for camera in cameras])
             ray = np.array(event.ray_origin), np.array(event.ray_direction)
-            clicked(pick_frustum(poses, sizes, *ray))
+            clicked(numbers[pick_frustum(poses, sizes, *ray)])

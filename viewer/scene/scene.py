@@ -28,6 +28,7 @@ from viewer.settings import SceneOptions
 from vmem.arrays import U8
 from vmem.cameras import Camera
 from vmem.memory import MemorySnapshot
+from vmem.memory.shared import shared_steps
 from vmem.retrieval.explain.to_json import SurfelAccount
 from vmem.types import Retrieval, View
 
@@ -101,7 +102,7 @@ class SceneView:
         In a mode of LIVE_MODES, surfels that were there before are left to ``show_heat``, since a
         new retrieval is due anyway.
         """
-        shared = _shared_steps(self._shown, memory)
+        shared = shared_steps(self._shown, memory)
         end = self._shown.steps[shared - 1] if shared else None
         self._frustums.truncate(end.n_views if end else 0)
         self._shown = memory
@@ -110,8 +111,8 @@ class SceneView:
             self._stream.show(memory, self._color)
         else:
             self._update_cloud(end.n_surfels if end else 0)
-        ends = {step.n_views - 1 for step in memory.steps}
-        self._frustums.add(memory.views[len(self._frustums.cameras) :], ends)
+        ends = {step.n_views - 1 for step in memory.steps[shared:]}
+        self._frustums.add(memory.views[len(self._frustums) :], ends)
         self._show_path(memory)
         self.show_billboards()
 
@@ -307,7 +308,8 @@ class SceneView:
         return view.rgb
 
     def _show_path(self, memory: MemorySnapshot) -> None:
-        stops = np.array([view.camera.position for view in memory.views], np.float32)
+        shown = [memory.views[number] for number in self._frustums.shown]
+        stops = np.array([view.camera.position for view in shown], np.float32)
         if len(stops) < 2:
             stops = np.repeat(stops, 2, axis=0)
         points = np.stack([stops[:-1], stops[1:]], axis=1)
@@ -321,13 +323,3 @@ class SceneView:
             thickness_units="screen",
             visible=not self._immersed,
         )
-
-
-def _shared_steps(a: MemorySnapshot, b: MemorySnapshot) -> int:
-    """How many leading steps two memories have in common: the very same views."""
-    shared = 0
-    for first, second in zip(a.steps, b.steps, strict=False):
-        if first != second or a.views[first.n_views - 1] is not b.views[first.n_views - 1]:
-            break
-        shared += 1
-    return shared

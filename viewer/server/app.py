@@ -5,86 +5,45 @@ from __future__ import annotations
 import io
 import logging
 import secrets
-import socket
 import threading
 import time
 import webbrowser
+from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import quote
 
-import tyro
 import viser
 
 from viewer.browser.client import CHOICES_KEY, Client
 from viewer.page.files import Files
+from viewer.page.identity import ELSEWHERE, ask_page, tell_elsewhere
 from viewer.preferences import apply
 from viewer.scene.camera_rig import AHEAD, BEHIND
+from viewer.server.config import ViewerConfig, check, started_for
+from viewer.server.connections import close_connection
+from viewer.server.ending import ended_by_signals
 from viewer.server.guard import guarded
-from viewer.server.listener import listener
 from viewer.server.page import TITLE, first_page
+from viewer.server.port import choose_port, url
+from viewer.server.remembered import Remembered, RememberedTabs
+from viewer.server.walks import Arrival, Visit, Walks
 from viewer.server.warmup import stages
-from viewer.settings import Layout, Mode, SceneOptions, Settings
+from viewer.settings import SceneOptions, Settings
 from viewer.walk.preparation import Preparation
-from viewer.walk.workspace import Source, Workspace
+from viewer.walk.source import Source
+from viewer.walk.workspace import Workspace
 from vmem.backends import resolve
-from vmem.backends.registry import geometry_of
-from vmem.devices.settings import NetworkSettings, SamplerName
-from vmem.errors import VMemError
-from vmem.formats.photos import check_size, load_photo, samples
-from vmem.session import Session, SessionConfig
+from vmem.session import Session
+from vmem.store.library import Library, data_folder
 
 log = logging.getLogger(__name__)
 
-STORAGE_KEY = "walk"
-PORT_TRIES = 20
 BRAND = (230, 145, 30)
-
-
-class ViewerError(VMemError, RuntimeError):
-    """The viewer cannot start; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class ViewerConfig:
-    """Walk into a photo, in the browser: W A S D to walk, ? for all keys.
-
-    Without a GPU or weights the preview backend runs: depth warping and mirrored continuation.
-    """
-
-    photo: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[PHOTO]")] = None
-    """The photo to walk into; a sample if none is given."""
-    backend: str = "auto"
-    """What makes the frames: auto, preview, world (exact procedural scene) or vmem."""
-    geometry: str | None = None
-    """Where depth comes from: layout (of the room, from each photo), depth-anything (a network on
-    the photo, with vmem on all frames) or cut3r (a network on all frames); VMEM_GEOMETRY if not
-    given, else auto: the best whose weights are here, with preview no cut3r."""
-    preset: SamplerName = "balanced"
-    """Sampler of the vmem backend: reference (50 steps, as published), balanced or fast."""
-    host: str = "127.0.0.1"
-    """Address to serve on. Other machines can connect only if you name one of its interfaces,
-    and then a token is required and printed."""
-    port: int | None = None
-    """Port to serve on; without it 8080 or the next free one."""
-    seed: int = 0
-    """Fixes everything that is invented: same photo, moves and seed, same frames."""
-    size: int = 288
-    """Side of the square frames in pixels: 288 to 384 is quick on a CPU, 576 is sharp."""
-    mode: Mode | None = None
-    """What move keys do: walk (views follow), step (each makes one step) or scout (fly through
-    everything; Space generates along the way); without it as the browser had it last, else walk."""
-    layout: Layout | None = None
-    """What fills the window: the walker's own picture, the memory's scene, or both side by side;
-    without it as the browser had it last, else both where there is room."""
-    open: bool = True
-    """Open the page in a browser."""
-    keep: float = 60.0
-    """Seconds that a walk waits for its closed or reloaded browser before it is freed."""
-    token: str | None = None
-    """Secret that browsers must present in the URL; made up when --host is not this machine."""
+CLOSING = 2.0
+"""Seconds in which steps that are being made end when the program does."""
+TOLD_WITHIN = 0.5
+"""Seconds in which a page hears that its walk was opened elsewhere, before it is disconnected."""
 
 
 class App:
@@ -106,6 +65,10 @@ class App:
         """
         name, why = resolve(config.backend)
         self._source = check(config) if source is None else source
+        self._saved = config.session
+        self._library = Library.default(round(config.walks_gb * 1e9)) if config.save else None
+        self._tabs = RememberedTabs(data_folder()) if config.save else None
+        self._started_for = started_for(config, session)
         self._settings = Settings(
             backend="auto" if name == "world" else name,
             geometry=config.geometry,
@@ -114,26 +77,29 @@ class App:
             size=config.size,
         )
         self._asked = {"mode": config.mode, "layout": config.layout}
-        self._keep = config.keep
         self._session = session
         self._preparation = preparation
-        self._walks: dict[str, _Walk] = {}
-        self._clients: dict[int, tuple[str, Client]] = {}
-        self._lock = threading.Lock()
+        self._keep = config.keep
+        self._walks = Walks(config.keep)
+        self._visits: dict[int, Visit] = {}
+        self._clients: dict[int, Client] = {}
+        self._lock, self._beginning = threading.Lock(), threading.Lock()
 
         local = config.host in ("127.0.0.1", "localhost", "::1")
         self.token = config.token or (None if local else secrets.token_urlsafe(16))
-        port = _choose_port(config.host, config.port)
+        port = choose_port(config.host, config.port)
         hosts = ("127.0.0.1", "localhost", "::1") if local else None
         # viser greets with a box of its own; our start-up is one line.
         self._files = Files()
+        photo = None if self._source.decoded is None else self._source.decoded.rgb
+        page = first_page(photo)
         with (
-            guarded(self.token, hosts, self._files.content, first_page),
+            guarded(self.token, hosts, self._files.content, lambda: page),
             redirect_stdout(io.StringIO()),
         ):
             self.server = viser.ViserServer(host=config.host, port=port, verbose=False)
         self.port = self.server.get_port()
-        self.url = _url(config.host, self.port, self.token)
+        self.url = url(config.host, self.port, self.token)
         self.line = f"VMem Viewer at {self.url} · backend {name} ({why})"
         if config.port is None and self.port != 8080:
             self.line += f" · port 8080 is busy, so {self.port}"
@@ -151,171 +117,198 @@ class App:
         camera = self.server.initial_camera
         camera.position, camera.look_at = tuple(BEHIND), tuple(AHEAD)
         camera.fov = 1.05
-        self.server.on_client_connect(self._connected)
+        if self._library is not None:
+            threading.Thread(target=self._tidy, args=(self._library,), daemon=True).start()
+        self.server.on_client_connect(self._begin_arrival)
         self.server.on_client_disconnect(self._disconnected)
 
     @property
     def walks(self) -> dict[str, Workspace]:
         """The walks that are kept, by key."""
-        with self._lock:
-            return {key: walk.workspace for key, walk in self._walks.items()}
+        return self._walks.kept
 
     @property
     def clients(self) -> tuple[Client, ...]:
         """The browsers that are connected, in the order in which they came."""
         with self._lock:
-            return tuple(client for _, client in self._clients.values())
+            return tuple(client for _, client in sorted(self._clients.items()))
 
     def close(self) -> None:
-        """Stop every walk and the server."""
+        """Stop every walk and the server, within some seconds."""
         with self._lock:
-            clients, walks = list(self._clients.values()), list(self._walks.values())
-            self._clients.clear()
-            self._walks.clear()
-        for _, client in clients:
-            client.leave()
-        for walk in walks:
-            walk.stop_waiting()
-            walk.workspace.close()
+            visits = list(self._visits.values())
+            self._visits.clear()
+        leaving = [threading.Thread(target=visit.end, daemon=True) for visit in visits]
+        for thread in leaving:
+            thread.start()
+        self._walks.close(CLOSING)
+        for thread in leaving:
+            thread.join(1.0)
         with redirect_stdout(io.StringIO()):
-            self.server.stop()
+            self.server.stop()  # with close code 1001 for the pages, which connect again
 
     # --- browsers come and go --------------------------------------------------------------
 
+    async def _begin_arrival(self, handle: viser.ClientHandle) -> None:
+        # A thread of its own: the page is waited for, and viser's pool must not run out of threads.
+        name = f"arrival-{handle.client_id}"
+        threading.Thread(target=self._connected, args=(handle,), name=name, daemon=True).start()
+
     def _connected(self, handle: viser.ClientHandle) -> None:
-        key, choices = _remembered(handle, STORAGE_KEY), _remembered(handle, CHOICES_KEY)
-        with self._lock:
-            if key is None or key not in self._walks or self._walks[key].taken:
-                # A second tab of the same browser gets a walk of its own.
-                key = secrets.token_urlsafe(12)
-                settings = replace(self._settings, scene=SceneOptions())
-                apply(choices, settings)
-                for name, asked in self._asked.items():
-                    if asked is not None:
-                        setattr(settings, name, asked)
-                workspace = Workspace(settings, self._preparation)
-                if self._session is not None:
-                    workspace.adopt(self._session)
-                    self._session = None
-                self._walks[key] = _Walk(workspace)
-            walk = self._walks[key]
-            walk.taken = True
-            walk.stop_waiting()
-        handle.local_storage.set_item(STORAGE_KEY, key)
-        if handle.client_id not in self.server.get_clients():
-            self._wait_for_return(key)
+        said = ask_page(handle)
+        if said is None or said.elsewhere:
             return
-        # Not only a new walk: its browser may have gone before it was opened, and come back. Before
-        # the browser's panels are made: it shows the photo first.
-        if walk.workspace.session is None and not walk.workspace.worker.busy:
-            walk.workspace.open(self._source)
+        choices = _remembered(handle, CHOICES_KEY)
+        if self._is_gone(handle):
+            return
+        visit = Visit(said.key, handle.client_id, said.page)
+        arrival = self._walks.arrive(visit, lambda: self._new_workspace(said.key, choices))
+        if arrival is None:
+            self._send_away(handle.client_id, told=True)
+            return
+        with self._lock:
+            self._visits[handle.client_id] = visit
+        if arrival.before is not None:
+            self._send_away(arrival.before.number, told=arrival.before.page != said.page)
+            arrival.before.end()
         try:
-            client = Client(handle, walk.workspace, self._files)
+            self._begin(arrival, said.key)
+            visit.begin(lambda: self._client(handle, arrival.workspace))
         except Exception:
             # Most likely the browser is gone already; its walk must not stay taken for ever.
-            self._wait_for_return(key)
+            self._walks.leave(visit)
             raise
-        with self._lock:
-            self._clients[handle.client_id] = (key, client)
-        if handle.client_id not in self.server.get_clients():
+        if self._is_gone(handle):
             self._disconnected(handle)
+
+    def _begin(self, arrival: Arrival, key: str) -> None:
+        """Open what a page begins with. Not only for a new walk: its page may have gone before it
+        was opened, and come back. Before the browser's panels are made: it shows the photo first.
+        """
+        workspace = arrival.workspace
+        with self._beginning:
+            if workspace.session is not None or workspace.worker.busy:
+                return
+            tab = None if self._tabs is None else self._tabs.find(key)
+            session, self._session = self._session, None
+            saved, self._saved = self._saved, None
+            if session is not None:
+                workspace.adopt(session)
+            elif tab is not None and self._suits(tab):
+                self._saved = saved
+                workspace.resume(tab.walk, otherwise=self._source, said=self._why_back(arrival))
+            elif saved is not None:
+                workspace.resume(saved)
+            else:
+                workspace.saving.news = self._why_new(arrival, tab)
+                workspace.open(self._source)
+
+    def _suits(self, tab: Remembered) -> bool:
+        """Whether a tab goes on with its walk, or begins with what the program was started for."""
+        return not self._started_for or tab.started_for == self._started_for
+
+    def _why_back(self, arrival: Arrival) -> str:
+        if arrival.freed:
+            return f"It was closed after {self._keep:.0f} seconds without its page, and saved."
+        return "It was saved before the program ended."
+
+    def _why_new(self, arrival: Arrival, tab: Remembered | None) -> tuple[str, str] | None:
+        if tab is not None:
+            return ("A new walk", f"The one before is saved as {tab.walk.name}: see Session.")
+        if arrival.freed and self._tabs is None:
+            words = f"closed after {self._keep:.0f} seconds without its page, and not saved"
+            return ("A new walk", f"The one before was {words}, as --no-save asks.")
+        return None
+
+    def _new_workspace(self, key: str, choices: str | None) -> Workspace:
+        settings = replace(self._settings, scene=SceneOptions())
+        apply(choices, settings)
+        for name, asked in self._asked.items():
+            if asked is not None:
+                setattr(settings, name, asked)
+        workspace = Workspace(settings, self._preparation, self._library)
+        tabs = self._tabs
+        if tabs is not None:
+
+            def on_file(path: Path | None) -> None:
+                if path is not None:
+                    tabs.put(key, Remembered(path, self._started_for))
+
+            workspace.saving.on_file = on_file
+        return workspace
+
+    def _tidy(self, library: Library) -> None:
+        """Keep the saved walks within their cap."""
+        assert self._tabs is not None
+        try:
+            library.tidy()
+            self._tabs.forget_old()
+        except OSError as error:
+            log.warning("the saved walks cannot be tidied: %s", error)
+
+    def _client(self, handle: viser.ClientHandle, workspace: Workspace) -> Callable[[], None]:
+        """Begin what runs for a browser; returns what ends it."""
+        client = Client(handle, workspace, self._files)
+        with self._lock:
+            self._clients[handle.client_id] = client
+
+        def leave() -> None:
+            with self._lock:
+                self._clients.pop(handle.client_id, None)
+            client.leave()
+
+        return leave
 
     def _disconnected(self, handle: viser.ClientHandle) -> None:
         with self._lock:
-            key, client = self._clients.pop(handle.client_id, (None, None))
-        if client is not None and key is not None:
-            client.leave()
-            self._wait_for_return(key)
+            visit = self._visits.pop(handle.client_id, None)
+        if visit is not None:
+            visit.end()
+            self._walks.leave(visit)
 
-    def _wait_for_return(self, key: str) -> None:
-        with self._lock:
-            walk = self._walks.get(key)
-            if walk is None:
-                return
-            walk.taken = False
-            walk.wait(self._keep, lambda: self._free(key))
+    def _send_away(self, client_id: int, *, told: bool) -> None:
+        """Close the connection of a page whose walk another has; ``told``: with a word on it."""
+        handle = self.server.get_clients().get(client_id)
+        if handle is None:
+            return
+        if told:
+            tell_elsewhere(handle)
+        close_connection(self.server, client_id, ELSEWHERE, after=TOLD_WITHIN if told else 0.0)
 
-    def _free(self, key: str) -> None:
-        with self._lock:
-            walk = self._walks.get(key)
-            if walk is None or walk.taken:
-                return
-            del self._walks[key]
-        walk.workspace.close()
-
-
-class _Walk:
-    """A workspace and who waits for it."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self.taken = False
-        self._timer: threading.Timer | None = None
-
-    def wait(self, seconds: float, then) -> None:
-        self.stop_waiting()
-        self._timer = threading.Timer(seconds, then)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _is_gone(self, handle: viser.ClientHandle) -> bool:
+        return handle.client_id not in self.server.get_clients()
 
 
 def run(config: ViewerConfig) -> None:
     """Start the viewer and serve until interrupted. The kernels, which may take a minute when they
     are compiled, are prepared behind the page; what goes wrong there is raised here."""
     preparation = Preparation(stages(resolve(config.backend)[0]))
-    serve(App(config, preparation=preparation), open=config.open, preparation=preparation)
+    app = App(config, preparation=preparation)
+    serve(app, open=config.open, preparation=preparation, exits=True)
 
 
-def serve(app: App, *, open: bool, preparation: Preparation | None = None) -> None:
-    """Say where ``app`` is, open its page if wanted, and serve until interrupted. Raises what a
-    stage of ``preparation``, which is begun here, raises."""
-    try:
-        print(app.line, flush=True)
-        if open:
-            threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
-        if preparation is not None:
-            preparation.start()
-            preparation.finish()
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        print("\nstopped")
-    finally:
-        if preparation is not None:
-            preparation.stop()
-        app.close()
-
-
-def check(config: ViewerConfig) -> Source:
-    """Where the first walk begins, with its photo decoded, once everything that can be checked is.
-
-    Raises ViewerError and the errors of photos, backends and settings.
-    """
-    backend, _ = resolve(config.backend)
-    geometry_of(backend, config.geometry)
-    check_size(config.size)
-    SessionConfig(seed=config.seed)
-    if backend == "world":
-        if config.photo is not None:
-            raise ViewerError(
-                "the world backend renders its own scene and takes no photo: "
-                "leave the photo out, or use --backend preview"
-            )
-        return Source("procedural world", None)
-    if config.photo is None:
-        sample = samples()[0]
-        title, path = sample.title, sample.path
-    else:
-        title, path = "", config.photo
-    # Read it now: a photo that cannot be used should stop the start, not greet the browser.
-    side = NetworkSettings.from_environment().size if backend == "vmem" else config.size
-    photo = load_photo(path, side)
-    return Source(title if config.photo is None else photo.name, path, decoded=photo)
+def serve(
+    app: App, *, open: bool, preparation: Preparation | None = None, exits: bool = False
+) -> None:
+    """Say where ``app`` is, open its page if wanted, and serve until a signal ends it: the first in
+    good order, a second at once. Raises what a stage of ``preparation``, which is begun here,
+    raises. exits: the process ends then, within 5 s, whatever still runs."""
+    with ended_by_signals(exits=exits):
+        try:
+            print(app.line, flush=True)
+            if open:
+                threading.Thread(target=webbrowser.open, args=(app.url,), daemon=True).start()
+            if preparation is not None:
+                preparation.start()
+                preparation.finish()
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            print("\nstopped", flush=True)
+        finally:
+            if preparation is not None:
+                preparation.stop()
+            app.close()
 
 
 def _remembered(handle: viser.ClientHandle, key: str) -> str | None:
@@ -323,46 +316,3 @@ def _remembered(handle: viser.ClientHandle, key: str) -> str | None:
         return handle.local_storage.get_item(key, timeout=3.0)
     except (RuntimeError, TimeoutError):
         return None
-
-
-def _url(host: str, port: int, token: str | None) -> str:
-    """What to open in a browser."""
-    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
-    if ":" in name:
-        name = f"[{name}]"
-    return f"http://{name}:{port}" + (f"/?token={quote(token, safe='')}" if token else "")
-
-
-def _choose_port(host: str, asked: int | None) -> int:
-    """The port asked for if it is free, else the first free one from 8080."""
-    if asked is not None:
-        if not 0 <= asked <= 65535:
-            raise ViewerError(f"--port must be between 0 and 65535, got {asked}")
-        error = _why_taken(host, asked)
-        if error:
-            taker = listener(asked)
-            error += f" by {taker}" if taker else ""
-            raise ViewerError(
-                f"cannot listen on {host}:{asked}: {error}. "
-                "Choose another --port, or leave it out to take the next free one"
-            )
-        return asked
-    error = ""
-    for port in range(8080, 8080 + PORT_TRIES):
-        error = _why_taken(host, port)
-        if not error:
-            return port
-    last = 8080 + PORT_TRIES - 1
-    raise ViewerError(f"no free port from 8080 to {last} on {host}: {error}. Choose a --port")
-
-
-def _why_taken(host: str, port: int) -> str:
-    """Why nobody can listen there, or ""."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""

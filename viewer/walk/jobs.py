@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from viewer.settings import Heat
 from viewer.share.explanation_zip import pack_explanation
 from viewer.share.recording import RecordingOptions
 from viewer.walk.worker import Job
 from vmem.cameras import Cameras
+from vmem.formats.video import VideoError
+from vmem.formats.walk import export_walk
 from vmem.memory import MemorySnapshot
 from vmem.progress import CancelToken, OnProgress, Progress
 from vmem.retrieval import STRATEGIES, ask
@@ -91,5 +97,26 @@ def packing(memory: MemorySnapshot, retrieval: Retrieval, step: int | None, heat
             cancel=cancel,
         )
         return Download(f"explanation_{name}.zip", content)
+
+    return job
+
+
+def walk_job(memory: MemorySnapshot) -> Job:
+    """A job that packs a walk into a zip; its result is a Download."""
+
+    def job(on_progress: OnProgress, cancel: CancelToken) -> Download:
+        on_progress(Progress("export", 0, 1))
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                export_walk(memory, Path(folder))
+            except VideoError as error:  # all else is written
+                reason = Path(folder) / "walk.mp4 is missing.txt"
+                reason.write_text(f"{error}\n", encoding="utf-8")
+            cancel.check()
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w") as archive:
+                for file in sorted(Path(folder).rglob("*")):
+                    archive.write(file, file.relative_to(folder))
+        return Download("walk.zip", packed.getvalue())
 
     return job

@@ -13,8 +13,9 @@ KIND = "walk"
 
 def next_stretch(history: History) -> str:
     """A label that no step has."""
-    numbers = [int(node.label.split()[1]) for node in history.nodes if is_stretch(node.label)]
-    return f"{KIND} {max(numbers, default=0) + 1}"
+    # Numbers only rise, so the newest stretch has the highest: most often among the last steps.
+    newest = next((n.label for n in reversed(history.nodes) if is_stretch(n.label)), f"{KIND} 0")
+    return f"{KIND} {int(newest.split()[1]) + 1}"
 
 
 def is_stretch(label: str) -> bool:

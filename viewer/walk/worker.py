@@ -95,8 +95,9 @@ class Worker:
                 dropped += 1
             return dropped
 
-    def close(self, timeout: float = 10.0) -> None:
-        """Cancel everything and end the thread; later jobs are never run."""
+    def close(self, timeout: float | None = 10.0) -> None:
+        """Cancel everything and end the thread; later jobs are never run. Waits for the job that
+        runs for at most ``timeout`` seconds, or with None until it has ended."""
         with self._changed:
             self._closed = True
             self.cancel()

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import io
-import tempfile
 import threading
-import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 from viewer.first_person.following import step_targets
 from viewer.settings import OWN_SUPPRESSION, Settings
-from viewer.walk.jobs import BothMade, Download
+from viewer.walk.jobs import BothMade, walk_job
 from viewer.walk.pins import Pins
 from viewer.walk.preparation import Preparation
+from viewer.walk.saving import Saving, file_of, source_of
+from viewer.walk.source import Source
 from viewer.walk.stretches import after, before
 from viewer.walk.worker import Event, Job, Worker
 from vmem.arrays import F64, U8
 from vmem.backends import Backend, create_backend, resolve
 from vmem.cameras import Camera, Cameras, path_targets
 from vmem.devices.settings import SAMPLERS
+from vmem.errors import VMemError
 from vmem.formats.photos import Photo, load_photo
-from vmem.formats.video import VideoError
-from vmem.formats.walk import export_walk
 from vmem.memory import MemorySnapshot
 from vmem.progress import Cancelled, CancelToken, OnProgress, Progress
 from vmem.session import Node, Session, SessionConfig, Step
 from vmem.session.compare import step_both
+from vmem.store.library import Library
 from vmem.types import Query
 
 MAX_WAITING = 12
@@ -36,22 +35,19 @@ MAX_WAITING = 12
 flight (viewer.walk.ghost) is queued in any case."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a walk begins: a photo as path or bytes, or None for a backend's own scene."""
-
-    title: str
-    photo: Path | bytes | None
-    decoded: Photo | None = field(default=None, compare=False)
-    """The photo at one size, where it has been decoded already."""
-
-
 class Workspace:
     """Session and worker of one person; ``listen`` to it from one browser at a time."""
 
-    def __init__(self, settings: Settings, preparation: Preparation | None = None) -> None:
-        """preparation: what opening waits for, up to its stage "ask", and steps, up to "step"."""
+    def __init__(
+        self,
+        settings: Settings,
+        preparation: Preparation | None = None,
+        library: Library | None = None,
+    ) -> None:
+        """preparation: what opening waits for, up to its stage "ask", and steps, up to "step" ·
+        library: where new walks are saved; None to save none."""
         self.settings = settings
+        self.saving = Saving(library)
         self._preparation = preparation
         self.session: Session | None = None
         self.pins = Pins()
@@ -64,22 +60,40 @@ class Workspace:
         """Where the page's walker was last, since the session was opened."""
         self.opening: Photo | None = None
         """The photo that is being opened."""
-        self._listener = _ignored
+        self._listener: Callable[[Event], object] = _ignored
         self._last_event: Event | None = None
         self._telling = threading.Lock()
         self.worker = Worker(self._tell)
 
     def adopt(self, session: Session) -> None:
-        """Go on with a session that was opened elsewhere, as it is configured."""
+        """Go on with a session that was opened elsewhere, and is closed there, as it is
+        configured."""
+        self._configure(session)
+        self._show(session, None, (), lent=True)
+
+    def _configure(self, session: Session) -> None:
+        """Have the settings be those of a session."""
         config = session.config
         self.settings.strategy, self.settings.context_views = config.strategy, config.context_views
         self.settings.seed = config.seed
         if config.sampler in SAMPLERS:
             self.settings.preset = config.sampler
-        self.session, self.walker = session, None
-        self.pins.clear()
 
-    def listen(self, listener) -> None:
+    def _show(
+        self,
+        session: Session,
+        source: Source | None,
+        remarks: tuple[str, ...],
+        *,
+        lent: bool = False,
+    ) -> None:
+        """Have a walk be the present one."""
+        before, self.session = self.session, session
+        self.source, self.remarks, self.walker = source, remarks, None
+        self.pins.clear()
+        self.saving.opened(session, before, lent=lent)
+
+    def listen(self, listener: Callable[[Event], object] | None) -> None:
         """Send events of jobs to ``listener(event)``, on the worker's thread; None: to no one. What
         the job that runs has said last is said again, at once."""
         with self._telling:
@@ -92,10 +106,22 @@ class Workspace:
             self._last_event = event if event.kind in ("started", "progress") else None
             self._listener(event)
 
-    def close(self) -> None:
-        """Cancel what runs and end the worker."""
+    def ignore(self, listener: Callable[[Event], object]) -> None:
+        """Send ``listener`` no more events; one that has taken its place goes on hearing them."""
+        with self._telling:
+            if self._listener == listener:
+                self._listener: Callable[[Event], object] = _ignored
+
+    def close(self, timeout: float | None = None) -> None:
+        """Cancel what runs, end the worker and give the walk's file up. A job that does not end
+        within ``timeout`` seconds keeps it: no step is lost by that."""
         self.listen(None)
-        self.worker.close(timeout=1.0)
+        self.worker.close(timeout)
+        if self.worker.alive:
+            return
+        self.saving.close_left()
+        if self.session is not None:
+            self.saving.close(self.session)
 
     # --- jobs ------------------------------------------------------------------------------
 
@@ -104,18 +130,65 @@ class Workspace:
         wanted = "world" if source.photo is None else self.settings.backend
 
         def job(on_progress: OnProgress, cancel: CancelToken) -> Session:
-            self.opening = source.decoded
-            try:
-                session = self._open(source, wanted, on_progress, cancel)
-            finally:
-                self.opening = None
-            if self._preparation is not None and not self._preparation.is_done("step"):
-                # No step needs this to be right; but it says on the page why one would take time.
-                self.worker.submit("prepare the first step", self._prepare_step)
-            return session
+            return self._begin(source, wanted, on_progress, cancel)
 
         self.opening = source.decoded
         self.worker.submit(f"open {source.title}", job)
+
+    def resume(
+        self, path: Path, *, look: bool = False, otherwise: Source | None = None, said: str = ""
+    ) -> None:
+        """Go on with a saved walk; the present one stays until then.
+
+        look: only look at it · otherwise: begin with that where it cannot be opened · said: why it
+        is opened, for the news once it is.
+        """
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> Session:
+            try:
+                return self._resume(path, look, said, on_progress, cancel)
+            except Cancelled:
+                raise
+            except VMemError as error:
+                if otherwise is None:
+                    raise
+                self.saving.news = ("The walk before could not be opened", str(error))
+                wanted = "world" if otherwise.photo is None else self.settings.backend
+                return self._begin(otherwise, wanted, on_progress, cancel)
+
+        self.worker.submit(f"resume {path.stem}", job)
+
+    def _resume(
+        self, path: Path, look: bool, said: str, on_progress: OnProgress, cancel: CancelToken
+    ) -> Session:
+        present = self.session
+        if present is not None and file_of(present) == path and (look or not present.read_only):
+            return present
+        self._prepare("ask", on_progress, cancel)
+        on_progress(Progress("walk", 0, 1))
+        session = self.saving.resume(path, look, on_progress, cancel)
+        if said and self.saving.news is None:
+            steps = len(session.memory.steps) - 1
+            self.saving.news = ("Your walk is back", f"{said} It is at step {steps}.")
+        self._configure(session)
+        file = session.file
+        assert file is not None
+        remarks = tuple(f"damaged, and left out: {part}" for part in file.dropped)
+        remarks += ("opened to look only: no steps are made",) * session.read_only
+        self._show(session, source_of(session), remarks)
+        self._prepare_step_later()
+        return session
+
+    def _begin(
+        self, source: Source, wanted: str, on_progress: OnProgress, cancel: CancelToken
+    ) -> Session:
+        self.opening = source.decoded
+        try:
+            session = self._open(source, wanted, on_progress, cancel)
+        finally:
+            self.opening = None
+        self._prepare_step_later()
+        return session
 
     def _open(
         self, source: Source, wanted: str, on_progress: OnProgress, cancel: CancelToken
@@ -138,27 +211,30 @@ class Workspace:
                 loaded = load_photo(source.photo, size)
             photo, remarks = loaded.rgb, loaded.notes
             self.opening = loaded
-        if self._preparation is not None:
-            self._preparation.wait_for("ask", on_progress, cancel)
+        self._prepare("ask", on_progress, cancel)
         cancel.check()
         on_progress(Progress("scene (slow the first time)", 0, 1))
         session = Session.open(
             photo,
             backend=backend,
-            seed=settings.seed,
-            config=self._config(backend),
+            config=self._config(SessionConfig(seed=settings.seed), backend),
+            photo_name=source.title,
             on_progress=on_progress,
             cancel=cancel,
         )
         cancel.check()
-        self.session, self.source, self.remarks = session, source, remarks
-        self.walker = None
-        self.pins.clear()
+        self.saving.keep(session, source.title)
+        self._show(session, source, remarks)
         return session
 
-    def _prepare_step(self, on_progress: OnProgress, cancel: CancelToken) -> None:
-        assert self._preparation is not None
-        self._preparation.wait_for("step", on_progress, cancel)
+    def _prepare(self, stage: str, on_progress: OnProgress, cancel: CancelToken) -> None:
+        if self._preparation is not None:
+            self._preparation.wait_for(stage, on_progress, cancel)
+
+    def _prepare_step_later(self) -> None:
+        """No step needs this to be right; but it says on the page why one would take time."""
+        if self._preparation is not None and not self._preparation.is_done("step"):
+            self.worker.submit("prepare the first step", lambda *told: self._prepare("step", *told))
 
     def query(
         self, memory: MemorySnapshot, *, tried: bool = True, targets: int | None = None
@@ -262,28 +338,25 @@ class Workspace:
         """Queue a jump to a step of the history tree."""
         self._travel("switch", lambda head: self._node(node))
 
+    def rename(self, node: int, name: str) -> None:
+        """Queue naming the branch that ends at a step of the history tree."""
+        session = self.session
+        if session is None:
+            return
+
+        def job(on_progress: OnProgress, cancel: CancelToken) -> None:
+            self._check_present(session)
+            session.rename(node, name)
+
+        self.worker.submit("rename", job)
+
     def export(self) -> None:
         """Queue packing the walk into a zip; the result is a Download."""
         session = self.session
         if session is None:
             return
 
-        def job(on_progress: OnProgress, cancel: CancelToken) -> Download:
-            on_progress(Progress("export", 0, 1))
-            with tempfile.TemporaryDirectory() as folder:
-                try:
-                    export_walk(session.memory, Path(folder))
-                except VideoError as error:  # all else is written
-                    reason = Path(folder) / "walk.mp4 is missing.txt"
-                    reason.write_text(f"{error}\n", encoding="utf-8")
-                cancel.check()
-                packed = io.BytesIO()
-                with zipfile.ZipFile(packed, "w") as archive:
-                    for file in sorted(Path(folder).rglob("*")):
-                        archive.write(file, file.relative_to(folder))
-            return Download("walk.zip", packed.getvalue())
-
-        self.worker.submit("export", job)
+        self.worker.submit("export", walk_job(session.memory))
 
     def _travel(self, how: str, goal: Callable[[Node], Node | None]) -> None:
         """Queue going from the head of the history to ``goal(head)``; the result is whether there
@@ -309,20 +382,18 @@ class Workspace:
     def _make_ready(self, session: Session) -> None:
         """Have a session make steps as the settings are now. Cancelled as _check_present."""
         self._check_present(session)
-        session.config = self._config(session.backend)
+        session.config = self._config(session.config, session.backend)
 
     def _check_present(self, session: Session) -> None:
         """Cancelled if another walk has been opened since the job was queued."""
         if session is not self.session:
             raise Cancelled("it belonged to the walk before this one")
 
-    def _config(self, backend: Backend) -> SessionConfig:
-        """The session's settings as they stand; its seed never changes once it is open."""
+    def _config(self, config: SessionConfig, backend: Backend) -> SessionConfig:
+        """``config`` with the settings as they stand, but for its seed, which is the walk's."""
         settings = self.settings
-        seed = settings.seed if self.session is None else self.session.config.seed
         return replace(
-            SessionConfig(),
-            seed=seed,
+            config,
             context_views=settings.context_views,
             strategy=settings.strategy,
             sampler=settings.preset if settings.preset in backend.samplers else None,

@@ -34,7 +34,7 @@ class Page:
             self.maps |= dict(config["add"])
 
     def shows(self, memory: MemorySnapshot) -> None:
-        self.heat.show_memory(memory, {view: f"{id(view)}" for view in memory.views})
+        self.heat.show_memory(memory, lambda view: f"{id(view)}")
 
     def heard(self) -> list[str]:
         """The operations since the last time."""
