@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +27,17 @@ from vmem.session import Session
 # Whatever weights this machine has, a walk of the tests takes none but those that a test names.
 os.environ.pop("HF_HUB_CACHE", None)
 os.environ["HF_HOME"] = os.path.join(tempfile.gettempdir(), "vmem-tests-have-no-hub")
+# No test writes into its user's folder of walks.
+os.environ["VMEM_DATA"] = tempfile.mkdtemp(prefix="vmem-tests-data-")
+atexit.register(shutil.rmtree, os.environ["VMEM_DATA"], ignore_errors=True)
+
+# Python's own compiled files are kept, also for the workers and other programs that tests start:
+# each would read all sources anew, and pytest rewrite all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# What is imported stays: looking through it for garbage, again and again, finds none.
+gc.disable()
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores; torch reads this when it is imported.
@@ -60,6 +75,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
     items.sort(key=lambda item: not item.nodeid.startswith(first))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

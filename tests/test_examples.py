@@ -19,7 +19,7 @@ from vmem.backends.geometry import Geometry
 from vmem.backends.registry import BackendRow
 from vmem.formats import samples
 from vmem.retrieval import STRATEGIES
-from vmem.session.session import open_session
+from vmem.session.opening import open_session
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))

