@@ -207,6 +207,30 @@ def test_a_closed_file_says_so(walk: Path) -> None:
             asked()
 
 
+def test_a_file_that_was_moved_or_deleted_takes_no_more(walk: Path) -> None:
+    """What is written then would lie in a log beside the old name."""
+    away = walk.with_name("away.vmem")
+    with WalkFile.open(walk) as file:
+        walk.rename(away)
+        with pytest.raises(StoreError, match="was moved, deleted or replaced"):
+            file.move_head(1)
+        away.rename(walk)
+        file.move_head(1)
+    with WalkFile.open(walk, read_only=True) as file:
+        assert file.head() == 1
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_what_names_no_file_is_said(name: str) -> None:
+    with pytest.raises(StoreError, match="names no file"):
+        WalkFile.summary(name)
+
+
+def test_a_tilde_is_the_home_folder(walk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(walk.parent))
+    assert WalkFile.summary(f"~/{walk.name}").steps == 3
+
+
 def test_a_summary_says_what_a_list_shows(walk: Path, tmp_path: Path) -> None:
     with WalkFile.open(walk) as file:
         file.title = "Quay"

@@ -142,6 +142,12 @@ def test_views_follow_who_walks_and_undo_takes_back_a_stretch(
     until(lambda: browser.session.history.head.label == "photo")
     browser.presses("KeyZ", shift=True)
     until(lambda: len(browser.session.memory.views) == out)
+    browser.rests()
+    ghost = browser.client.debugger.ghost
+    assert ghost is not None
+    np.testing.assert_allclose(
+        ghost.c2w, browser.session.camera.c2w, err_msg="memory is asked for where he is now"
+    )
 
 
 def test_standing_still_makes_no_views(browser: Browser) -> None:

@@ -155,10 +155,11 @@ class Client(Actor):
             self._follower.took(time.perf_counter() - self._asked_at)
             self._show_views()
         elif event.kind == "finished":
-            self._show_result(event.result)
             if event.label in TRAVELS and self.workspace.session is not None:
+                # First, so that memory is asked for where the walker is now.
                 self._follower.forget()
                 self.actions.catch_up(self.workspace.session.camera)
+            self._show_result(event.result)
         elif event.kind == "progress" and self.workspace.session is None:
             self._show_opening()
         elif event.kind in ("refused", "failed", "cancelled"):

@@ -360,6 +360,7 @@ class WalkFile:
         self._check_writable()
         if self._writer is None:
             raise StoreError(f"{self.path} holds no step yet")
+        self._writer.check_place()
         with self._writer.transaction() as connection:
             connection.execute("UPDATE walk SET changed = ?", (time.time(),))
             yield connection
@@ -396,5 +397,7 @@ class WalkFile:
 
 
 def _real(path: str | Path) -> Path:
+    if not str(path) or "\0" in str(path):
+        raise StoreError(f"{str(path)!r} names no file: give the path of a walk")
     # SQLite names its own files after the file that a link leads to.
-    return Path(os.path.realpath(path))
+    return Path(os.path.realpath(os.path.expanduser(path)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import weakref
@@ -39,6 +40,7 @@ class Writer:
             opening.callback(weakref.finalize(self, owners.forget, self._owner))
             with self.transaction(new=True) as connection:
                 owners.claim(connection, self._owner, path)
+            self._place = _place_of(path)
             self._closing = opening.pop_all()
         threading.Thread(
             target=_live, args=(weakref.ref(self), self._wake), name="walk file", daemon=True
@@ -72,6 +74,15 @@ class Writer:
             if size_of(log_of(self.path)) > LOG:
                 self._wake.set()
 
+    def check_place(self) -> None:
+        """StoreError where the file is no longer at its path: what is written to one that was moved
+        or deleted goes into a log that nobody finds."""
+        if _place_of(self.path) != self._place:
+            raise StoreError(
+                f"{self.path} was moved, deleted or replaced while it was open: put it back, or "
+                "save the walk under another name"
+            )
+
     def live(self, *, merge: bool) -> None:
         """Beat; or, with ``merge``, bring the log into the file, while others read and write."""
         if not merge:
@@ -99,6 +110,14 @@ class Writer:
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._closed
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _live(writer: weakref.ref[Writer], wake: threading.Event) -> None:
