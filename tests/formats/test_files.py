@@ -27,7 +27,7 @@ def test_what_the_disk_loses_is_noticed(tmp_path, monkeypatch):
 
 
 def test_an_error_that_the_disk_tells_last_is_heard(tmp_path, monkeypatch):
-    """As file systems on a network tell that they are full."""
+    """An error that file systems on a network give when they are full."""
 
     def full(handle: int) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")

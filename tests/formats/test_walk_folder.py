@@ -61,7 +61,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def write(memory: MemorySnapshot, folder: Path) -> None:
-    """As the command line does: step by step, and what describes them after an error too."""
+    """Write a walk step by step, and what describes the steps after an error too."""
     with WalkFolder(folder) as out:
         try:
             for step in range(len(memory.steps)):

@@ -246,7 +246,7 @@ def test_a_second_tab_gets_a_walk_of_its_own(app: App, browsers: Browsers) -> No
 def test_the_key_takes_over_whatever_is_believed_of_the_old_connection(
     same_page: bool, app: App, browsers: Browsers, timers: list[Any]
 ) -> None:
-    """As after a laptop's sleep: the old connection is dead, and nobody has said so."""
+    """A laptop has slept: the old connection is dead, and nobody has said so."""
     before = browsers.comes(page="one")
     key = browsers.key_of(before)
     (workspace,) = app.walks.values()

@@ -99,7 +99,7 @@ class Replacements:
 
 
 def _flush(file: BinaryIO) -> None:
-    """See that all is on the disk: some disks tell an error no earlier."""
+    """Wait until a file is on the disk: some disks tell an error no earlier."""
     file.flush()
     os.fsync(file.fileno())
 

@@ -231,8 +231,8 @@ def refuse(found: Sequence[Path]) -> None:
 
 
 def claim(path: Path, *, force: bool) -> None:
-    """See to it that nothing foreign at a place of a walk's file is lost when it is replaced: by
-    ``force`` it is renamed, else refused."""
+    """Keep a foreign file that lies where a walk's is to be written: by ``force`` it is renamed,
+    else ExportError is raised."""
     for found in foreign([path]):
         if not force:
             refuse([found])

@@ -36,7 +36,7 @@ class Contents:
     origin: Origin
     """What made it."""
     title: str
-    """As the user named it."""
+    """The name that the user gave the walk, or ""."""
     tree: Tree
     """The steps that are whole."""
     head: int

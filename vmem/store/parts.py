@@ -73,7 +73,7 @@ class Job(NamedTuple):
     """How a part's blob is made."""
 
     key: Hashable
-    """The same for jobs on the same values, as long as one of them is kept."""
+    """Identifies the values that are encoded, as long as one of the jobs on them is kept."""
     make: Callable[[], bytes]
     """Makes the blob."""
 

@@ -48,7 +48,7 @@ class Summary:
     path: Path
     """Its file."""
     title: str
-    """As the user named it, or ""."""
+    """The name that the user gave the walk, or ""."""
     photo: str
     """The photo's name, "" for a scene."""
     backend: str

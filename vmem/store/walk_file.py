@@ -192,7 +192,7 @@ class WalkFile:
 
     @property
     def title(self) -> str:
-        """As the user named the walk, or "". Setting it raises StoreError."""
+        """The name that the user gave the walk, or "". Setting it raises StoreError."""
         return self._title
 
     @title.setter
